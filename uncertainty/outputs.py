@@ -1,0 +1,240 @@
+"""What a classifier says about n images: one immutable table of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import MissingColumnError, OutputsError
+
+Task = Literal["multiclass", "multilabel"]
+Floats = NDArray[np.float32] | NDArray[np.float64]
+
+UNKNOWN_CLASS = -1
+_RANK = {"logits": 2, "features": 2, "mc_probs": 3, "tta_probs": 3, "quality": 2, "embedding": 2}
+_PROBABILITIES = ("mc_probs", "tta_probs")
+# A log of an exact zero has no finite value; 1e-12 keeps the order of every probability that float32 can tell apart.
+_SMALLEST_PROBABILITY = 1e-12
+
+
+def probs_from_logits(logits: Any, task: Task = "multiclass") -> NDArray[np.float64]:
+    """Softmax over the last axis, or the sigmoid of each logit when the task is multilabel; any shape, float64.
+
+    >>> probs_from_logits([0.0, np.log(3.0)]).round(2).tolist()
+    [0.25, 0.75]
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    if task == "multilabel":
+        return np.asarray(0.5 * (1 + np.tanh(z / 2)))  # the sigmoid, written so that it can't overflow
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOutputs:
+    """Arrays of n rows, one row an image; checked once, here, and never changed.
+
+    Parameters
+    ----------
+    ids : (n,) strings, unique.
+    logits : (n, c) finite floats, before softmax (multiclass) or sigmoid (multilabel).
+    features : (n, d) input of the classifier's last layer.
+    mc_probs : (n, t, c) probabilities of t dropout sub-networks.
+    tta_probs : (n, v, c) probabilities of v augmented views.
+    quality : (n, q) statistics of the image file itself, see `uncertainty.quality`.
+    embedding : (n, e) features of a second, independent backbone.
+    labels : multiclass (n,) integers, -1 for an image of no known class; multilabel (n, c) of 0 and 1.
+    task : "multiclass" or "multilabel".
+    decision_thresholds : (c,) multilabel only, a label is predicted where its probability reaches it; default 0.5.
+
+    Raises
+    ------
+    OutputsError : a shape, a value that is not finite, or an id that occurs twice, named.
+
+    Examples
+    --------
+    >>> outputs = ModelOutputs(ids=["a", "b"], logits=[[0.0, 0.0], [0.0, np.log(3.0)]], labels=[0, 0])
+    >>> outputs.probs.round(2).tolist()
+    [[0.5, 0.5], [0.25, 0.75]]
+    >>> outputs.predictions.tolist(), outputs.wrong.tolist()
+    ([0, 1], [False, True])
+
+    """
+
+    ids: NDArray[np.str_] | Sequence[str]
+    logits: Any
+    features: Any = None
+    mc_probs: Any = None
+    tta_probs: Any = None
+    quality: Any = None
+    embedding: Any = None
+    labels: Any = None
+    task: Task = "multiclass"
+    decision_thresholds: Any = None
+
+    def __post_init__(self) -> None:
+        if self.task not in ("multiclass", "multilabel"):
+            raise OutputsError(f"task is {self.task!r}; it must be 'multiclass' or 'multilabel'")
+        self._set("ids", _checked_ids(self.ids))
+        for name, rank in _RANK.items():
+            if (value := getattr(self, name)) is not None:
+                self._set(name, _checked_floats(name, value, rank, len(self.ids)))
+        if self.logits is None:
+            raise OutputsError("logits are missing; give logits of shape (n, c), or use ModelOutputs.from_probs")
+        for name in _PROBABILITIES:
+            _check_probabilities(name, getattr(self, name), self.n_classes)
+        if self.labels is not None:
+            self._set("labels", _checked_labels(self.labels, self.logits.shape, self.task))
+        self._set("decision_thresholds", _checked_thresholds(self.decision_thresholds, self.n_classes, self.task))
+
+    def _set(self, name: str, value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            value = value.view()
+            value.flags.writeable = False
+        object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_probs(cls, ids: Sequence[str] | NDArray[np.str_], probs: Any, **columns: Any) -> ModelOutputs:
+        """Make outputs from probabilities alone: logits = log p (multilabel: log p/(1-p)), p clipped to [1e-12, 1].
+
+        >>> ModelOutputs.from_probs(["a"], [[0.2, 0.8]]).probs.round(6).tolist()
+        [[0.2, 0.8]]
+        """
+        p = np.asarray(probs, dtype=np.float64)
+        if p.ndim != 2 or not np.isfinite(p).all() or (p < 0).any() or (p > 1).any():
+            raise OutputsError(f"probs must be finite numbers in [0, 1] of shape (n, c); got shape {p.shape}")
+        if columns.get("task", "multiclass") == "multilabel":
+            p = p.clip(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
+            return cls(ids=ids, logits=np.log(p) - np.log1p(-p), **columns)
+        _check_rows_sum_to_one("probs", p)
+        return cls(ids=ids, logits=np.log(p.clip(_SMALLEST_PROBABILITY, 1)), **columns)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes c."""
+        return int(self.logits.shape[1])
+
+    @property
+    def probs(self) -> NDArray[np.float64]:
+        """(n, c) float64: softmax of the logits, or their sigmoid when the task is multilabel."""
+        return probs_from_logits(self.logits, self.task)
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """Multiclass (n,): the class with the largest logit. Multilabel (n, c): 0 or 1 for each label."""
+        if self.task == "multilabel":
+            return np.asarray(self.probs >= self.decision_thresholds, dtype=np.int64)
+        return np.asarray(np.argmax(self.logits, axis=1), dtype=np.int64)
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """(n,) True where the prediction differs from the label (multilabel: any decision of the row differs)."""
+        differs = self.predictions != self.require("labels", "wrong")
+        return np.asarray(differs.any(axis=1) if self.task == "multilabel" else differs)
+
+    def has(self, column: str) -> bool:
+        """Whether a column is present; `probs` always is."""
+        return column == "probs" or getattr(self, column) is not None
+
+    def require(self, column: str, who: str) -> NDArray[Any]:
+        """Return the column, or raise MissingColumnError naming it and who needs it."""
+        if not self.has(column):
+            raise MissingColumnError(f"{who} needs the column {column!r}, which these outputs don't have")
+        return np.asarray(getattr(self, column))
+
+    def take(self, rows: NDArray[Any] | Sequence[int]) -> ModelOutputs:
+        """Return the rows picked by integer positions or by a boolean mask, in that order."""
+        picked = np.asarray(rows)
+        picked = picked if picked.dtype == bool else picked.astype(np.int64)
+        columns: dict[str, Any] = {name: getattr(self, name)[picked] for name in self._row_columns()}
+        return replace(self, **columns)
+
+    def _row_columns(self) -> list[str]:
+        names = [f.name for f in fields(self) if f.name not in ("task", "decision_thresholds")]
+        return [name for name in names if getattr(self, name) is not None]
+
+    @staticmethod
+    def concatenate(parts: Sequence[ModelOutputs]) -> ModelOutputs:
+        """Join parts row-wise; all must have the same columns, classes and task."""
+        if not parts:
+            raise OutputsError("concatenate needs at least one part; got none")
+        columns = parts[0]._row_columns()
+        if any(part._row_columns() != columns or part.task != parts[0].task for part in parts):
+            raise OutputsError(f"parts differ in columns or task: {sorted({str(p._row_columns()) for p in parts})}")
+        try:
+            joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+        except ValueError as error:
+            raise OutputsError(f"parts differ in shape: {error}") from error
+        return replace(parts[0], **joined)
+
+
+def _checked_ids(ids: Any) -> NDArray[np.str_]:
+    array = np.asarray(ids, dtype=np.str_)
+    if array.ndim != 1:
+        raise OutputsError(f"ids must be a flat list of strings; got shape {array.shape}")
+    unique, counts = np.unique(array, return_counts=True)
+    if len(unique) < len(array):
+        raise OutputsError(f"ids must be unique; {str(unique[counts.argmax()])!r} occurs {counts.max()} times")
+    return array
+
+
+def _checked_floats(name: str, value: Any, rank: int, n: int) -> Floats:
+    array = np.asarray(value)
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
+    if array.ndim != rank or len(array) != n:
+        raise OutputsError(f"{name} has shape {array.shape}; it must have {rank} axes and {n} rows, one for each id")
+    if rank > 1 and 0 in array.shape[1:]:
+        raise OutputsError(f"{name} has shape {array.shape}; no axis but the first may be empty")
+    if not (finite := np.isfinite(array)).all():
+        row = int(np.argwhere(~finite)[0][0])
+        raise OutputsError(f"{name} has {int((~finite).sum())} values that are NaN or infinite, the first in row {row}")
+    return array
+
+
+def _check_probabilities(name: str, value: Any, c: int) -> None:
+    if value is None:
+        return
+    if value.shape[2] != c:
+        raise OutputsError(f"{name} has {value.shape[2]} classes and logits have {c}")
+    if value.size and (value.min() < 0 or value.max() > 1 + 1e-5):
+        raise OutputsError(f"{name} must be probabilities; its range is [{value.min():.3g}, {value.max():.3g}]")
+
+
+def _check_rows_sum_to_one(name: str, p: NDArray[np.float64]) -> None:
+    off = np.abs(p.sum(axis=1) - 1)
+    if len(off) and off.max() > 1e-3:
+        row = int(off.argmax())
+        raise OutputsError(f"{name} must sum to 1 in each row; row {row} sums to {p[row].sum():.4g}")
+
+
+def _checked_labels(labels: Any, shape: tuple[int, int], task: Task) -> NDArray[np.int64]:
+    array = np.asarray(labels)
+    expected = shape if task == "multilabel" else shape[:1]
+    if array.shape != expected:
+        raise OutputsError(f"labels have shape {array.shape}; for a {task} task they must have shape {expected}")
+    if array.dtype.kind not in "iub" and not (array == np.floor(array)).all():
+        raise OutputsError(f"labels must be integers; got {array.dtype}")
+    array = array.astype(np.int64)
+    low, high = (0, 1) if task == "multilabel" else (UNKNOWN_CLASS, shape[1] - 1)
+    if array.size and (array.min() < low or array.max() > high):
+        raise OutputsError(f"labels must lie in {low}..{high}; got {array.min()}..{array.max()}")
+    return array
+
+
+def _checked_thresholds(thresholds: Any, c: int, task: Task) -> NDArray[np.float64] | None:
+    if task == "multiclass":
+        if thresholds is not None:
+            raise OutputsError("decision_thresholds belong to a multilabel task; this one is multiclass")
+        return None
+    array = np.full(c, 0.5) if thresholds is None else np.asarray(thresholds, dtype=np.float64)
+    if array.shape != (c,) or not ((array > 0) & (array < 1)).all():
+        raise OutputsError(f"decision_thresholds must be {c} numbers between 0 and 1; got {array.tolist()}")
+    return array

@@ -1,0 +1,302 @@
+"""The table users get: one row for every input image, whatever happened to it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from uncertainty.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+WIDE_CLASSES = 200
+"""Up to this many classes each probability has a column `prob_<class>`; beyond it they are one list column, `probs`."""
+FORMATS = (".parquet", ".csv", ".jsonl")
+_PROVENANCE = b"uncertainty"
+_NEEDED = ("file_name", "p_wrong", "flagged")
+_ROWS_AT_ONCE = 4096
+_LONGEST_ROW = 1 << 24  # bytes; pyarrow's own limit of a megabyte is too little for 50,000 classes
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FLOAT32 = struct.Struct("f")
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """One row an image: prediction, `p_wrong` (0..1, higher = more likely wrong), flag, rank, reasons, raw estimators.
+
+    `table` is a pyarrow.Table with the columns of `schema`. An image that could not be read has `error` set, is
+    flagged, has nulls for what nobody can know, and ranks behind all others.
+    """
+
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def flagged(self) -> pa.Table:
+        """The flagged rows, the most suspicious first."""
+        return self.table.filter(self.table["flagged"]).sort_by("rank")
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What `p_wrong` was calibrated on, which model and which screener; empty if the file did not carry it."""
+        raw = (self.table.schema.metadata or {}).get(_PROVENANCE)
+        return dict(json.loads(raw)) if raw else {}
+
+    def write(self, path: str | Path) -> None:
+        """Write as .parquet, .csv or .jsonl, by the ending; a crash leaves the old file or the new one."""
+        write_table(self.table, Path(path))
+
+    @classmethod
+    def read(cls, path: str | Path) -> Verdicts:
+        """Read what `write` wrote, or the verdicts inside the output folder of a screening."""
+        path = Path(path)
+        if path.is_dir():
+            found = [path / f"verdicts{ending}" for ending in FORMATS if (path / f"verdicts{ending}").exists()]
+            if not found:
+                raise InputError(f"{path} holds no verdicts.parquet, .csv or .jsonl; run `uncertainty screen` first")
+            path = found[0]
+        table = read_table(path)
+        if missing := [name for name in _NEEDED if name not in table.column_names]:
+            raise InputError(
+                f"{path} holds no verdicts: it has no column {missing[0]!r}; run `uncertainty screen` first"
+            )
+        return cls(table)
+
+
+def schema(classes: Sequence[str], estimators: Sequence[str], provenance: dict[str, Any]) -> pa.Schema:
+    """Return the columns and types of a verdict table, in order."""
+    import pyarrow as pa
+
+    columns: list[tuple[str, Any]] = [
+        ("file_name", pa.string()),
+        ("predicted_label", pa.string()),
+        ("predicted_index", pa.int32()),
+        ("confidence", pa.float32()),
+        ("p_wrong", pa.float32()),
+        ("flagged", pa.bool_()),
+        ("threshold", pa.float32()),
+        ("rank", pa.int64()),
+        ("reasons", pa.list_(pa.string())),
+        ("error", pa.string()),
+        *((f"est_{name}", pa.float32()) for name in estimators),
+        *((name, pa.float32()) for name in _wide_names(classes)),
+        *([("probs", pa.list_(pa.float32()))] if len(classes) > WIDE_CLASSES else []),
+        ("screen_id", pa.string()),
+        ("model_sha256", pa.string()),
+    ]
+    return pa.schema(columns, metadata={_PROVENANCE: json.dumps(provenance, sort_keys=True)})
+
+
+def _wide_names(classes: Sequence[str]) -> list[str]:
+    return [f"prob_{name}" for name in classes] if len(classes) <= WIDE_CLASSES else []
+
+
+def probability_columns(classes: Sequence[str], probs: Any) -> dict[str, Any]:
+    """Return the probability columns of a table: (n, c) to one array a class, or to one list column."""
+    if len(classes) > WIDE_CLASSES:
+        return {"probs": probs.tolist()}
+    return {name: probs[:, k] for k, name in enumerate(_wide_names(classes))}
+
+
+def ranks(p_wrong: Any) -> Any:
+    """Return (n,) int64 ranks of p_wrong: 1 = largest, ties in input order, NaN (unreadable) last.
+
+    >>> import numpy as np
+    >>> ranks(np.array([0.2, np.nan, 0.9, 0.2])).tolist()
+    [2, 4, 1, 3]
+    """
+    import numpy as np
+
+    order = np.argsort(np.where(np.isnan(p_wrong), np.inf, -p_wrong), kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(1, len(order) + 1)
+    return rank
+
+
+def ranked(table: pa.Table) -> pa.Table:
+    """Fill the column `rank` by `ranks`."""
+    import pyarrow as pa
+
+    rank = pa.array(ranks(table["p_wrong"].to_numpy(zero_copy_only=False)))
+    return table.set_column(table.column_names.index("rank"), table.schema.field("rank"), rank)
+
+
+@contextmanager
+def replacing(path: Path, binary: bool = True) -> Iterator[IO[Any]]:
+    """Open a temporary file that takes the place of `path` when all went well, and vanishes when not."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InputError(f"{path} can't be written: {error.strerror or error}; choose another place") from error
+    try:
+        text = {} if binary else {"encoding": "utf-8", "newline": ""}
+        with os.fdopen(handle, "wb" if binary else "w", **text) as file:  # type: ignore[call-overload]
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a table as Parquet, CSV or JSON lines, by the ending of `path`."""
+    write_batches(table.schema, table.to_batches(max_chunksize=_ROWS_AT_ONCE), path)
+
+
+def write_batches(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path) -> None:
+    """Write a table batch by batch, so that memory stays flat; nothing appears at `path` before all is written."""
+    if path.suffix not in FORMATS:
+        raise InputError(f"{path.name} ends in {path.suffix!r}; write to one of {', '.join(FORMATS)}")
+    with replacing(path, binary=path.suffix == ".parquet") as file:
+        if path.suffix == ".parquet":
+            _write_parquet(schema, batches, file)
+        elif path.suffix == ".csv":
+            _write_csv(schema, batches, file)
+        else:
+            _write_jsonl(batches, file)
+
+
+def _write_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: IO[bytes]) -> None:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(file, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _write_csv(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: IO[str]) -> None:
+    writer = csv.writer(file)
+    writer.writerow([_cell(name) for name in schema.names])
+    for batch in batches:
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            writer.writerow([_cell(value) for value in row])
+
+
+def _write_jsonl(batches: Iterable[pa.RecordBatch], file: IO[str]) -> None:
+    for batch in batches:
+        for row in batch.to_pylist():
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula gets a leading apostrophe; lists are joined by semicolons.
+
+    >>> _cell("=1+1"), _cell(["dark", "blurry"]), _cell(True), _cell(-0.5)
+    ("'=1+1", 'dark;blurry', 'true', -0.5)
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        value = ";".join(str(_cell(v)) if isinstance(v, float) else v for v in value)
+    if isinstance(value, float):
+        return _shortest(value)
+    return f"'{value}" if isinstance(value, str) and _looks_like_formula(value) else value
+
+
+def _looks_like_formula(text: str) -> bool:
+    """Also behind apostrophes, so that taking one away gives back every text as it was."""
+    return text.lstrip("'").startswith(_FORMULA_STARTS)
+
+
+def _shortest(value: float) -> float:
+    """The number of fewest digits that is the same float32.
+
+    >>> _shortest(0.10000000149011612), _shortest(0.12345679104328156)
+    (0.1, 0.12345679)
+    """
+    same = _FLOAT32.pack(value)
+    shorter = (float(f"{value:.{digits}g}") for digits in (7, 8))
+    return next((number for number in shorter if _FLOAT32.pack(number) == same), float(f"{value:.9g}"))
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a table that `write_table` wrote; reasons and types come back as they were."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        raise InputError(f"{path} does not exist; run `uncertainty screen` first")
+    if path.suffix not in FORMATS:
+        raise InputError(f"{path.name} ends in {path.suffix!r}; a table ends in one of {', '.join(FORMATS)}")
+    try:
+        if path.suffix == ".parquet":
+            return pq.read_table(path)
+        return _read_csv(path) if path.suffix == ".csv" else _read_jsonl(path)
+    except (pa.ArrowException, csv.Error, OSError, ValueError) as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path} is not a readable table: {why}") from error
+
+
+def _read_csv(path: Path) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    with path.open(encoding="utf-8", newline="") as file:
+        types = _types(next(csv.reader(file), []))
+    lists = [name for name, kind in types.items() if pa.types.is_list(kind)]
+    convert = arrow_csv.ConvertOptions(
+        column_types=types | dict.fromkeys(lists, pa.string()),
+        null_values=[""],  # a class may well be called "NA" or "null"
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    parse = arrow_csv.ParseOptions(newlines_in_values=True)
+    read = arrow_csv.ReadOptions(block_size=_LONGEST_ROW)
+    table = arrow_csv.read_csv(path, read, parse, convert)
+    for name, kind in types.items():
+        if pa.types.is_string(kind) or name in lists:
+            column = pa.array([_parsed(cell, name) for cell in table[name].to_pylist()], kind)
+            table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+def _parsed(cell: str | None, name: str) -> Any:
+    """Undo `_cell` for text and lists; an empty cell is a null, but for reasons, of which there may be none."""
+    if cell and cell[0] == "'" and _looks_like_formula(cell):
+        cell = cell[1:]
+    if name == "probs":
+        return [float(number) for number in cell.split(";")] if cell else None
+    if name == "reasons":
+        return cell.split(";") if cell else []
+    return cell
+
+
+def _read_jsonl(path: Path) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import json as arrow_json
+
+    with path.open(encoding="utf-8", newline="\n") as file:
+        first = json.loads(file.readline())
+    if not isinstance(first, dict):
+        raise ValueError("its first line is no JSON object")
+    # Types must be told: a class called "2026-01-01" would come back as a time.
+    parse = arrow_json.ParseOptions(explicit_schema=pa.schema(list(_types(list(first)).items())))
+    return arrow_json.read_json(path, arrow_json.ReadOptions(block_size=_LONGEST_ROW), parse)
+
+
+def _types(names: Sequence[str]) -> dict[str, Any]:
+    """Types of the columns that a table of verdicts may have, among these names."""
+    import pyarrow as pa
+
+    known = {field.name: field.type for field in schema([], [], {})}
+    known |= {"probs": pa.list_(pa.float32()), "label": pa.string(), "correct": pa.bool_()}
+    return {
+        name: pa.float32() if name.startswith(("est_", "prob_")) else known[name]
+        for name in names
+        if name in known or name.startswith(("est_", "prob_"))
+    }
