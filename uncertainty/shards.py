@@ -1,0 +1,174 @@
+"""Parquet files with encoded images inside, as Hugging Face data sets are published; read a few rows at a time."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import InputError
+from uncertainty.manifests import LABEL_COLUMN, Label
+
+_IMAGE_COLUMNS = ("img", "image")
+_BATCH_ROWS = 64
+# With a buffer a column is read through a window; without one, a whole row group at a time.
+_BUFFER_BYTES = 1 << 20
+
+
+def is_shard(path: Path) -> bool:
+    """Whether a file is Parquet with a column `img` or `image` of struct<bytes, path>; InputError if it is damaged."""
+    if path.suffix.lower() != ".parquet":
+        return False
+    with _opened(path) as file:
+        return _image_column(file.schema_arrow) is not None
+
+
+def find_shards(folder: Path) -> list[Path]:
+    """Return the Parquet files with images inside that lie directly in a folder, sorted by name."""
+    files = sorted(file for file in folder.glob("*.parquet") if not file.name.startswith("."))
+    return [file for file in files if is_shard(file)]
+
+
+def read_shards(
+    paths: Sequence[Path],
+) -> tuple[tuple[str, ...], tuple[Label, ...] | None, tuple[str, ...] | None, ShardReader]:
+    """Return names, labels, class names and a reader of the bytes.
+
+    Names are the `path` fields when every row has one and all differ; otherwise `<file stem>/<row, 7 digits>`. Integer
+    labels become class names when the file's own description has them, and -1 becomes None.
+    """
+    contents = [_contents(path) for path in paths]
+    described = {shard.class_names for shard in contents}
+    if len(described) > 1:
+        raise InputError(f"{paths[0].parent} mixes Parquet files with different class names; screen them one by one")
+    counts = tuple(len(shard.paths) for shard in contents)
+    names = _names([path.stem for path in paths], contents)
+    labels = None
+    if any(shard.labels is not None for shard in contents):
+        labels = tuple(label for shard in contents for label in shard.labels or (None,) * len(shard.paths))
+    return names, labels, contents[0].class_names, ShardReader(tuple(paths), counts)
+
+
+@dataclass(frozen=True)
+class ShardReader:
+    """Yields the bytes (or the path, where a row has only that) of ascending positions over several files."""
+
+    paths: tuple[Path, ...]
+    counts: tuple[int, ...]
+
+    def __call__(self, positions: NDArray[np.int64]) -> Iterator[Path | bytes]:
+        """Read front to back, skipping row groups without a wanted row."""
+        start = 0
+        for path, count in zip(self.paths, self.counts, strict=True):
+            low, high = np.searchsorted(positions, (start, start + count))
+            if low < high:
+                yield from _read(path, positions[low:high] - start)
+            start += count
+
+
+@dataclass(frozen=True)
+class _Contents:
+    paths: list[str | None]
+    labels: list[Label] | None
+    class_names: tuple[str, ...] | None
+
+
+def _contents(path: Path) -> _Contents:
+    with _opened(path) as file:
+        column = _image_column(file.schema_arrow)
+        has_labels = LABEL_COLUMN in file.schema_arrow.names
+        table = file.read(columns=[f"{column}.path", LABEL_COLUMN] if has_labels else [f"{column}.path"])
+        class_names = _class_names(file.schema_arrow)
+    paths = [None if image is None else image["path"] for image in table.column(column).to_pylist()]
+    labels = (
+        [_label(value, class_names, path) for value in table.column(LABEL_COLUMN).to_pylist()] if has_labels else None
+    )
+    return _Contents(paths, labels, class_names)
+
+
+def _label(value: Any, class_names: tuple[str, ...] | None, path: Path) -> Label:
+    if value is None or value == -1:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InputError(f"{path} has the label {value!r}; a label is a class name or an index")
+    if class_names is None or isinstance(value, str):
+        return value
+    if not 0 <= value < len(class_names):
+        raise InputError(f"{path} has the label {value} and describes {len(class_names)} classes")
+    return class_names[value]
+
+
+def _class_names(schema: Any) -> tuple[str, ...] | None:
+    try:
+        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][LABEL_COLUMN]["names"]
+        return tuple(str(name) for name in names)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _names(stems: list[str], contents: list[_Contents]) -> tuple[str, ...]:
+    given = Counter(path for shard in contents for path in shard.paths)
+    if not given.get(None) and not given.get("") and len(given) == sum(given.values()):
+        return tuple(str(path).replace("\\", "/") for path in given)
+    return tuple(
+        f"{stem}/{i:07d}" for stem, shard in zip(stems, contents, strict=True) for i in range(len(shard.paths))
+    )
+
+
+def _image_column(schema: Any) -> str | None:
+    import pyarrow as pa
+
+    for name in _IMAGE_COLUMNS:
+        kind = schema.field(name).type if name in schema.names else None
+        if kind is not None and pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}:
+            return name
+    return None
+
+
+def _read(path: Path, rows: NDArray[np.int64]) -> Iterator[Path | bytes]:
+    with _opened(path) as file:
+        ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
+        groups, wanted = _row_groups(ends, rows)
+        start = 0
+        batches = file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=[_image_column(file.schema_arrow)])
+        for batch in batches:
+            low, high = np.searchsorted(wanted, (start, start + batch.num_rows))
+            for i in wanted[low:high] - start:
+                yield _data(batch.column(0)[int(i)].as_py(), path)
+            start += batch.num_rows
+
+
+def _row_groups(ends: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[list[int], NDArray[np.int64]]:
+    """Row groups that hold wanted rows, and those rows counted within these groups alone."""
+    group_of = np.searchsorted(ends, rows, side="right")
+    groups = np.unique(group_of)
+    starts = np.concatenate([[0], ends[:-1]])
+    read_before = np.cumsum(ends[groups] - starts[groups]) - (ends[groups] - starts[groups])
+    return groups.tolist(), rows - starts[group_of] + read_before[np.searchsorted(groups, group_of)]
+
+
+def _data(image: dict[str, Any] | None, path: Path) -> Path | bytes:
+    if image is None:
+        return b""
+    if image["bytes"] is None and image["path"]:
+        return path.parent / str(image["path"])
+    return bytes(image["bytes"] or b"")
+
+
+def _opened(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+    except pa.ArrowInvalid as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} can't be read as Parquet ({reason})") from error
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror or error})") from error

@@ -1,0 +1,233 @@
+"""Where images come from: folders, lists of files, manifests, and Parquet files with the bytes inside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import InputError
+from uncertainty.images import IMAGE_SUFFIXES, is_image_name
+from uncertainty.manifests import MANIFEST_SUFFIXES, Label, check_unique, read_manifest
+from uncertainty.shards import find_shards, is_shard, read_shards
+
+METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+
+AnyPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageItem:
+    """One encoded image: its name in the set, a path to it or its bytes, and its label if one is known."""
+
+    name: str
+    data: Path | bytes
+    label: Label = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images that can be read one after another, any number of times, without holding more than a few in memory.
+
+    Parameters
+    ----------
+    root : what the names are relative to.
+    names : unique, POSIX form.
+    fetch : yields the path or bytes of the given ascending positions.
+    labels : what a manifest or a Parquet file says about each image, None where it says nothing.
+    folder_labels : the first folder of each name, when every image lies in one. Only a guess at classes (the folders
+        may be dates or cameras), so `labels` stays None until `labelled` is called.
+    class_names : names for integer labels, from the data set's own description.
+
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    fetch: Callable[[NDArray[np.int64]], Iterator[Path | bytes]]
+    labels: tuple[Label, ...] | None = None
+    folder_labels: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] | None = None
+    rows: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[ImageItem]:
+        positions = np.arange(len(self)) if self.rows is None else self.rows
+        for i, data in enumerate(self.fetch(positions)):
+            yield ImageItem(self.names[i], data, None if self.labels is None else self.labels[i])
+
+    def select(self, rows: Sequence[int] | NDArray[Any]) -> ImageSet:
+        """Return the images at these positions, or where a boolean mask is True, each once.
+
+        They keep the order of this set, whatever the order of `rows`, so that packed files are read front to back.
+        """
+        picked = np.asarray(rows)
+        if picked.dtype == bool:
+            if len(picked) != len(self):
+                raise InputError(f"a mask of {len(picked)} for {len(self)} images; they must be as many")
+            picked = np.flatnonzero(picked)
+        picked = np.unique(picked.astype(np.int64))
+        if len(picked) and (picked[0] < 0 or picked[-1] >= len(self)):
+            raise InputError(f"position {picked[0] if picked[0] < 0 else picked[-1]} is not among {len(self)} images")
+        positions = picked if self.rows is None else self.rows[picked]
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in picked),
+            labels=None if self.labels is None else tuple(self.labels[i] for i in picked),
+            folder_labels=None if self.folder_labels is None else tuple(self.folder_labels[i] for i in picked),
+            rows=positions,
+        )
+
+    def labelled(self) -> ImageSet:
+        """Return the set with labels: its own, or else its folder names; InputError when it has neither."""
+        if self.labels is not None:
+            return self
+        if self.folder_labels is None:
+            advice = "sort the images into one folder for each class, or give a manifest with file_name and label"
+            raise InputError(f"{self.root} has no labels; {advice}")
+        return replace(self, labels=self.folder_labels)
+
+
+def find_images(path: AnyPath | Sequence[AnyPath]) -> ImageSet:
+    """Find images without opening them.
+
+    `path` is one of: an image file; a folder, flat or nested (sorted by name; hidden files skipped, links followed but
+    never in circles); a folder with `metadata.csv`, `.jsonl` or `.parquet` (Hugging Face imagefolder; images that it
+    does not name come after those that it names, without a label); a manifest CSV, JSON lines or Parquet with
+    `file_name` and optional `label`, relative to the manifest's folder; a Parquet file with the bytes inside (`img` or
+    `image` struct of `bytes` and `path`), or a folder of them; or a list of image files and folders, named relative to
+    the folder that they share.
+
+    A file that a manifest names and that is absent is no error here: it becomes an image that can't be decoded.
+
+    Raises InputError: nothing there, no image in it (saying what was found), or a name that occurs twice.
+    """
+    if not isinstance(path, str | os.PathLike):
+        return _from_list([Path(one) for one in path])
+    root = Path(path)
+    if root.is_dir():
+        return _from_folder(root)
+    if not root.exists():
+        raise InputError(f"{root} does not exist; give an image, a folder of images, or a manifest")
+    if root.suffix.lower() in MANIFEST_SUFFIXES:
+        return _from_shards([root], root) if is_shard(root) else _from_manifest(root)
+    if root.suffix and not is_image_name(root):
+        raise InputError(
+            f"{root} is neither an image ({' '.join(IMAGE_SUFFIXES)}) nor a manifest ({' '.join(MANIFEST_SUFFIXES)})"
+        )
+    return _from_files(root.parent, [root.name])
+
+
+def _from_list(paths: list[Path]) -> ImageSet:
+    if not paths:
+        raise InputError("the list of images is empty; give at least one path")
+    for path in paths:
+        if not path.is_dir() and path.suffix.lower() in MANIFEST_SUFFIXES:
+            raise InputError(
+                f"{path} is a manifest; in a list give images and folders only, or give the manifest alone"
+            )
+    files = [
+        file for path in paths for file in ([str(path / f) for f in _walk(path)] if path.is_dir() else [str(path)])
+    ]
+    if not files:
+        raise InputError(
+            f"no image in {', '.join(map(str, paths))}; looked for files ending in {' '.join(IMAGE_SUFFIXES)}"
+        )
+    root = os.path.commonpath([os.path.abspath(os.path.dirname(file)) for file in files])
+    return _from_files(Path(root), [os.path.relpath(file, root) for file in files])
+
+
+def _from_folder(root: Path) -> ImageSet:
+    metadata = next((root / name for name in METADATA_NAMES if (root / name).is_file()), None)
+    if metadata is not None:
+        return _from_manifest(metadata, unnamed=_walk(root))
+    if files := _walk(root):
+        images = _from_files(root, files)
+        return replace(images, folder_labels=_folder_labels(images.names))
+    if shards := find_shards(root):
+        return _from_shards(shards, root)
+    raise InputError(
+        f"{root} holds no image; looked for files ending in {' '.join(IMAGE_SUFFIXES)}, found {_contents(root)}"
+    )
+
+
+def _from_files(root: Path, files: Sequence[str]) -> ImageSet:
+    names = tuple(_text(PurePath(file).as_posix()) for file in files)
+    check_unique(names, root)
+    return ImageSet(root, names, _FilesAt(root, names if list(names) == files else tuple(files)))
+
+
+def _from_manifest(path: Path, unnamed: Sequence[str] = ()) -> ImageSet:
+    manifest = read_manifest(path)
+    check_unique(manifest.names, path)
+    named = set(manifest.names)
+    extra = [file for file in unnamed if _text(file) not in named]
+    images = _from_files(path.parent, [*manifest.names, *extra])
+    labels = None if manifest.labels is None else (*manifest.labels, *[None] * len(extra))
+    return replace(images, labels=labels)
+
+
+def _from_shards(paths: list[Path], root: Path) -> ImageSet:
+    names, labels, class_names, fetch = read_shards(paths)
+    check_unique(names, root)
+    return ImageSet(root, names, fetch, labels=labels, class_names=class_names)
+
+
+@dataclass(frozen=True)
+class _FilesAt:
+    root: Path
+    files: tuple[str, ...]
+
+    def __call__(self, positions: NDArray[np.int64]) -> Iterator[Path | bytes]:
+        return (self.root / self.files[i] for i in positions)
+
+
+def _walk(root: Path) -> list[str]:
+    """Names of the images below a folder, sorted; any entry that is named like an image counts, dangling links too."""
+    return sorted(file for file in _entries(root, "", frozenset()) if is_image_name(file))
+
+
+def _entries(root: Path, below: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    folder = root / below
+    try:
+        status = folder.stat()
+        # A link to a folder that this one lies in would go round for ever.
+        if (here := (status.st_dev, status.st_ino)) in above:
+            return
+        with os.scandir(folder) as listing:
+            entries = [(entry.name, _is_folder(entry)) for entry in listing if not entry.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"the folder {folder} can't be read ({error.strerror or error})") from error
+    for name, is_folder in sorted(entries):
+        if is_folder:
+            yield from _entries(root, f"{below}{name}/", above | {here})
+        else:
+            yield below + name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # Unlike the entry itself, `isdir` answers for links that lead to themselves.
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def _folder_labels(names: Sequence[str]) -> tuple[str, ...] | None:
+    folders = tuple(name.partition("/")[0] for name in names)
+    return folders if all("/" in name for name in names) else None
+
+
+def _text(name: str) -> str:
+    # A Linux file name may be any bytes; those that are not UTF-8 are shown as \xe9, since no table could store them.
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _contents(root: Path) -> str:
+    others = list(_entries(root, "", frozenset()))
+    if not others:
+        return "no file at all"
+    return f"{len(others)} other file{'s' * (len(others) > 1)} such as {min(others)!r}"
