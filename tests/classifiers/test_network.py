@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from classifiers import networks
+from classifiers.networks import HIDDEN, PREPROCESS, answers, classifier, hidden, inputs, made
+from uncertainty import Classifier
+from uncertainty.classifiers.network import Network
+from uncertainty.errors import ModelError
+
+NO_HEAD = "the logits don't come from a linear layer, so there are no features and no neighbour estimators"
+
+
+def out_of_order() -> nn.Module:
+    """`fc` is defined, and called, before other linear layers."""
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        logits = m.fc(m.middle(hidden(m, x)))
+        m.aside(logits)
+        return logits
+
+    return made(forward, aside=nn.Linear(3, 7), middle=nn.Linear(HIDDEN, HIDDEN))
+
+
+def by_keyword() -> nn.Module:
+    return made(lambda m, x: m.fc(input=hidden(m, x)))
+
+
+def head_used_before() -> nn.Module:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        m.fc(torch.zeros(len(x), HIDDEN))
+        return m.fc(hidden(m, x))
+
+    return made(forward)
+
+
+@pytest.mark.parametrize(
+    "make", [networks.plain, networks.simple, networks.functional, out_of_order, by_keyword, head_used_before]
+)
+def test_features_are_the_input_of_the_last_linear_layer(make: Callable[[], nn.Module]) -> None:
+    module = make()
+    outputs = answers(classifier(module), inputs(5))
+    weight, bias = (p.detach().numpy() for p in module.get_submodule("fc").parameters())
+    assert outputs.features.shape == (5, HIDDEN)
+    np.testing.assert_allclose(outputs.features @ weight.T + bias, outputs.logits, atol=1e-5)
+    assert abs(outputs.features).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: m.fc(hidden(m, x)).softmax(1),
+        lambda m, x: F.linear(hidden(m, x), m.fc.weight),
+        lambda m, x: m.fc(hidden(m, x)) * (1 + x.abs().mean()),
+    ],
+)
+def test_logits_that_are_not_a_layers_have_no_features(forward: Callable[[Any, Tensor], Tensor]) -> None:
+    one = classifier(made(forward))
+    assert one.notes[0] == NO_HEAD
+    assert answers(one, inputs(2)).features is None
+
+
+def fails(m: Any, x: Tensor) -> Tensor:
+    raise KeyError
+
+
+def never_two(m: Any, x: Tensor) -> Tensor:
+    return m.fc(hidden(m, x.reshape(3, -1)))
+
+
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        (lambda m, x: (m.fc(hidden(m, x)), x), "returns tuple; it must return one tensor"),
+        (lambda m, x: {"logits": m.fc(hidden(m, x))}, "returns dict"),
+        (lambda m, x: m.fc(hidden(m, x))[:, 0], r"answers 3 images with shape \(3,\); it must be \(3, classes\)"),
+        (lambda m, x: m.fc(hidden(m, x)).mean(0, keepdim=True), r"shape \(1, 3\)"),
+        (lambda m, x: m.fc(hidden(m, x))[:, :, None], r"shape \(3, 3, 1\)"),
+        (lambda m, x: m.fc(hidden(m, x[:, :, :3])), r"fails on an input of shape \(3, 3, 4, 4\): mat1 and mat2"),
+        (fails, "fails on an input of shape .*KeyError"),
+    ],
+)
+def test_strange_models_are_refused_in_one_line(forward: Callable[[Any, Tensor], Any], said: str) -> None:
+    module = made(forward)
+    with pytest.raises(ModelError, match=said) as caught:
+        classifier(module)
+    assert "\n" not in str(caught.value)
+    assert module.training
+
+
+def test_wrong_input_size_says_so() -> None:
+    with pytest.raises(ModelError, match=r"fails on an input of shape \(3, 3, 224, 224\)"):
+        Classifier.from_module(networks.simple())
+
+
+def test_model_of_a_fixed_batch_size_is_refused() -> None:
+    module = made(lambda m, x: m.fc(m.drop(hidden(m, x.reshape(3, 48)))), drop=nn.Dropout(0.5))
+    with pytest.raises(ModelError, match=r"fails on an input of shape \(2, 3, 4, 4\)"):
+        classifier(module)
+
+
+def state(module: nn.Module) -> dict[str, Any]:
+    """Everything of a module that a run has no business with."""
+    return {
+        "values": {k: v.clone() for k, v in module.state_dict().items()},
+        "training": {name: m.training for name, m in module.named_modules()},
+        "requires_grad": {name: p.requires_grad for name, p in module.named_parameters()},
+        "grad": {name: None if p.grad is None else p.grad.clone() for name, p in module.named_parameters()},
+        "hooks": {name: len(m._forward_hooks) + len(m._forward_pre_hooks) for name, m in module.named_modules()},
+    }
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            assert_same(found[key], expected[key])
+    elif isinstance(expected, Tensor):
+        assert torch.equal(found, expected)
+    else:
+        assert found == expected
+
+
+def half_frozen(module: nn.Module) -> nn.Module:
+    module.train()
+    module.get_submodule("norm").eval()
+    for parameter in module.get_submodule("hidden").parameters():
+        parameter.requires_grad = False
+    module.get_submodule("fc").weight.grad = torch.ones_like(module.get_submodule("fc").weight)
+    return module
+
+
+@pytest.mark.parametrize(
+    "make", [networks.simple, networks.functional, networks.plain, lambda: networks.branching(True)]
+)
+@pytest.mark.parametrize("mode", [nn.Module.train, nn.Module.eval, half_frozen])
+def test_nothing_of_the_module_is_touched(make: Callable[[], nn.Module], mode: Callable[[nn.Module], Any]) -> None:
+    module = make()
+    mode(module)
+    before = state(module)
+    one = classifier(module)
+    assert_same(state(module), before)
+    outputs = answers(one, inputs(6))
+    assert_same(state(module), before)
+    # What is answered is the network in evaluation, whatever mode it was in.
+    assert (answers(classifier(make().eval()), inputs(6)).logits == outputs.logits).all()
+
+
+class TripsOver(nn.Module):
+    """Passes values on until one is too large."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if bool((x.abs() > 1e6).any()):
+            raise RuntimeError("too large")
+        return x
+
+
+@pytest.mark.parametrize("mode", [nn.Module.train, half_frozen])
+def test_nothing_is_touched_when_the_forward_pass_raises_midway(mode: Callable[[nn.Module], Any]) -> None:
+    module = made(lambda m, x: m.fc(m.trip(m.drop(hidden(m, x)))), trip=TripsOver(), drop=nn.Dropout(0.5))
+    mode(module)
+    one, before = classifier(module), state(module)
+    with pytest.raises(RuntimeError, match="too large"):
+        answers(one, inputs(2) * 1e9)
+    assert_same(state(module), before)
+    assert torch.overrides._get_current_function_mode() is None
+    assert torch.is_grad_enabled()
+
+
+def test_what_a_module_keeps_can_still_be_trained_with() -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        if not hasattr(m, "scale"):
+            m.scale = torch.ones(HIDDEN) * 2
+        return m.fc(hidden(m, x) * m.scale)
+
+    module = made(forward)
+    answers(classifier(module), inputs(2))
+    module(torch.from_numpy(inputs(2))).sum().backward()
+    assert module.get_submodule("hidden").weight.grad is not None
+
+
+def test_read_only_inputs_are_taken() -> None:
+    one, x = classifier(networks.simple()), inputs(3)
+    expected = answers(one, x).logits
+    x.flags.writeable = False
+    assert (answers(one, x).logits == expected).all()
+
+
+def test_model_in_bfloat16() -> None:
+    inner = networks.simple().to(torch.bfloat16)
+
+    class Cast(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x.to(torch.bfloat16))
+
+    one = classifier(Cast())
+    outputs = answers(one, inputs(4))
+    assert outputs.logits.dtype == outputs.features.dtype == np.float32
+    assert outputs.mc_probs.shape == (4, 8, 3)
+    assert len(one.sha256) == 64
+
+
+def test_a_head_alone_can_be_probed() -> None:
+    head = nn.Sequential(nn.Dropout(0.5), nn.Linear(20, 4))
+    network = Network.probe(head, np.zeros(20, dtype=np.float32))
+    forward = network(np.ones((3, 20), dtype=np.float32), 5, 0)
+    assert network.outputs == 4
+    assert forward.features is not None
+    assert forward.features.shape == (3, 20)
+    assert forward.mc_logits is not None
+    assert forward.mc_logits.shape == (3, 5, 4)
+
+
+def test_no_passes_were_asked_for() -> None:
+    assert answers(classifier(networks.simple()), inputs(2), passes=0).mc_probs is None
+    assert PREPROCESS.size == 4

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from classifiers import networks
+from classifiers.networks import answers, classifier, inputs, uncut
+from experiments import resnet20
+from uncertainty import Classifier, Preprocess
+
+CUT = {
+    "head only": networks.simple,
+    "functional, skip connection": networks.functional,
+    "in place after the cut": networks.in_place,
+    "one module twice": networks.twice,
+    "feature maps": lambda: networks.convolutional(nn.Dropout2d(0.5)),
+    "tokens": lambda: networks.tokenised(lambda m, t: m.drop(t)),
+    "dropout first of all": lambda: networks.made(
+        lambda m, x: m.fc(networks.hidden(m, m.drop(x))), drop=nn.Dropout(0.2)
+    ),
+}
+FALLS_BACK = "the graph can't be cut before its dropout, so T dropout passes cost T full passes"
+
+
+@pytest.mark.parametrize("make", CUT.values(), ids=list(CUT))
+def test_cut_equals_full_passes_exactly(make: Callable[[], nn.Module]) -> None:
+    one, x = classifier(make()), inputs(6)
+    assert one.notes == ()
+    assert one.network.replay is not None
+    cut, full = answers(one, x), answers(uncut(one), x)
+    assert (cut.logits == full.logits).all()
+    assert (cut.features == full.features).all()
+    assert (cut.mc_probs == full.mc_probs).all()
+
+
+def test_resnet_is_cut_exactly() -> None:
+    preprocess = Preprocess(size=32, mean=resnet20.MEAN, std=resnet20.STD)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        one = Classifier.from_module(resnet20.network(), preprocess=preprocess)
+    x = np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)
+    assert one.network.replay is not None
+    assert (answers(one, x, 3).mc_probs == answers(uncut(one), x, 3).mc_probs).all()
+
+
+def test_path_that_depends_on_the_data_gives_the_same_numbers() -> None:
+    branching, straight, x = classifier(networks.branching(True)), classifier(networks.branching(False)), inputs(6)
+    assert branching.notes == (FALLS_BACK,)
+    assert straight.notes == ()
+    slow, quick = answers(branching, x), answers(straight, x)
+    assert (slow.logits == quick.logits).all()
+    assert (slow.features == quick.features).all()
+    assert (slow.mc_probs == quick.mc_probs).all()
+
+
+def test_path_that_depends_on_the_data_is_followed() -> None:
+    one, x = classifier(networks.branching(True)), inputs(3)
+    x[1] = 2e9
+    module = one.network.module.eval()
+    with torch.no_grad():
+        np.testing.assert_array_equal(answers(one, x).logits, module(torch.from_numpy(x)).numpy())
+
+
+def counted(module: nn.Module, *layers: str) -> dict[str, int]:
+    counts = dict.fromkeys(layers, 0)
+
+    def count(name: str) -> None:
+        counts[name] += 1
+
+    for name in layers:
+        module.get_submodule(name).register_forward_hook(lambda *_, name=name: count(name))
+    return counts
+
+
+def test_prefix_runs_once_a_batch() -> None:
+    module = networks.simple()
+    one = classifier(module)
+    counts = counted(module, "hidden", "drop", "fc")
+    images = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
+    one.run(images, passes=7, batch_size=4)
+    # Three batches; each has one plain pass and seven sub-networks.
+    assert counts == {"hidden": 3, "drop": 3 * 8, "fc": 3 * 8}
+
+
+def test_without_a_cut_all_of_it_runs_each_time() -> None:
+    module = networks.branching(True)
+    one = classifier(module)
+    counts = counted(module, "hidden", "fc")
+    answers(one, inputs(4), passes=7)
+    assert counts == {"hidden": 8, "fc": 8}
+
+
+def test_hooks_see_the_same_either_way() -> None:
+    seen: list[Tensor] = []
+    module = networks.functional()
+    one, x = classifier(module), inputs(4)
+    module.get_submodule("fc").register_forward_hook(lambda m, args, out: seen.append(out.clone()))
+    answers(one, x, passes=3)
+    cut, seen[:] = list(seen), []
+    answers(uncut(one), x, passes=3)
+    assert len(cut) == len(seen) == 4
+    assert all(torch.equal(a, b) for a, b in zip(cut, seen, strict=True))
+
+
+def doubled(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+    return (args[0] * 2,)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_hook_on_a_part_that_is_taken_apart_is_not_skipped(when: str) -> None:
+    module, x = networks.simple(), inputs(4)
+    if when == "before":
+        module.register_forward_pre_hook(doubled)
+    one = classifier(module)
+    if when == "after":
+        module.register_forward_pre_hook(doubled)
+    expected = answers(classifier(networks.simple()), x * 2)
+    found = answers(one, x)
+    assert (found.logits == expected.logits).all()
+    assert (found.mc_probs == expected.mc_probs).all()
+
+
+def test_removed_hook_leaves_no_trace() -> None:
+    def inside() -> nn.Module:
+        trunk = nn.Sequential(nn.Flatten(), nn.Linear(48, networks.HIDDEN))
+        return networks.made(lambda m, x: m.fc(m.drop(m.trunk(x))), trunk=trunk, drop=nn.Dropout(0.5))
+
+    module, x = inside(), inputs(4)
+    handle = module.get_submodule("trunk").register_forward_pre_hook(doubled)
+    one = classifier(module)
+    handle.remove()
+    assert (answers(one, x).logits == answers(classifier(inside()), x).logits).all()
+
+
+def test_head_before_the_first_dropout_still_gives_features() -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        h = networks.hidden(m, x)
+        logits = m.fc(h)
+        m.aside(m.drop(h))
+        return logits
+
+    module = networks.made(forward, aside=nn.Linear(networks.HIDDEN, 2), drop=nn.Dropout(0.5))
+    one, x = classifier(module), inputs(4)
+    assert (answers(one, x).features == answers(uncut(one), x).features).all()
+
+
+def test_weights_loaded_later_are_the_ones_that_run() -> None:
+    one, x = classifier(networks.functional()), inputs(4)
+    with torch.no_grad():
+        one.network.module.load_state_dict({k: v * 1.5 for k, v in one.network.module.state_dict().items()})
+    assert (answers(one, x).mc_probs == answers(uncut(one), x).mc_probs).all()

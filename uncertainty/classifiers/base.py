@@ -1,0 +1,264 @@
+"""A trained classifier and how to feed it: images in, ModelOutputs out, each image decoded and classified once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.classifiers.loading import ArrayItem, Damage, Images, Loaded, image_items, load_ahead
+from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.errors import InputError, ModelError
+from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from uncertainty.classifiers.network import Forward, Network
+
+__all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Images", "Row", "image_items"]
+
+logger = logging.getLogger("uncertainty")
+
+MC_PASSES = 30
+BATCH_SIZE = 32
+_NOT_FINITE = "the classifier answers with values that are NaN or infinite"
+
+
+class Row(NamedTuple):
+    """One input image: its name, why it could not be read (None if it could), content digest and label."""
+
+    name: str
+    error: str | None
+    digest: str
+    label: str | int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some images in input order; `outputs` has a row for each that has no `error`."""
+
+    rows: tuple[Row, ...]
+    outputs: ModelOutputs | None
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """All images of a run: outputs with one digest and label a row, and (name, reason) of those left out."""
+
+    outputs: ModelOutputs
+    digests: tuple[str, ...]
+    labels: tuple[str | int | None, ...]
+    failures: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A network with its class names and preprocessing; make one with `from_module` or `load`."""
+
+    network: Network
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    task: Task = "multiclass"
+    decision_thresholds: tuple[float, ...] | None = None
+    spec: str | None = None
+
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        classes: Sequence[str] | None = None,
+        preprocess: Preprocess | None = None,
+        *,
+        task: Task = "multiclass",
+        decision_thresholds: Sequence[float] | None = None,
+        spec: str | None = None,
+    ) -> Self:
+        """Wrap a torch module that maps (b, channels, size, size) float32 to logits (b, c).
+
+        Without `classes` they are called "0", "1", … Raises ModelError where the module's output does not fit them.
+        """
+        from uncertainty.classifiers.network import Network
+
+        preprocess = preprocess or Preprocess()
+        channels = 1 if preprocess.grayscale else 3
+        network = Network.probe(module, np.zeros((channels, preprocess.size, preprocess.size), dtype=np.float32))
+        names = _class_names(range(network.outputs) if classes is None else classes, network.outputs)
+        thresholds = _decision_thresholds(decision_thresholds, network.outputs, task)
+        return cls(network, names, preprocess, task, thresholds, spec)
+
+    @classmethod
+    def load(cls, spec: str, *, classes: Sequence[str] | None = None, device: str | None = None) -> Classifier:
+        """Load a model spec, `package.module:factory?weights=FILE.safetensors`; see `uncertainty.classifiers.spec`."""
+        from uncertainty.classifiers.spec import load
+
+        return load(spec, classes=classes, device=device)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What this model can't tell, in words."""
+        return self.network.notes
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of weights, classes, preprocessing and decisions: outputs of another one are not comparable."""
+        import torch
+
+        settings = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds]
+        sha = hashlib.sha256(json.dumps(settings).encode())
+        for name, tensor in sorted(self.network.module.state_dict().items()):
+            if not isinstance(tensor, torch.Tensor):
+                continue
+            values = tensor.detach().cpu()
+            sha.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+            # As bytes, since NumPy has no bfloat16.
+            sha.update(values.flatten().view(torch.uint8).numpy().tobytes())
+        return sha.hexdigest()
+
+    def with_classes(self, classes: Sequence[str]) -> Classifier:
+        """Return the same classifier with other class names; the number must match."""
+        return replace(self, classes=_class_names(classes, len(self.classes)))
+
+    def label_index(self, label: str | int | None) -> int:
+        """Return the index of a class name (or of an index given as a number); -1 for one that the model lacks."""
+        if isinstance(label, int):
+            return label if 0 <= label < len(self.classes) else UNKNOWN_CLASS
+        return self.classes.index(label) if label in self.classes else UNKNOWN_CLASS
+
+    def run(
+        self,
+        images: Images,
+        *,
+        passes: int = MC_PASSES,
+        seed: int = 0,
+        batch_size: int = BATCH_SIZE,
+        workers: int = 2,
+        damage: Damage | None = None,
+    ) -> ModelOutputs:
+        """Classify all images; those that can't be read are left out and logged by name.
+
+        Parameters
+        ----------
+        images : folder, manifest, Parquet with images, list of paths, or (n, h, w, 3) uint8; see `find_images`.
+        passes : number of dropout sub-networks, 0 for none.
+        seed : of the dropout masks.
+        damage : applied to the decoded pixels before anything else.
+
+        Raises
+        ------
+        InputError : where not one image can be read.
+
+        """
+        collected = self.collect(
+            images, passes=passes, seed=seed, batch_size=batch_size, workers=workers, damage=damage
+        )
+        for name, error in collected.failures:
+            logger.warning("left out %r: %s", name, error)
+        return collected.outputs
+
+    def collect(self, images: Images, **options: Any) -> Collected:
+        """Classify all images as `run` does, and return what could not be read and the digests as well."""
+        batches = list(self.stream(images, **options))
+        rows = [row for batch in batches for row in batch.rows]
+        bad = tuple((row.name, row.error) for row in rows if row.error is not None)
+        parts = [batch.outputs for batch in batches if batch.outputs is not None]
+        if not parts:
+            first = f"; the first, {bad[0][0]!r}: {bad[0][1]}" if bad else ""
+            raise InputError(f"not one of {len(bad)} images can be read{first}")
+        good = [row for row in rows if row.error is None]
+        outputs = ModelOutputs.concatenate(parts)
+        if self.task == "multiclass" and all(row.label is not None for row in good):
+            outputs = replace(outputs, labels=[self.label_index(row.label) for row in good])
+        return Collected(outputs, tuple(row.digest for row in good), tuple(row.label for row in good), bad)
+
+    def stream(
+        self,
+        images: Images,
+        *,
+        passes: int = MC_PASSES,
+        seed: int = 0,
+        batch_size: int = BATCH_SIZE,
+        workers: int = 2,
+        damage: Damage | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Batch]:
+        """Classify image after image in batches, decoding ahead in threads; memory stays flat.
+
+        `progress` is called with the number of images of each finished batch.
+        """
+        _check_at_least(0, passes=passes, seed=seed)
+        _check_at_least(1, batch_size=batch_size, workers=workers)
+        loaded = load_ahead(image_items(images), self.preprocess, damage, workers, 2 * batch_size)
+        while group := list(islice(loaded, batch_size)):
+            yield self._batch(group, passes, seed)
+            if progress is not None:
+                progress(len(group))
+
+    def _batch(self, group: list[Loaded], passes: int, seed: int) -> Batch:
+        good, outputs = [one for one in group if one.error is None], None
+        if good:
+            forward = self.network(np.stack([one.inputs for one in good]), passes, seed)
+            finite = forward.finite_rows()
+            for row in np.flatnonzero(~finite):
+                good[row].error = _NOT_FINITE
+            good = [one for one in good if one.error is None]
+            if good:
+                qualities = np.stack([one.quality for one in good])
+                outputs = self._table([one.item.name for one in good], forward.take(finite), quality=qualities)
+        return Batch(tuple(Row(one.item.name, one.error, one.digest, one.item.label) for one in group), outputs)
+
+    def outputs_from_inputs(
+        self, ids: Sequence[str], inputs: NDArray[np.float32], *, passes: int = MC_PASSES, seed: int = 0, **columns: Any
+    ) -> ModelOutputs:
+        """Classify inputs that are preprocessed already, (n, channels, size, size) float32; `columns` ride along."""
+        return self._table(ids, self.network(inputs, passes, seed), **columns)
+
+    def _table(self, ids: Sequence[str], forward: Forward, **columns: Any) -> ModelOutputs:
+        mc = forward.mc_logits
+        return ModelOutputs(
+            ids=list(ids),
+            logits=forward.logits,
+            features=forward.features,
+            mc_probs=None if mc is None else probs_from_logits(mc, self.task).astype(np.float32),
+            task=self.task,
+            decision_thresholds=self.decision_thresholds,
+            **columns,
+        )
+
+
+def _check_at_least(least: int, **options: int) -> None:
+    for name, value in options.items():
+        if value < least:
+            raise InputError(f"{name} is {value}; it must be at least {least}")
+
+
+def _class_names(names: Iterable[Any], n_outputs: int) -> tuple[str, ...]:
+    classes = tuple(str(name) for name in names)
+    if len(classes) != n_outputs:
+        raise ModelError(f"the model has {n_outputs} outputs and {len(classes)} class names were given; match them")
+    if doubles := [name for name, count in Counter(classes).items() if count > 1]:
+        raise ModelError(f"the class name {doubles[0]!r} occurs twice; give each class its own name")
+    return classes
+
+
+def _decision_thresholds(thresholds: Sequence[float] | None, n_outputs: int, task: Task) -> tuple[float, ...] | None:
+    if task not in ("multiclass", "multilabel"):
+        raise ModelError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")
+    if task == "multiclass" and n_outputs == 1:
+        raise ModelError("the model has one output; for a yes-or-no answer say task='multilabel', or give it two")
+    if thresholds is None:
+        return None
+    if task == "multiclass" or len(thresholds) != n_outputs or not all(0 < t < 1 for t in thresholds):
+        raise ModelError(
+            f"decision_thresholds are {list(thresholds)}; a multilabel model takes {n_outputs} in 0..1, "
+            "a multiclass model none"
+        )
+    return tuple(float(t) for t in thresholds)

@@ -1,0 +1,114 @@
+"""MC dropout with shared masks: T passes are T fixed sub-networks (Gal & Ghahramani 2016).
+
+The masks are drawn from the seed, once for each pass and dropout call, and shared by all images, so a score never
+depends on batch size, order or shard. Nothing of the network is changed: while `SharedMasks` is active, calls of
+dropout are answered with the mask, and training flags and batch-norm statistics are never touched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everybody knows
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from uncertainty.errors import ModelError
+
+_ELEMENTWISE: tuple[Callable[..., Any], ...] = (F.dropout, torch.dropout)
+_CHANNELWISE: tuple[Callable[..., Any], ...] = (F.dropout1d, F.dropout2d, F.dropout3d, torch.feature_dropout)
+_ALPHA: tuple[Callable[..., Any], ...] = (F.alpha_dropout, torch.alpha_dropout)
+_ALPHA_CHANNELWISE: tuple[Callable[..., Any], ...] = (F.feature_alpha_dropout, torch.feature_alpha_dropout)
+_ALL = frozenset(_ELEMENTWISE + _CHANNELWISE + _ALPHA + _ALPHA_CHANNELWISE)
+_SELU_FLOOR = -1.7580993408473766  # the value that alpha dropout puts in place of a dropped unit, -scale * alpha
+
+_SAME = 1e-3  # of the largest logit: far above rounding, far below what another mask does
+
+
+class SharedMasks(TorchFunctionMode):
+    """While active, dropout multiplies by the masks of one sub-network; `pass_index=None` only counts the calls.
+
+    `calls` is the number of dropout calls with p > 0 seen so far, `groups` how many rows each image had in each call.
+    """
+
+    def __init__(self, batch: int, seed: int = 0, pass_index: int | None = None) -> None:
+        super().__init__()
+        self.batch, self.seed, self.pass_index = batch, seed, pass_index
+        self.calls = 0
+        self.groups: list[float] = []
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func not in _ALL:
+            return func(*args, **kwargs)
+        x, p = _input_and_p(*args, **kwargs)
+        if p == 0:
+            return x
+        call, self.calls = self.calls, self.calls + 1
+        self.groups.append(x.shape[0] / self.batch if x.dim() else math.nan)
+        return x if self.pass_index is None else self._dropped(func, x, p, call)
+
+    def _dropped(self, func: Callable[..., Any], x: Tensor, p: float, call: int) -> Tensor:
+        rows, rest = divmod(x.shape[0], self.batch)
+        if rest:
+            raise ModelError(f"a dropout layer sees {x.shape[0]} rows for {self.batch} images; rows must come first")
+        if p == 1:
+            return torch.zeros_like(x)
+        channelwise = func in _CHANNELWISE or func in _ALPHA_CHANNELWISE
+        shape = (rows, x.shape[1], *([1] * (x.dim() - 2))) if channelwise else (rows, *x.shape[1:])
+        keep = self._keep(shape, p, call).to(x.device)
+        images = x.reshape(self.batch, rows, *x.shape[1:])
+        alpha = func in _ALPHA or func in _ALPHA_CHANNELWISE
+        return (_alpha(images, keep, p) if alpha else images * (keep.to(x.dtype) / (1 - p))).flatten(0, 1)
+
+    def _keep(self, shape: tuple[int, ...], p: float, call: int) -> Tensor:
+        # Drawn on the CPU whatever the device, so that a GPU sees the same sub-networks.
+        state = np.random.SeedSequence([self.seed, self.pass_index or 0, call]).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(state[0] >> 1))
+        return torch.rand(shape, generator=generator) >= p
+
+
+def _input_and_p(input: Tensor, p: float = 0.5, *_: Any, **__: Any) -> tuple[Tensor, float]:
+    return input, float(p)
+
+
+def _alpha(x: Tensor, keep: Tensor, p: float) -> Tensor:
+    """Alpha dropout (Klambauer et al. 2017): dropped units take the floor of SELU; mean and variance are kept."""
+    scale = (1 - p + p * (1 - p) * _SELU_FLOOR**2) ** -0.5
+    dropped: Tensor = torch.where(keep, x, _SELU_FLOOR) * scale - scale * p * _SELU_FLOOR
+    return dropped
+
+
+def shares_masks(module: Callable[[Tensor], Tensor], images: Tensor) -> bool:
+    """Whether a sub-network gives an image the same logits in another batch: in another place and among fewer.
+
+    `images` are three or more that differ. It is not so where a layer has the images along another axis than the first
+    (sequence first), or in strides along the first.
+    """
+    groups = [_groups(module, batch) for batch in (images, images[:-1])]
+    if groups[0] != groups[1] or not all(rows >= 1 and rows == int(rows) for rows in groups[0]):
+        return False
+    turned = images.flip(0)[:-1]
+    with SharedMasks(len(images), pass_index=0):
+        expected = module(images).flip(0)[:-1]
+    with SharedMasks(len(turned), pass_index=0):
+        found = module(turned)
+    return bool((found - expected).abs().max() <= _SAME * expected.abs().max())
+
+
+def calls_dropout(module: Callable[[Tensor], Tensor], images: Tensor) -> bool:
+    """Whether a forward pass calls dropout with p > 0."""
+    return bool(_groups(module, images))
+
+
+def _groups(module: Callable[[Tensor], Tensor], images: Tensor) -> list[float]:
+    with SharedMasks(len(images)) as masks:
+        module(images)
+    groups: list[float] = masks.groups
+    return groups

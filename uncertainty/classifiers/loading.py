@@ -1,0 +1,118 @@
+"""Images on their way to the network: named, decoded and preprocessed, ahead of it, in threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.errors import ImageError, InputError
+from uncertainty.images import DecodedImage, decode, digest, digest_pixels
+from uncertainty.quality import quality
+from uncertainty.sources import ImageItem, ImageSet, find_images
+
+
+class ArrayItem(NamedTuple):
+    """An image that is decoded already."""
+
+    name: str
+    data: NDArray[np.uint8]
+    label: str | int | None = None
+
+
+Images = (
+    str
+    | Path
+    | Sequence[str]
+    | Sequence[Path]
+    | ImageSet
+    | NDArray[np.uint8]
+    | Sequence[NDArray[np.uint8]]
+    | Sequence[ArrayItem]
+)
+Damage = Callable[[NDArray[np.uint8], str], NDArray[np.uint8]]
+"""(pixels, name) to damaged pixels of the same shape."""
+
+
+@dataclass
+class Loaded:
+    """An image with its content digest, ready for the network, or the error why it is not."""
+
+    item: ImageItem | ArrayItem
+    digest: str = ""
+    inputs: Any = None
+    quality: Any = None
+    error: str | None = None
+
+
+def image_items(images: Images) -> ImageSet | list[ArrayItem]:
+    """Turn whatever names images into items; arrays are named by a digest of their pixels, so equal sets are seen.
+
+    Raises InputError where `find_images` does, and for arrays mixed with paths.
+    """
+    if isinstance(images, ImageSet):
+        return images
+    if isinstance(images, str | Path):
+        return find_images(images)
+    given: list[Any] = list(images)
+    kinds = {next((kind for kind in (ArrayItem, np.ndarray) if isinstance(one, kind)), Path) for one in given}
+    if len(kinds) > 1:
+        raise InputError("the list of images mixes arrays and paths; give one kind at a time")
+    if kinds == {ArrayItem}:
+        return given
+    return list(_named(given)) if kinds == {np.ndarray} else find_images([str(path) for path in given])
+
+
+def _named(arrays: Sequence[NDArray[np.uint8]]) -> Iterator[ArrayItem]:
+    seen: dict[str, int] = {}
+    for pixels in arrays:
+        name = digest_pixels(pixels)
+        seen[name] = seen.get(name, 0) + 1
+        yield ArrayItem(name if seen[name] == 1 else f"{name}-{seen[name]}", pixels)
+
+
+def load(item: ImageItem | ArrayItem, preprocess: Preprocess, damage: Damage | None = None) -> Loaded:
+    """Decode, damage and preprocess one image; whatever makes it unreadable ends in `error`."""
+    loaded = Loaded(item)
+    try:
+        if isinstance(item.data, np.ndarray):
+            loaded.digest, image = digest_pixels(item.data), _from_array(item.data)
+        else:
+            loaded.digest = digest(item.data)
+            image = decode(item.data)
+        if damage is not None:
+            image = replace(image, pixels=damage(image.pixels, item.name))
+        loaded.inputs, loaded.quality = preprocess(image.pixels), quality(image)
+    except ImageError as error:
+        loaded.error = str(error)
+    return loaded
+
+
+def _from_array(pixels: NDArray[np.uint8]) -> DecodedImage:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise ImageError(f"is an array of {pixels.dtype} {pixels.shape}; it must be uint8 of shape (h, w, 3)")
+    return DecodedImage(pixels, width=pixels.shape[1], height=pixels.shape[0])
+
+
+def load_ahead(
+    items: Iterable[ImageItem | ArrayItem], preprocess: Preprocess, damage: Damage | None, workers: int, most: int
+) -> Iterator[Loaded]:
+    """Load in threads, in the order of `items`, with at most `most` of them waiting."""
+    waiting: deque[Future[Loaded]] = deque()
+    pool = ThreadPoolExecutor(max_workers=workers)
+    try:
+        for item in items:
+            waiting.append(pool.submit(load, item, preprocess, damage))
+            if len(waiting) >= most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # whoever stops early need not wait for what was queued
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,174 @@
+"""One forward pass over a batch: logits, features, and the T dropout sub-networks, without touching the module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from uncertainty.classifiers.dropout import SharedMasks, calls_dropout, shares_masks
+from uncertainty.classifiers.replay import Replay, can_replay, cut_before_dropout
+from uncertainty.errors import ModelError
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """What one batch gave: logits (b, c); features (b, d) and mc_logits (b, t, c) where there are any."""
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32] | None
+    mc_logits: NDArray[np.float32] | None
+
+    def finite_rows(self) -> NDArray[np.bool_]:
+        """(b,) False where any value of the row is NaN or infinite."""
+        finite = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in self._arrays().values()]
+        return np.asarray(np.logical_and.reduce(finite))
+
+    def take(self, rows: NDArray[np.bool_]) -> Forward:
+        """Return the rows of a mask."""
+        return replace(self, **{name: array[rows] for name, array in self._arrays().items()})
+
+    def _arrays(self) -> dict[str, NDArray[np.float32]]:
+        return {name: array for name, array in vars(self).items() if array is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A torch module, its last linear layer (whose input are the features) and how its dropout is replayed.
+
+    It holds for the module as it was when probed: other weights may be loaded into it, but with another layer or on
+    another device it needs a new probe. `outputs` is the number of logits; `head` is None where they don't come out of
+    an nn.Linear; `dropout` says whether dropout was called and can be shared by all images; `replay` is None where the
+    graph could not be cut, and T sub-networks then take T full passes. `notes` says so.
+    """
+
+    module: nn.Module
+    outputs: int
+    head: nn.Linear | None
+    dropout: bool
+    replay: Replay | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def probe(cls, module: nn.Module, example: NDArray[np.float32]) -> Network:
+        """Run the module on a few noisy copies of one example (channels, h, w) to find out what it can tell."""
+        # Noise from a seed, since in a blank image two different networks can look alike.
+        noise = torch.randn((3, *example.shape), generator=torch.Generator().manual_seed(0))
+        images = (torch.from_numpy(example) + noise).to(_device(module))
+        with evaluating(module):
+            logits, head = _find_head(module, images)
+            called = calls_dropout(module, images)
+            dropout = called and shares_masks(partial(_run, module), images)
+            replay = cut_before_dropout(module, images) if dropout else None
+        return cls(module, logits.shape[1], head, dropout, replay, _notes(head, called, dropout, replay))
+
+    def __call__(self, inputs: NDArray[np.float32], passes: int, seed: int) -> Forward:
+        """Run (b, channels, h, w); `passes` = 0 leaves the dropout sub-networks out."""
+        # A copy of what is read-only, of which torch warns.
+        x = torch.from_numpy(np.require(inputs, requirements="W")).to(_device(self.module))
+        with evaluating(self.module):
+            run: Callable[[], Tensor] = partial(self.module, x)
+            with _captured_input(self.head) as captured:
+                if self.replay and can_replay(self.module):
+                    run = partial(self.replay.suffix, self.replay.prefix(x))
+                logits = run()
+            samples = _samples(run, len(x), passes, seed) if self.dropout and passes else None
+        return Forward(_numpy(logits), _numpy(captured[-1].flatten(1)) if captured else None, samples)
+
+
+def _samples(run: Callable[[], Tensor], batch: int, passes: int, seed: int) -> NDArray[np.float32]:
+    samples = []
+    for pass_index in range(passes):
+        with SharedMasks(batch, seed, pass_index):
+            samples.append(_numpy(run()))
+    return np.stack(samples, axis=1)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put the module in eval mode without gradients; afterwards every training flag is as it was, whatever happens."""
+    training = [m for m in module.modules() if m.training]
+    module.eval()
+    try:
+        # Not inference_mode: what a module caches there could never again be used for a gradient.
+        with torch.no_grad():
+            yield
+    finally:
+        for m in training:
+            m.training = True
+
+
+@contextmanager
+def _captured_input(layer: nn.Module | None) -> Iterator[list[Tensor]]:
+    captured: list[Tensor] = []
+    if layer is None:
+        yield captured
+        return
+    handle = layer.register_forward_pre_hook(
+        lambda _, args, kwargs: captured.append(args[0] if args else kwargs["input"]), with_kwargs=True
+    )
+    try:
+        yield captured
+    finally:
+        handle.remove()
+
+
+def _find_head(module: nn.Module, images: Tensor) -> tuple[Tensor, nn.Linear | None]:
+    """Find the nn.Linear whose output is the model's output."""
+    calls: list[tuple[nn.Linear, Tensor]] = []
+    layers = [m for m in module.modules() if isinstance(m, nn.Linear)]
+    handles = [m.register_forward_hook(lambda m, _, out: calls.append((m, out))) for m in layers]
+    try:
+        logits = _run(module, images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not isinstance(logits, Tensor):
+        raise ModelError(f"the model returns {type(logits).__name__}; it must return one tensor of logits")
+    if logits.dim() != 2 or len(logits) != len(images):
+        n = len(images)
+        raise ModelError(f"the model answers {n} images with shape {tuple(logits.shape)}; it must be ({n}, classes)")
+    return logits, next((m for m, out in reversed(calls) if torch.equal(out, logits)), None)
+
+
+def _run(module: nn.Module, images: Tensor) -> Any:
+    try:
+        return module(images)
+    except Exception as error:  # the user's code: anything may be raised
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"the model fails on an input of shape {tuple(images.shape)}: {reason}") from error
+
+
+def _notes(head: Any, called: bool, dropout: bool, replay: Replay | None) -> tuple[str, ...]:
+    notes = []
+    if head is None:
+        notes.append("the logits don't come from a linear layer, so there are no features and no neighbour estimators")
+    if not called:
+        notes.append("the model has no dropout, so the MC dropout estimators are off")
+    elif not dropout:
+        notes.append("dropout mixes images along its first axis, so the MC dropout estimators are off")
+    elif replay is None:
+        notes.append("the graph can't be cut before its dropout, so T dropout passes cost T full passes")
+    return tuple(notes)
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.float32]:
+    return np.asarray(tensor.to(torch.float32).cpu().numpy())
+
+
+def devices() -> list[str]:
+    """Return the names of the devices that torch finds here."""
+    found = ["cpu"]
+    found += [f"cuda:{k} {torch.cuda.get_device_name(k)}" for k in range(torch.cuda.device_count())]
+    return found + (["mps"] if torch.backends.mps.is_available() else [])

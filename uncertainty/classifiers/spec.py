@@ -1,0 +1,137 @@
+"""Model specs: `package.module:factory?weights=FILE.safetensors&size=224&mean=…`.
+
+The factory takes no arguments and returns a torch.nn.Module, or a Classifier made with `Classifier.from_module` when
+it knows its class names and preprocessing itself. What the spec states wins over what the factory says.
+
+weights : .safetensors, or a .pth / .pt state dict (loaded with weights_only=True, never otherwise).
+classes : file of class names, .txt one a line, or JSON.
+size, crop_pct, resize, interpolation, mean, std, grayscale : as in `Preprocess`; mean and std as 0.5,0.5,0.5.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from uncertainty.classifiers.base import Classifier
+from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.errors import ModelError
+from uncertainty.labels import read_class_names
+
+
+def _three(text: str) -> tuple[float, ...]:
+    return tuple(float(v) for v in text.split(","))
+
+
+def _truth(text: str) -> bool:
+    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+
+
+_PREPROCESS: dict[str, Callable[[str], Any]] = {
+    "size": int,
+    "crop_pct": float,
+    "resize": str,
+    "interpolation": str,
+    "mean": _three,
+    "std": _three,
+    "grayscale": _truth,
+}
+
+
+def load(spec: str, *, classes: Sequence[str] | None = None, device: str | None = None) -> Classifier:
+    """Load what a spec names; raises ModelError, in one line, for each thing that can be wrong with it."""
+    target, _, query = spec.partition("?")
+    options = dict(part.partition("=")[::2] for part in query.split("&") if part)
+    if unknown := sorted(set(options) - {"weights", "classes", *_PREPROCESS}):
+        raise ModelError(f"model spec has unknown keys {unknown}; known are weights, classes, {', '.join(_PREPROCESS)}")
+    options |= {key: str(Path(options[key]).absolute()) for key in ("weights", "classes") if key in options}
+    made = _made(target)
+    known = made if isinstance(made, Classifier) else None
+    module = known.network.module if known else _module(made, target)
+    if "weights" in options:
+        _load_weights(module, Path(options["weights"]))
+    if classes is None and "classes" in options:
+        classes = read_class_names(options["classes"])
+    return Classifier.from_module(
+        _moved(module, device) if device else module,
+        classes=known.classes if classes is None and known else classes,
+        preprocess=_preprocess(options, known.preprocess if known else Preprocess()),
+        task=known.task if known else "multiclass",
+        decision_thresholds=known.decision_thresholds if known else None,
+        spec="?".join(filter(None, [target, "&".join(f"{k}={v}" for k, v in options.items())])),
+    )
+
+
+def _made(target: str) -> Any:
+    module_name, colon, function = target.partition(":")
+    if not colon or not module_name or not function:
+        raise ModelError(f"model spec {target!r} is not of the form package.module:factory?weights=FILE.safetensors")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # the user's code: anything may be raised
+        raise ModelError(
+            f"can't import {module_name!r}: {_reason(error)}; is it installed, or in this folder?"
+        ) from error
+    factory = getattr(module, function, None)
+    if not callable(factory):
+        raise ModelError(f"module {module_name!r} has no function {function!r} that returns the model")
+    try:
+        return factory()
+    except Exception as error:  # the user's code: anything may be raised
+        raise ModelError(f"{target}() fails: {_reason(error)}") from error
+
+
+def _module(made: Any, target: str) -> Any:
+    from torch import nn
+
+    if not isinstance(made, nn.Module):
+        raise ModelError(f"{target}() returns {type(made).__name__}; it must return a torch.nn.Module or a Classifier")
+    return made
+
+
+def _load_weights(module: Any, path: Path) -> None:
+    if not path.is_file():
+        raise ModelError(f"weights file {path} does not exist")
+    try:
+        state = _read_state(path)
+    except Exception as error:  # safetensors, zip and pickle readers each have errors of their own
+        advice = "save model.state_dict(), best as .safetensors; whole pickled models are never loaded"
+        raise ModelError(f"weights file {path} can't be read as tensors alone ({_reason(error)}); {advice}") from error
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ModelError(f"weights file {path} does not fit the model: {_reason(error)}") from error
+
+
+def _moved(module: Any, device: str) -> Any:
+    try:
+        return module.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"the model can't be put on device {device!r}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _read_state(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _preprocess(options: dict[str, str], default: Preprocess) -> Preprocess:
+    settings: dict[str, Any] = {}
+    for key in _PREPROCESS.keys() & options.keys():
+        try:
+            settings[key] = _PREPROCESS[key](options[key])
+        except (ValueError, KeyError) as error:
+            raise ModelError(f"model spec has {key}={options[key]!r}, which can't be read") from error
+    return replace(default, **settings)
