@@ -1,0 +1,162 @@
+"""A screener on disk: `manifest.json` and `arrays.safetensors`, no pickle and nothing that runs on load."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from uncertainty.classifiers.base import Classifier
+from uncertainty.errors import ArtifactError, UncertaintyError
+from uncertainty.estimators import create
+from uncertainty.estimators.base import Estimator
+from uncertainty.outputs import Task
+from uncertainty.verdicts import replacing
+
+FORMAT_VERSION = 1
+MANIFEST, ARRAYS = "manifest.json", "arrays.safetensors"
+
+
+class SavedEstimator(BaseModel):
+    """An estimator as data: constructor arguments, learnt numbers, and names of learnt arrays."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    arguments: dict[str, Any]
+    numbers: dict[str, int | float | bool | str]
+    arrays: dict[str, str]
+
+
+class SavedModel(BaseModel):
+    """Which classifier the screener belongs to."""
+
+    model_config = ConfigDict(extra="forbid")
+    classes: list[str]
+    task: Task
+    sha256: str | None = None
+    spec: str | None = None
+    preprocess: dict[str, Any] | None = None
+    embedder: str | None = None
+
+    @classmethod
+    def of(cls, classifier: Classifier) -> Self:
+        """Describe a classifier."""
+        return cls(
+            sha256=classifier.sha256,
+            spec=classifier.spec,
+            classes=list(classifier.classes),
+            task=classifier.task,
+            preprocess=classifier.preprocess.to_dict(),
+            embedder=None if classifier.embedder is None else classifier.embedder.spec,
+        )
+
+
+class Manifest(BaseModel):
+    """Everything of a screener that is not an array."""
+
+    model_config = ConfigDict(extra="forbid")
+    format_version: int = FORMAT_VERSION
+    model: SavedModel
+    estimators: list[SavedEstimator]
+    combiner: dict[str, Any]
+    threshold: float
+    budget: float
+    passes: int
+    views: list[str] = []
+    seed: int
+    calibrated_on: dict[str, Any]
+    notes: list[str]
+    arrays_sha256: str = ""
+
+
+def pack(estimators: Sequence[Estimator]) -> tuple[list[SavedEstimator], dict[str, NDArray[Any]]]:
+    """Turn fitted estimators into data; equal arrays, such as the vectors two estimators share, are kept once."""
+    arrays: dict[str, NDArray[Any]] = {}
+    key_of: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    saved = []
+    for estimator in estimators:
+        one = SavedEstimator(name=estimator.name, arguments=estimator.arguments(), numbers={}, arrays={})
+        for attribute, value in estimator.learnt().items():
+            if isinstance(value, np.ndarray):
+                key = key_of.setdefault(_content(value), f"{estimator.name}.{attribute}")
+                arrays.setdefault(key, value)
+                one.arrays[attribute] = key
+            else:
+                one.numbers[attribute] = value.item() if isinstance(value, np.generic) else value
+        saved.append(one)
+    return saved, arrays
+
+
+def _content(array: NDArray[Any]) -> tuple[str, tuple[int, ...], bytes]:
+    return array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest()
+
+
+def unpack(saved: Sequence[SavedEstimator], arrays: Mapping[str, NDArray[Any]]) -> tuple[Estimator, ...]:
+    """Undo `pack`."""
+    try:
+        return tuple(
+            create(one.name, **one.arguments).restore(
+                {**one.numbers, **{attribute: arrays[key] for attribute, key in one.arrays.items()}}
+            )
+            for one in saved
+        )
+    except KeyError as error:
+        raise ArtifactError(f"the screener lacks the array {error}; it is damaged, fit it again") from error
+    except (UncertaintyError, TypeError) as error:
+        raise ArtifactError(f"the screener can't be rebuilt: {error}; fit it again with this release") from error
+
+
+def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write both files; the manifest comes last and names the arrays by their hash, so half a write is noticed."""
+    from safetensors.numpy import save
+
+    data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+    sealed = manifest.model_copy(update={"arrays_sha256": hashlib.sha256(data).hexdigest()})
+    text = json.dumps(sealed.model_dump(), indent=2, ensure_ascii=False)
+    with replacing(folder / ARRAYS) as file:
+        file.write(data)
+    with replacing(folder / MANIFEST, binary=False) as file:
+        file.write(text + "\n")
+
+
+def read(folder: Path, needed: Sequence[str] = ()) -> tuple[Manifest, dict[str, NDArray[Any]]]:
+    """Read both files; ArtifactError where one is missing, damaged, of another version, or lacks a needed array."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    for name in (MANIFEST, ARRAYS):
+        if not (folder / name).is_file():
+            raise ArtifactError(f"{folder} holds no {name}; it is not a screener, make one with `uncertainty fit`")
+    manifest = _read_manifest(folder / MANIFEST)
+    data = (folder / ARRAYS).read_bytes()
+    if hashlib.sha256(data).hexdigest() != manifest.arrays_sha256:
+        raise ArtifactError(f"{folder / ARRAYS} is damaged or of another screener: its hash is not the manifest's")
+    try:
+        arrays = load(data)
+    except SafetensorError as error:
+        raise ArtifactError(f"{folder / ARRAYS} can't be read: {error}") from error
+    if missing := sorted(set(needed) - arrays.keys()):
+        raise ArtifactError(f"{folder / ARRAYS} lacks {missing[0]!r}; the screener is damaged, fit it again")
+    return manifest, arrays
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} is not valid JSON: {error}; the screener is damaged, fit it again") from error
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise ArtifactError(f"{path} has format version {version!r}; this release reads {FORMAT_VERSION}, fit it again")
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ArtifactError(f"{path} is damaged at {where!r}: {first['msg']}; fit the screener again") from error
