@@ -6,7 +6,7 @@ import numpy as np
 
 from uncertainty.outputs import ModelOutputs, Task
 
-CLASSES, DIMENSIONS, PASSES = 4, 16, 20
+CLASSES, DIMENSIONS, PASSES, VIEWS = 4, 16, 20, 4
 # Brightness, darkness, contrast, blur, saturation, entropy, size, aspect of a good image, and what damage adds.
 _GOOD = np.array([0.55, 0.35, 0.22, 0.10, 0.40, 7.0, 16.0, 0.4])
 _SPREAD = np.array([0.06, 0.05, 0.03, 0.03, 0.08, 0.3, 0.0, 0.1])
@@ -14,6 +14,7 @@ _DAMAGE = np.array([-0.15, 0.12, -0.08, 0.15, -0.10, -1.0, 0.0, 0.0])
 _WORLD = np.random.default_rng(7)
 _CENTRES = _WORLD.normal(size=(CLASSES, DIMENSIONS))
 _CENTRES /= np.linalg.norm(_CENTRES, axis=1, keepdims=True)
+_SECOND = np.linalg.qr(_WORLD.normal(size=(DIMENSIONS, DIMENSIONS)))[0]
 _MASKS = (_WORLD.random((PASSES, DIMENSIONS)) < 0.85) / 0.85
 
 
@@ -33,12 +34,15 @@ def made_problem(n: int, seed: int, task: Task = "multiclass") -> ModelOutputs:
     features = (1 - 0.5 * damage) * (labels @ _CENTRES) + noise * (1 + damage) * rng.normal(size=(n, DIMENSIONS))
     mc_logits = np.einsum("nd,td,cd->ntc", features, _MASKS, _weights(), optimize=True)
     quality = _GOOD + _SPREAD * rng.normal(size=(n, 8)) + damage * _DAMAGE * rng.uniform(0.7, 1.3, (n, 8))
+    views = features[:, None] + 0.5 * noise * rng.normal(size=(n, VIEWS, DIMENSIONS))
     return ModelOutputs(
         ids=[f"{seed}-{i}" for i in range(n)],
         logits=_logits(features @ _weights().T, task),
         features=features.astype(np.float32),
         mc_probs=_probs(_logits(mc_logits, task), task).astype(np.float32),
         quality=quality,
+        tta_probs=_probs(_logits(views @ _weights().T, task), task).astype(np.float32),
+        embedding=(features @ _SECOND + 0.05 * rng.normal(size=features.shape)).astype(np.float32),
         labels=labels if task == "multilabel" else classes,
         task=task,
     )

@@ -24,7 +24,7 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs, Task
 
 COLUMNS = ("logits", "features", "mc_probs", "tta_probs", "quality", "embedding", "labels")
-FAMILIES = ("softmax", "dropout", "neighbours", "image")
+FAMILIES = ("softmax", "dropout", "neighbours", "image", "second opinion", "views")
 CASES = [(name, task) for name, cls in discover().items() for task in cls.tasks]
 every_case = pytest.mark.parametrize(("name", "task"), CASES, ids=[f"{name}-{task}" for name, task in CASES])
 every_estimator = pytest.mark.parametrize("name", list(discover()))
@@ -117,9 +117,10 @@ def test_restored_equals_saved(case: tuple[Estimator, ModelOutputs]) -> None:
 def test_float32_columns_score_as_float64(case: tuple[Estimator, ModelOutputs]) -> None:
     estimator, incoming = case
     single = ModelOutputs(
-        **{column: getattr(incoming, column).astype(np.float32) for column in ("logits", "quality", "features")},
+        **{c: getattr(incoming, c).astype(np.float32) for c in ("logits", "quality", "features", "embedding")},
         ids=incoming.ids,
         mc_probs=incoming.mc_probs.astype(np.float64),
+        tta_probs=incoming.tta_probs.astype(np.float64),
         task=incoming.task,
     )
     np.testing.assert_allclose(estimator.score(single), estimator.score(incoming), atol=1e-4)
@@ -131,7 +132,8 @@ def test_saturated_logits_stay_finite_and_in_bounds(name: str, task: Task, probl
     n, c = incoming.logits.shape
     logits = np.where(np.arange(c) == np.arange(n)[:, None] % c, 1e3, -np.arange(n)[:, None] % 7.0)
     certain = np.eye(c)[np.arange(n) % c][:, None].repeat(3, axis=1)
-    rows = ModelOutputs(ids=incoming.ids, logits=logits, mc_probs=certain, features=incoming.features, task=task)
+    known = {"features": incoming.features, "embedding": incoming.embedding}
+    rows = ModelOutputs(ids=incoming.ids, logits=logits, mc_probs=certain, tta_probs=certain, task=task, **known)
     rows = ModelOutputs(**{**vars(rows), "quality": incoming.quality * 1e6})
     scores = create(name).fit(reference).score(rows)
     assert np.isfinite(scores).all()

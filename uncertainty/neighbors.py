@@ -71,11 +71,17 @@ class NeighborIndex:
 
     def search(self, queries: Any, k: int) -> NDArray[np.float64]:
         """Return (n, min(k, m)) float64 distances of queries (n, d) to their k nearest vectors, ascending."""
+        return self.neighbours(queries, k)[0]
+
+    def neighbours(self, queries: Any, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return distances as `search` does, and the classes of those vectors, both (n, min(k, m))."""
         x = self._checked(queries, k)
-        found = np.empty((len(x), min(k, len(self.vectors))))
+        distances = np.empty((len(x), min(k, len(self.vectors))))
+        classes = np.empty(distances.shape, dtype=np.int64)
         for rows in _blocks(len(x), _BLOCK_ROWS):
-            found[rows] = _nearest(normalised(x[rows]), self.vectors, k)
-        return found
+            distances[rows], positions = _nearest(normalised(x[rows]), self.vectors, k)
+            classes[rows] = self.classes[positions]
+        return distances, classes
 
     def class_distances(self, queries: Any, k: int) -> NDArray[np.float64]:
         """Return (n, len(known_classes)) float64: the distance to the k-th nearest vector of each class.
@@ -89,7 +95,7 @@ class NeighborIndex:
         for rows in _blocks(len(x), _BLOCK_ROWS):
             block = normalised(x[rows])
             for column, part in enumerate(parts):
-                found[rows, column] = _nearest(block, part, k)[:, -1]
+                found[rows, column] = _nearest(block, part, k)[0][:, -1]
         return found
 
     def _checked(self, queries: Any, k: int) -> NDArray[Any]:
@@ -117,7 +123,10 @@ def normalised(features: Any) -> NDArray[np.float32]:
     return (x / np.where(length > 0, length, 1)).astype(np.float32)
 
 
-def _nearest(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> NDArray[np.float64]:
+def _nearest(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return distances (n, k), ascending, and the positions of those vectors."""
     import faiss
 
     candidates = min(k + _SPARE_CANDIDATES, len(vectors))
@@ -129,8 +138,9 @@ def _nearest(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int)
         difference = vectors[positions[rows]].astype(np.float64)
         difference -= queries[rows, None, :]
         distances[rows] = np.sqrt(np.einsum("nkd,nkd->nk", difference, difference))
-    distances.sort(axis=1)
-    return distances[:, :k].clip(max=LARGEST_DISTANCE)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    nearest = np.take_along_axis(distances, order, axis=1).clip(max=LARGEST_DISTANCE)
+    return nearest, np.take_along_axis(positions, order, axis=1)
 
 
 @contextmanager

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_loading_is_decoding_and_preprocessing(tmp_path: Path) -> None:
 
 def test_damage_comes_first_and_leaves_the_digest() -> None:
     item = ArrayItem("x", pixels(1)[0])
-    loaded = load(item, PREPROCESS, lambda image, name: np.full_like(image, len(name)))
+    loaded = load(item, PREPROCESS, damage=lambda image, name: np.full_like(image, len(name)))
     assert loaded.digest == digest_pixels(item.data)
     assert (loaded.inputs == PREPROCESS(np.full((6, 5, 3), 1, np.uint8))).all()
     assert loaded.quality[0] == pytest.approx(1 / 255)
@@ -100,7 +101,7 @@ def test_order_is_kept_although_some_take_longer(workers: int) -> None:
             raise ImageError("is strange")
         return image
 
-    loaded = list(load_ahead(items, PREPROCESS, slow_first, workers, 8))
+    loaded = list(load_ahead(items, partial(load, preprocess=PREPROCESS, damage=slow_first), workers, 8))
     assert [one.item.name for one in loaded] == [str(i) for i in range(30)]
     assert [one.error for one in loaded if one.error] == ["is strange"]
 
@@ -114,13 +115,15 @@ def test_no_more_than_so_many_are_held() -> None:
             given += 1
             yield ArrayItem(str(i), image)
 
-    for taken, _ in enumerate(load_ahead(items(), PREPROCESS, None, 2, 5), start=1):
+    for taken, _ in enumerate(load_ahead(items(), partial(load, preprocess=PREPROCESS), 2, 5), start=1):
         assert given <= taken + 5
 
 
 def test_who_stops_early_leaves_no_thread_behind() -> None:
     before = threading.active_count()
-    loaded = load_ahead([ArrayItem(str(i), image) for i, image in enumerate(pixels(20))], PREPROCESS, None, 3, 10)
+    loaded = load_ahead(
+        [ArrayItem(str(i), p) for i, p in enumerate(pixels(20))], partial(load, preprocess=PREPROCESS), 3, 10
+    )
     next(loaded)
     loaded.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before

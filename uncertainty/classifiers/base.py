@@ -8,28 +8,29 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.classifiers.loading import ArrayItem, Damage, Images, Loaded, image_items, load_ahead
+from uncertainty.classifiers.loading import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
 from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.defaults import BATCH_SIZE, MC_PASSES, WORKERS
 from uncertainty.errors import InputError, ModelError
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from uncertainty.classifiers.embedder import Embedder
     from uncertainty.classifiers.network import Forward, Network
 
 __all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Images", "Row", "image_items"]
 
 logger = logging.getLogger("uncertainty")
 
-MC_PASSES = 30
-BATCH_SIZE = 32
 _NOT_FINITE = "the classifier answers with values that are NaN or infinite"
 
 
@@ -70,6 +71,7 @@ class Classifier:
     task: Task = "multiclass"
     decision_thresholds: tuple[float, ...] | None = None
     spec: str | None = None
+    embedder: Embedder | None = None
 
     @classmethod
     def from_module(
@@ -105,7 +107,10 @@ class Classifier:
     @property
     def notes(self) -> tuple[str, ...]:
         """What this model can't tell, in words."""
-        return self.network.notes
+        if self.embedder is None or not self.embedder.shares_weights_with(self.network):
+            return self.network.notes
+        shared = "the second opinion has the classifier's own weights; choose an independent backbone"
+        return (*self.network.notes, shared)
 
     @property
     def sha256(self) -> str:
@@ -121,7 +126,20 @@ class Classifier:
             sha.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
             # As bytes, since NumPy has no bfloat16.
             sha.update(values.flatten().view(torch.uint8).numpy().tobytes())
+        if self.embedder is not None:
+            sha.update(self.embedder.sha256.encode())
         return sha.hexdigest()
+
+    def with_embedder(self, embedder: Classifier | str, *, device: str | None = None) -> Classifier:
+        """Return the same classifier with a second opinion: a preset's name, a model spec, or another Classifier.
+
+        Its outputs then have the column `embedding`, from the same decoded image; see `embedder.py`.
+        """
+        from uncertainty.classifiers.embedder import Embedder
+
+        if isinstance(embedder, str):
+            return replace(self, embedder=Embedder.load(embedder, device=device))
+        return replace(self, embedder=Embedder.of(embedder))
 
     def with_classes(self, classes: Sequence[str]) -> Classifier:
         """Return the same classifier with other class names; the number must match."""
@@ -140,8 +158,9 @@ class Classifier:
         passes: int = MC_PASSES,
         seed: int = 0,
         batch_size: int = BATCH_SIZE,
-        workers: int = 2,
+        workers: int = WORKERS,
         damage: Damage | None = None,
+        views: Sequence[str] = (),
     ) -> ModelOutputs:
         """Classify all images; those that can't be read are left out and logged by name.
 
@@ -151,6 +170,7 @@ class Classifier:
         passes : number of dropout sub-networks, 0 for none.
         seed : of the dropout masks.
         damage : applied to the decoded pixels before anything else.
+        views : test-time augmentation, of `uncertainty.classifiers.views.VIEWS`, e.g. ("flip", "shift").
 
         Raises
         ------
@@ -158,7 +178,7 @@ class Classifier:
 
         """
         collected = self.collect(
-            images, passes=passes, seed=seed, batch_size=batch_size, workers=workers, damage=damage
+            images, passes=passes, seed=seed, batch_size=batch_size, workers=workers, damage=damage, views=views
         )
         for name, error in collected.failures:
             logger.warning("left out %r: %s", name, error)
@@ -186,8 +206,9 @@ class Classifier:
         passes: int = MC_PASSES,
         seed: int = 0,
         batch_size: int = BATCH_SIZE,
-        workers: int = 2,
+        workers: int = WORKERS,
         damage: Damage | None = None,
+        views: Sequence[str] = (),
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[Batch]:
         """Classify image after image in batches, decoding ahead in threads; memory stays flat.
@@ -196,16 +217,23 @@ class Classifier:
         """
         _check_at_least(0, passes=passes, seed=seed)
         _check_at_least(1, batch_size=batch_size, workers=workers)
-        loaded = load_ahead(image_items(images), self.preprocess, damage, workers, 2 * batch_size)
+        from uncertainty.classifiers.views import check_views
+
+        views = check_views(views)
+        second = None if self.embedder is None else self.embedder.preprocess
+        load_one = partial(load, preprocess=self.preprocess, second=second, damage=damage)
+        loaded = load_ahead(image_items(images), load_one, workers, 2 * batch_size)
         while group := list(islice(loaded, batch_size)):
-            yield self._batch(group, passes, seed)
+            yield self._batch(group, passes, seed, views)
             if progress is not None:
                 progress(len(group))
 
-    def _batch(self, group: list[Loaded], passes: int, seed: int) -> Batch:
+    def _batch(self, group: list[Loaded], passes: int, seed: int, views: Sequence[str]) -> Batch:
         good, outputs = [one for one in group if one.error is None], None
         if good:
-            forward = self.network(np.stack([one.inputs for one in good]), passes, seed)
+            forward = self.network(np.stack([one.inputs for one in good]), passes, seed, views)
+            if self.embedder is not None:
+                forward = replace(forward, embedding=self.embedder(np.stack([one.second_inputs for one in good])))
             finite = forward.finite_rows()
             for row in np.flatnonzero(~finite):
                 good[row].error = _NOT_FINITE
@@ -222,16 +250,20 @@ class Classifier:
         return self._table(ids, self.network(inputs, passes, seed), **columns)
 
     def _table(self, ids: Sequence[str], forward: Forward, **columns: Any) -> ModelOutputs:
-        mc = forward.mc_logits
         return ModelOutputs(
             ids=list(ids),
             logits=forward.logits,
             features=forward.features,
-            mc_probs=None if mc is None else probs_from_logits(mc, self.task).astype(np.float32),
+            embedding=forward.embedding,
+            mc_probs=self._probs(forward.mc_logits),
+            tta_probs=self._probs(forward.tta_logits),
             task=self.task,
             decision_thresholds=self.decision_thresholds,
             **columns,
         )
+
+    def _probs(self, logits: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+        return None if logits is None else probs_from_logits(logits, self.task).astype(np.float32)
 
 
 def _check_at_least(least: int, **options: int) -> None:

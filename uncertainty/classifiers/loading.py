@@ -43,11 +43,12 @@ Damage = Callable[[NDArray[np.uint8], str], NDArray[np.uint8]]
 
 @dataclass
 class Loaded:
-    """An image with its content digest, ready for the network, or the error why it is not."""
+    """An image with its content digest, ready for network and second opinion, or the error why it is not."""
 
     item: ImageItem | ArrayItem
     digest: str = ""
     inputs: Any = None
+    second_inputs: Any = None
     quality: Any = None
     error: str | None = None
 
@@ -78,8 +79,10 @@ def _named(arrays: Sequence[NDArray[np.uint8]]) -> Iterator[ArrayItem]:
         yield ArrayItem(name if seen[name] == 1 else f"{name}-{seen[name]}", pixels)
 
 
-def load(item: ImageItem | ArrayItem, preprocess: Preprocess, damage: Damage | None = None) -> Loaded:
-    """Decode, damage and preprocess one image; whatever makes it unreadable ends in `error`."""
+def load(
+    item: ImageItem | ArrayItem, preprocess: Preprocess, second: Preprocess | None = None, damage: Damage | None = None
+) -> Loaded:
+    """Decode once, damage, and preprocess for network and second opinion; what makes it unreadable ends in `error`."""
     loaded = Loaded(item)
     try:
         if isinstance(item.data, np.ndarray):
@@ -90,6 +93,8 @@ def load(item: ImageItem | ArrayItem, preprocess: Preprocess, damage: Damage | N
         if damage is not None:
             image = replace(image, pixels=damage(image.pixels, item.name))
         loaded.inputs, loaded.quality = preprocess(image.pixels), quality(image)
+        if second is not None:
+            loaded.second_inputs = second(image.pixels)
     except ImageError as error:
         loaded.error = str(error)
     return loaded
@@ -102,14 +107,14 @@ def _from_array(pixels: NDArray[np.uint8]) -> DecodedImage:
 
 
 def load_ahead(
-    items: Iterable[ImageItem | ArrayItem], preprocess: Preprocess, damage: Damage | None, workers: int, most: int
+    items: Iterable[ImageItem | ArrayItem], load_one: Callable[[ImageItem | ArrayItem], Loaded], workers: int, most: int
 ) -> Iterator[Loaded]:
     """Load in threads, in the order of `items`, with at most `most` of them waiting."""
     waiting: deque[Future[Loaded]] = deque()
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
         for item in items:
-            waiting.append(pool.submit(load, item, preprocess, damage))
+            waiting.append(pool.submit(load_one, item))
             if len(waiting) >= most:
                 yield waiting.popleft().result()
         while waiting:

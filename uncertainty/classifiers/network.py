@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,16 +15,22 @@ from torch import Tensor, nn
 
 from uncertainty.classifiers.dropout import SharedMasks, calls_dropout, shares_masks
 from uncertainty.classifiers.replay import Replay, can_replay, cut_before_dropout
+from uncertainty.classifiers.views import view_logits
 from uncertainty.errors import ModelError
 
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """What one batch gave: logits (b, c); features (b, d) and mc_logits (b, t, c) where there are any."""
+    """What one batch gave: logits (b, c); the rest if there are any.
+
+    features (b, d), mc_logits (b, t, c) of dropout sub-networks, embedding (b, e), tta_logits (b, v, c) of views.
+    """
 
     logits: NDArray[np.float32]
     features: NDArray[np.float32] | None
     mc_logits: NDArray[np.float32] | None
+    embedding: NDArray[np.float32] | None = None
+    tta_logits: NDArray[np.float32] | None = None
 
     def finite_rows(self) -> NDArray[np.bool_]:
         """(b,) False where any value of the row is NaN or infinite."""
@@ -69,8 +75,10 @@ class Network:
             replay = cut_before_dropout(module, images) if dropout else None
         return cls(module, logits.shape[1], head, dropout, replay, _notes(head, called, dropout, replay))
 
-    def __call__(self, inputs: NDArray[np.float32], passes: int, seed: int) -> Forward:
-        """Run (b, channels, h, w); `passes` = 0 leaves the dropout sub-networks out."""
+    def __call__(
+        self, inputs: NDArray[np.float32], passes: int = 0, seed: int = 0, views: Sequence[str] = ()
+    ) -> Forward:
+        """Run (b, channels, h, w), `passes` dropout sub-networks on it, and the network on its `views`."""
         # A copy of what is read-only, of which torch warns.
         x = torch.from_numpy(np.require(inputs, requirements="W")).to(_device(self.module))
         with evaluating(self.module):
@@ -80,7 +88,9 @@ class Network:
                     run = partial(self.replay.suffix, self.replay.prefix(x))
                 logits = run()
             samples = _samples(run, len(x), passes, seed) if self.dropout and passes else None
-        return Forward(_numpy(logits), _numpy(captured[-1].flatten(1)) if captured else None, samples)
+            viewed = _numpy(view_logits(self.module, x, views)) if views else None
+        features = _numpy(captured[-1].flatten(1)) if captured else None
+        return Forward(_numpy(logits), features, samples, tta_logits=viewed)
 
 
 def _samples(run: Callable[[], Tensor], batch: int, passes: int, seed: int) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from uncertainty.neighbors import NeighborIndex
 from uncertainty.outputs import ModelOutputs
@@ -22,12 +23,16 @@ def neighbours_for(rows: float) -> int:
     return max(1, round(math.sqrt(rows) / 12))
 
 
-def known_good_index(reference: ModelOutputs) -> NeighborIndex:
-    """Index the features of reference rows by class: the label, or the prediction where there are no labels.
+def known_good_index(reference: ModelOutputs, column: str = "features") -> NeighborIndex:
+    """Index the features (or the embedding) of reference rows by their classes."""
+    return NeighborIndex.build(getattr(reference, column), known_classes(reference))
+
+
+def known_classes(reference: ModelOutputs) -> NDArray[np.int64]:
+    """(n,) the class of each reference row: its label, or the prediction where there are no labels.
 
     Multilabel rows have no single class; all are of class 0.
     """
     if reference.task == "multilabel":
-        return NeighborIndex.build(reference.features, np.zeros(len(reference)))
-    classes = reference.labels if reference.has("labels") else reference.predictions
-    return NeighborIndex.build(reference.features, classes)
+        return np.zeros(len(reference), dtype=np.int64)
+    return np.asarray(reference.labels if reference.has("labels") else reference.predictions)

@@ -1,0 +1,63 @@
+"""The second opinion: an independent, frozen backbone that embeds the same decoded image its own way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.classifiers.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from uncertainty.classifiers.base import Classifier
+    from uncertainty.classifiers.network import Network
+
+PRESETS = {"efficientnet-lite0": "uncertainty.classifiers.presets:efficientnet_lite0"}
+"""Names for model specs that need no weights of the user's."""
+_SHARED = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Embedder:
+    """A network whose features are the embedding: the input of its last linear layer, or its output if it has none."""
+
+    network: Network
+    preprocess: Preprocess
+    sha256: str
+    spec: str | None
+
+    @classmethod
+    def of(cls, model: Classifier) -> Embedder:
+        """Use any classifier as a backbone; its classes don't matter."""
+        return cls(model.network, model.preprocess, model.sha256, model.spec)
+
+    @classmethod
+    def load(cls, spec: str, *, device: str | None = None) -> Embedder:
+        """Load a preset by name, or any model spec."""
+        from uncertainty.classifiers.spec import load
+
+        return cls.of(load(PRESETS.get(spec, spec), device=device))
+
+    def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the embedding (b, e) of preprocessed images."""
+        forward = self.network(inputs)
+        return forward.logits if forward.features is None else forward.features
+
+    def shares_weights_with(self, network: Network) -> bool:
+        """Whether at least half of the embedder's weights are the other network's too: then it is no second opinion."""
+        own, other = _digests(self.network.module.parameters()), _digests(network.module.parameters())
+        return bool(own) and sum(n for d, n in own.items() if d in other) >= _SHARED * sum(own.values())
+
+
+def _digests(parameters: Iterable[Any]) -> dict[bytes, int]:
+    """Return the number of values behind each distinct tensor, by the hash of its content; constants don't count."""
+    digests = {}
+    for tensor in parameters:
+        values = tensor.detach().cpu().numpy()
+        if values.size > 1 and values.min() < values.max():
+            digests[hashlib.blake2b(values.tobytes(), digest_size=16).digest()] = int(values.size)
+    return digests

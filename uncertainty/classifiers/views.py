@@ -1,0 +1,72 @@
+"""Test-time augmentation: other views of the same preprocessed images, made on the tensor, each of the same size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everybody knows
+from torch import Tensor
+
+from uncertainty.errors import InputError
+from uncertainty.outputs import ModelOutputs
+
+View = Callable[[Tensor], Tensor]
+_SHIFT, _ZOOM = 1 / 16, 1 / 8
+_BEARABLE = 0.02
+
+
+def _shifted(down: int, right: int) -> View:
+    def shift(x: Tensor) -> Tensor:
+        """Move the picture by a sixteenth of its side; the edge that comes in repeats the border."""
+        step = max(1, round(_SHIFT * x.shape[-1]))
+        padded = F.pad(x, (step, step, step, step), mode="replicate")
+        top, left = step * (1 - down), step * (1 - right)
+        return padded[..., top : top + x.shape[-2], left : left + x.shape[-1]]
+
+    return shift
+
+
+def _zoomed(x: Tensor) -> Tensor:
+    """Cut an eighth of the side off all around and enlarge the rest."""
+    cut = max(1, round(_ZOOM * x.shape[-1] / 2))
+    inner = x[..., cut : x.shape[-2] - cut, cut : x.shape[-1] - cut]
+    return F.interpolate(inner, size=x.shape[-2:], mode="bilinear", align_corners=False) if inner.numel() else x
+
+
+VIEWS: Mapping[str, tuple[View, ...]] = {
+    "flip": (lambda x: x.flip(-1),),
+    "shift": (_shifted(1, 0), _shifted(-1, 0), _shifted(0, 1), _shifted(0, -1)),
+    "zoom": (_zoomed,),
+    "flip_vertical": (lambda x: x.flip(-2),),
+    "rotate": (lambda x: x.rot90(1, (-2, -1)), lambda x: x.rot90(-1, (-2, -1))),
+}
+"""What each name stands for; an image is square, so all keep its size."""
+
+
+def check_views(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names, each once; InputError for one that is not known."""
+    for name in names:
+        if name not in VIEWS:
+            raise InputError(f"there is no view {name!r}; known are {', '.join(VIEWS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def view_logits(run: Callable[[Tensor], Tensor], x: Tensor, names: Sequence[str]) -> Tensor:
+    """Return (b, v, c): the logits of every view of each image, in the order of the names."""
+    return torch.stack([run(view(x).contiguous()) for name in names for view in VIEWS[name]], dim=1)
+
+
+def bearable(outputs: ModelOutputs) -> tuple[tuple[str, ...], ModelOutputs]:
+    """From labelled outputs with all VIEWS, keep those on which the classifier is at most 2 points less accurate.
+
+    A view that a classifier was not trained to bear says nothing about the image. Returns the names and the outputs
+    with the columns of `tta_probs` that belong to them.
+    """
+    right = outputs.tta_probs.argmax(axis=2) == outputs.require("labels", "choosing views")[:, None]
+    names = [name for name, made in VIEWS.items() for _ in made]
+    least = 1 - outputs.wrong.mean() - _BEARABLE
+    kept = tuple(name for name in VIEWS if right[:, [n == name for n in names]].mean() >= least)
+    columns = [name in kept for name in names]
+    return kept, replace(outputs, tta_probs=outputs.tta_probs[:, columns] if kept else None)
