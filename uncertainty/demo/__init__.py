@@ -1,0 +1,1 @@
+"""From nothing to a judged screening, offline: what `uncertainty demo` runs."""

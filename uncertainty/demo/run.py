@@ -1,0 +1,73 @@
+"""The demo: train a classifier, then the same commands that users type, then how right the flags were."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from uncertainty.demo.images import DAMAGED_SHARE, write_digits
+from uncertainty.errors import InputError
+from uncertainty.verdicts import Verdicts
+
+_SHOWN = 5
+
+
+def run(folder: Path, command: Callable[[list[str]], None], say: Callable[[str], None]) -> None:
+    """Run the demo into an empty folder; `command` runs one command line of `uncertainty`, `say` prints one."""
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty; give the demo a folder of its own with --out")
+    say(_trained(folder))
+    model = f"uncertainty.demo.network:classifier?weights={folder / 'model.safetensors'}"
+    screener, out = folder / "screener", folder / "out"
+    sets = ["--reference", str(folder / "reference"), "--calibration", str(folder / "calibration")]
+    for arguments in (
+        ["fit", "--model", model, *sets, "-o", str(screener)],
+        ["screen", str(screener), str(folder / "incoming"), "-o", str(out)],
+        ["rank", str(out), "-n", "20"],
+        ["evaluate", str(out), "--labels", str(folder / "labels.csv")],
+    ):
+        say(f"\n$ uncertainty {shlex.join(arguments)}")
+        command(arguments)
+    say(_ending(out, folder / "labels.csv"))
+
+
+def _trained(folder: Path) -> str:
+    from uncertainty.demo.network import save, train
+
+    digits = write_digits(folder)
+    save(train(digits.images, digits.labels, seed=0), folder / "model.safetensors")
+    counts = {name: len(list((folder / name).rglob("*.png"))) for name in ("reference", "calibration", "incoming")}
+    return (
+        f"Wrote scikit-learn's digits to {folder}: {counts['reference']} reference images, on which a small network "
+        f"was trained just now, {counts['calibration']} for calibration, {counts['incoming']} incoming, of which "
+        f"{DAMAGED_SHARE:.0%} are damaged."
+    )
+
+
+def _ending(out: Path, labels: Path) -> str:
+    from uncertainty.evaluation import join_labels
+    from uncertainty.labels import read_labels
+
+    table = join_labels(Verdicts.read(out).table, read_labels(labels))
+    flagged = np.array(table["flagged"])
+    wrong = ~np.array(table["correct"])
+    looked_at, errors = int(flagged.sum()), int(wrong.sum())
+    by_softmax = np.argsort(-np.array(table["est_least_confidence"]), kind="stable")[:looked_at]
+    lines = [f"\nFlagged {looked_at} of {len(wrong)} images. The most suspicious:"]
+    for row in Verdicts(table).flagged.slice(0, _SHOWN).to_pylist():
+        truth = "right" if row["correct"] else f"wrong, it is a {row['label']}"
+        why = ", ".join(row["reasons"])
+        lines.append(
+            f"  {row['file_name']}  taken for a {row['predicted_label']} ({truth})  p_wrong {row['p_wrong']:.2f}  {why}"
+        )
+    lines += [
+        f"Of {errors} errors the flags caught {int(wrong[flagged].sum())}; the same number of images chosen by max "
+        f"softmax would have caught {int(wrong[by_softmax].sum())}, by chance {errors * looked_at / len(wrong):.0f}.",
+        f"Accuracy of all incoming images {1 - wrong.mean():.1%}, "
+        f"of those not flagged {1 - wrong[~flagged].mean():.1%}.",
+        f"Everything is in {out}",
+    ]
+    return "\n".join(lines)

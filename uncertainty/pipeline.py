@@ -1,0 +1,122 @@
+"""From paths to files: the one place that joins screener, images and output folder; memory stays flat."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uncertainty.classifiers.base import Images
+from uncertainty.errors import InputError
+from uncertainty.evaluation import Evaluation, Match, error_rows, evaluate, join_labels, match_labels
+from uncertainty.labels import read_labels
+from uncertainty.screener import Screener
+from uncertainty.verdicts import FORMATS, Verdicts, ranks, replacing, write_batches, write_table
+
+SUMMARY = "summary.json"
+
+
+def screen_into(
+    folder: Path,
+    screener: Screener,
+    images: Images,
+    *,
+    ending: str = ".parquet",
+    **options: Any,
+) -> dict[str, Any]:
+    """Screen images of any number into `folder/verdicts.parquet` (.csv, .jsonl) and `summary.json`.
+
+    Rows are written batch by batch; ranks, which need all rows, are a second pass over one column. `options` are
+    those of `Classifier.stream`. Returns the summary: counts, threshold, and what p_wrong was calibrated on.
+    """
+    if ending not in FORMATS:
+        raise InputError(f"format {ending!r} is not one of {', '.join(FORMATS)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".screening.", suffix=".parquet") as unranked:
+        seen = _write_unranked(unranked, screener, screener.stream(images, **options))
+        schema = screener.schema(seen)
+        write_batches(schema, _with_ranks(Path(unranked.name), schema), folder / f"verdicts{ending}")
+        summary = _summary(Path(unranked.name), screener, seen)
+    _write_json(folder / SUMMARY, summary)
+    for other in set(FORMATS) - {ending}:  # an earlier screening in another format would be read instead
+        (folder / f"verdicts{other}").unlink(missing_ok=True)
+    return summary
+
+
+def _write_unranked(file: Any, screener: Screener, batches: Any) -> int:
+    seen = 0
+    with pq.ParquetWriter(file, screener.schema()) as writer:
+        for batch in batches:
+            writer.write_table(screener.verdict_rows(batch))
+            seen += screener.count_fitted_on(batch)
+    file.flush()
+    return seen
+
+
+def _with_ranks(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    rank = ranks(_column(path, "p_wrong"))
+    position, start = schema.get_field_index("rank"), 0
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
+        columns = list(batch.columns)
+        columns[position] = pa.array(rank[start : start + len(batch)])
+        start += len(batch)
+        yield pa.record_batch(columns, schema=schema)
+
+
+def _column(path: Path, name: str) -> Any:
+    return pq.read_table(path, columns=[name])[name].to_numpy(zero_copy_only=False)
+
+
+def _summary(path: Path, screener: Screener, seen: int) -> dict[str, Any]:
+    p_wrong, flagged = _column(path, "p_wrong"), _column(path, "flagged").astype(bool)
+    readable = ~np.isnan(p_wrong)
+    return {
+        "images": len(p_wrong),
+        "unreadable": int((~readable).sum()),
+        "flagged": int(flagged.sum()),
+        "predicted_errors": float(p_wrong[readable].sum(dtype=np.float64)),
+        "threshold": screener.threshold,
+        "provenance": screener.provenance(seen),
+    }
+
+
+def evaluate_folder(folder: Path, labels: Path, *, seed: int = 0, resamples: int = 1000) -> tuple[Evaluation, Match]:
+    """Join labels to the verdicts of a folder; write `evaluation.json` and `errors.csv` beside them.
+
+    Returns how good the verdicts were, and how many images and labels met.
+    """
+    verdicts, known = Verdicts.read(folder).table, read_labels(labels)
+    table = join_labels(verdicts, known)
+    evaluation = evaluate(table, classes=_classes(table), seed=seed, resamples=resamples)
+    match = match_labels(verdicts, known)
+    where = folder if folder.is_dir() else folder.parent
+    _write_json(where / "evaluation.json", evaluation.to_json() | {"n_labels_without_image": match.labels_without_row})
+    write_table(error_rows(table), where / "errors.csv")
+    return evaluation, match
+
+
+def _classes(table: pa.Table) -> list[str] | None:
+    """The class names, which a table tells where each class has a column."""
+    return [name.removeprefix("prob_") for name in table.column_names if name.startswith("prob_")] or None
+
+
+def rank_folder(folder: Path, n: int, path: Path) -> pa.Table:
+    """Write the n most suspicious readable images of a folder's verdicts, the first to look at first."""
+    if n < 1:
+        raise InputError(f"-n is {n}; ask for at least one image")
+    table = Verdicts.read(folder).table
+    readable = table.filter(table["error"].is_null()).sort_by("rank").slice(0, n)
+    chosen = readable.select(["rank", "file_name", "predicted_label", "confidence", "p_wrong", "flagged", "reasons"])
+    write_table(chosen, path)
+    return chosen
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with replacing(path, binary=False) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
