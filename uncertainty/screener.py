@@ -20,9 +20,9 @@ from uncertainty.combiner import Combiner, Signals
 from uncertainty.combining import combine
 from uncertainty.defaults import BUDGET, EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES
 from uncertainty.errors import ArtifactError, InputError, ModelError, OutputsError
-from uncertainty.estimators import create, discover
+from uncertainty.estimators import discover
 from uncertainty.estimators.base import Estimator
-from uncertainty.evidence import Shares, evidence, signals
+from uncertainty.evidence import Shares, evidence, signals, worth
 from uncertainty.outputs import ModelOutputs
 from uncertainty.rows import judged, with_unreadable
 from uncertainty.thresholds import budget_threshold
@@ -148,7 +148,7 @@ class Screener:
             no known class (label -1), with the ids of their originals; together they weigh `expect_damage` and
             `expect_unknown` of the whole.
         budget : share of rows like these to flag; decides the threshold.
-        estimators : default all but the optional ones; those whose columns are absent are left out, and `notes` names them.
+        estimators : default all but the optional; those whose columns are absent are left out, and `notes` names them.
         classes : names, in the order of the logits; default "0", "1", …
 
         Raises
@@ -182,7 +182,7 @@ class Screener:
                 "expected_unknown": shares.foreign,
                 **combination.report,
             },
-            notes=(*notes, *off, *combination.notes),
+            notes=(*notes, *off, *combination.notes, *worth(usable, rows, combination, seed)),
             model=SavedModel(classes=list(classes or map(str, range(calibration.n_classes))), task=calibration.task),
             fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
             held_out=np.stack([combination.out_of_fold, rows.weights]).astype(np.float32),

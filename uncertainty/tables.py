@@ -47,9 +47,10 @@ def estimators_table() -> Table:
 
     from uncertainty.estimators import discover
 
-    table = Table(Column("estimator", no_wrap=True), "evidence", "needs", "says", box=None)
+    table = Table(Column("estimator", no_wrap=True), "set", "evidence", "needs", Column("says", min_width=16), box=None)
     for name, cls in discover().items():
-        table.add_row(name, cls.family, ", ".join(dict.fromkeys((*cls.needs, *cls.fit_needs))), _sentence(cls))
+        needs = ", ".join(dict.fromkeys((*cls.needs, *cls.fit_needs)))
+        table.add_row(name, "default" if cls.default else "optional", cls.family, needs, _sentence(cls))
     return table
 
 

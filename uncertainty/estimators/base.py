@@ -38,6 +38,8 @@ class Estimator(ABC):
     """What a verdict says when this estimator raised `p_wrong`, e.g. "low_margin"."""
     essential: ClassVar[bool] = False
     """Kept when calibration has too few errors to weigh every estimator: about one for each kind of evidence."""
+    default: ClassVar[bool] = True
+    """Whether it is in the default set; the others are there to be asked for."""
 
     name: ClassVar[str]
 
