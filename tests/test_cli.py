@@ -267,6 +267,35 @@ def test_the_progress_of_a_fit_ends_at_its_total(run, world, tmp_path, monkeypat
     assert totals == [sum(done)]
 
 
+@pytest.mark.parametrize(
+    ("effort", "given", "expected"),
+    [
+        ("fast", (None, ""), (None, "")),
+        ("balanced", (None, ""), ("efficientnet-lite0", "")),
+        ("balanced", ("mine:model", "flip"), ("mine:model", "flip")),
+        ("thorough", (None, ""), ("efficientnet-lite0", "auto")),
+        ("thorough", (None, "shift"), ("efficientnet-lite0", "shift")),
+    ],
+)
+def test_effort_fills_in_what_was_not_named(effort, given, expected):
+    assert cli.Effort(effort).evidence(*given) == expected
+
+
+def test_second_opinion_and_views_from_fit_to_screen(run, world, tmp_path):
+    arguments = fit_arguments(world, tmp_path / "s")
+    status, out, err = run(*arguments, "--embedder", "user_models:plain", "--tta", "flip")
+    assert status == 0, err
+    assert "note: second opinion: gains" in err
+    assert "note: views: gains" in err
+    status, out, err = run("screen", str(tmp_path / "s"), str(world.incoming), "-o", str(tmp_path / "o"))
+    assert status == 0, err
+    names = Verdicts.read(tmp_path / "o").table.column_names
+    assert {"est_second_opinion_vote", "est_tta_variance"} <= set(names)
+    status, out, err = run(*arguments, "--tta", "mirror")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "there is no view 'mirror'" in err
+
+
 def test_no_arguments_show_help(run):
     status, out, err = run()
     assert status == 2

@@ -41,6 +41,37 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Images in one forward pass.
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode images.")]
 
 
+class Effort(StrEnum):
+    """How much evidence to gather for each image."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    THOROUGH = "thorough"
+
+    def evidence(self, embedder: str | None, tta: str) -> tuple[str | None, str]:
+        """Fill in embedder and views where the user named none: balanced has a second opinion, thorough views too."""
+        if self is not Effort.FAST:
+            embedder = embedder or "efficientnet-lite0"
+        return embedder, tta or ("auto" if self is Effort.THOROUGH else "")
+
+
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="Known-good images, e.g. the training set. Default: half of the calibration images."),
+]
+ExpectDamage = Annotated[float, typer.Option(min=0, max=0.99, help="Share of incoming images that may be damaged.")]
+ExpectUnknown = Annotated[
+    float, typer.Option(min=0, max=0.99, help="Share of incoming images that may be of no known class.")
+]
+EffortLevel = Annotated[
+    Effort, typer.Option(help="fast: one pass; balanced: and a second opinion; thorough: and augmented views.")
+]
+SecondOpinion = Annotated[
+    str | None, typer.Option(help="Second opinion: efficientnet-lite0, or the model spec of a frozen backbone.")
+]
+Views = Annotated[str, typer.Option(help="Test-time augmentation: auto, or names such as flip,shift.")]
+
+
 class Format(StrEnum):
     """How verdicts are written."""
 
@@ -54,23 +85,15 @@ def fit(
     model: Annotated[str, typer.Option(help="Model spec: package.module:factory?weights=FILE.safetensors&size=224")],
     calibration: Annotated[Path, typer.Option(help="Labelled images that the model was not trained on.")],
     out: Out,
-    reference: Annotated[
-        Path | None,
-        typer.Option(help="Known-good images, e.g. the training set. Default: half of the calibration images."),
-    ] = None,
+    reference: Reference = None,
     classes: Annotated[Path | None, typer.Option(help="Class names in output order: .txt or JSON.")] = None,
     budget: Annotated[float, typer.Option(min=0, max=1, help=_BUDGET_HELP)] = BUDGET,
-    expect_damage: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Share of incoming images that may be damaged.")
-    ] = EXPECT_DAMAGE,
-    expect_unknown: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Share of incoming images that may be of no known class.")
-    ] = EXPECT_UNKNOWN,
+    expect_damage: ExpectDamage = EXPECT_DAMAGE,
+    expect_unknown: ExpectUnknown = EXPECT_UNKNOWN,
     passes: Annotated[int, typer.Option(min=0, help="MC dropout sub-networks.")] = MC_PASSES,
-    embedder: Annotated[
-        str | None, typer.Option(help="Second opinion: efficientnet-lite0, or the model spec of a frozen backbone.")
-    ] = None,
-    tta: Annotated[str, typer.Option(help="Test-time augmentation: auto, or names such as flip,shift.")] = "",
+    effort: EffortLevel = Effort.FAST,
+    embedder: SecondOpinion = None,
+    tta: Views = "",
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     device: Device = None,
     batch_size: BatchSize = BATCH_SIZE,
@@ -81,6 +104,7 @@ def fit(
     from uncertainty.sources import find_images
 
     labelled, good = find_images(calibration), find_images(reference) if reference else None
+    embedder, tta = effort.evidence(embedder, tta)
     classifier = _classifier(model, classes, embedder, device)
     out.mkdir(parents=True, exist_ok=True)  # better refused now than after a long fit
     with _progress("fitting", _forward_passes(good, labelled, bool(expect_damage) + bool(expect_unknown))) as progress:

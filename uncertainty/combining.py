@@ -50,6 +50,17 @@ class Evidence:
         """(n,) which rows are of a condition."""
         return np.asarray(self.condition == CONDITIONS.index(condition))
 
+    def only(self, columns: NDArray[np.bool_]) -> Evidence:
+        """Return the same rows with some of the estimators."""
+        kept = np.flatnonzero(columns)
+        return replace(
+            self,
+            names=tuple(self.names[k] for k in kept),
+            scales=tuple(self.scales[k] for k in kept),
+            essential=self.essential[kept],
+            signals=replace(self.signals, scores=self.signals.scores[:, kept]),
+        )
+
     def errors(self, condition: Condition) -> int:
         """Return the number of errors among the rows of a condition."""
         return int(self.wrong[self.rows(condition)].sum())
@@ -85,6 +96,19 @@ def combine(evidence: Evidence, seed: int = 0) -> Combination:
     # Many small products: more threads only wait for each other, and could change the last bits of the result.
     with threadpool_limits(limits=1):
         return _mixed(evidence, _folds(evidence, seed))
+
+
+def gain(evidence: Evidence, combination: Combination, columns: NDArray[np.bool_], seed: int = 0) -> str:
+    """Say what the estimators in `columns` are worth: log loss on clean calibration rows, out of fold, without and with.
+
+    Evidence that costs a second network or more passes should earn it.
+    """
+    if columns.all() or not columns.any():
+        return ""
+    without = combine(evidence.only(~columns), seed).report["log_loss"]
+    with_them = combination.report["log_loss"]
+    verdict = "gains" if with_them < without else "gains nothing"
+    return f"{verdict}: log loss {without:.4f} without, {with_them:.4f} with it"
 
 
 def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:

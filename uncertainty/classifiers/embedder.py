@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from uncertainty.classifiers.base import Classifier
     from uncertainty.classifiers.network import Network
 
-PRESETS = {"efficientnet-lite0": "uncertainty.classifiers.presets:efficientnet_lite0"}
-"""Names for model specs that need no weights of the user's."""
+PRESETS = {
+    "efficientnet-lite0": "uncertainty.classifiers.presets:efficientnet_lite0",
+    "efficientnet-lite1": "uncertainty.classifiers.presets:efficientnet_lite1",
+}
+"""Names for model specs that need no weights of the user's; what a spec may say after "?" they may too."""
 _SHARED = 0.5
 
 
@@ -40,7 +43,8 @@ class Embedder:
         """Load a preset by name, or any model spec."""
         from uncertainty.classifiers.spec import load
 
-        return cls.of(load(PRESETS.get(spec, spec), device=device))
+        name, mark, query = spec.partition("?")
+        return cls.of(load(PRESETS.get(name, name) + mark + query, device=device))
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the embedding (b, e) of preprocessed images."""

