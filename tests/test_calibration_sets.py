@@ -278,3 +278,13 @@ def test_hashes_are_sorted_distinct_and_tell_ids_apart():
     assert len(hashes) == 4
     assert (np.diff(hashes.astype(object)) > 0).all()
     assert calibration_sets.hashed([]).dtype == np.uint64
+
+
+def test_views_are_chosen_on_calibration_and_the_copies_have_the_same(world):
+    sets = collect(world, world.reference, world.calibration, views=("auto",), damaged=True)
+    assert any(note.startswith("views that the classifier bears on calibration images: ") for note in sets.notes)
+    plain = 1 - sets.calibration.wrong.mean()
+    for view in np.moveaxis(sets.calibration.tta_probs, 1, 0) if sets.views else ():
+        assert (view.argmax(axis=1) == sets.calibration.labels).mean() >= plain - 0.05
+    if sets.views:
+        assert sets.damaged.tta_probs.shape[1:] == sets.calibration.tta_probs.shape[1:]

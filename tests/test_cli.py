@@ -283,15 +283,15 @@ def test_effort_fills_in_what_was_not_named(effort, given, expected):
 
 def test_second_opinion_and_views_from_fit_to_screen(run, world, tmp_path):
     arguments = fit_arguments(world, tmp_path / "s")
-    status, out, err = run(*arguments, "--embedder", "user_models:plain", "--tta", "flip")
+    status, _, err = run(*arguments, "--embedder", "user_models:plain", "--tta", "flip")
     assert status == 0, err
     assert "note: second opinion: gains" in err
     assert "note: views: gains" in err
-    status, out, err = run("screen", str(tmp_path / "s"), str(world.incoming), "-o", str(tmp_path / "o"))
+    status, _, err = run("screen", str(tmp_path / "s"), str(world.incoming), "-o", str(tmp_path / "o"))
     assert status == 0, err
     names = Verdicts.read(tmp_path / "o").table.column_names
     assert {"est_second_opinion_vote", "est_tta_variance"} <= set(names)
-    status, out, err = run(*arguments, "--tta", "mirror")
+    status, _, err = run(*arguments, "--tta", "mirror")
     assert (status, err.count("\n")) == (1, 1)
     assert "there is no view 'mirror'" in err
 

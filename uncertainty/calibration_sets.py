@@ -68,16 +68,16 @@ def collect(
         )
     good = classifier.collect(_labelled_if_known(reference, classifier), passes=0, **options)
     held_out = classifier.collect(labelled, passes=passes, seed=seed, views=tuple(VIEWS) if auto else views, **options)
-    if auto:
-        views, outputs = bearable(held_out.outputs)
-        held_out = replace(held_out, outputs=outputs)
-        notes.append(f"views that the classifier bears on calibration images: {', '.join(views) or 'none'}")
     notes += _unreadable("reference", good) + _unreadable("calibration", held_out)
     if one_set:
         held_out, left_out = _without_copies(good, held_out)
         notes += left_out
     _refuse_same_images(good, held_out)
     notes += _checked_labels(classifier, held_out)
+    if auto:
+        views, outputs = bearable(held_out.outputs)
+        held_out = replace(held_out, outputs=outputs)
+        notes.append(f"views that the classifier bears on calibration images: {', '.join(views) or 'none'}")
 
     def copies(make: Any) -> ModelOutputs:
         damage = partial(make, seed=seed)

@@ -99,7 +99,7 @@ def combine(evidence: Evidence, seed: int = 0) -> Combination:
 
 
 def gain(evidence: Evidence, combination: Combination, columns: NDArray[np.bool_], seed: int = 0) -> str:
-    """Say what the estimators in `columns` are worth: log loss on clean calibration rows, out of fold, without and with.
+    """Say what the estimators in `columns` are worth: log loss on clean rows, out of fold, without and with them.
 
     Evidence that costs a second network or more passes should earn it.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,17 @@ from uncertainty.classifiers import Classifier, Preprocess
 
 PREPROCESS = Preprocess(size=8, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 _EPOCHS, _BATCH = 60, 50
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: on a network this small, several only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class DigitsNetwork(nn.Module):

@@ -19,18 +19,22 @@ def run(folder: Path, command: Callable[[list[str]], None], say: Callable[[str],
     """Run the demo into an empty folder; `command` runs one command line of `uncertainty`, `say` prints one."""
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; give the demo a folder of its own with --out")
-    say(_trained(folder))
+    from uncertainty.demo.network import one_thread
+
     model = f"uncertainty.demo.network:classifier?weights={folder / 'model.safetensors'}"
     screener, out = folder / "screener", folder / "out"
     sets = ["--reference", str(folder / "reference"), "--calibration", str(folder / "calibration")]
-    for arguments in (
+    commands = (
         ["fit", "--model", model, *sets, "-o", str(screener)],
         ["screen", str(screener), str(folder / "incoming"), "-o", str(out)],
         ["rank", str(out), "-n", "20"],
         ["evaluate", str(out), "--labels", str(folder / "labels.csv")],
-    ):
-        say(f"\n$ uncertainty {shlex.join(arguments)}")
-        command(arguments)
+    )
+    with one_thread():
+        say(_trained(folder))
+        for arguments in commands:
+            say(f"\n$ uncertainty {shlex.join(arguments)}")
+            command(arguments)
     say(_ending(out, folder / "labels.csv"))
 
 
