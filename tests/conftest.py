@@ -1,7 +1,12 @@
 """A small world of real files: stripes as PNG, a tiny network that is often wrong about them, and a fitted screener."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+# Networks and matrices here are so small that several threads only wait for each other. Before NumPy and torch are
+# imported, which read it once; processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
