@@ -189,7 +189,7 @@ def test_few_batches_are_alive_at_a_time(world, mixed, tmp_path):
     assert max(most) <= 3
 
 
-def test_rows_are_written_while_images_still_come(world, mixed, tmp_path):
+def test_rows_are_written_while_images_still_come(world, mixed, tmp_path, monkeypatch):
     """Tables of finished batches are gone as well: they are in the file, not in a list."""
     bytes_of = []
 
@@ -198,6 +198,7 @@ def test_rows_are_written_while_images_still_come(world, mixed, tmp_path):
             bytes_of.append(pa.total_allocated_bytes())
             yield batch
 
+    monkeypatch.setattr(pipeline, "_ROWS_IN_A_GROUP", 64)
     screen_into(tmp_path, Streaming(world.screener, measured), mixed)
     assert bytes_of[-1] < bytes_of[5] + 100_000
 

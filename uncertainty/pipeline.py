@@ -49,12 +49,21 @@ def screen_into(
     return summary
 
 
+# A Parquet file remembers every group of rows until it is closed: groups of 32 would grow memory with the images.
+_ROWS_IN_A_GROUP = 1024
+
+
 def _write_unranked(file: Any, screener: Screener, batches: Any) -> int:
-    seen = 0
+    seen, group = 0, []
     with pq.ParquetWriter(file, screener.schema()) as writer:
         for batch in batches:
-            writer.write_table(screener.verdict_rows(batch))
+            group.append(screener.verdict_rows(batch))
             seen += screener.count_fitted_on(batch)
+            if sum(map(len, group)) >= _ROWS_IN_A_GROUP:
+                writer.write_table(pa.concat_tables(group))
+                group = []
+        if group:
+            writer.write_table(pa.concat_tables(group))
     file.flush()
     return seen
 
