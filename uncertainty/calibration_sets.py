@@ -191,8 +191,17 @@ def refuse(count: int, example: str) -> None:
 
 def hashed(ids: Iterable[str]) -> NDArray[np.uint64]:
     """Return 64-bit hashes, sorted: enough to recognise an id, not enough to read it."""
+    return np.unique(_hashes(ids))
+
+
+def among(ids: Iterable[str], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return, for each id in order, whether its hash is one of those that `hashed` returned."""
+    return np.isin(_hashes(ids), known)
+
+
+def _hashes(ids: Iterable[str]) -> NDArray[np.uint64]:
     digests = [hashlib.blake2b(i.encode("utf-8", "surrogatepass"), digest_size=8).digest() for i in ids]
-    return np.unique(np.asarray([int.from_bytes(one, "little") for one in digests], dtype=np.uint64))
+    return np.asarray([int.from_bytes(one, "little") for one in digests], dtype=np.uint64)
 
 
 def _checked_labels(classifier: Classifier, calibration: Collected) -> list[str]:

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,7 @@ class Screener:
 
     def screen_outputs(self, outputs: ModelOutputs) -> Verdicts:
         """Return one verdict a row; rows that fitted this screener are refused."""
-        seen = np.isin([calibration_sets.hashed([i])[0] for i in map(str, outputs.ids)], self.fitted_on)
+        seen = calibration_sets.among(map(str, outputs.ids), self.fitted_on)
         if seen.any():
             calibration_sets.refuse(int(seen.sum()), str(outputs.ids[int(seen.argmax())]))
         rows = tuple(Row(str(name), None, "", None) for name in outputs.ids)
@@ -266,11 +267,12 @@ class Screener:
             "screen_id": self.id,
             "model_sha256": self.model.sha256,
         }
-        return pa.table(with_unreadable(batch, columns, constants, self.schema().names), schema=self.schema())
+        table_schema = self.schema()
+        return pa.table(with_unreadable(batch, columns, constants, table_schema.names), schema=table_schema)
 
     def count_fitted_on(self, batch: Batch) -> int:
         """Return how many images of a batch, by content, fitted this screener."""
-        return sum(int(np.isin(calibration_sets.hashed([row.digest]), self.fitted_on)[0]) for row in batch.rows)
+        return int(calibration_sets.among((row.digest for row in batch.rows), self.fitted_on).sum())
 
     def schema(self, seen: int = 0) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
@@ -287,7 +289,7 @@ class Screener:
             "images_that_fitted_the_screener": seen,
         }
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hex characters: which fit this is."""
         parts = [self.combiner.to_dict(), self.threshold, self.model.sha256, self.passes, self.seed, self.calibrated_on]
