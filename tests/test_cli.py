@@ -17,6 +17,8 @@ from conftest import CLASSES, write_images
 from PIL import Image
 
 from uncertainty import cli
+from uncertainty.commands import fit as fit_command
+from uncertainty.commands.options import Effort
 from uncertainty.verdicts import Verdicts
 
 # What a user would keep beside the weights; each factory is a way to be right or wrong.
@@ -260,7 +262,7 @@ def test_the_progress_of_a_fit_ends_at_its_total(run, world, tmp_path, monkeypat
         totals.append(total)
         return nullcontext(done.append)
 
-    monkeypatch.setattr(cli, "_progress", counted)
+    monkeypatch.setattr(fit_command, "shown_progress", counted)
     given = {} if reference else {"reference": None}
     arguments = fit_arguments(world, tmp_path / "s", **given)
     assert run(*arguments, "--expect-unknown", unknown)[0] == 0
@@ -278,7 +280,7 @@ def test_the_progress_of_a_fit_ends_at_its_total(run, world, tmp_path, monkeypat
     ],
 )
 def test_effort_fills_in_what_was_not_named(effort, given, expected):
-    assert cli.Effort(effort).evidence(*given) == expected
+    assert Effort(effort).evidence(*given) == expected
 
 
 def test_second_opinion_and_views_from_fit_to_screen(run, world, tmp_path):

@@ -32,7 +32,7 @@ LAYERS = (
     ("screener",),
     ("pipeline",),
     ("demo", "demo.*"),
-    ("cli", "tables", "progress", "__main__"),
+    ("cli", "commands", "commands.*", "tables", "progress", "__main__"),
 )
 TORCH = ("classifiers.*", "demo.network")
 HEAVY = {"torch", "faiss", "sklearn", "scipy", "pyarrow", "numpy", "pydantic", "PIL", "safetensors"}

@@ -1,0 +1,72 @@
+"""`uncertainty fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uncertainty.commands.options import (
+    BUDGET_HELP,
+    BatchSize,
+    Device,
+    Effort,
+    EffortLevel,
+    ExpectDamage,
+    ExpectUnknown,
+    Out,
+    Reference,
+    SecondOpinion,
+    Views,
+    Workers,
+)
+from uncertainty.commands.shared import classifier_of, forward_passes, say_notes, shown_progress
+from uncertainty.defaults import BATCH_SIZE, BUDGET, EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES, WORKERS
+
+
+def fit(
+    model: Annotated[str, typer.Option(help="Model spec: package.module:factory?weights=FILE.safetensors&size=224")],
+    calibration: Annotated[Path, typer.Option(help="Labelled images that the model was not trained on.")],
+    out: Out,
+    reference: Reference = None,
+    classes: Annotated[Path | None, typer.Option(help="Class names in output order: .txt or JSON.")] = None,
+    budget: Annotated[float, typer.Option(min=0, max=1, help=BUDGET_HELP)] = BUDGET,
+    expect_damage: ExpectDamage = EXPECT_DAMAGE,
+    expect_unknown: ExpectUnknown = EXPECT_UNKNOWN,
+    passes: Annotated[int, typer.Option(min=0, help="MC dropout sub-networks.")] = MC_PASSES,
+    effort: EffortLevel = Effort.FAST,
+    embedder: SecondOpinion = None,
+    tta: Views = "",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    device: Device = None,
+    batch_size: BatchSize = BATCH_SIZE,
+    workers: Workers = WORKERS,
+) -> None:
+    """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER."""
+    from uncertainty.screener import Screener
+    from uncertainty.sources import find_images
+
+    labelled, good = find_images(calibration), find_images(reference) if reference else None
+    embedder, tta = effort.evidence(embedder, tta)
+    classifier = classifier_of(model, classes, embedder, device)
+    out.mkdir(parents=True, exist_ok=True)  # better refused now than after a long fit
+    copies = bool(expect_damage) + bool(expect_unknown)
+    with shown_progress("fitting", forward_passes(good, labelled, copies)) as progress:
+        screener = Screener.fit(
+            classifier,
+            good,
+            labelled,
+            expect_damage=expect_damage,
+            expect_unknown=expect_unknown,
+            budget=budget,
+            passes=passes,
+            views=[name for name in tta.split(",") if name],
+            seed=seed,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+        )
+    screener.save(out)
+    say_notes(screener.notes)
+    typer.echo(f"{screener.describe()}\nscreener written to {out}")

@@ -1,0 +1,59 @@
+"""Options that several commands take, each with the one help text it has everywhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str | None,
+    typer.Option(help="Model spec: package.module:factory?weights=FILE.safetensors&size=224", show_default=False),
+]
+BUDGET_HELP = "Flag at most this share of images like calibration."
+Budget = Annotated[float | None, typer.Option(min=0, max=1, help=BUDGET_HELP, show_default="as fitted")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")]
+Device = Annotated[str | None, typer.Option(help="Where the network runs, e.g. cpu or cuda.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images in one forward pass.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that decode images.")]
+
+
+class Effort(StrEnum):
+    """How much evidence to gather for each image."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    THOROUGH = "thorough"
+
+    def evidence(self, embedder: str | None, tta: str) -> tuple[str | None, str]:
+        """Fill in embedder and views where the user named none: balanced has a second opinion, thorough views too."""
+        if self is not Effort.FAST:
+            embedder = embedder or "efficientnet-lite0"
+        return embedder, tta or ("auto" if self is Effort.THOROUGH else "")
+
+
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="Known-good images, e.g. the training set. Default: half of the calibration images."),
+]
+ExpectDamage = Annotated[float, typer.Option(min=0, max=0.99, help="Share of incoming images that may be damaged.")]
+ExpectUnknown = Annotated[
+    float, typer.Option(min=0, max=0.99, help="Share of incoming images that may be of no known class.")
+]
+EffortLevel = Annotated[
+    Effort, typer.Option(help="fast: one pass; balanced: and a second opinion; thorough: and augmented views.")
+]
+SecondOpinion = Annotated[
+    str | None, typer.Option(help="Second opinion: efficientnet-lite0, or the model spec of a frozen backbone.")
+]
+Views = Annotated[str, typer.Option(help="Test-time augmentation: auto, or names such as flip,shift.")]
+
+
+class Format(StrEnum):
+    """How verdicts are written."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    JSONL = "jsonl"
