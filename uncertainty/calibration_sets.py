@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import ArrayItem, Classifier, Collected, Images, image_items
+from uncertainty.combining import FOLDS
 from uncertainty.corruptions import random_corruption
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators.base import Estimator
@@ -252,23 +254,37 @@ def known_good(reference: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
 def fit_estimators(
     estimators: Sequence[Estimator], reference: ModelOutputs, calibration: ModelOutputs
 ) -> tuple[tuple[Estimator, ...], tuple[str, ...]]:
-    """Fit copies of those estimators for which the columns are there; say by name which were left out, and why."""
+    """Fit copies of those estimators for which there is enough to learn; say by name which were left out, and why."""
     names = [estimator.name for estimator in estimators]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"the estimator {twice[0]!r} is given twice; its scores have one column in the verdicts")
-    fitted, notes = [], []
+    fitted: list[Estimator] = []
+    notes: list[str] = []
     for estimator in estimators:
+        rows = reference if estimator.learns_from == "reference" else calibration
         missing = [c for c in estimator.needs if not calibration.has(c)]
-        missing += [c for c in estimator.fit_needs if not reference.has(c) and c not in missing]
+        missing += [c for c in estimator.fit_needs if not rows.has(c) and c not in missing]
         if set(missing) & _ON_REQUEST:
             continue
         if missing:
             notes.append(f"{estimator.name} is off: there is no {' and no '.join(missing)}")
         elif calibration.task not in estimator.tasks:
             notes.append(f"{estimator.name} is off: it has no {calibration.task} form")
+        elif estimator.learns_from == "calibration" and (why := _too_few(estimator, calibration)):
+            notes.append(f"{estimator.name} is off: {why}")
         else:
-            fitted.append(copy(estimator).fit(reference))
+            fitted.append(copy(estimator).fit(rows))
+            notes += [f"{estimator.name}: {note}"] if (note := fitted[-1].note()) else []
     if not fitted:
         why = "; ".join(notes) or "none was given"
         raise CalibrationError(f"no estimator can be used with these outputs: {why}")
     return tuple(fitted), tuple(notes)
+
+
+def _too_few(estimator: Estimator, calibration: ModelOutputs) -> str:
+    """Say what is missing where an estimator could not learn without one fold, which has its share of the errors."""
+    errors = int(calibration.wrong.sum())
+    for count, what in ((errors, "errors"), (len(calibration) - errors, "correct images")):
+        if count - math.ceil(count / FOLDS) < estimator.fewest:
+            return f"calibration has {count} {what}, and it learns from {estimator.fewest} at least beside each fold"
+    return ""

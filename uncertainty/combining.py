@@ -12,11 +12,11 @@ from uncertainty.combiner import Basis, Combiner, Condition, Floats, Linear, Mix
 from uncertainty.errors import CalibrationError
 
 FEW_ERRORS, TOO_FEW_ERRORS = 50, 10
+FOLDS = 5
 CONDITIONS: tuple[Condition, ...] = ("clean", "damaged", "foreign")
 _RIDGES = (10.0, 30.0, 100.0, 1000.0)
 _GATE_RIDGE, _CLASS_RIDGE = 3.0, 10.0
 _MOST_CLASSES = 1000
-_FOLDS = 5
 _KNOTS = 101
 
 
@@ -124,7 +124,7 @@ def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
             f"the damaged copies have {evidence.errors('damaged')} errors, fewer than {TOO_FEW_ERRORS}: "
             "nothing is learnt from them"
         )
-    trained = [folds != fold for fold in range(_FOLDS)]
+    trained = [folds != fold for fold in range(FOLDS)]
     bases = [_basis(evidence, rows) for rows in trained]
     ridges = {c: _best_ridge(evidence, c, trained, bases) for c in experts}
     out_of_fold = np.empty(len(folds))
@@ -167,14 +167,25 @@ def _few_errors(evidence: Evidence, condition: Condition) -> list[str]:
     return [f"{on} {evidence.errors(condition)} errors, fewer than {FEW_ERRORS}: only {names} are combined"]
 
 
+def folds(wrong: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """Deal images to folds 0 … FOLDS - 1, wrong ones first, so that each fold has its share of the errors.
+
+    Whatever learns from calibration errors is held out by these same folds.
+
+    >>> sorted(folds(np.array([False, True] * 5), seed=0)[1::2].tolist())  # the five errors
+    [0, 1, 2, 3, 4]
+    """
+    order = np.random.default_rng(seed).permutation(len(wrong))
+    dealt = order[np.argsort(~wrong[order], kind="stable")]
+    fold = np.empty(len(wrong), dtype=np.int64)
+    fold[dealt] = np.arange(len(wrong)) % FOLDS
+    return fold
+
+
 def _folds(evidence: Evidence, seed: int) -> NDArray[np.int64]:
-    """Deal images to folds, wrong ones first, so that each fold has its share of the errors."""
+    """Put each row into the fold of its image; the first row of an image is the clean one."""
     images, first = np.unique(evidence.groups, return_index=True)
-    order = np.random.default_rng(seed).permutation(len(images))
-    dealt = order[np.argsort(~evidence.wrong[first][order], kind="stable")]
-    fold = np.empty(len(images), dtype=np.int64)
-    fold[dealt] = np.arange(len(images)) % _FOLDS
-    return fold[np.searchsorted(images, evidence.groups)]
+    return folds(evidence.wrong[first], seed)[np.searchsorted(images, evidence.groups)]
 
 
 def _basis(evidence: Evidence, rows: NDArray[np.bool_]) -> Basis:

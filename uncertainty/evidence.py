@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combiner import Signals
-from uncertainty.combining import CONDITIONS, Combination, Evidence, gain
+from uncertainty.combining import CONDITIONS, FOLDS, Combination, Evidence, folds, gain
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs
@@ -47,8 +48,12 @@ class Shares:
 
 def signals(estimators: Sequence[Estimator], outputs: ModelOutputs) -> Signals:
     """Return the scores of fitted estimators, the image statistics that damage changes, and the predicted class."""
+    return _signals(np.stack([estimator.score(outputs) for estimator in estimators], axis=1), outputs)
+
+
+def _signals(scores: NDArray[np.float64], outputs: ModelOutputs) -> Signals:
     return Signals(
-        scores=np.stack([estimator.score(outputs) for estimator in estimators], axis=1),
+        scores=scores,
         context=np.empty((len(outputs), 0)) if outputs.quality is None else _context(outputs),
         predicted=np.full(len(outputs), -1) if outputs.task == "multilabel" else outputs.predictions,
     )
@@ -71,11 +76,13 @@ def evidence(
     calibration: ModelOutputs,
     copies: Sequence[ModelOutputs | None],
     shares: Shares,
+    seed: int = 0,
 ) -> Evidence:
     """Put calibration rows and their damaged and foreign copies together.
 
     `copies` are (damaged, foreign), None where there are none; each copy has the id of its original and is in its
-    fold. A clean row weighs 1; the copies of a condition weigh together as much as their share asks for.
+    fold. A clean row weighs 1; the copies of a condition weigh together as much as their share asks for. An estimator
+    that learns from calibration is fitted again without each fold of the combiner, and scores that fold and its copies.
     """
     if len(calibration) == 0:
         raise CalibrationError("calibration has no rows; give labelled images that the classifier was not trained on")
@@ -87,8 +94,13 @@ def evidence(
     ]
     for k, part, _ in parts[1:]:
         _check_originals(CONDITIONS[k], part, calibration)
-    joined = [signals(estimators, part) for _, part, _ in parts]
     row = {name: position for position, name in enumerate(calibration.ids)}
+    groups = [np.array([row[name] for name in part.ids]) for _, part, _ in parts]
+    sources = [_Fitted.on(estimator, calibration, seed) for estimator in estimators]
+    joined = [
+        _signals(np.stack([source(part, rows) for source in sources], axis=1), part)
+        for (_, part, _), rows in zip(parts, groups, strict=True)
+    ]
     return Evidence(
         names=tuple(e.name for e in estimators),
         scales=tuple(e.scale for e in estimators),
@@ -98,8 +110,36 @@ def evidence(
         wrong=np.concatenate([part.wrong for _, part, _ in parts]),
         condition=np.concatenate([np.full(len(part), k) for k, part, _ in parts]),
         weights=np.concatenate([np.full(len(part), weight) for _, part, weight in parts]),
-        groups=np.array([row[name] for _, part, _ in parts for name in part.ids]),
+        groups=np.concatenate(groups),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """A fitted estimator as the combiner learns from it: what read calibration labels never scores their own rows."""
+
+    usual: Estimator
+    without: tuple[Estimator, ...]
+    folds: NDArray[np.int64]
+
+    @classmethod
+    def on(cls, estimator: Estimator, calibration: ModelOutputs, seed: int) -> _Fitted:
+        """Fit an estimator that learns from calibration once more without each fold."""
+        if estimator.learns_from == "reference":
+            return cls(estimator, (), np.empty(0, dtype=np.int64))
+        fold = folds(calibration.wrong, seed)
+        without = tuple(copy(estimator).fit(calibration.take(fold != k)) for k in range(FOLDS))
+        return cls(estimator, without, fold)
+
+    def __call__(self, part: ModelOutputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) scores of a part; `rows` are the calibration rows of which it holds copies."""
+        if not self.without:
+            return self.usual.score(part)
+        scores = np.empty(len(part))
+        for k, estimator in enumerate(self.without):
+            own = self.folds[rows] == k
+            scores[own] = estimator.score(part.take(own))
+        return scores
 
 
 def _check_originals(condition: str, copies: ModelOutputs, calibration: ModelOutputs) -> None:

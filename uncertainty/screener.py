@@ -163,7 +163,7 @@ class Screener:
         wanted = [cls() for cls in discover().values() if cls.default] if estimators is None else list(estimators)
         usable, off = calibration_sets.fit_estimators(wanted, known_good, calibration)
         shares = Shares(expect_damage, expect_unknown).of(damaged=bool(damaged), foreign=bool(foreign))
-        rows = evidence(usable, calibration, (damaged, foreign), shares)
+        rows = evidence(usable, calibration, (damaged, foreign), shares, seed)
         combination = combine(rows, seed)
         fitted = cls(
             estimators=usable,

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import NotFittedError, OutputsError
+from uncertainty.errors import CalibrationError, NotFittedError, OutputsError
 from uncertainty.outputs import ModelOutputs, Task
 
 Scale = Literal["plain", "log", "logit"]
+LearnsFrom = Literal["reference", "calibration"]
 
 
 class Estimator(ABC):
@@ -25,8 +26,16 @@ class Estimator(ABC):
 
     needs: ClassVar[tuple[str, ...]]
     """Columns of ModelOutputs that `score` reads."""
+    learns_from: ClassVar[LearnsFrom] = "reference"
+    """What `fit` gets: known-good reference rows, or labelled calibration rows with the errors among them.
+
+    Scores of rows that were learnt from are too good to be true. So a screener fits the latter kind once more without
+    each fold of calibration: the combiner only sees scores of rows that the estimator did not learn from.
+    """
+    fewest: ClassVar[int] = 10
+    """How many wrong, and how many right, calibration rows there must be to learn from; with fewer it is left out."""
     fit_needs: ClassVar[tuple[str, ...]] = ()
-    """Columns that `fit` reads from the known-good reference rows."""
+    """Columns that `fit` reads from its rows; labels need not be named where it learns from calibration."""
     bounds: ClassVar[tuple[float, float]]
     """Smallest and largest value that the formula can give."""
     tasks: ClassVar[tuple[Task, ...]] = ("multiclass", "multilabel")
@@ -47,14 +56,20 @@ class Estimator(ABC):
         super().__init_subclass__(**kwargs)
         cls.name = cls.__module__.rpartition(".")[2]
 
-    def fit(self, reference: ModelOutputs) -> Self:
-        """Learn from known-good rows, forgetting any earlier fit; most estimators have nothing to learn."""
-        self._check_task(reference)
+    def fit(self, rows: ModelOutputs) -> Self:
+        """Learn from rows (see `learns_from`), forgetting any earlier fit; most estimators have nothing to learn.
+
+        Raises MissingColumnError without a column of `fit_needs`, and where it learns from calibration without labels;
+        CalibrationError where fewer than `fewest` of those rows are wrong, or right.
+        """
+        self._check_task(rows)
         for column in self.fit_needs:
-            reference.require(column, self.name)
+            rows.require(column, self.name)
+        if self.learns_from == "calibration":
+            self._check_errors(rows)
         for attribute in self.learnt():
             delattr(self, attribute)
-        self._fit(reference)
+        self._fit(rows)
         return self
 
     def score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
@@ -66,7 +81,8 @@ class Estimator(ABC):
         for column in self.needs:
             outputs.require(column, self.name)
         if self.fit_needs and not self.learnt():
-            raise NotFittedError(f"{self.name} is not fitted; call fit(reference) with known-good rows first")
+            kind = "known-good" if self.learns_from == "reference" else "labelled"
+            raise NotFittedError(f"{self.name} is not fitted; call fit({self.learns_from}) with {kind} rows first")
         if len(outputs) == 0:
             return np.empty(0)
         return np.asarray(self._score(outputs), dtype=np.float64)
@@ -75,7 +91,11 @@ class Estimator(ABC):
         """Return (n,) strings: the reason to name for each row, should this estimator have raised its `p_wrong`."""
         return np.full(len(outputs), self.reason)
 
-    def _fit(self, reference: ModelOutputs) -> None:  # noqa: B027 - an estimator without memory has nothing to do
+    def note(self) -> str:
+        """Return what a user should know of this fit, such as that it fell back to something simpler; mostly ""."""
+        return ""
+
+    def _fit(self, rows: ModelOutputs) -> None:  # noqa: B027 - an estimator without memory has nothing to do
         """Store what was learnt in attributes that end in `_`."""
 
     @abstractmethod
@@ -100,4 +120,14 @@ class Estimator(ABC):
         if outputs.task not in self.tasks:
             raise OutputsError(
                 f"{self.name} has no {outputs.task} form; leave it out, it serves {', '.join(self.tasks)}"
+            )
+
+    def _check_errors(self, calibration: ModelOutputs) -> None:
+        calibration.require("labels", self.name)
+        wrong = int(calibration.wrong.sum())
+        right = len(calibration) - wrong
+        if min(wrong, right) < self.fewest:
+            raise CalibrationError(
+                f"{self.name} learns from {self.fewest} wrong and {self.fewest} right rows at least, these are {wrong} "
+                f"and {right}; give more labelled rows, or leave it out"
             )
