@@ -12,6 +12,7 @@ from problems import known_good, made_problem
 from uncertainty import calibration_sets
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators import create, discover
+from uncertainty.evidence import Shares, evidence
 from uncertainty.images import digest
 from uncertainty.outputs import ModelOutputs
 from uncertainty.sources import find_images
@@ -234,11 +235,41 @@ def test_a_column_that_only_the_reference_lacks_is_named():
 
 
 def test_multilabel_leaves_out_the_trust_ratio_by_name():
-    reference, calibration = known_good(50, 1, "multilabel"), made_problem(60, 2, "multilabel")
+    reference, calibration = known_good(50, 1, "multilabel"), made_problem(200, 2, "multilabel")
     fitted, notes = calibration_sets.fit_estimators([create(name) for name in discover()], reference, calibration)
     assert "trust_ratio is off: it has no multilabel form" in notes
     assert all(note.endswith("is off: it has no multilabel form") for note in notes)
     assert "trust_ratio" not in {one.name for one in fitted}
+
+
+@pytest.mark.parametrize(("errors", "enough"), [(0, False), (11, False), (12, False), (13, True), (40, True)])
+def test_what_learns_from_errors_is_off_without_enough_beside_each_fold(errors, enough):
+    rows = made_problem(600, 2)
+    wrong, right = np.flatnonzero(rows.wrong)[:errors], np.flatnonzero(~rows.wrong)[:100]
+    calibration, wanted = rows.take(np.append(wrong, right)), [create("margin"), create("delta_knn")]
+    fitted, notes = calibration_sets.fit_estimators(wanted, known_good(50, 1), calibration)
+    assert [one.name for one in fitted] == ["margin", "delta_knn"][: 1 + enough]
+    why = f"delta_knn is off: calibration has {errors} errors, and it learns from 10 at least beside each fold"
+    assert notes == (() if enough else (why,))
+    # Where it is on, no fold lacks what it needs.
+    evidence(fitted, calibration, (None, None), Shares(0, 0))
+
+
+def test_calibration_of_errors_alone_teaches_nothing_of_errors():
+    rows = made_problem(600, 2)
+    calibration, wanted = rows.take(rows.wrong), [create("margin"), create("doctor")]
+    _, notes = calibration_sets.fit_estimators(wanted, known_good(50, 1), calibration)
+    assert notes == (
+        "doctor is off: calibration has 0 correct images, and it learns from 10 at least beside each fold",
+    )
+
+
+def test_a_fallback_is_said():
+    calibration = made_problem(600, 2)
+    bare = {"mc_probs": None, "tta_probs": None, "labels": np.minimum(calibration.labels, 1)}
+    two = replace(calibration, logits=calibration.logits[:, :2], **bare)
+    _, notes = calibration_sets.fit_estimators([create("max_logit_pnorm")], two, two)
+    assert notes == ("max_logit_pnorm: no p ranks calibration errors better than max softmax, so it is that",)
 
 
 def test_without_a_usable_estimator_all_reasons_are_given():

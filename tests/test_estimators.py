@@ -18,9 +18,9 @@ from problems import known_good, made_problem
 from sklearn.metrics import roc_auc_score
 
 import uncertainty.estimators as package
-from uncertainty.errors import InputError, MissingColumnError, NotFittedError, OutputsError
+from uncertainty.errors import CalibrationError, InputError, MissingColumnError, NotFittedError, OutputsError
 from uncertainty.estimators import create, discover
-from uncertainty.estimators.base import Estimator
+from uncertainty.estimators.base import Estimator, LearnsFrom
 from uncertainty.outputs import ModelOutputs, Task
 
 COLUMNS = ("logits", "features", "mc_probs", "tta_probs", "quality", "embedding", "labels")
@@ -31,8 +31,26 @@ every_estimator = pytest.mark.parametrize("name", list(discover()))
 
 
 @pytest.fixture(scope="module")
-def problems() -> dict[Task, tuple[ModelOutputs, ModelOutputs]]:
-    return {task: (known_good(500, 1, task), made_problem(1200, 2, task)) for task in ("multiclass", "multilabel")}
+def worlds() -> dict[tuple[Task, LearnsFrom], tuple[ModelOutputs, ModelOutputs]]:
+    """What to learn from and what to score, by task and by what an estimator learns from."""
+    found: dict[tuple[Task, LearnsFrom], tuple[ModelOutputs, ModelOutputs]] = {}
+    for task in ("multiclass", "multilabel"):
+        incoming = made_problem(1200, 2, task)
+        found[task, "reference"] = known_good(500, 1, task), incoming
+        found[task, "calibration"] = uneven(made_problem(800, 3, task)), uneven(incoming)
+    return found
+
+
+def uneven(outputs: ModelOutputs) -> ModelOutputs:
+    """Leave out the errors of the first two classes, so that there is something to learn of classes."""
+    if outputs.task == "multilabel":
+        return outputs
+    return outputs.take(~outputs.wrong | (outputs.predictions >= 2))
+
+
+@pytest.fixture
+def problems(name: str, worlds: Any) -> dict[Task, tuple[ModelOutputs, ModelOutputs]]:
+    return {task: worlds[task, discover()[name].learns_from] for task in ("multiclass", "multilabel")}
 
 
 @pytest.fixture
@@ -90,7 +108,8 @@ def test_inputs_stay_as_they_are(name: str, task: Task, problems: Any) -> None:
 @every_case
 def test_fitting_again_forgets_and_is_deterministic(name: str, task: Task, problems: Any) -> None:
     reference, incoming = problems[task]
-    again = create(name).fit(reference.take(np.arange(20))).fit(reference)
+    few = np.append(np.flatnonzero(reference.wrong)[:15], np.flatnonzero(~reference.wrong)[:20])
+    again = create(name).fit(reference.take(few)).fit(reference)
     np.testing.assert_array_equal(again.score(incoming), create(name).fit(reference).score(incoming))
 
 
@@ -163,6 +182,24 @@ def test_missing_columns_are_named(name: str, task: Task, problems: Any) -> None
     for column in set(estimator.needs) - {"logits"}:
         with pytest.raises(MissingColumnError, match=f"{name} needs the column '{column}'"):
             estimator.score(without(incoming, column))
+
+
+learners = [(name, task) for name, task in CASES if discover()[name].learns_from == "calibration"]
+
+
+@pytest.mark.parametrize(("name", "task"), learners, ids=[f"{name}-{task}" for name, task in learners])
+def test_what_learns_from_errors_needs_labels_and_some_errors(name: str, task: Task, problems: Any) -> None:
+    calibration = problems[task][0]
+    with pytest.raises(MissingColumnError, match=f"{name} needs the column 'labels'"):
+        create(name).fit(without(calibration, "labels"))
+    fewest = discover()[name].fewest
+    wrong, right = np.flatnonzero(calibration.wrong), np.flatnonzero(~calibration.wrong)
+    for rows in (right, wrong, np.append(wrong[: fewest - 1], right), np.append(wrong, right[: fewest - 1])):
+        with pytest.raises(CalibrationError, match=f"^{name} learns from {fewest} wrong and {fewest} right") as caught:
+            create(name).fit(calibration.take(rows))
+        assert "\n" not in str(caught.value)
+    enough = np.append(wrong[:fewest], right[:fewest])
+    assert np.isfinite(create(name).fit(calibration.take(enough)).score(problems[task][1])).all()
 
 
 @every_case
@@ -244,11 +281,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         vars(package).pop(path.stem, None)
 
 
-def test_a_new_estimator_is_one_file(folder: Path, problems: Any) -> None:
+def test_a_new_estimator_is_one_file(folder: Path, worlds: Any) -> None:
     assert "toy_brightness" not in discover()
     (folder / "toy_brightness.py").write_text(TOY)
     assert list(discover()) == sorted(discover())
-    reference, incoming = problems["multiclass"]
+    reference, incoming = worlds["multiclass", "reference"]
     toy = create("toy_brightness", column=0).fit(reference)
     assert (toy.name, toy.arguments()) == ("toy_brightness", {"column": 0})
     check_conforms(toy, incoming)
@@ -310,7 +347,7 @@ def test_two_estimators_of_one_name_are_an_error(tmp_path: Path, monkeypatch: py
 
 
 def test_unknown_names_and_arguments_are_errors_that_list_the_known() -> None:
-    with pytest.raises(InputError, match="no estimator 'entropi'; known are energy, entropy, gen, gini"):
+    with pytest.raises(InputError, match="no estimator 'entropi'; known are class_confusability, delta_knn, doctor"):
         create("entropi")
     with pytest.raises(InputError, match="nn_distance takes no argument 'neighbours'; it takes k"):
         create("nn_distance", neighbours=3)

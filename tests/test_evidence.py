@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from problems import known_good, made_problem
 
+from uncertainty.combining import FOLDS, _folds, folds
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators import create
 from uncertainty.evidence import Shares, evidence, signals
@@ -60,6 +61,40 @@ def test_each_condition_weighs_its_share_and_each_copy_stays_with_its_original(s
     assert found.groups[found.rows("foreign")].tolist() == (second.tolist() if shares.foreign else [])
     assert found.wrong[found.rows("damaged")].tolist() == damaged.wrong.tolist()
     assert len(found.signals.scores) == len(found.weights) == len(found.wrong) == len(found.groups)
+
+
+def test_what_learns_from_calibration_never_scores_the_rows_it_learnt_from():
+    calibration = made_problem(400, 2)
+    damaged, foreign = (replace(made_problem(400, seed), ids=calibration.ids) for seed in (8, 9))
+    estimators = [create("delta_knn").fit(calibration), create("margin").fit(calibration)]
+    found = evidence(estimators, calibration, (damaged, foreign), Shares(0.2, 0.1), seed=3)
+    fold = folds(calibration.wrong, seed=3)
+    assert (_folds(found, seed=3) == np.tile(fold, 3)).all()
+    for k in range(FOLDS):
+        own = np.tile(fold, 3) == k
+        without = create("delta_knn").fit(calibration.take(fold != k))
+        scores = [without.score(part.take(fold == k)) for part in (calibration, damaged, foreign)]
+        np.testing.assert_array_equal(found.signals.scores[own, 0], np.concatenate(scores))
+    np.testing.assert_array_equal(found.signals.scores[:400, 1], estimators[1].score(calibration))
+
+
+def test_copies_in_any_order_and_number_are_scored_without_their_original():
+    calibration = made_problem(400, 2)
+    rows = np.random.default_rng(0).permutation(400)[:150]
+    every = replace(made_problem(400, 8), ids=calibration.ids)
+    estimators = [create("delta_knn").fit(calibration)]
+    whole, some = (
+        evidence(estimators, calibration, (part, None), Shares(0.2, 0)) for part in (every, every.take(rows))
+    )
+    np.testing.assert_allclose(some.signals.scores[400:], whole.signals.scores[400 + rows], atol=1e-9)
+
+
+def test_the_fitted_estimator_stays_that_of_all_rows():
+    calibration = made_problem(400, 2)
+    one = create("rel_u").fit(calibration)
+    before = {name: np.array(value) for name, value in one.learnt().items()}
+    evidence([one], calibration, (None, None), Shares(0, 0))
+    assert all((np.array(value) == before[name]).all() for name, value in one.learnt().items())
 
 
 def test_copies_of_no_share_and_no_copies_are_left_out():
