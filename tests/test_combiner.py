@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from uncertainty.combiner import Basis, Linear, Mixture, RankAverage, Signals, expit, from_dict, logit
+from uncertainty.combiner import Basis, Linear, Mixture, Signals, expit, from_dict, logit
 from uncertainty.errors import ArtifactError
 
 LINE, HINGE = (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0)
@@ -48,8 +48,7 @@ def random_mixture(seed, scales=("plain", "log", "logit")):
     )
 
 
-RANKS = RankAverage(("a", "b", "c"), (True, False, True), ((0.0, 0.5, 1.0), (0.2, 0.2, 0.9)), -1.0)
-COMBINERS = {"mixture": random_mixture(0), "clean alone": mixture(LINE * 3, scales=("plain",) * 3), "ranks": RANKS}
+COMBINERS = {"mixture": random_mixture(0), "clean alone": mixture(LINE * 3, scales=("plain",) * 3)}
 each_combiner = pytest.mark.parametrize("combiner", COMBINERS.values(), ids=COMBINERS.keys())
 
 
@@ -97,21 +96,8 @@ def test_mixture_by_hand():
     assert three.p_wrong(signals([[0.0]]))[0] == pytest.approx((0.2 + 0.6 / 3 + 1 / 6) / (1 + 1 / 3 + 1 / 6))
 
 
-def test_rank_average_by_hand():
-    # Ranks ½ and 199/200, the highest there is: (0 + ln 199) / 2.
-    two = RankAverage(("a", "b"), (True, True), ((0.0, 1.0, 2.0), (0.0, 1.0, 2.0)), 0.0)
-    found = signals([[1.0, 2.0]])
-    assert two.contributions(found)[0].tolist() == pytest.approx([0, np.log(199) / 2, 0, 0])
-    assert two.p_wrong(found)[0] == pytest.approx(199**0.5 / (1 + 199**0.5))
-
-
-def test_a_tie_in_the_quantiles_has_their_middle_rank():
-    one = RankAverage(("a",), (True,), ((0.2, 0.2, 0.2, 0.9, 1.0),), 0.0)
-    assert one.p_wrong(signals([[0.1], [0.2], [0.9]])) == pytest.approx([0.25, 0.25, 0.75])
-
-
-@pytest.mark.parametrize("combiner", [COMBINERS["clean alone"], RANKS], ids=["clean alone", "ranks"])
-def test_without_gates_p_wrong_never_falls_as_a_score_rises(combiner):
+def test_without_gates_p_wrong_never_falls_as_a_score_rises():
+    combiner = COMBINERS["clean alone"]
     rng = np.random.default_rng(0)
     low = inputs(combiner, 500)
     for j in range(3):
@@ -146,13 +132,11 @@ def test_inputs_are_left_alone(combiner):
 @each_combiner
 def test_contributions_sum_to_the_log_odds(combiner):
     found = inputs(combiner, 200)
-    start = combiner.intercept if combiner is RANKS else combiner.experts["clean"].intercept
+    start = combiner.experts["clean"].intercept
     parts = combiner.contributions(found)
     # Where nothing speaks for another condition, what the gates change belongs to no source.
     own = np.isclose(parts.sum(axis=1) + start, logit(combiner.p_wrong(found)), atol=1e-9)
     assert own.mean() > 0.95
-    if combiner is RANKS:
-        assert (parts[:, 1] == 0).all()
 
 
 @each_combiner

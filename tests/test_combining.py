@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from uncertainty.combiner import Signals
-from uncertainty.combining import CONDITIONS, Evidence, _basis, _folds, _mixture, combine, gain
+from uncertainty.combining import CONDITIONS, Evidence, _basis, _folds, _mixture, _Pull, combine, gain
 from uncertainty.errors import CalibrationError
 from uncertainty.metrics import auroc, ece
 
@@ -22,7 +22,7 @@ def evidence(n=1000, m=4, seed=0, signal=1.0, rate=0.15, scale=PLAIN, errors=Non
     return Evidence(
         names=tuple(f"score_{j}" for j in range(m)),
         scales=(scale,) * m,
-        essential=np.arange(m) % 2 == 0,
+        start=np.arange(m) == 1,
         signals=Signals(
             scores=z if scale == PLAIN else 1 / (1 + np.exp(-z)) if scale == LOGIT else np.exp(z),
             context=rng.normal(size=(n, 2)),
@@ -107,8 +107,8 @@ def test_constant_scores_give_the_calibration_error_rate(value, scale, errors):
     found = evidence(1000, errors=errors, scale=scale)
     found = with_scores(found, np.full((1000, 4), value), predicted=np.zeros(1000, dtype=np.int64))
     combination = combine(found)
-    expected = (errors + 0.5) / 1001 if errors < 10 else errors / 1000
-    assert p_of(combination, taken(found, [0]))[0] == pytest.approx(expected, abs=2e-6)
+    expected = (errors + 0.5) / 1001  # half an error more in one row more
+    assert p_of(combination, taken(found, [0]))[0] == pytest.approx(expected, abs=1e-3)
     assert np.isfinite(p_of(combination, evidence(5, scale=scale))).all()
     assert np.isfinite(combination.out_of_fold).all()
 
@@ -118,7 +118,7 @@ def test_constant_scores_give_the_error_rate_weighted_by_share():
     nothing = Signals(np.zeros((2000, 4)), np.zeros((2000, 2)), np.zeros(2000, dtype=np.int64))
     found = replace(found, signals=nothing)
     rate = 0.8 * 0.1 + 0.2 * found.wrong[1000:].mean()
-    assert p_of(combine(found), taken(found, [0]))[0] == pytest.approx(rate, abs=1e-4)
+    assert p_of(combine(found), taken(found, [0]))[0] == pytest.approx(rate, abs=1e-3)
 
 
 def test_shuffled_errors_teach_nothing():
@@ -168,51 +168,60 @@ def test_with_copies_p_wrong_is_calibrated_on_what_was_declared():
     assert found.weights @ p / found.weights.sum() == pytest.approx(expected, abs=0.02)
 
 
-@pytest.mark.parametrize(
-    ("errors", "method", "names"),
-    [
-        (0, "rank_average", ["score_0", "score_2"]),
-        (9, "rank_average", ["score_0", "score_2"]),
-        (10, "mixture", ["score_0", "score_2"]),
-        (49, "mixture", ["score_0", "score_2"]),
-        (50, "mixture", ["score_0", "score_1", "score_2", "score_3"]),
-    ],
-)
-def test_fewer_errors_fewer_inputs_and_it_is_said(errors, method, names):
-    found = evidence(errors=errors)
-    combination = combine(found)
-    assert combination.report["combiner"] == combination.combiner.method == method
-    parts = combination.combiner.contributions(found.signals)[:, :4]
-    assert {n for n, used in zip(found.names, parts.any(axis=0), strict=True) if used} <= set(names)
+@pytest.mark.parametrize("errors", [0, 1, 9, 10, 200])
+def test_what_few_errors_can_not_say_is_said(errors):
+    combination = combine(evidence(errors=errors))
     said = " ".join(combination.notes)
-    assert (f"calibration has {errors} errors, fewer than" in said) == (errors < 50)
-    assert ("rank average of score_0, score_2 and" in said) == (errors < 10)
-    assert ("only score_0, score_2 are combined" in said) == (10 <= errors < 50)
+    assert (f"calibration has {errors} errors, fewer than 10: p_wrong ranks much as score_1 does" in said) == (
+        errors < 10
+    )
     json.dumps(combination.report)
 
 
-def test_an_error_does_not_count_twice_for_a_damaged_copy():
-    found = with_copies(evidence(errors=6), 0.5)
-    assert found.errors("clean") == 6
-    assert combine(found).combiner.method == "rank_average"
-
-
-def test_without_essential_estimators_all_are_used():
-    found = replace(evidence(errors=20), essential=np.zeros(4, dtype=bool))
-    assert len(combine(found).report["estimators"]) == 4
-
-
 @pytest.mark.parametrize("errors", [0, 1, 9])
-def test_rank_average_answers_the_error_rate_on_average(errors):
-    p = combine(evidence(errors=errors)).out_of_fold
-    assert p.mean() == pytest.approx((errors + 0.5) / 1001, rel=1e-9)
+def test_few_errors_change_the_ranks_of_the_start_little_and_answer_their_rate(errors):
+    found = evidence(errors=errors)
+    combination = combine(found)
+    p = p_of(combination, found)
+    assert np.corrcoef(p.argsort().argsort(), found.signals.scores[:, 1].argsort().argsort())[0, 1] > 0.95
+    assert p.mean() == pytest.approx((errors + 0.5) / 1001, rel=0.3)
     assert p.min() > 0
 
 
-def test_rank_average_ranks_with_the_scores():
-    found = evidence(errors=5)
-    p, scores = combine(found).out_of_fold, found.signals.scores
-    assert np.corrcoef(p.argsort().argsort(), (scores[:, 0] + scores[:, 2]).argsort().argsort())[0, 1] > 0.97
+def test_without_a_start_all_scores_have_a_say():
+    found = replace(evidence(errors=0), start=np.zeros(4, dtype=bool))
+    moved = combine(found).combiner.contributions(found.signals)[:, :4]
+    assert (moved.std(axis=0) > 0.02).all()
+
+
+@pytest.mark.parametrize("errors", [10, 30])
+def test_few_errors_do_not_lose_to_a_start_that_says_all(errors):
+    """Only the start knows anything; the other scores are noise that few errors could mistake for news."""
+    lost = []
+    for seed in range(8):
+        found = one_that_knows(evidence(600, m=8, seed=seed, signal=0, errors=errors))
+        test = one_that_knows(evidence(6000, m=8, seed=50 + seed, signal=0, errors=10 * errors))
+        lost.append(auroc(test.wrong, test.signals.scores[:, 1]) - auroc(test.wrong, p_of(combine(found), test)))
+    assert np.mean(lost) < 0.01
+
+
+def test_many_errors_leave_the_start_behind():
+    """The start knows nothing and the others do: weights that it keeps would be noise in the ranking."""
+    found, test = evidence(3000), evidence(5000, seed=9)
+    silent = [with_second(one, np.zeros(len(one.wrong))) for one in (found, test)]
+    noisy = [with_second(one, np.random.default_rng(k).normal(size=len(one.wrong))) for k, one in enumerate(silent)]
+    best, mine = (auroc(test.wrong, p_of(combine(one), other)) for one, other in (silent, noisy))
+    assert mine > best - 0.005
+
+
+def one_that_knows(found):
+    return with_second(found, found.signals.scores[:, 1] + 2 * found.wrong)
+
+
+def with_second(found, values):
+    scores = found.signals.scores.copy()
+    scores[:, 1] = values
+    return with_scores(found, scores)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 30])
@@ -277,7 +286,9 @@ def test_a_row_has_no_part_in_its_own_out_of_fold_p_wrong():
 
     def held_out(one, fold):
         rows = folds != fold
-        fitted = _mixture(one, rows, _basis(one, rows), {"clean": 3.0, "damaged": 3.0}, ["damaged"])
+        fitted = _mixture(
+            one, rows, _basis(one, rows), {"clean": _Pull(3.0, True), "damaged": _Pull(3.0, False)}, ["damaged"]
+        )
         return fitted.p_wrong(one.signals.take(~rows))
 
     for row in (0, 17, 350):
@@ -292,10 +303,10 @@ def test_a_row_has_no_part_in_its_own_out_of_fold_p_wrong():
 def test_the_out_of_fold_p_wrong_is_that_of_models_without_the_fold():
     found = with_copies(evidence(300), 0.3)
     combination, folds = combine(found, seed=4), _folds(found, seed=4)
-    ridges = {c: one["ridge"] for c, one in combination.report["experts"].items()}
+    pulls = {c: _Pull(one["ridge"], one["softmax"]) for c, one in combination.report["experts"].items()}
     for fold in range(5):
         rows = folds != fold
-        fitted = _mixture(found, rows, _basis(found, rows), ridges, list(combination.combiner.gates))
+        fitted = _mixture(found, rows, _basis(found, rows), pulls, list(combination.combiner.gates))
         assert (fitted.p_wrong(found.signals.take(~rows)) == combination.out_of_fold[~rows]).all()
 
 

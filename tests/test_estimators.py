@@ -238,8 +238,8 @@ def test_its_docstring_states_everything_in_order(name: str) -> None:
     assert "Multilabel:" in text
 
 
-def test_each_kind_of_evidence_has_an_essential_estimator() -> None:
-    assert {cls.family for cls in discover().values() if cls.essential} == set(FAMILIES)
+def test_the_combination_starts_from_max_softmax() -> None:
+    assert [name for name, cls in discover().items() if cls.start] == ["least_confidence"]
 
 
 # Discovery

@@ -40,7 +40,7 @@ def test_clean_rows_alone():
     found = evidence(ESTIMATORS, CALIBRATION, (None, None), Shares(0.2, 0.1))
     assert found.names == ("logit_gap", "image_quality", "margin")
     assert found.scales == tuple(one.scale for one in ESTIMATORS)
-    assert found.essential.tolist() == [True, True, False]
+    assert found.start.tolist() == [False, False, False]
     assert found.classes == 4
     assert found.wrong.tolist() == CALIBRATION.wrong.tolist()
     assert found.weights.tolist() == [1.0] * 60

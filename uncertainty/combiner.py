@@ -12,6 +12,7 @@ scores has to compromise. Experts are additive, logistic, and never fall as a sc
     logit P(wrong | x, k) = a_k + b_k,ŷ + Σ_j Σ_h w_kjh · max(z_j - h, 0),   w_kjh >= 0,
 
 since every score rises with the chance of an error: few errors can silence an estimator but never turn it round.
+The weights start from max softmax alone and are drawn back to it, so few errors hardly change its ranking.
 A gate may close as a score rises, so the mixture can fall a little where the experts do not.
 z_j is the j-th score on its scale, centred and spread by clean calibration quantiles and clipped; b_k,ŷ is how much
 more often than others the predicted class is wrong, shrunk towards 0.
@@ -112,7 +113,6 @@ class Mixture:
     basis: Basis
     experts: dict[Condition, Linear]
     gates: dict[Condition, Linear]
-    method: Literal["mixture"] = "mixture"
 
     def p_wrong(self, signals: Signals) -> Floats:
         """Return (n,) in 0..1; each row on its own."""
@@ -149,37 +149,7 @@ class Mixture:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class RankAverage:
-    """For calibration sets with next to no errors: logit p_wrong = a + mean_j logit(rank_j) over the kept estimators.
-
-    rank_j is the share of calibration at or below the score, from its quantiles `knots` (kept, q).
-    """
-
-    names: tuple[str, ...]
-    kept: tuple[bool, ...]
-    knots: tuple[tuple[float, ...], ...]
-    intercept: float
-    method: Literal["rank_average"] = "rank_average"
-
-    def p_wrong(self, signals: Signals) -> Floats:
-        """Return (n,) in 0..1; never falls as a score rises."""
-        return expit(self.contributions(signals).sum(axis=1) + self.intercept)
-
-    def contributions(self, signals: Signals) -> Floats:
-        """Return (n, m + 2): each estimator's part of the mean; 0 for those left out, context and class."""
-        parts = np.zeros((len(signals.scores), len(self.names) + 2))
-        kept = np.flatnonzero(self.kept)
-        for j, knots in zip(kept, self.knots, strict=True):
-            parts[:, j] = logit(_rank(signals.scores[:, j], np.array(knots))) / len(kept)
-        return parts
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
-
-Combiner = Mixture | RankAverage
+Combiner = Mixture
 
 
 def from_dict(saved: dict[str, Any]) -> Combiner:
@@ -193,8 +163,6 @@ def from_dict(saved: dict[str, Any]) -> Combiner:
 
 
 def _rebuilt(values: dict[str, Any]) -> Combiner:
-    if values["method"] == "rank_average":
-        return RankAverage(**values)
     values["basis"] = Basis(**values["basis"])
     for part in ("experts", "gates"):
         values[part] = {k: Linear(**linear) for k, linear in values[part].items()}
@@ -232,12 +200,6 @@ def _location(z: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
     low, middle, high = np.quantile(z, (0.1, 0.5, 0.9), axis=0)
     spread = np.maximum((high - low) / 2.5631, 1e-6)  # 2.5631 standard deviations of a normal distribution
     return _tuples(middle.tolist()), _tuples(spread.tolist())
-
-
-def _rank(scores: Floats, knots: Floats) -> Floats:
-    values, positions = np.unique(knots, return_inverse=True)
-    levels = np.bincount(positions, np.linspace(0, 1, len(knots))) / np.bincount(positions)
-    return np.asarray(np.interp(scores, values, levels).clip(0.005, 0.995))
 
 
 def _tuples(value: Any) -> Any:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combiner import Basis, Combiner, Condition, Floats, Linear, Mixture, RankAverage, Scale, Signals, expit
+from uncertainty.combiner import Basis, Combiner, Condition, Floats, Linear, Mixture, Scale, Signals, expit
 from uncertainty.errors import CalibrationError
 
-FEW_ERRORS, TOO_FEW_ERRORS = 50, 10
+FEW_ERRORS = 10
 FOLDS = 5
 CONDITIONS: tuple[Condition, ...] = ("clean", "damaged", "foreign")
 _RIDGES = (10.0, 30.0, 100.0, 1000.0)
 _GATE_RIDGE, _CLASS_RIDGE = 3.0, 10.0
 _MOST_CLASSES = 1000
-_KNOTS = 101
+# Networks are overconfident: before any errors speak, the log-odds of an error rise half as fast as softmax says.
+_SOFTMAX_SLOPE, _SOFTMAX_RIDGE = 0.5, 30.0
+_MARGIN = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,8 @@ class Evidence:
 
     Parameters
     ----------
-    names, scales, essential : (m,) of the estimators; the essential ones are kept when errors are few.
+    names, scales : (m,) of the estimators.
+    start : (m,) those that the combination starts from, before errors speak; all of them where there is none.
     signals : of n rows.
     classes : number of classes.
     wrong : (n,) whether the classifier was wrong.
@@ -38,7 +41,7 @@ class Evidence:
 
     names: tuple[str, ...]
     scales: tuple[Scale, ...]
-    essential: NDArray[np.bool_]
+    start: NDArray[np.bool_]
     signals: Signals
     classes: int
     wrong: NDArray[np.bool_]
@@ -57,7 +60,7 @@ class Evidence:
             self,
             names=tuple(self.names[k] for k in kept),
             scales=tuple(self.scales[k] for k in kept),
-            essential=self.essential[kept],
+            start=self.start[kept],
             signals=replace(self.signals, scores=self.signals.scores[:, kept]),
         )
 
@@ -68,10 +71,7 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """A fitted combiner, p_wrong of each calibration row from folds without it, and what there is to say.
-
-    A rank average learns nothing from labels but its mean, so there the rows are not held out.
-    """
+    """A fitted combiner, p_wrong of each calibration row from folds without it, and what there is to say."""
 
     combiner: Combiner
     out_of_fold: Floats
@@ -82,15 +82,11 @@ class Combination:
 def combine(evidence: Evidence, seed: int = 0) -> Combination:
     """Fit a combiner to calibration rows.
 
-    An expert learns from the errors of its condition: from 50 on all estimators are weighed, from 10 on the essential
-    ones, about one for each kind of evidence. With fewer than 10 errors on clean rows nothing is learnt, and ranks are
-    averaged. Ridges are chosen by cross-validated log loss; with nothing to learn all weights go to zero and p_wrong
-    is the error rate of calibration.
+    The clean expert is drawn towards max softmax, calibrated: with few errors that is what it is, and with more it
+    learns from them. How strongly, and whether at all, is chosen by cross-validated log loss.
     """
     if not evidence.rows("clean").any():
         raise CalibrationError("calibration has no rows; give labelled images that the classifier was not trained on")
-    if evidence.errors("clean") < TOO_FEW_ERRORS:
-        return _averaged(evidence)
     from threadpoolctl import threadpool_limits
 
     # Many small products: more threads only wait for each other, and could change the last bits of the result.
@@ -116,32 +112,32 @@ def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
     gates = [c for c in CONDITIONS[1:] if evidence.rows(c).any()]
     experts: list[Condition] = ["clean"]
     notes: list[str] = []
-    if "damaged" in gates and evidence.errors("damaged") >= TOO_FEW_ERRORS:
+    if "damaged" in gates and evidence.errors("damaged") >= FEW_ERRORS:
         experts.append("damaged")
     elif "damaged" in gates:
         gates.remove("damaged")
         notes.append(
-            f"the damaged copies have {evidence.errors('damaged')} errors, fewer than {TOO_FEW_ERRORS}: "
+            f"the damaged copies have {evidence.errors('damaged')} errors, fewer than {FEW_ERRORS}: "
             "nothing is learnt from them"
         )
     trained = [folds != fold for fold in range(FOLDS)]
     bases = [_basis(evidence, rows) for rows in trained]
-    ridges = {c: _best_ridge(evidence, c, trained, bases) for c in experts}
+    pulls = {c: _best_pull(evidence, c, trained, bases) for c in experts}
     out_of_fold = np.empty(len(folds))
     for rows, basis in zip(trained, bases, strict=True):
-        fold = _mixture(evidence, rows, basis, ridges, gates)
+        fold = _mixture(evidence, rows, basis, pulls, gates)
         out_of_fold[~rows] = fold.p_wrong(evidence.signals.take(~rows))
     every = np.ones(len(folds), dtype=bool)
     return Combination(
-        combiner=_mixture(evidence, every, _basis(evidence, every), ridges, gates),
+        combiner=_mixture(evidence, every, _basis(evidence, every), pulls, gates),
         out_of_fold=out_of_fold,
         report={
             "combiner": "mixture",
-            "experts": {c: {"errors": evidence.errors(c), "ridge": ridges[c]} for c in experts},
-            "estimators": [n for n, k in zip(evidence.names, _kept(evidence, "clean"), strict=True) if k],
+            "experts": {c: {"errors": evidence.errors(c), **asdict(pulls[c])} for c in experts},
+            "estimators": list(evidence.names),
             **_judged(evidence, out_of_fold),
         },
-        notes=(*notes, *(note for c in experts for note in _few_errors(evidence, c))),
+        notes=(*_few_errors(evidence), *notes),
     )
 
 
@@ -153,18 +149,14 @@ def _judged(evidence: Evidence, p: Floats) -> dict[str, float]:
     }
 
 
-def _kept(evidence: Evidence, condition: Condition) -> NDArray[np.bool_]:
-    few = evidence.errors(condition) < FEW_ERRORS and evidence.essential.any()
-    return evidence.essential if few else np.ones(len(evidence.names), dtype=bool)
-
-
-def _few_errors(evidence: Evidence, condition: Condition) -> list[str]:
-    kept = _kept(evidence, condition)
-    if kept.all():
+def _few_errors(evidence: Evidence) -> list[str]:
+    if (errors := evidence.errors("clean")) >= FEW_ERRORS:
         return []
-    names = ", ".join(name for name, keep in zip(evidence.names, kept, strict=True) if keep)
-    on = "calibration has" if condition == "clean" else "the damaged copies have"
-    return [f"{on} {evidence.errors(condition)} errors, fewer than {FEW_ERRORS}: only {names} are combined"]
+    start = ", ".join(name for name, begun in zip(evidence.names, evidence.start, strict=True) if begun) or "the mean"
+    return [
+        f"calibration has {errors} errors, fewer than {FEW_ERRORS}: p_wrong ranks much as {start} does, and its level "
+        "is uncertain; give more labelled images"
+    ]
 
 
 def folds(wrong: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
@@ -190,54 +182,107 @@ def _folds(evidence: Evidence, seed: int) -> NDArray[np.int64]:
 
 def _basis(evidence: Evidence, rows: NDArray[np.bool_]) -> Basis:
     clean = rows & evidence.rows("clean")
+    if not clean.any():  # a single row of calibration: its fold leaves nothing
+        clean = evidence.rows("clean")
     classes = evidence.classes if evidence.classes <= _MOST_CLASSES else 0
     return Basis.of(evidence.scales, evidence.signals.take(clean), classes)
 
 
+@dataclass(frozen=True)
+class _Pull:
+    """What holds an expert's weights back: how strongly, and whether towards max softmax or towards nothing."""
+
+    ridge: float
+    softmax: bool
+
+
+def _best_pull(evidence: Evidence, condition: Condition, trained: list[NDArray[np.bool_]], bases: list[Basis]) -> _Pull:
+    """Choose by log loss out of fold: the strongest ridge within one standard error of the best, on either side.
+
+    The clean expert is drawn towards max softmax unless it is better off, by half a standard error, without: what
+    few errors teach of many scores is noise, and loses to max softmax where that is good.
+    """
+    if condition != "clean":
+        return _best_ridge(evidence, condition, trained, bases, softmax=False)[0]
+    if evidence.errors("clean") < FEW_ERRORS:
+        return _Pull(max(_RIDGES), softmax=True)
+    drawn, held = _best_ridge(evidence, condition, trained, bases, softmax=True)
+    free, losses = _best_ridge(evidence, condition, trained, bases, softmax=False)
+    gained = held - losses
+    return free if gained.mean() > _MARGIN * gained.std() / np.sqrt(len(gained)) else drawn
+
+
 def _best_ridge(
-    evidence: Evidence, condition: Condition, trained: list[NDArray[np.bool_]], bases: list[Basis]
-) -> float:
-    own = evidence.rows(condition)
-    held_out = np.empty((len(_RIDGES), len(own)))
+    evidence: Evidence,
+    condition: Condition,
+    trained: list[NDArray[np.bool_]],
+    bases: list[Basis],
+    *,
+    softmax: bool,
+) -> tuple[_Pull, Floats]:
+    own, pulls = evidence.rows(condition), [_Pull(ridge, softmax) for ridge in _RIDGES]
+    held_out = np.empty((len(pulls), len(own)))
     for rows, basis in zip(trained, bases, strict=True):
         inputs = basis(evidence.signals.take(own & ~rows))
-        for k, ridge in enumerate(_RIDGES):
-            held_out[k, own & ~rows] = expit(_expert(evidence, own & rows, basis, condition, ridge)(inputs))
+        for k, pull in enumerate(pulls):
+            held_out[k, own & ~rows] = expit(_expert(evidence, own & rows, basis, condition, pull)(inputs))
     losses = _row_losses(held_out[:, own], evidence.wrong[own])
-    best = losses[losses.mean(axis=1).argmin()]
-    worse = losses - best
+    worse = losses - losses[losses.mean(axis=1).argmin()]
     error = worse.std(axis=1) / np.sqrt(losses.shape[1])
-    return _RIDGES[int(np.flatnonzero(worse.mean(axis=1) <= error)[-1])]
+    k = int(np.flatnonzero(worse.mean(axis=1) <= error)[-1])
+    return pulls[k], losses[k]
 
 
 def _mixture(
     evidence: Evidence,
     rows: NDArray[np.bool_],
     basis: Basis,
-    ridges: dict[Condition, float],
+    pulls: dict[Condition, _Pull],
     gates: list[Condition],
 ) -> Mixture:
     return Mixture(
         names=evidence.names,
         basis=basis,
-        experts={c: _expert(evidence, rows & evidence.rows(c), basis, c, ridge) for c, ridge in ridges.items()},
+        experts={c: _expert(evidence, rows & evidence.rows(c), basis, c, pull) for c, pull in pulls.items()},
         gates={c: _gate(evidence, rows, basis, c) for c in gates},
     )
 
 
-def _expert(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition, ridge: float) -> Linear:
+def _expert(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition, pull: _Pull) -> Linear:
     """Fit P(wrong | x, condition); the clean one does not read context, which says nothing about clean images."""
     m = len(evidence.names)
-    used = np.append(_kept(evidence, condition), [condition != "clean", True])[basis.sources]
+    inputs, wrong = basis(evidence.signals.take(rows)), evidence.wrong[rows]
+    used = np.append(np.ones(m, dtype=bool), [condition != "clean", True])[basis.sources]
     of_class = basis.sources == m + 1
     return _fit(
-        basis(evidence.signals.take(rows)),
-        evidence.wrong[rows],
-        np.ones(int(rows.sum())),
-        ridge=np.where(of_class, _CLASS_RIDGE, ridge)[used],
+        inputs,
+        wrong,
+        np.ones(len(wrong)),
+        ridge=np.where(of_class, _CLASS_RIDGE, pull.ridge)[used],
         lowest=np.where(of_class, -np.inf, 0.0)[used],
         used=used,
+        center=_start(evidence, basis, inputs, wrong)[used] if pull.softmax else 0.0,
+        further=1.0,
     )
+
+
+def _start(evidence: Evidence, basis: Basis, inputs: Floats, wrong: NDArray[np.bool_]) -> Floats:
+    """Return the weights of max softmax alone, as steep as these errors say; what the clean expert is drawn towards."""
+    direction = np.zeros(len(basis.sources))
+    linear = np.searchsorted(basis.sources, np.arange(len(evidence.names)))  # the first hinge of each score
+    begun = evidence.start if evidence.start.any() else np.ones(len(linear), dtype=bool)
+    direction[linear[begun]] = np.array(basis.spreads)[begun] / begun.sum()
+    along = _fit(
+        (inputs @ direction)[:, None],
+        wrong,
+        np.ones(len(wrong)),
+        ridge=np.array([_SOFTMAX_RIDGE]),
+        lowest=np.zeros(1),
+        used=np.ones(1, dtype=bool),
+        center=_SOFTMAX_SLOPE,
+        further=1.0,
+    )
+    return direction * along.weights[0]
 
 
 def _gate(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition) -> Linear:
@@ -250,51 +295,40 @@ def _gate(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: 
 
 
 def _fit(
-    inputs: Floats, hit: NDArray[np.bool_], weights: Floats, *, ridge: Floats, lowest: Floats, used: NDArray[np.bool_]
+    inputs: Floats,
+    hit: NDArray[np.bool_],
+    weights: Floats,
+    *,
+    ridge: Floats,
+    lowest: Floats,
+    used: NDArray[np.bool_],
+    center: Floats | float = 0.0,
+    further: float = 0.0,
 ) -> Linear:
-    """Minimise Σ weight · log loss + ½ Σ ridge · w² over w >= lowest and a free intercept (L-BFGS-B)."""
+    """Minimise Σ weight · log loss + ½ Σ ridge · (w - center)² over w >= lowest and an intercept (L-BFGS-B).
+
+    So many `further` rows at all the medians, half of them hits, keep the intercept finite where all rows are alike.
+    """
     from scipy.optimize import minimize
 
     x, y = inputs[:, used], hit.astype(np.float64)
+    start = np.zeros(x.shape[1]) + center
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         w, intercept = parameters[:-1], parameters[-1]
-        log_odds = x @ w + intercept
-        value = weights @ (np.logaddexp(0, log_odds) - y * log_odds) + ridge @ w**2 / 2
+        log_odds, away = x @ w + intercept, w - start
+        value = weights @ (np.logaddexp(0, log_odds) - y * log_odds) + ridge @ away**2 / 2
+        value += further * (np.logaddexp(0, intercept) - intercept / 2)
         slope = weights * (expit(log_odds) - y)
-        return float(value), np.append(x.T @ slope + ridge * w, slope.sum())
+        return float(value), np.append(x.T @ slope + ridge * away, slope.sum() + further * (expit(intercept) - 0.5))
 
-    rate = np.clip(weights @ y / weights.sum(), 1e-6, 1 - 1e-6)
-    start = np.append(np.zeros(x.shape[1]), np.log(rate / (1 - rate)))
+    rate = np.clip((weights @ y + further / 2) / (weights.sum() + further), 1e-6, 1 - 1e-6)
     bounds = [(low, None) for low in lowest] + [(None, None)]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
+    first = np.append(start, np.log(rate / (1 - rate)))
+    found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
     full = np.zeros(len(used))
     full[used] = found[:-1]
     return Linear(tuple(full.tolist()), float(found[-1]))
-
-
-def _averaged(evidence: Evidence) -> Combination:
-    """Average ranks; the intercept makes the mean p_wrong (errors + ½) / (n + 1), which is never 0."""
-    kept = evidence.essential if evidence.essential.any() else np.ones(len(evidence.names), dtype=bool)
-    clean = evidence.rows("clean")
-    signals = evidence.signals.take(clean)
-    knots = np.quantile(signals.scores[:, kept], np.linspace(0, 1, _KNOTS), axis=0).T
-    plain = RankAverage(evidence.names, tuple(kept.tolist()), tuple(tuple(k) for k in knots.tolist()), 0.0)
-    rate = (evidence.errors("clean") + 0.5) / (clean.sum() + 1)
-    fitted = replace(plain, intercept=_shift(plain.contributions(signals).sum(axis=1), rate))
-    p = fitted.p_wrong(evidence.signals)
-    names = ", ".join(name for name, keep in zip(evidence.names, kept, strict=True) if keep)
-    note = (
-        f"calibration has {evidence.errors('clean')} errors, fewer than {TOO_FEW_ERRORS}: nothing was learnt from "
-        f"them, p_wrong is a rank average of {names} and only its mean is calibrated"
-    )
-    return Combination(fitted, p, {"combiner": "rank_average", **_judged(evidence, p)}, (note,))
-
-
-def _shift(log_odds: Floats, rate: float) -> float:
-    from scipy.optimize import brentq
-
-    return float(brentq(lambda a: expit(log_odds + a).mean() - rate, -60, 60))
 
 
 def _row_losses(p: Floats, wrong: NDArray[np.bool_]) -> Floats:

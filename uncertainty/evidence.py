@@ -104,7 +104,7 @@ def evidence(
     return Evidence(
         names=tuple(e.name for e in estimators),
         scales=tuple(e.scale for e in estimators),
-        essential=np.array([e.essential for e in estimators]),
+        start=np.array([e.start for e in estimators]),
         signals=Signals(*(np.concatenate([getattr(s, f) for s in joined]) for f in ("scores", "context", "predicted"))),
         classes=0 if calibration.task == "multilabel" else calibration.n_classes,
         wrong=np.concatenate([part.wrong for _, part, _ in parts]),

@@ -45,8 +45,8 @@ class Estimator(ABC):
     """The evidence it reads: softmax, dropout, neighbours or image."""
     reason: ClassVar[str]
     """What a verdict says when this estimator raised `p_wrong`, e.g. "low_margin"."""
-    essential: ClassVar[bool] = False
-    """Kept when calibration has too few errors to weigh every estimator: about one for each kind of evidence."""
+    start: ClassVar[bool] = False
+    """Whether the combination starts from it, and leaves it only as far as calibration errors say: max softmax."""
     default: ClassVar[bool] = True
     """Whether it is in the default set; the others are there to be asked for."""
 

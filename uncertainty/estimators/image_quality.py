@@ -59,7 +59,6 @@ class ImageQuality(Estimator):
     scale = "log"
     reason = "unusual_image"
     family = "image"
-    essential = True
 
     def _fit(self, reference: ModelOutputs) -> None:
         if len(reference) == 0:

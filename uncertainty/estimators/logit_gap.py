@@ -35,7 +35,6 @@ class LogitGap(Estimator):
     bounds = (-np.inf, 0.0)
     family = "softmax"
     reason = "low_margin"
-    essential = True
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         if outputs.task == "multilabel":

@@ -36,7 +36,6 @@ class MCPredictiveEntropy(Estimator):
     scale = "log"
     family = "dropout"
     reason = "unstable_under_dropout"
-    essential = True
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         return entropies(outputs.mc_probs.mean(axis=1, dtype=np.float64), outputs.task)

@@ -39,7 +39,6 @@ class NNDistance(Estimator):
     scale = "log"
     family = "neighbours"
     reason = "far_from_known_good"
-    essential = True
 
     def __init__(self, k: int | None = None) -> None:
         self.k = k

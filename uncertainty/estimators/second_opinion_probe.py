@@ -43,7 +43,6 @@ class SecondOpinionProbe(Estimator):
     tasks = ("multiclass",)
     family = "second opinion"
     reason = "second_opinion_disagrees"
-    essential = True
 
     def _fit(self, reference: ModelOutputs) -> None:
         classes = known_classes(reference)

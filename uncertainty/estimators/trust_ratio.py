@@ -44,7 +44,6 @@ class TrustRatio(Estimator):
     tasks = ("multiclass",)
     family = "neighbours"
     reason = "nearer_to_another_class"
-    essential = True
 
     def __init__(self, k: int | None = None) -> None:
         self.k = k

@@ -37,7 +37,6 @@ class TTALeastConfidence(Estimator):
     scale = "logit"
     family = "views"
     reason = "unstable_under_augmentation"
-    essential = True
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         means = predicted_class_probs(outputs).mean(axis=1)
