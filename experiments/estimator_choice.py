@@ -134,13 +134,12 @@ def overall(results: dict[str, Any], title: str) -> Mean:
 def verdict(results: dict[str, Any], title: str) -> str:
     """Say whether an estimator that was added earns a place, or one that was left out is missed."""
     mean, worst = overall(results, title), max(cell.value for cell in cells(results, title).values())
-    if title.startswith("+"):
-        if mean.value > GAIN:
-            return "gains too little"
-        return "earns a place" if worst <= HARM else "harms a cell"
-    if mean.value <= 0 and worst <= HARM:
-        return "not missed"
-    return "missed"
+    doubt = "" if mean.low > 0 or mean.high < 0 else ", within noise"
+    if not title.startswith("+"):
+        return "not missed" if mean.value <= 0 and worst <= HARM else f"missed{doubt}"
+    if mean.value > GAIN:
+        return "gains too little"
+    return f"earns a place{doubt}" if worst <= HARM else "harms a cell"
 
 
 def document(results: dict[str, Any]) -> str:
@@ -152,7 +151,8 @@ def document(results: dict[str, Any]) -> str:
     rule = (
         f"An optional estimator earns a place where it lowers E-AURC by {-GAIN:g} % on average over the cells and "
         f"raises it by more than {HARM:g} % in none; a default one is not missed where leaving it out raises E-AURC "
-        "neither on average nor by more than that in any cell. Changes of E-AURC against the default set, means over "
+        "neither on average nor by more than that in any cell; within noise: 0 lies in the interval. "
+        "Changes of E-AURC against the default set, means over "
         "splits; intervals are 95 % t-intervals over the splits, which share images. Lower is better."
     )
     against = "The same against max softmax, on the streams that are like calibration:"
