@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from experiments import (
     cache,
     cifar10,
     data,
+    estimator_choice,
     expected_shares,
     measuring,
     resnet20,
@@ -254,6 +256,45 @@ def test_defaults_are_among_the_shares_that_were_tried(results: Path) -> None:
     assert (EXPECT_DAMAGE, EXPECT_UNKNOWN) in measuring.SHARES
     page = expected_shares.document(results_file.read(results))
     assert f"| **{EXPECT_DAMAGE:g}** | **{EXPECT_UNKNOWN:g}** |" in page
+
+
+def test_the_default_set_is_measured_as_the_public_path_measures_it(made: splits.Split) -> None:
+    numbers = estimator_choice.measured(made, running.ALL)
+    screener = measuring.fitted(made)
+    for regime, stream in made.streams.items():
+        usual = numbers[regime][estimator_choice.USUAL]
+        assert usual == pytest.approx(e_aurc(stream.wrong, screener.p_wrong(stream)), rel=1e-9)
+    sets = numbers["clean"]
+    assert {"+ gen", "+ vim_residual", "- margin", "- trust_ratio", "+ all optional"} <= sets.keys()
+    assert sets["+ relative_mahalanobis + vim_residual"] >= 0
+
+
+def _choice(**by_title: float) -> dict:
+    return {"digits": {"clean": {estimator_choice.USUAL: [10, 10]} | {t: [v, v] for t, v in by_title.items()}}}
+
+
+@pytest.mark.parametrize(
+    ("title", "in_one", "in_other", "said"),
+    [
+        ("+ gen", 9.7, 10.05, "earns a place"),
+        ("+ gen", 9.5, 10.2, "harms a cell"),
+        ("+ gen", 9.96, 9.96, "gains too little"),
+        ("- gini", 10.05, 9.9, "not missed"),
+        ("- gini", 9.5, 10.2, "missed"),
+        ("- gini", 10.01, 10.01, "missed"),
+    ],
+)
+def test_what_is_said_of_an_estimator(title: str, in_one: float, in_other: float, said: str) -> None:
+    one, other = (_choice(**{title: value})["digits"]["clean"] for value in (in_one, in_other))
+    results = {"digits": {"clean": one, "damaged": other}}
+    assert estimator_choice.overall(results, title).value == pytest.approx(5 * (in_one + in_other) - 100)
+    assert estimator_choice.verdict(results, title) == said
+
+
+def test_the_committed_choice_is_what_its_numbers_give() -> None:
+    file = results_file.RESULTS / f"{estimator_choice.NAME}.json"
+    results = json.loads(file.read_text(encoding="utf-8"))
+    assert file.with_suffix(".md").read_text(encoding="utf-8") == estimator_choice.document(results)
 
 
 def test_cifar10_without_its_files_names_what_lacks(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def estimators_table() -> Table:
 
     table = Table(Column("estimator", no_wrap=True), "set", "evidence", "needs", Column("says", min_width=16), box=None)
     for name, cls in discover().items():
-        needs = ", ".join(dict.fromkeys((*cls.needs, *cls.fit_needs)))
+        errors = ("calibration errors",) if cls.learns_from == "calibration" else ()
+        needs = ", ".join(dict.fromkeys((*cls.needs, *cls.fit_needs, *errors)))
         table.add_row(name, "default" if cls.default else "optional", cls.family, needs, _sentence(cls))
     return table
 
