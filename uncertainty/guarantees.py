@@ -67,9 +67,9 @@ def upper_limit(bad: int, rows: int, confidence: float) -> float:
     0.0495
 
     """
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
-    return 1.0 if bad == rows else float(beta.ppf(confidence, bad + 1, rows - bad))
+    return 1.0 if bad == rows else float(betaincinv(bad + 1, rows - bad, confidence))
 
 
 def interval(hits: int, rows: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -154,22 +154,22 @@ def _surest(chances: Floats, ranks: NDArray[np.int64], target: float) -> int:
 
 
 def _fixed_sequence(ranks: NDArray[np.int64], start: int, bad: NDArray[np.int64], target: float, alpha: float) -> int:
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
-    passed = binom.cdf(bad[start:], ranks[start:], target) <= alpha
+    passed = bdtr(bad[start:], ranks[start:], target) <= alpha
     count = len(passed) if passed.all() else int(np.argmin(passed))
     return int(ranks[start + count - 1]) if count else 0
 
 
 def _sgr(ranks: NDArray[np.int64], start: int, bad: NDArray[np.int64], target: float, alpha: float) -> int:
     """Binary search over all ranks; `start` is not used, since every step pays for itself."""
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     steps = max(1, math.ceil(math.log2(len(ranks) + 1)))
     low, high, best = 0, len(ranks) - 1, 0
     while low <= high:
         middle = (low + high) // 2
-        if binom.cdf(bad[middle], ranks[middle], target) <= alpha / steps:
+        if bdtr(bad[middle], ranks[middle], target) <= alpha / steps:
             best, low = max(best, int(ranks[middle])), middle + 1
         else:
             high = middle - 1
@@ -190,9 +190,9 @@ def missable(bad: int, recall: float, confidence: float) -> int:
     (0, 1)
 
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
-    return int((binom.cdf(np.arange(bad), bad, 1 - recall) <= 1 - confidence).sum())
+    return int((bdtr(np.arange(bad), bad, 1 - recall) <= 1 - confidence).sum())
 
 
 def pooled(classes: NDArray[np.integer], supports: Any, enough: int) -> list[tuple[int, ...]]:
