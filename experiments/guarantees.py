@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,11 +26,18 @@ from uncertainty.policies import Policy
 RESAMPLES, CONFIDENCE = 2000, 0.95
 TARGETS = (0.01, 0.02, 0.05, 0.1)
 SIZES = (100, 300, 1000, 5000)
-CLASS_SIZES, CLASS_TARGETS = (1000, 5000), (0.05, 0.1)
-FITS, REAL_FITS = {100: 800, 300: 800, 1000: 300}, {300: 100, 1000: 100}
+_LARGE = {1000: (0.05, 0.1), 5000: (0.05, 0.1)}
+ASKED: dict[str, dict[int, tuple[float, ...]]] = {
+    "max_error": dict.fromkeys(SIZES, TARGETS),
+    "max_error by SGR": _LARGE,
+    "min_recall": dict.fromkeys(SIZES, TARGETS),
+    "max_error per class": _LARGE,
+    "min_recall per class": _LARGE,
+}
+"""What is asked: for each number of calibration images, the targets."""
+FITS, REAL_FITS = {100: 400, 300: 400, 1000: 150}, {300: 60, 1000: 60}
 """Calibration sizes, and how often the combiner is fitted anew to so many images."""
 SHARES = (0.0, 0.4)
-ASKED = ("max_error", "max_error by SGR", "min_recall", "max_error per class", "min_recall per class")
 LEGEND = """\
 {resamples:,} calibration sets are drawn with replacement from each population, and a promise is made from each, with
 {confidence:.0%} confidence. Broken: in so many per cent of the draws the promise does not hold in the whole population,
@@ -58,8 +66,8 @@ class Population:
     predicted: np.ndarray
 
     def draw(self, n: int, rng: np.random.Generator) -> HeldOut:
-        """Draw calibration images, each independently of the others."""
-        rows = rng.integers(0, len(self.p_wrong), n)
+        """Draw calibration images, each independently of the others; from a sorted population they come sorted."""
+        rows = np.sort(rng.integers(0, len(self.p_wrong), n))
         nothing = np.zeros((n, 0))
         return HeldOut(
             p_wrong=self.p_wrong[rows],
@@ -72,20 +80,20 @@ class Population:
         )
 
     def part(self, rows: np.ndarray) -> Population:
-        """Return the images of a mask."""
+        """Return the images of a mask, or at positions."""
         return Population(self.p_wrong[rows], self.wrong[rows], self.predicted[rows])
 
-    def ordered(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return p_wrong in rising order, and how many are wrong among the first 0, 1, … of that order."""
-        order = np.argsort(self.p_wrong, kind="stable")
-        return self.p_wrong[order], np.concatenate([[0], np.cumsum(self.wrong[order])])
+    def ordered(self) -> Population:
+        """Return the same images in rising order of p_wrong."""
+        return self.part(np.argsort(self.p_wrong, kind="stable"))
 
 
 class Truth:
     """What a threshold does to a whole population, and the best that one could do."""
 
     def __init__(self, population: Population) -> None:
-        self.p_wrong, self.wrong_below = population.ordered()
+        ordered = population.ordered()
+        self.p_wrong, self.wrong_below = ordered.p_wrong, np.concatenate([[0], np.cumsum(ordered.wrong)])
 
     def below(self, threshold: float) -> int:
         """Return how many images are not flagged."""
@@ -128,20 +136,32 @@ def policy(asked: str, target: float) -> Policy:
     return Policy.of(max_error=target, confidence=CONFIDENCE, per_class=per_class, method=method)
 
 
-def resampled(population: Population, asked: str, target: float, n: int, resamples: int, seed: int) -> dict[str, Any]:
-    """Draw calibration sets again and again; count how often a promise was made, and broken in the population."""
-    rng = np.random.default_rng([seed, n, round(1000 * target), ASKED.index(asked)])
-    wanted, kind = policy(asked, target), asked.split()[0]
-    classes = np.unique(population.predicted)
-    parts = _Parts(population)
-    found = [_judged(decide(wanted, population.draw(n, rng)), parts, kind, classes) for _ in range(resamples)]
-    bad, coverage, certified = np.array(found, dtype=np.float64).T
-    return {
-        "violations": float((bad > target + 1e-12).mean()),
-        "certified": float(certified.mean()),
-        "coverage": float(coverage.mean()),
-        "oracle": parts.of(tuple(classes.tolist())).oracle(kind, target),
-    }
+def resampled(
+    population: Population, asked: Sequence[tuple[str, float]], n: int, resamples: int, seed: int
+) -> list[dict[str, float]]:
+    """Draw calibration sets again and again; count how often each promise was made, and broken in the population.
+
+    `asked` are pairs of one of ASKED and a target; all are asked of the same draws.
+    """
+    rng = np.random.default_rng([seed, n])
+    population = population.ordered()
+    parts, every = _Parts(population), tuple(np.unique(population.predicted).tolist())
+    wanted = [(policy(*one), one[0].split()[0]) for one in asked]
+    found = np.empty((resamples, len(asked), 3))
+    for row in range(resamples):
+        drawn = population.draw(n, rng)
+        found[row] = [_judged(decide(policy, drawn), parts, kind, every) for policy, kind in wanted]
+    return [
+        {
+            "violations": float((bad > target + 1e-12).mean()),
+            "certified": float(certified.mean()),
+            "coverage": float(coverage.mean()),
+            "oracle": parts.of(every).oracle(kind, target),
+        }
+        for (_, target), (_, kind), (bad, coverage, certified) in zip(
+            asked, wanted, found.transpose(1, 2, 0), strict=True
+        )
+    ]
 
 
 class _Parts:
@@ -157,11 +177,11 @@ class _Parts:
         return self.known[classes]
 
 
-def _judged(decision: Decision, parts: _Parts, kind: str, classes: np.ndarray) -> tuple[float, float, bool]:
+def _judged(decision: Decision, parts: _Parts, kind: str, every: tuple[int, ...]) -> tuple[float, float, bool]:
     """Return the worst group's bad share, the coverage of all, and whether anything was promised."""
     bad, covered = 0.0, 0.0
     for line in decision.lines:
-        truth = parts.of(line.classes or tuple(classes.tolist()))
+        truth = parts.of(line.classes or every)
         bad = max(bad, truth.bad_share(kind, line.threshold))
         covered += truth.below(line.threshold)
     return bad, covered / len(parts.population.p_wrong), any(line.certified for line in decision.lines)
@@ -247,13 +267,14 @@ def real_populations(chosen: Options) -> tuple[dict[str, Population], dict[str, 
     return populations, labelled
 
 
-def measured(populations: dict[str, Population], resamples: int) -> dict[str, Any]:
-    """Make promises from many calibration sets of each population; JSON values."""
-    found = {}
-    for name, population in populations.items():
-        say(f"guarantees: {name}")
-        counts = {"images": len(population.p_wrong), "error_rate": float(population.wrong.mean())}
-        found[name] = counts | {asked: _grid(population, asked, resamples) for asked in ASKED}
+def measured(population: Population, resamples: int) -> dict[str, Any]:
+    """Make promises from many calibration sets of a population; JSON values, by what is asked, size and target."""
+    found: dict[str, Any] = {"images": len(population.p_wrong), "error_rate": float(population.wrong.mean())}
+    for n in SIZES:
+        say(f"guarantees: {n} calibration images")
+        asked = [(one, target) for one in ASKED for target in TARGETS if n in ASKED[one] and target in ASKED[one][n]]
+        for (one, target), numbers in zip(asked, resampled(population, asked, n, resamples, seed=0), strict=True):
+            found.setdefault(one, {}).setdefault(str(n), {})[str(target)] = numbers
     return found
 
 
@@ -268,15 +289,6 @@ def measured_end_to_end(labelled: dict[str, Evidence], resamples: int) -> dict[s
             times = min(most, resamples)
             found[name][str(n)] = {"fits": times, **end_to_end(rows, n, times)}
     return found
-
-
-def _grid(population: Population, asked: str, resamples: int) -> dict[str, Any]:
-    per_class = asked.endswith("per class")
-    sizes, targets = (CLASS_SIZES, CLASS_TARGETS) if per_class else (SIZES, TARGETS)
-    return {
-        str(n): {str(target): resampled(population, asked, target, n, resamples, seed=0) for target in targets}
-        for n in sizes
-    }
 
 
 def most_violations(resamples: int, confidence: float = CONFIDENCE) -> float:
@@ -334,7 +346,10 @@ def main(chosen: Options, resamples: int = RESAMPLES) -> None:
     result = {
         "resamples": resamples,
         "confidence": CONFIDENCE,
-        "populations": measured({"Synthetic": smooth, "Synthetic, ties": tied, **real}, resamples),
+        "populations": {
+            name: measured(population, resamples)
+            for name, population in {"Synthetic": smooth, "Synthetic, ties": tied, **real}.items()
+        },
         "end_to_end": measured_end_to_end(labelled, resamples),
     }
     results_file.write(chosen.out / "guarantees.json", result)
