@@ -35,7 +35,7 @@ ASKED: dict[str, dict[int, tuple[float, ...]]] = {
     "min_recall per class": _LARGE,
 }
 """What is asked: for each number of calibration images, the targets."""
-FITS, REAL_FITS = {100: 400, 300: 400, 1000: 150}, {300: 60, 1000: 60}
+FITS, REAL_FITS = {100: 200, 300: 200, 1000: 60}, {300: 40, 1000: 40}
 """Calibration sizes, and how often the combiner is fitted anew to so many images."""
 SHARES = (0.0, 0.4)
 LEGEND = """\
@@ -51,10 +51,10 @@ cells, four of the digits. The synthetic ones have 200,000 images; ties come fro
 END_LEGEND = """\
 Above, p_wrong was given. Here the whole is repeated: the combiner is fitted to the calibration images, the promise
 decided on p_wrong from folds, or on images kept back from the combiner, and judged with the final combiner. Per cent of
-the fits in which the promise is broken, and the mean per cent of images not flagged. Synthetic: judged on 50,000
+the fits in which the promise is broken, and the mean per cent of images not flagged. Synthetic: judged on 20,000
 other images. Real: judged on the few thousand images left over, whose own chance errors break promises too; what is
 kept back is exact by construction, so it shows how often that happens."""
-_SYNTHETIC, _SCORES = 200_000, 5
+_SYNTHETIC, _SCORES, _OTHERS = 200_000, 5, 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,10 +208,10 @@ def made_evidence(n: int, rng: np.random.Generator) -> Evidence:
 def refitted(evidence: Evidence | None, n: int, seed: int) -> dict[str, list[float]]:
     """Fit the combiner to n rows, decide, and measure on all others: (bad share, coverage) by share and target.
 
-    Without evidence, rows are made, and 50,000 more to measure on.
+    Without evidence, rows are made, and 20,000 more to measure on.
     """
     rng = np.random.default_rng([seed, n])
-    rows = made_evidence(n + 50_000, rng) if evidence is None else evidence
+    rows = made_evidence(n + _OTHERS, rng) if evidence is None else evidence
     chosen = np.zeros(len(rows.wrong), dtype=bool)
     chosen[: n if evidence is None else 0] = True
     if evidence is not None:

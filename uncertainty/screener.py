@@ -100,7 +100,7 @@ class Screener:
         """
         shares = Shares(expect_damage, expect_unknown)
         asked: dict[str, Any] = {"budget": budget, "policy": policy}
-        asked |= {"certify_share": certify_share, "estimators": estimators}
+        asked |= {"certify_share": certify_share, "estimators": estimators, "classes": classifier.classes}
         sets = calibration_sets.collect(
             classifier,
             reference,

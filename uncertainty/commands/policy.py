@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from uncertainty.commands.asking import asking
-from uncertainty.commands.shared import say_notes
 
 
 @asking
@@ -22,9 +21,7 @@ def policy(
 
     fitted = Screener.load(screener)
     changed = fitted if policy is None else fitted.with_policy(policy)
-    plan = changed.plan()
-    typer.echo(str(plan))
-    say_notes(plan.notes)
+    typer.echo(str(changed.plan()))
     if policy is None or dry_run:
         typer.echo("nothing was changed")
         return
