@@ -499,8 +499,9 @@ def damaged_copy(fitted, tmp_path, name, change):
     [
         ("manifest.json", lambda b: b[: len(b) // 2], "is not valid JSON"),
         ("manifest.json", lambda b: b"[]", "has format version None"),
-        ("manifest.json", lambda b: b.replace(b'"format_version": 1', b'"format_version": 99'), "format version 99"),
-        ("manifest.json", lambda b: b.replace(b'"threshold": ', b'"threshold": "x", "y": '), "is damaged at"),
+        ("manifest.json", lambda b: b.replace(b'"format_version": 2', b'"format_version": 99'), "format version 99"),
+        ("manifest.json", lambda b: b.replace(b'"passes": ', b'"passes": "x", "y": '), "is damaged at"),
+        ("manifest.json", lambda b: b.replace(b'"lines": ', b'"no_lines": '), "the saved policy is damaged"),
         ("arrays.safetensors", lambda b: b[:-1], "is damaged or of another screener"),
         ("arrays.safetensors", lambda b: b[:-1] + bytes([b[-1] ^ 1]), "is damaged or of another screener"),
         ("arrays.safetensors", lambda b: b"", "is damaged or of another screener"),

@@ -1,5 +1,7 @@
 """Promises hold, exactly: by hand, against the definitions, and over thousands of draws."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -157,3 +159,34 @@ def test_coverage_comes_close_to_that_of_one_who_knows_all(populations):
     found, sgr = experiment.resampled(populations["smooth"], asked, 5000, 50, seed=3)
     assert found["oracle"] - found["coverage"] < 0.03
     assert found["coverage"] > sgr["coverage"]
+
+
+def test_committed_promises_were_kept_and_the_page_is_what_the_numbers_give():
+    folder = experiment.results_file.RESULTS
+    result = json.loads((folder / "guarantees.json").read_text("utf-8"))
+    assert (folder / "guarantees.md").read_text("utf-8") == experiment.document(result)
+    assert result["resamples"] >= 2000
+    for name, population in result["populations"].items():
+        for asked in experiment.ASKED:
+            for n, by_target in population[asked].items():
+                for target, found in by_target.items():
+                    assert found["violations"] <= experiment.most_violations(2000), (name, asked, n, target)
+
+
+def test_committed_promises_were_kept_with_the_combiner_fitted_anew():
+    result = json.loads((experiment.results_file.RESULTS / "guarantees.json").read_text("utf-8"))
+    for n, found in result["end_to_end"]["Synthetic"].items():
+        for key, numbers in found.items():
+            if key != "fits":
+                assert numbers["violations"] <= experiment.most_violations(found["fits"]), (n, key)
+
+
+def test_fitting_anew_is_judged_on_images_that_fitted_nothing():
+    rng = np.random.default_rng(0)
+    rows = experiment.made_evidence(900, rng)
+    found = experiment.refitted(rows, 300, seed=0)
+    assert len(found) == 2 * 2 * len(experiment.TARGETS)
+    for bad, coverage in found.values():
+        assert 0 <= bad <= 1
+        assert 0 <= coverage <= 1
+    assert experiment.refitted(rows, 300, seed=0) == found
