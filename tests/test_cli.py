@@ -202,6 +202,74 @@ def test_a_budget_given_to_screen_moves_the_threshold_only(run, world, fitted, s
     assert sum(wide["flagged"].to_pylist()) > sum(narrow["flagged"].to_pylist())
 
 
+def test_a_policy_is_planned_then_changed_without_a_fit(run, world, fitted, tmp_path):
+    screener = shutil.copytree(fitted, tmp_path / "screener")
+    arrays, manifest = (screener / "arrays.safetensors").read_bytes(), (screener / "manifest.json").read_bytes()
+    status, out, err = run("policy", screener, "--min-recall", "0.5", "--confidence", "0.8", "--dry-run")
+    assert (status, err) == (0, "")
+    assert out.startswith("plan: at least 50 % of the errors flagged, with 80 % confidence\non 150 calibration images")
+    assert out.endswith("nothing was changed\n")
+    assert (screener / "manifest.json").read_bytes() == manifest
+    status, again, _ = run("policy", screener, "--min-recall", "0.5", "--confidence", "0.8")
+    assert status == 0
+    assert again.splitlines()[:7] == out.splitlines()[:7]
+    assert (screener / "arrays.safetensors").read_bytes() == arrays
+    saved = json.loads((screener / "manifest.json").read_text("utf-8"))
+    assert saved["decision"]["policy"]["kind"] == "min_recall"
+    assert [old["policy"]["kind"] for old in saved["history"]] == ["budget"]
+    status, out, _ = run("screen", screener, world.incoming, "-o", tmp_path / "out")
+    assert status == 0
+    assert "at least 50 % of the errors flagged, with 80 % confidence" in out
+    provenance = Verdicts.read(tmp_path / "out").provenance
+    assert provenance["policy"]["lines"][0]["certified"] is True
+    assert provenance["earlier_policies"][0]["policy"]["kind"] == "budget"
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
+    assert summary["policy"] == "at least 50 % of the errors flagged, with 80 % confidence"
+    assert summary["threshold"] == saved["decision"]["lines"][0]["threshold"]
+
+
+def test_without_a_question_policy_shows_the_present_plan(run, fitted):
+    status, out, err = run("policy", fitted)
+    assert (status, err) == (0, "")
+    assert out.startswith("plan: budget 10 %")
+    assert out.endswith("nothing was changed\n")
+
+
+def test_a_promise_that_can_t_be_certified_is_no_secret(run, world, fitted, tmp_path):
+    status, out, err = run("screen", fitted, world.incoming, "-o", tmp_path, "--max-error", "0.001")
+    assert status == 0
+    assert "2995 error-free images are needed for 0.1 % at 95 % confidence, you have 150; all is flagged" in err
+    assert "the guarantee is void" in out
+    assert out.startswith("40 images: 40 flagged")
+
+
+def test_thresholds_of_each_class_are_in_the_verdicts(run, world, fitted, tmp_path):
+    assert run("screen", fitted, world.incoming, "-o", tmp_path, "--budget", "0.3", "--per-class")[0] == 0
+    table = Verdicts.read(tmp_path).table.to_pylist()
+    lines = Verdicts.read(tmp_path).provenance["policy"]["lines"]
+    of_class = {k: line["threshold"] for line in lines for k in line["classes"]}
+    for row in table:
+        assert row["threshold"] == pytest.approx(of_class.get(row["predicted_index"], 0.0))
+        assert row["flagged"] == (row["p_wrong"] >= row["threshold"])
+    assert json.loads((tmp_path / "summary.json").read_text("utf-8"))["threshold"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--budget", "0.1", "--max-error", "0.1"), "budget and max_error are two questions"),
+        (("--max-error", "0"), "max_error is 0; it must be a share above 0 and below 1"),
+        (("--cost-miss", "3"), "cost_miss and cost_review belong together"),
+        (("--confidence", "0.9"), "confidence 0.9 has nothing to hold for"),
+        (("--threshold", "0.5", "--per-class"), "per_class has nothing to decide"),
+    ],
+)
+def test_contradictory_policies_change_nothing(fails, fitted, asked, said):
+    before = (fitted / "manifest.json").read_bytes()
+    assert said in fails("policy", fitted, *asked)
+    assert (fitted / "manifest.json").read_bytes() == before
+
+
 def test_rank_lists_and_writes(run, out):
     status, text, err = run("rank", out, "-n", 12)
     assert (status, err) == (0, "")
@@ -304,7 +372,7 @@ def test_no_arguments_show_help(run):
     assert "Usage" in out + err
 
 
-COMMANDS = ["fit", "screen", "rank", "evaluate", "estimators", "doctor", "demo"]
+COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "estimators", "doctor", "demo"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -431,8 +499,9 @@ def damaged_copy(fitted, tmp_path, name, change):
     [
         ("manifest.json", lambda b: b[: len(b) // 2], "is not valid JSON"),
         ("manifest.json", lambda b: b"[]", "has format version None"),
-        ("manifest.json", lambda b: b.replace(b'"format_version": 1', b'"format_version": 99'), "format version 99"),
-        ("manifest.json", lambda b: b.replace(b'"threshold": ', b'"threshold": "x", "y": '), "is damaged at"),
+        ("manifest.json", lambda b: b.replace(b'"format_version": 2', b'"format_version": 99'), "format version 99"),
+        ("manifest.json", lambda b: b.replace(b'"passes": ', b'"passes": "x", "y": '), "is damaged at"),
+        ("manifest.json", lambda b: b.replace(b'"lines": ', b'"no_lines": '), "the saved policy is damaged"),
         ("arrays.safetensors", lambda b: b[:-1], "is damaged or of another screener"),
         ("arrays.safetensors", lambda b: b[:-1] + bytes([b[-1] ^ 1]), "is damaged or of another screener"),
         ("arrays.safetensors", lambda b: b"", "is damaged or of another screener"),
@@ -528,6 +597,9 @@ def test_debugging_shows_where(home, monkeypatch, out):
         ["screen", "s", "i", "-o", "o", "--budget", "2"],
         ["screen", "s", "i", "-o", "o", "--budget", "-0.1"],
         ["screen", "s", "i", "-o", "o", "--budget", "much"],
+        ["policy", "s", "--max-error", "2"],
+        ["policy", "s", "--method", "magic"],
+        ["policy"],
         ["screen", "s", "i", "-o", "o", "--format", "xlsx"],
         ["screen", "s", "i", "-o", "o", "--batch-size", "0"],
         ["screen", "s", "i"],

@@ -228,3 +228,12 @@ def test_concatenate_refuses_parts_that_differ() -> None:
         ModelOutputs.concatenate([one, ModelOutputs(ids=["b"], logits=[[1.0, 0.0, 2.0]])])
     with pytest.raises(OutputsError, match="'a' occurs 2 times"):
         ModelOutputs.concatenate([one, one])
+
+
+def test_an_item_is_one_row_and_a_slice_several():
+    outputs = ModelOutputs(ids=list("abcd"), logits=np.arange(8.0).reshape(4, 2), labels=[0, 1, 0, 1])
+    assert outputs[2].ids.tolist() == ["c"]
+    assert outputs[-1].logits.tolist() == [[6.0, 7.0]]
+    assert outputs[1:3].labels.tolist() == [1, 0]
+    with pytest.raises(IndexError):
+        outputs[4]

@@ -20,6 +20,7 @@ from uncertainty.errors import (
 )
 from uncertainty.estimators import create
 from uncertainty.metrics import auroc
+from uncertainty.policies import Policy
 from uncertainty.screener import Screener
 
 OF_NO_ESTIMATOR = {"error_prone_class", "unusual_image"}
@@ -153,6 +154,99 @@ def test_another_budget_is_another_threshold_and_nothing_else(made):
     assert other.p_wrong(test).tolist() == made.p_wrong(test).tolist()
     with pytest.raises(InputError, match=r"budget is 1\.5"):
         made.with_budget(1.5)
+
+
+def test_another_policy_is_other_thresholds_and_nothing_else(made, tmp_path):
+    changed = made.with_policy(Policy.of(max_error=0.05, confidence=0.8))
+    test = made_problem(3000, 3)
+    assert changed.p_wrong(test).tolist() == made.p_wrong(test).tolist()
+    assert changed.history == (made.decision.to_dict(),)
+    assert changed.id != made.id
+    table = changed.screen_outputs(test).table
+    passed = ~np.array(table["flagged"].to_pylist())
+    assert 0.3 < passed.mean() < 1
+    assert test.wrong[passed].mean() < 0.05 + 3 * np.sqrt(0.05 / passed.sum())
+    changed.save(tmp_path)
+    again = Screener.load(tmp_path)
+    assert (again.decision, again.history, again.notes) == (changed.decision, changed.history, changed.notes)
+    assert again.with_policy(made.decision.policy).decision == made.decision
+    assert again.plan() == changed.plan()
+
+
+def test_what_a_policy_lacked_is_noted_as_long_as_it_is_in_force(made):
+    void = made.with_policy(Policy.of(max_error=0.001))
+    assert void.notes[:-1] == made.notes
+    assert "2995 error-free images are needed for 0.1 %" in void.notes[-1]
+    assert void.screen_outputs(made_problem(20, 3)).flagged.num_rows == 20
+    assert void.with_budget(0.1).notes == made.notes
+
+
+def test_a_budget_and_a_policy_are_one_too_many():
+    with pytest.raises(InputError, match="two questions"):
+        Screener.fit_outputs(known_good(50, 1), made_problem(80, 2), budget=0.1, policy=Policy.of(max_error=0.1))
+
+
+def test_rows_kept_back_do_not_teach_and_alone_certify():
+    reference, calibration = known_good(300, 1), made_problem(900, 2)
+    kept = Screener.fit_outputs(reference, calibration, certify_share=0.4, policy=Policy.of(max_error=0.08))
+    rows = kept.calibration
+    assert rows.certifying.sum() == kept.calibrated_on["certifying"] == 360
+    assert rows.p_wrong[rows.certifying].tolist() == kept.p_wrong(calibration.take(rows.certifying)).tolist()
+    alone = Screener.fit_outputs(reference, calibration.take(~rows.certifying))
+    test = made_problem(50, 3)
+    assert kept.p_wrong(test) == pytest.approx(alone.p_wrong(test), abs=1e-6)
+    assert kept.decision.lines[0].support == kept.plan().images == 360
+    for share in (-0.1, 1.0, float("nan")):
+        with pytest.raises(InputError, match="certify_share"):
+            Screener.fit_outputs(reference, calibration, certify_share=share)
+
+
+def test_copies_of_images_kept_back_are_kept_back_too():
+    calibration = made_problem(400, 2)
+    damaged = replace(made_problem(400, 9), ids=calibration.ids)
+    screener = Screener.fit_outputs(
+        known_good(200, 1), calibration, damaged=damaged, expect_damage=0.1, certify_share=0.5
+    )
+    rows = screener.calibration
+    assert rows.certifying[:400].tolist() == rows.certifying[400:].tolist()
+    assert screener.plan().images == 200
+
+
+def test_one_image_is_explained(made):
+    test = made_problem(300, 3)
+    (one,) = made.explain(test[5])
+    assert one == made.explain(test)[5]
+    assert one.file_name == str(test.ids[5])
+    assert one.p_wrong == made.p_wrong(test)[5]
+    assert one.threshold == made.threshold
+    assert one.distance == pytest.approx(one.p_wrong - one.threshold)
+    assert (one.policy, one.support, one.certified, one.insufficient) == ("budget 10 %", 1000, None, "")
+    assert one.like_it.rows == 100
+    for answer, row in zip(made.explain(test), made.screen_outputs(test).table.to_pylist(), strict=True):
+        assert (answer.flagged, answer.predicted) == (row["flagged"], row["predicted_label"])
+        assert answer.flagged == (answer.distance >= 0)
+        assert ("not flagged" in str(answer)) != answer.flagged
+    sure, unsure = (f([a for a in made.explain(test)], key=lambda a: a.p_wrong) for f in (min, max))
+    assert sure.like_it.value < unsure.like_it.value
+
+
+def test_insufficient_support_is_said(made):
+    test = made_problem(5, 3)
+    void = made.with_policy(Policy.of(max_error=0.001)).explain(test)[0]
+    assert (void.certified, void.flagged) == (False, True)
+    assert void.insufficient.startswith("insufficient support, the guarantee is void: 2995")
+    no_errors = with_errors(made_problem(100, 2), np.zeros(100, dtype=bool))
+    assert "no errors" in Screener.fit_outputs(known_good(200, 1), no_errors).explain(test)[0].insufficient
+    calibration = made_problem(600, 2)
+    three = Screener.fit_outputs(known_good(200, 1), calibration.take(calibration.predictions != 3))
+    by_class = three.with_policy(Policy.of(budget=0.1, per_class=True))
+    fourth = made_problem(60, 3)
+    fourth = fourth.take(fourth.predictions == 3)
+    for screener in (three, by_class):
+        answer = screener.explain(fourth)[0]
+        assert answer.insufficient == "insufficient support: no calibration image was predicted to be 3"
+    assert answer.flagged
+    assert three.screen_outputs(fourth).table["threshold"].to_pylist()[0] == np.float32(three.threshold)
 
 
 def test_rows_that_fitted_it_are_refused(made):

@@ -19,7 +19,7 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import Task
 from uncertainty.verdicts import replacing
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST, ARRAYS = "manifest.json", "arrays.safetensors"
 
 
@@ -65,13 +65,13 @@ class Manifest(BaseModel):
     model: SavedModel
     estimators: list[SavedEstimator]
     combiner: dict[str, Any]
-    threshold: float
-    budget: float
+    decision: dict[str, Any]
+    history: tuple[dict[str, Any], ...] = ()
     passes: int
-    views: list[str] = []
+    views: tuple[str, ...] = ()
     seed: int
     calibrated_on: dict[str, Any]
-    notes: list[str]
+    notes: tuple[str, ...]
     arrays_sha256: str = ""
 
 
@@ -144,6 +144,17 @@ def read(folder: Path, needed: Sequence[str] = ()) -> tuple[Manifest, dict[str, 
     if missing := sorted(set(needed) - arrays.keys()):
         raise ArtifactError(f"{folder / ARRAYS} lacks {missing[0]!r}; the screener is damaged, fit it again")
     return manifest, arrays
+
+
+def refuse_another_model(folder: Path, manifest: Manifest, classifier: Classifier) -> None:
+    """Raise ArtifactError for a classifier that is not the one the screener was fitted with."""
+    if manifest.model.sha256 is None:
+        raise ArtifactError(f"{folder} was fitted from outputs, without a classifier; load it without one")
+    if classifier.sha256 != manifest.model.sha256:
+        raise ArtifactError(
+            f"{folder} was fitted with model {str(manifest.model.sha256)[:12]}, this one is "
+            f"{classifier.sha256[:12]} (weights, classes or preprocessing differ); fit a screener for it"
+        )
 
 
 def _read_manifest(path: Path) -> Manifest:

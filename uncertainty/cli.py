@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from uncertainty.commands import demo, doctor, estimators, evaluate, fit, rank, screen
+from uncertainty.commands import demo, doctor, estimators, evaluate, fit, policy, rank, screen
 
 app = typer.Typer(
     help="Predicts which images a trained classifier will get wrong, before labels are known.",
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 for command in (
     fit.fit,
+    policy.policy,
     screen.screen,
     rank.rank,
     evaluate.evaluate,

@@ -64,6 +64,11 @@ class Evidence:
             signals=replace(self.signals, scores=self.signals.scores[:, kept]),
         )
 
+    def take(self, rows: NDArray[np.bool_]) -> Evidence:
+        """Return the rows of a mask."""
+        facts = {name: getattr(self, name)[rows] for name in ("wrong", "condition", "weights", "groups")}
+        return replace(self, signals=self.signals.take(rows), **facts)
+
     def errors(self, condition: Condition) -> int:
         """Return the number of errors among the rows of a condition."""
         return int(self.wrong[self.rows(condition)].sum())

@@ -2,6 +2,8 @@
 
 BUDGET = 0.1
 """Share of images like calibration to flag."""
+CONFIDENCE = 0.95
+"""With which a promise about new images shall hold, over the draw of the calibration images."""
 EXPECT_DAMAGE, EXPECT_UNKNOWN = 0.05, 0.003
 """Shares of incoming images expected to be damaged, and of no known class; chosen by what they cost on clean images
 (at most 2 % E-AURC on digits, solar cells and CIFAR-10) and save on the others, see `experiments/`."""

@@ -116,6 +116,10 @@ class ModelOutputs:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getitem__(self, rows: Any) -> ModelOutputs:
+        """Return one row by its position, or several by a slice, as outputs again."""
+        return self.take(np.atleast_1d(np.arange(len(self))[rows]))
+
     @property
     def n_classes(self) -> int:
         """Number of classes c."""

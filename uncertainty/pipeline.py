@@ -90,7 +90,8 @@ def _summary(path: Path, screener: Screener, seen: int) -> dict[str, Any]:
         "unreadable": int((~readable).sum()),
         "flagged": int(flagged.sum()),
         "predicted_errors": float(p_wrong[readable].sum(dtype=np.float64)),
-        "threshold": screener.threshold,
+        "policy": str(screener.decision.policy),
+        "threshold": None if screener.decision.policy.per_class else screener.threshold,
         "provenance": screener.provenance(seen),
     }
 

@@ -23,18 +23,19 @@ def judged(
     estimators: Sequence[Estimator],
     combiner: Combiner,
     classes: Sequence[str],
-    threshold: float,
+    thresholds: NDArray[np.float32],
 ) -> dict[str, list[Any]]:
     """Return the columns of a verdict table that come from the outputs, one value a row.
 
     Everything is compared in float32, as it is stored, so that `flagged` is what the stored columns say.
     """
     p_wrong = combiner.p_wrong(known).astype(np.float32)
-    flagged = p_wrong >= np.float32(threshold)
+    flagged = p_wrong >= thresholds
     columns = {
         **_prediction(outputs, classes),
         "p_wrong": p_wrong,
         "flagged": flagged.tolist(),
+        "threshold": thresholds,
         "reasons": _reasons(outputs, known, estimators, combiner, flagged),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
         **probability_columns(classes, outputs.probs),

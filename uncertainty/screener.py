@@ -14,20 +14,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from uncertainty import artifact, calibration_sets, combiner
+from uncertainty import artifact, calibration_sets, combiner, fitting
+from uncertainty.answers import Answer, answers
 from uncertainty.artifact import Manifest, SavedModel
 from uncertainty.classifiers.base import Batch, Classifier, Images, Row
 from uncertainty.combiner import Combiner, Signals
-from uncertainty.combining import combine
-from uncertainty.defaults import BUDGET, EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES
-from uncertainty.errors import ArtifactError, InputError, ModelError, OutputsError
-from uncertainty.estimators import discover
+from uncertainty.deciding import Decision, decide
+from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES
+from uncertainty.errors import InputError, ModelError, OutputsError
 from uncertainty.estimators.base import Estimator
-from uncertainty.evidence import Shares, evidence, signals, worth
+from uncertainty.evidence import Shares, signals
+from uncertainty.held_out import ARRAYS, HeldOut
 from uncertainty.outputs import ModelOutputs
+from uncertainty.plans import Plan, plan
+from uncertainty.policies import Policy
 from uncertainty.rows import judged, with_unreadable
-from uncertainty.thresholds import budget_threshold
 from uncertainty.verdicts import Verdicts, ranked, schema
+
+_KEPT_AS_THEY_ARE = ("model", "passes", "views", "seed", "calibrated_on", "notes", "history")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +43,7 @@ class Screener:
 
     estimators: tuple[Estimator, ...]
     combiner: Combiner
-    threshold: float
-    budget: float
+    decision: Decision
     passes: int
     views: tuple[str, ...]
     seed: int
@@ -48,8 +51,10 @@ class Screener:
     notes: tuple[str, ...]
     model: SavedModel
     fitted_on: NDArray[np.uint64]
-    held_out: NDArray[np.float32]
-    """(2, n) out-of-fold p_wrong of the calibration rows and their weights: what a threshold is decided on."""
+    calibration: HeldOut
+    """The calibration rows, with p_wrong from folds without them: what a policy is decided on."""
+    history: tuple[dict[str, Any], ...] = ()
+    """The policies that were in force before, the oldest first."""
     classifier: Classifier | None = None
 
     @classmethod
@@ -64,7 +69,9 @@ class Screener:
         passes: int = MC_PASSES,
         seed: int = 0,
         views: Sequence[str] = (),
-        budget: float = BUDGET,
+        budget: float | None = None,
+        policy: Policy | None = None,
+        certify_share: float = 0.0,
         estimators: Sequence[Estimator] | None = None,
         **options: Any,
     ) -> Screener:
@@ -82,7 +89,7 @@ class Screener:
         passes, seed : MC dropout sub-networks, and the seed of everything drawn.
         views : test-time augmentation, e.g. ("flip", "shift"), which costs a pass each; ("auto",) keeps those that the
             classifier bears.
-        budget, estimators : see `fit_outputs`.
+        budget, policy, certify_share, estimators : see `fit_outputs`.
         options : batch_size, workers and progress of `Classifier.stream`.
 
         Raises
@@ -92,6 +99,8 @@ class Screener:
 
         """
         shares = Shares(expect_damage, expect_unknown)
+        asked: dict[str, Any] = {"budget": budget, "policy": policy}
+        asked |= {"certify_share": certify_share, "estimators": estimators, "classes": classifier.classes}
         sets = calibration_sets.collect(
             classifier,
             reference,
@@ -111,8 +120,7 @@ class Screener:
             expect_damage=expect_damage,
             expect_unknown=expect_unknown,
             seed=seed,
-            budget=budget,
-            estimators=estimators,
+            **asked,
         )
         return replace(
             fitted,
@@ -135,7 +143,9 @@ class Screener:
         expect_damage: float = EXPECT_DAMAGE,
         expect_unknown: float = EXPECT_UNKNOWN,
         seed: int = 0,
-        budget: float = BUDGET,
+        budget: float | None = None,
+        policy: Policy | None = None,
+        certify_share: float = 0.0,
         estimators: Sequence[Estimator] | None = None,
         classes: Sequence[str] | None = None,
     ) -> Screener:
@@ -148,72 +158,75 @@ class Screener:
         damaged, foreign : labelled outputs for copies of calibration rows that were damaged, or made into images of
             no known class (label -1), with the ids of their originals; together they weigh `expect_damage` and
             `expect_unknown` of the whole.
-        budget : share of rows like these to flag; decides the threshold.
+        budget : short for the policy `Policy.of(budget=...)`, which is the default.
+        policy : what the flags shall keep, see `Policy.of`; decides the threshold.
+        certify_share : share of the calibration rows to keep from the combiner, for promises that are certified on the
+            very p_wrong that new images get. 0: on p_wrong from folds, which wastes no rows.
         estimators : default all but the optional; those whose columns are absent are left out, and `notes` names them.
         classes : names, in the order of the logits; default "0", "1", …
 
         Raises
         ------
         OverlapError : reference and calibration share ids.
+        InputError : both a budget and a policy, or a share out of range.
 
         """
-        calibration.require("labels", "calibration")
-        calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
-        known_good, notes = calibration_sets.known_good(reference)
-        wanted = [cls() for cls in discover().values() if cls.default] if estimators is None else list(estimators)
-        usable, off = calibration_sets.fit_estimators(wanted, known_good, calibration)
-        shares = Shares(expect_damage, expect_unknown).of(damaged=bool(damaged), foreign=bool(foreign))
-        rows = evidence(usable, calibration, (damaged, foreign), shares, seed)
-        combination = combine(rows, seed)
-        fitted = cls(
-            estimators=usable,
-            combiner=combination.combiner,
-            threshold=math.nan,
-            budget=math.nan,
-            passes=0 if calibration.mc_probs is None else calibration.mc_probs.shape[1],
-            views=(),
+        if budget is not None and policy is not None:
+            raise InputError(f"budget {budget:g} and a policy ({policy}) are two questions; give one")
+        wanted = policy or Policy.of(budget=budget)
+        fitted = fitting.from_outputs(
+            reference,
+            calibration,
+            (damaged, foreign),
+            Shares(expect_damage, expect_unknown),
             seed=seed,
-            calibrated_on={
-                "reference": len(known_good),
-                "calibration": len(calibration),
-                "errors": int(calibration.wrong.sum()),
-                "damaged_copies": int(rows.rows("damaged").sum()),
-                "foreign_copies": int(rows.rows("foreign").sum()),
-                "expected_damage": shares.damaged,
-                "expected_unknown": shares.foreign,
-                **combination.report,
-            },
-            notes=(*notes, *off, *combination.notes, *worth(usable, rows, combination, seed)),
-            model=SavedModel(classes=list(classes or map(str, range(calibration.n_classes))), task=calibration.task),
-            fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
-            held_out=np.stack([combination.out_of_fold, rows.weights]).astype(np.float32),
+            certify_share=certify_share,
+            estimators=estimators,
+            classes=classes,
         )
-        return fitted._with_notes(budget)
+        decision = decide(wanted, fitted.calibration)
+        return cls(
+            **{**vars(fitted), "notes": (*fitted.notes, *decision.notes(fitted.model.classes))}, decision=decision
+        )
 
-    def _with_notes(self, budget: float) -> Screener:
-        fitted = self.with_budget(budget)
-        if budget == 0 or (self.held_out[0] >= np.float32(fitted.threshold)).any():
-            return fitted
-        note = "nothing can be flagged within the budget: too many calibration rows share the largest p_wrong"
-        return replace(fitted, notes=(*self.notes, note))
+    def with_policy(self, policy: Policy) -> Screener:
+        """Return the same screener with the thresholds that answer another question, decided on the same rows."""
+        decision = decide(policy, self.calibration)
+        own = self.decision.notes(self.model.classes)
+        notes = [note for note in self.notes if note not in own] + decision.notes(self.model.classes)
+        return replace(self, decision=decision, notes=tuple(notes), history=(*self.history, self.decision.to_dict()))
 
     def with_budget(self, budget: float) -> Screener:
         """Return the same screener with the threshold that flags at most `budget` of the calibration weight."""
-        return replace(self, budget=budget, threshold=budget_threshold(self.held_out[0], self.held_out[1], budget))
+        return self.with_policy(Policy.of(budget=budget))
+
+    def plan(self, policy: Policy | None = None) -> Plan:
+        """Return what a policy (the present one) does to images like calibration, with intervals."""
+        decision = self.decision if policy is None else decide(policy, self.calibration)
+        return plan(decision, self.calibration, self.model.classes)
+
+    def explain(self, outputs: ModelOutputs) -> list[Answer]:
+        """Say of each row why it is flagged or not, and what that rests on; one image: `explain(outputs[3])[0]`."""
+        return answers(outputs, self.p_wrong(outputs), self.decision, self.calibration, self.model.classes)
+
+    @property
+    def threshold(self) -> float:
+        """From which p_wrong on an image is flagged; NaN where each predicted class has its own."""
+        return math.nan if self.decision.policy.per_class else self.decision.lines[0].threshold
+
+    @property
+    def budget(self) -> float:
+        """The share to flag; NaN where the policy is another one."""
+        return self.decision.policy.target if self.decision.policy.kind == "budget" else math.nan
+
+    @property
+    def held_out(self) -> NDArray[np.float32]:
+        """(2, n) out-of-fold p_wrong of the calibration rows, and their weights."""
+        return np.stack([self.calibration.p_wrong, self.calibration.weights])
 
     def describe(self) -> str:
         """Return, in one sentence, what p_wrong was calibrated on and from where on an image is flagged."""
-        on = self.calibrated_on
-        expected = ", ".join(
-            f"{on['expected_' + what]:.1%} {what_they_are}"
-            for what, what_they_are in (("damage", "damaged"), ("unknown", "of no known class"))
-            if on["expected_" + what]
-        )
-        return (
-            f"p_wrong was calibrated on {on['calibration']} images with {on['errors']} errors"
-            f"{f', expecting {expected}' if expected else ''}; flagged from {self.threshold:.3f} on "
-            f"(budget {self.budget:.0%})"
-        )
+        return f"p_wrong was calibrated on {fitting.in_words(self.calibrated_on)}; {self.decision}"
 
     def p_wrong(self, outputs: ModelOutputs) -> NDArray[np.float32]:
         """Return (n,) float32 in 0..1, higher = more likely wrong; each row on its own."""
@@ -261,9 +274,10 @@ class Screener:
         columns: dict[str, Any] = {}
         if batch.outputs is not None:
             known, model = self._signals(batch.outputs), self.model
-            columns = judged(batch.outputs, known, self.estimators, self.combiner, model.classes, self.threshold)
+            thresholds = self.decision.thresholds(known.predicted)
+            columns = judged(batch.outputs, known, self.estimators, self.combiner, model.classes, thresholds)
         constants = {
-            "threshold": np.float32(self.threshold),
+            **({} if self.decision.policy.per_class else {"threshold": np.float32(self.threshold)}),
             "screen_id": self.id,
             "model_sha256": self.model.sha256,
         }
@@ -284,7 +298,9 @@ class Screener:
             "screen_id": self.id,
             "model_sha256": self.model.sha256,
             "calibrated_on": self.calibrated_on,
-            "budget": self.budget,
+            "budget": None if math.isnan(self.budget) else self.budget,
+            "policy": self.decision.to_dict() | {"in_words": str(self.decision.policy)},
+            "earlier_policies": list(self.history),
             "notes": list(self.notes),
             "images_that_fitted_the_screener": seen,
         }
@@ -292,7 +308,8 @@ class Screener:
     @cached_property
     def id(self) -> str:
         """16 hex characters: which fit this is."""
-        parts = [self.combiner.to_dict(), self.threshold, self.model.sha256, self.passes, self.seed, self.calibrated_on]
+        decided = self.decision.to_dict()
+        parts = [self.combiner.to_dict(), decided, self.model.sha256, self.passes, self.seed, self.calibrated_on]
         sha = hashlib.sha256(repr(parts).encode())
         sha.update(self.fitted_on.tobytes())
         return sha.hexdigest()[:16]
@@ -301,18 +318,12 @@ class Screener:
         """Write `manifest.json` and `arrays.safetensors` into a folder."""
         saved, arrays = artifact.pack(self.estimators)
         manifest = Manifest(
-            model=self.model,
             estimators=saved,
             combiner=self.combiner.to_dict(),
-            threshold=self.threshold,
-            budget=self.budget,
-            passes=self.passes,
-            views=list(self.views),
-            seed=self.seed,
-            calibrated_on=self.calibrated_on,
-            notes=list(self.notes),
+            decision=self.decision.to_dict(),
+            **{name: getattr(self, name) for name in _KEPT_AS_THEY_ARE},
         )
-        artifact.write(Path(folder), manifest, {**arrays, "fitted_on": self.fitted_on, "held_out": self.held_out})
+        artifact.write(Path(folder), manifest, {**arrays, "fitted_on": self.fitted_on, **self.calibration.arrays()})
 
     @classmethod
     def load(cls, folder: str | Path, classifier: Classifier | None = None) -> Screener:
@@ -320,26 +331,15 @@ class Screener:
 
         Raises ArtifactError for a damaged or foreign file, another format version, or another model.
         """
-        manifest, arrays = artifact.read(Path(folder), needed=("fitted_on", "held_out"))
-        if classifier is not None and manifest.model.sha256 is None:
-            raise ArtifactError(f"{folder} was fitted from outputs, without a classifier; load it without one")
-        if classifier is not None and classifier.sha256 != manifest.model.sha256:
-            raise ArtifactError(
-                f"{folder} was fitted with model {str(manifest.model.sha256)[:12]}, this one is "
-                f"{classifier.sha256[:12]} (weights, classes or preprocessing differ); fit a screener for it"
-            )
+        manifest, arrays = artifact.read(Path(folder), needed=("fitted_on", *ARRAYS))
+        if classifier is not None:
+            artifact.refuse_another_model(Path(folder), manifest, classifier)
         return cls(
             estimators=artifact.unpack(manifest.estimators, arrays),
             combiner=combiner.from_dict(manifest.combiner),
-            threshold=manifest.threshold,
-            budget=manifest.budget,
-            passes=manifest.passes,
-            views=tuple(manifest.views),
-            seed=manifest.seed,
-            calibrated_on=manifest.calibrated_on,
-            notes=tuple(manifest.notes),
-            model=manifest.model,
+            decision=Decision.from_dict(manifest.decision),
             fitted_on=arrays["fitted_on"],
-            held_out=arrays["held_out"],
+            calibration=HeldOut.from_arrays(arrays),
             classifier=classifier,
+            **{name: getattr(manifest, name) for name in _KEPT_AS_THEY_ARE},
         )

@@ -7,6 +7,11 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
 
+EVERYTHING = 0.0
+"""The threshold that every p_wrong reaches."""
+NOTHING = float(np.nextafter(np.float32(1), np.float32(2)))
+"""The threshold that no p_wrong reaches."""
+
 
 def budget_threshold(p_wrong: NDArray[np.floating], weights: NDArray[np.floating], budget: float) -> float:
     """Return the smallest threshold that flags at most `budget` of the calibration weight.
@@ -39,4 +44,23 @@ def budget_threshold(p_wrong: NDArray[np.floating], weights: NDArray[np.floating
     affordable = np.flatnonzero(flagged <= flagged[0] * (budget + 1e-9))
     if len(affordable):
         return float(values[affordable[0]])
-    return float(np.nextafter(values[-1], np.float32(np.inf)))
+    return just_above(values[-1])
+
+
+def just_above(p_wrong: np.floating) -> float:
+    """Return the next float32, so that this p_wrong is not flagged and every larger one is."""
+    return float(np.nextafter(np.float32(p_wrong), np.float32(np.inf)))
+
+
+def risk_on_curve(chance: NDArray[np.floating], bad: NDArray[np.bool_], target: float) -> int:
+    """Return the most rows, lowest chance first and ties together, of which at most a share `target` is bad.
+
+    Read off the risk-coverage curve (of flagged rows: the precision-recall curve); a promise for new rows it is not.
+
+    >>> risk_on_curve(np.array([0.1, 0.2, 0.3, 0.4]), np.array([False, True, False, True]), target=0.34)
+    3
+    """
+    order = np.argsort(chance, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(chance[order])) + 1, len(order))
+    risk_is_low = np.cumsum(bad[order])[ends - 1] <= target * ends + 1e-9
+    return int(ends[risk_is_low].max(initial=0)) if len(order) else 0

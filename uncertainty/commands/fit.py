@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from uncertainty.commands.asking import asking
 from uncertainty.commands.options import (
-    BUDGET_HELP,
     BatchSize,
+    CertifyShare,
     Device,
     Effort,
     EffortLevel,
@@ -22,18 +23,20 @@ from uncertainty.commands.options import (
     Workers,
 )
 from uncertainty.commands.shared import classifier_of, forward_passes, say_notes, shown_progress
-from uncertainty.defaults import BATCH_SIZE, BUDGET, EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES, WORKERS
+from uncertainty.defaults import BATCH_SIZE, EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES, WORKERS
 
 
+@asking
 def fit(
     model: Annotated[str, typer.Option(help="Model spec: package.module:factory?weights=FILE.safetensors&size=224")],
     calibration: Annotated[Path, typer.Option(help="Labelled images that the model was not trained on.")],
     out: Out,
     reference: Reference = None,
     classes: Annotated[Path | None, typer.Option(help="Class names in output order: .txt or JSON.")] = None,
-    budget: Annotated[float, typer.Option(min=0, max=1, help=BUDGET_HELP)] = BUDGET,
+    policy: Any = None,
     expect_damage: ExpectDamage = EXPECT_DAMAGE,
     expect_unknown: ExpectUnknown = EXPECT_UNKNOWN,
+    certify_share: CertifyShare = 0.0,
     passes: Annotated[int, typer.Option(min=0, help="MC dropout sub-networks.")] = MC_PASSES,
     effort: EffortLevel = Effort.FAST,
     embedder: SecondOpinion = None,
@@ -59,7 +62,8 @@ def fit(
             labelled,
             expect_damage=expect_damage,
             expect_unknown=expect_unknown,
-            budget=budget,
+            policy=policy,
+            certify_share=certify_share,
             passes=passes,
             views=[name for name in tta.split(",") if name],
             seed=seed,

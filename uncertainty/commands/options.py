@@ -12,8 +12,9 @@ Model = Annotated[
     str | None,
     typer.Option(help="Model spec: package.module:factory?weights=FILE.safetensors&size=224", show_default=False),
 ]
-BUDGET_HELP = "Flag at most this share of images like calibration."
-Budget = Annotated[float | None, typer.Option(min=0, max=1, help=BUDGET_HELP, show_default="as fitted")]
+CertifyShare = Annotated[
+    float, typer.Option(min=0, max=0.9, help="Share of calibration kept from the combiner, to certify promises on.")
+]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")]
 Device = Annotated[str | None, typer.Option(help="Where the network runs, e.g. cpu or cuda.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in one forward pass.")]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from uncertainty.commands.options import BatchSize, Budget, Device, Format, Model, Out, Workers
+from uncertainty.commands.asking import asking
+from uncertainty.commands.options import BatchSize, Device, Format, Model, Out, Workers
 from uncertainty.commands.shared import loaded, say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 
 
+@asking
 def screen(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
     images: Annotated[Path, typer.Argument(help="Image, folder, manifest, or Parquet with images.")],
     out: Out,
     model: Model = None,
-    budget: Budget = None,
+    policy: Any = None,
     format: Annotated[Format, typer.Option(help="Of the verdicts.")] = Format.PARQUET,
     device: Device = None,
     batch_size: BatchSize = BATCH_SIZE,
@@ -28,7 +30,7 @@ def screen(
     from uncertainty.sources import find_images
 
     fitted = loaded(screener, model, device)
-    fitted = fitted if budget is None else fitted.with_budget(budget)
+    fitted = fitted if policy is None else fitted.with_policy(policy)
     found = find_images(images)
     with shown_progress("screening", len(found)) as progress:
         summary = screen_into(

@@ -1,0 +1,66 @@
+"""The options with which fit, screen and policy ask one question of the flags, and the policy they amount to."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from uncertainty.defaults import BUDGET, CONFIDENCE
+
+
+class Certify(StrEnum):
+    """How a promise is certified."""
+
+    FIXED_SEQUENCE = "fixed-sequence"
+    SGR = "sgr"
+
+
+def _number(text: str, most: float | None = 1) -> Any:
+    return Annotated[float | None, typer.Option(min=0, max=most, help=text, show_default=False)]
+
+
+def _options() -> dict[str, tuple[Any, Any]]:
+    """Type and default of each option, by its name in `Policy.of`."""
+    sure = f"Of a promise, over the draw of calibration; default {CONFIDENCE}. 0: read off the curve, no promise."
+    each = "A threshold for each predicted class; classes with few images share one."
+    return {
+        "budget": (_number(f"Flag at most this share of images like calibration. The default policy, {BUDGET}."), None),
+        "min_recall": (_number("Promise: at least this share of the errors is flagged."), None),
+        "max_error": (_number("Promise: at most this share of what is not flagged is wrong."), None),
+        "min_precision": (_number("Promise: at least this share of what is flagged is wrong."), None),
+        "confidence": (_number(sure), None),
+        "cost_miss": (_number("Of an error that is not flagged; with --cost-review: the cheapest flags.", None), None),
+        "cost_review": (_number("Of an image that is flagged.", None), None),
+        "threshold": (_number("Flag from this p_wrong on."), None),
+        "per_class": (Annotated[bool, typer.Option("--per-class", help=each)], False),
+        "method": (Annotated[Certify, typer.Option(help="How promises are certified.")], Certify.FIXED_SEQUENCE),
+    }
+
+
+def asking(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a policy; it gets them as `policy`, None where nothing was asked."""
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "policy"]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
+        for name, (kind, default) in _options().items()
+    ]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        command(**{p.name: given[p.name] for p in own}, policy=_policy({p.name: given[p.name] for p in added}))
+
+    run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
+    return run
+
+
+def _policy(asked: dict[str, Any]) -> Any:
+    from uncertainty.policies import Policy
+
+    named = {name: value for name, value in asked.items() if value is not None and value is not False}
+    return Policy.of(**named) if named.keys() - {"method"} else None

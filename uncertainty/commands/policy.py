@@ -1,0 +1,29 @@
+"""`uncertainty policy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from uncertainty.commands.asking import asking
+
+
+@asking
+def policy(
+    screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
+    policy: Any,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
+) -> None:
+    """Plan, then change what is flagged, without a new fit: uncertainty policy SCREENER --max-error 0.02."""
+    from uncertainty.screener import Screener
+
+    fitted = Screener.load(screener)
+    changed = fitted if policy is None else fitted.with_policy(policy)
+    typer.echo(str(changed.plan()))
+    if policy is None or dry_run:
+        typer.echo("nothing was changed")
+        return
+    changed.save(screener)
+    typer.echo(f"{changed.decision}\nthe policy before, {fitted.decision.policy}, is kept in the manifest's history")
