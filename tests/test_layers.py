@@ -28,7 +28,7 @@ LAYERS = (
         "labels",
     ),
     ("neighbors", "combiner", "combining", "thresholds", "classifiers", "classifiers.*"),
-    ("estimators", "estimators.*", "evidence", "calibration_sets", "artifact", "evaluation", "rows"),
+    ("estimators", "estimators.*", "evidence", "calibration_sets", "artifact", "evaluation", "rows", "cascade"),
     ("screener",),
     ("pipeline",),
     ("demo", "demo.*"),

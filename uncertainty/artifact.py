@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from uncertainty.classifiers.base import Classifier
-from uncertainty.errors import ArtifactError, UncertaintyError
+from uncertainty.errors import ArtifactError, OutputsError, UncertaintyError
 from uncertainty.estimators import create
 from uncertainty.estimators.base import Estimator
-from uncertainty.outputs import Task
+from uncertainty.outputs import ModelOutputs, Task
 from uncertainty.verdicts import replacing
 
 FORMAT_VERSION = 1
@@ -56,6 +56,14 @@ class SavedModel(BaseModel):
             embedder=None if classifier.embedder is None else classifier.embedder.spec,
         )
 
+    def check(self, outputs: ModelOutputs) -> None:
+        """Raise OutputsError for outputs with other classes."""
+        if outputs.n_classes != len(self.classes) or outputs.task != self.task:
+            raise OutputsError(
+                f"these outputs have {outputs.n_classes} classes ({outputs.task}); the screener was fitted on "
+                f"{len(self.classes)} ({self.task})"
+            )
+
 
 class Manifest(BaseModel):
     """Everything of a screener that is not an array."""
@@ -72,6 +80,7 @@ class Manifest(BaseModel):
     seed: int
     calibrated_on: dict[str, Any]
     notes: list[str]
+    cascade: dict[str, Any] | None = None
     arrays_sha256: str = ""
 
 
@@ -144,6 +153,17 @@ def read(folder: Path, needed: Sequence[str] = ()) -> tuple[Manifest, dict[str, 
     if missing := sorted(set(needed) - arrays.keys()):
         raise ArtifactError(f"{folder / ARRAYS} lacks {missing[0]!r}; the screener is damaged, fit it again")
     return manifest, arrays
+
+
+def refuse_other_model(folder: Path, manifest: Manifest, classifier: Classifier | None) -> None:
+    """Raise ArtifactError unless the classifier, if there is one, is the one the screener was fitted with."""
+    if classifier is not None and manifest.model.sha256 is None:
+        raise ArtifactError(f"{folder} was fitted from outputs, without a classifier; load it without one")
+    if classifier is not None and classifier.sha256 != manifest.model.sha256:
+        raise ArtifactError(
+            f"{folder} was fitted with model {str(manifest.model.sha256)[:12]}, this one is "
+            f"{classifier.sha256[:12]} (weights, classes or preprocessing differ); fit a screener for it"
+        )
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from uncertainty import artifact, calibration_sets, combiner
 from uncertainty.artifact import Manifest, SavedModel
+from uncertainty.cascade import CASCADE_ROWS, Cascade, dear_columns, nothing_deeper
 from uncertainty.classifiers.base import Batch, Classifier, Images, Row
-from uncertainty.combiner import Combiner, Signals
+from uncertainty.combiner import Combiner
 from uncertainty.combining import combine
-from uncertainty.defaults import BUDGET, EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES
-from uncertainty.errors import ArtifactError, InputError, ModelError, OutputsError
+from uncertainty.defaults import BUDGET, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
+from uncertainty.errors import InputError, ModelError
 from uncertainty.estimators import discover
 from uncertainty.estimators.base import Estimator
-from uncertainty.evidence import Shares, evidence, signals, worth
+from uncertainty.evidence import Shares, counted, evidence, signals, worth
 from uncertainty.outputs import ModelOutputs
-from uncertainty.rows import judged, with_unreadable
+from uncertainty.rows import judged_by_effort, with_unreadable
 from uncertainty.thresholds import budget_threshold
 from uncertainty.verdicts import Verdicts, ranked, schema
 
@@ -50,6 +51,8 @@ class Screener:
     fitted_on: NDArray[np.uint64]
     held_out: NDArray[np.float32]
     """(2, n) out-of-fold p_wrong of the calibration rows and their weights: what a threshold is decided on."""
+    cascade: Cascade | None = None
+    """Which images get a deeper look; None: all get the same."""
     classifier: Classifier | None = None
 
     @classmethod
@@ -61,11 +64,13 @@ class Screener:
         *,
         expect_damage: float = EXPECT_DAMAGE,
         expect_unknown: float = EXPECT_UNKNOWN,
-        passes: int = MC_PASSES,
+        passes: int | None = None,
         seed: int = 0,
         views: Sequence[str] = (),
         budget: float = BUDGET,
         estimators: Sequence[Estimator] | None = None,
+        cascade: bool = False,
+        cascade_loss: float = CASCADE_LOSS,
         **options: Any,
     ) -> Screener:
         """Fit from images.
@@ -79,10 +84,12 @@ class Screener:
         expect_damage, expect_unknown : shares of the incoming images that you expect to be damaged, and to belong to
             no class of the classifier. Copies of the calibration images, damaged or made unrecognisable, count that
             much; 0 leaves them out.
-        passes, seed : MC dropout sub-networks, and the seed of everything drawn.
+        passes, seed : MC dropout sub-networks (None: 30, where they cost little), and the seed of everything drawn.
         views : test-time augmentation, e.g. ("flip", "shift"), which costs a pass each; ("auto",) keeps those that the
             classifier bears.
-        budget, estimators : see `fit_outputs`.
+        budget, estimators, cascade_loss : see `fit_outputs`.
+        cascade : whether second opinion, views, and sub-networks where they cost much are for those images alone
+            whose verdict they could still change.
         options : batch_size, workers and progress of `Classifier.stream`.
 
         Raises
@@ -92,16 +99,10 @@ class Screener:
 
         """
         shares = Shares(expect_damage, expect_unknown)
+        passes, dear = classifier.network.affordable(passes)
+        look = {"passes": passes, "seed": seed, "views": views, **options}
         sets = calibration_sets.collect(
-            classifier,
-            reference,
-            calibration,
-            damaged=shares.damaged > 0,
-            foreign=shares.foreign > 0,
-            passes=passes,
-            seed=seed,
-            views=views,
-            **options,
+            classifier, reference, calibration, damaged=shares.damaged > 0, foreign=shares.foreign > 0, **look
         )
         fitted = cls.fit_outputs(
             sets.reference,
@@ -113,6 +114,8 @@ class Screener:
             seed=seed,
             budget=budget,
             estimators=estimators,
+            deeper=dear_columns(dropout=dear) if cascade else (),
+            cascade_loss=cascade_loss,
         )
         return replace(
             fitted,
@@ -138,6 +141,8 @@ class Screener:
         budget: float = BUDGET,
         estimators: Sequence[Estimator] | None = None,
         classes: Sequence[str] | None = None,
+        deeper: Sequence[str] = (),
+        cascade_loss: float = CASCADE_LOSS,
     ) -> Screener:
         """Fit from ModelOutputs.
 
@@ -151,6 +156,9 @@ class Screener:
         budget : share of rows like these to flag; decides the threshold.
         estimators : default all but the optional; those whose columns are absent are left out, and `notes` names them.
         classes : names, in the order of the logits; default "0", "1", …
+        deeper : columns such as "embedding" and "tta_probs" that only rows whose verdict they could still change are
+            judged by; all are, where it is empty.
+        cascade_loss : share of E-AURC that `deeper` may cost.
 
         Raises
         ------
@@ -164,7 +172,7 @@ class Screener:
         usable, off = calibration_sets.fit_estimators(wanted, known_good, calibration)
         shares = Shares(expect_damage, expect_unknown).of(damaged=bool(damaged), foreign=bool(foreign))
         rows = evidence(usable, calibration, (damaged, foreign), shares)
-        combination = combine(rows, seed)
+        combination, said = combine(rows, seed), nothing_deeper(usable, deeper)
         fitted = cls(
             estimators=usable,
             combiner=combination.combiner,
@@ -173,17 +181,9 @@ class Screener:
             passes=0 if calibration.mc_probs is None else calibration.mc_probs.shape[1],
             views=(),
             seed=seed,
-            calibrated_on={
-                "reference": len(known_good),
-                "calibration": len(calibration),
-                "errors": int(calibration.wrong.sum()),
-                "damaged_copies": int(rows.rows("damaged").sum()),
-                "foreign_copies": int(rows.rows("foreign").sum()),
-                "expected_damage": shares.damaged,
-                "expected_unknown": shares.foreign,
-                **combination.report,
-            },
-            notes=(*notes, *off, *combination.notes, *worth(usable, rows, combination, seed)),
+            calibrated_on={"reference": len(known_good), **counted(rows, shares), **combination.report},
+            notes=(*notes, *off, *combination.notes, *said, *worth(usable, rows, combination, seed)),
+            cascade=Cascade.fit(rows, combination, usable, deeper, loss=cascade_loss, seed=seed),
             model=SavedModel(classes=list(classes or map(str, range(calibration.n_classes))), task=calibration.task),
             fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
             held_out=np.stack([combination.out_of_fold, rows.weights]).astype(np.float32),
@@ -192,14 +192,19 @@ class Screener:
 
     def _with_notes(self, budget: float) -> Screener:
         fitted = self.with_budget(budget)
-        if budget == 0 or (self.held_out[0] >= np.float32(fitted.threshold)).any():
+        if budget == 0 or (fitted.held_out[0] >= np.float32(fitted.threshold)).any():
             return fitted
         note = "nothing can be flagged within the budget: too many calibration rows share the largest p_wrong"
         return replace(fitted, notes=(*self.notes, note))
 
     def with_budget(self, budget: float) -> Screener:
         """Return the same screener with the threshold that flags at most `budget` of the calibration weight."""
-        return replace(self, budget=budget, threshold=budget_threshold(self.held_out[0], self.held_out[1], budget))
+        cascade, held_out = self.cascade, self.held_out
+        if cascade is not None:
+            cascade = cascade.decided(lambda p_wrong: budget_threshold(p_wrong, held_out[1], budget))
+            held_out = np.stack([cascade.p_wrong, held_out[1]]).astype(np.float32)
+        threshold = budget_threshold(held_out[0], held_out[1], budget)
+        return replace(self, budget=budget, threshold=threshold, cascade=cascade, held_out=held_out)
 
     def describe(self) -> str:
         """Return, in one sentence, what p_wrong was calibrated on and from where on an image is flagged."""
@@ -212,20 +217,15 @@ class Screener:
         return (
             f"p_wrong was calibrated on {on['calibration']} images with {on['errors']} errors"
             f"{f', expecting {expected}' if expected else ''}; flagged from {self.threshold:.3f} on "
-            f"(budget {self.budget:.0%})"
+            f"(budget {self.budget:.0%}){f'; {self.cascade.describe()}' if self.cascade else ''}"
         )
 
     def p_wrong(self, outputs: ModelOutputs) -> NDArray[np.float32]:
         """Return (n,) float32 in 0..1, higher = more likely wrong; each row on its own."""
-        return self.combiner.p_wrong(self._signals(outputs)).astype(np.float32)
-
-    def _signals(self, outputs: ModelOutputs) -> Signals:
-        if outputs.n_classes != len(self.model.classes) or outputs.task != self.model.task:
-            raise OutputsError(
-                f"these outputs have {outputs.n_classes} classes ({outputs.task}); the screener was fitted on "
-                f"{len(self.model.classes)} ({self.model.task})"
-            )
-        return signals(self.estimators, outputs)
+        self.model.check(outputs)
+        if self.cascade is not None:
+            return self.cascade.p_wrong_of(outputs, self.estimators, self.combiner)
+        return self.combiner.p_wrong(signals(self.estimators, outputs)).astype(np.float32)
 
     def screen_outputs(self, outputs: ModelOutputs) -> Verdicts:
         """Return one verdict a row; rows that fitted this screener are refused."""
@@ -233,7 +233,8 @@ class Screener:
         if seen.any():
             calibration_sets.refuse(int(seen.sum()), str(outputs.ids[int(seen.argmax())]))
         rows = tuple(Row(str(name), None, "", None) for name in outputs.ids)
-        return Verdicts(ranked(self.verdict_rows(Batch(rows, outputs))))
+        deeper = None if self.cascade is None else self.cascade.taken(self.estimators, outputs)
+        return Verdicts(ranked(self.verdict_rows(Batch(rows, outputs, deeper))))
 
     def screen(self, images: Images, **options: Any) -> Verdicts:
         """Classify and screen images; one row for every image, unreadable ones included.
@@ -254,19 +255,19 @@ class Screener:
         """Run this screener's classifier over images, batch by batch, as it was run for calibration."""
         if self.classifier is None:
             raise ModelError("this screener has no classifier; give one to Screener.load, or use screen_outputs")
-        return self.classifier.stream(images, passes=self.passes, seed=self.seed, views=self.views, **options)
+        look: dict[str, Any] = {"passes": self.passes, "seed": self.seed, "views": self.views}
+        if self.cascade is not None:
+            look = self.cascade.look(self.estimators, **look)
+        return self.classifier.stream(images, **look, **options)
 
     def verdict_rows(self, batch: Batch) -> pa.Table:
         """Return the verdict table of one batch, without ranks: those need all batches."""
         columns: dict[str, Any] = {}
         if batch.outputs is not None:
-            known, model = self._signals(batch.outputs), self.model
-            columns = judged(batch.outputs, known, self.estimators, self.combiner, model.classes, self.threshold)
-        constants = {
-            "threshold": np.float32(self.threshold),
-            "screen_id": self.id,
-            "model_sha256": self.model.sha256,
-        }
+            self.model.check(batch.outputs)
+            fitted = (self.cascade, self.estimators, self.combiner, self.model.classes, self.threshold)
+            columns = judged_by_effort(batch.outputs, batch.deeper, *fitted)
+        constants = {"threshold": np.float32(self.threshold), "screen_id": self.id, "model_sha256": self.model.sha256}
         table_schema = self.schema()
         return pa.table(with_unreadable(batch, columns, constants, table_schema.names), schema=table_schema)
 
@@ -276,7 +277,8 @@ class Screener:
 
     def schema(self, seen: int = 0) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
-        return schema(self.model.classes, [e.name for e in self.estimators], self.provenance(seen))
+        names = [e.name for e in self.estimators]
+        return schema(self.model.classes, names, self.provenance(seen), effort=self.cascade is not None)
 
     def provenance(self, seen: int = 0) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""
@@ -293,6 +295,7 @@ class Screener:
     def id(self) -> str:
         """16 hex characters: which fit this is."""
         parts = [self.combiner.to_dict(), self.threshold, self.model.sha256, self.passes, self.seed, self.calibrated_on]
+        parts += [] if self.cascade is None else [self.cascade.to_dict()]
         sha = hashlib.sha256(repr(parts).encode())
         sha.update(self.fitted_on.tobytes())
         return sha.hexdigest()[:16]
@@ -311,7 +314,9 @@ class Screener:
             seed=self.seed,
             calibrated_on=self.calibrated_on,
             notes=list(self.notes),
+            cascade=None if self.cascade is None else self.cascade.to_dict(),
         )
+        arrays |= {} if self.cascade is None else {CASCADE_ROWS: self.cascade.held_out.to_array()}
         artifact.write(Path(folder), manifest, {**arrays, "fitted_on": self.fitted_on, "held_out": self.held_out})
 
     @classmethod
@@ -321,13 +326,7 @@ class Screener:
         Raises ArtifactError for a damaged or foreign file, another format version, or another model.
         """
         manifest, arrays = artifact.read(Path(folder), needed=("fitted_on", "held_out"))
-        if classifier is not None and manifest.model.sha256 is None:
-            raise ArtifactError(f"{folder} was fitted from outputs, without a classifier; load it without one")
-        if classifier is not None and classifier.sha256 != manifest.model.sha256:
-            raise ArtifactError(
-                f"{folder} was fitted with model {str(manifest.model.sha256)[:12]}, this one is "
-                f"{classifier.sha256[:12]} (weights, classes or preprocessing differ); fit a screener for it"
-            )
+        artifact.refuse_other_model(Path(folder), manifest, classifier)
         return cls(
             estimators=artifact.unpack(manifest.estimators, arrays),
             combiner=combiner.from_dict(manifest.combiner),
@@ -341,5 +340,6 @@ class Screener:
             model=manifest.model,
             fitted_on=arrays["fitted_on"],
             held_out=arrays["held_out"],
+            cascade=Cascade.restored(manifest.cascade, arrays),
             classifier=classifier,
         )

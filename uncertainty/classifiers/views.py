@@ -55,7 +55,17 @@ def check_views(names: Sequence[str]) -> tuple[str, ...]:
 
 def view_logits(run: Callable[[Tensor], Tensor], x: Tensor, names: Sequence[str]) -> Tensor:
     """Return (b, v, c): the logits of every view of each image, in the order of the names."""
-    return torch.stack([run(view(x).contiguous()) for name in names for view in VIEWS[name]], dim=1)
+    return torch.stack([run(_of_same_size(name, view, x)) for name in names for view in VIEWS[name]], dim=1)
+
+
+def _of_same_size(name: str, view: View, x: Tensor) -> Tensor:
+    seen = view(x)
+    if seen.shape != x.shape:
+        raise InputError(
+            f"the view {name!r} turns images of shape {tuple(x.shape[1:])} into {tuple(seen.shape[1:])}; "
+            "a view must keep the size, leave it out"
+        )
+    return seen.contiguous()
 
 
 def bearable(outputs: ModelOutputs) -> tuple[tuple[str, ...], ModelOutputs]:
