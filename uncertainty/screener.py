@@ -121,7 +121,7 @@ class Screener:
             fitted,
             passes=passes,
             views=sets.views,
-            notes=(*classifier.notes, *sets.notes, *fitted.notes),
+            notes=(*classifier.notes, *classifier.network.left_out(passes), *sets.notes, *fitted.notes),
             model=SavedModel.of(classifier),
             fitted_on=sets.ids,
             classifier=classifier,

@@ -113,6 +113,16 @@ class Network:
         dear = self.dropout and asked * self.dropout_cost > FEW_PASSES
         return (0, False) if dear and passes is None else (asked, dear)
 
+    def left_out(self, passes: int) -> tuple[str, ...]:
+        """Say that dropout is not run, where that is because of what it costs."""
+        cost = MC_PASSES * self.dropout_cost
+        if passes or not self.dropout or cost <= FEW_PASSES:
+            return ()
+        return (
+            f"MC dropout is off: {MC_PASSES} sub-networks would cost {cost:.1f} passes of this network; "
+            "--effort thorough runs them",
+        )
+
     def _from_dropout_on(self, x: Tensor) -> Callable[[], Tensor]:
         """Return what is to be run for each sub-network; all before it runs here and now."""
         if self.replay and can_replay(self.module):

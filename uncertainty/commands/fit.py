@@ -10,19 +10,22 @@ import typer
 from uncertainty.commands.options import (
     BUDGET_HELP,
     BatchSize,
+    Cascaded,
+    CascadeLoss,
     Device,
     Effort,
     EffortLevel,
     ExpectDamage,
     ExpectUnknown,
     Out,
+    Passes,
     Reference,
     SecondOpinion,
     Views,
     Workers,
 )
 from uncertainty.commands.shared import classifier_of, forward_passes, say_notes, shown_progress
-from uncertainty.defaults import BATCH_SIZE, BUDGET, EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES, WORKERS
+from uncertainty.defaults import BATCH_SIZE, BUDGET, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
 
 
 def fit(
@@ -34,10 +37,12 @@ def fit(
     budget: Annotated[float, typer.Option(min=0, max=1, help=BUDGET_HELP)] = BUDGET,
     expect_damage: ExpectDamage = EXPECT_DAMAGE,
     expect_unknown: ExpectUnknown = EXPECT_UNKNOWN,
-    passes: Annotated[int, typer.Option(min=0, help="MC dropout sub-networks.")] = MC_PASSES,
+    passes: Passes = None,
     effort: EffortLevel = Effort.FAST,
     embedder: SecondOpinion = None,
     tta: Views = "",
+    cascade: Cascaded = False,
+    cascade_loss: CascadeLoss = CASCADE_LOSS,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     device: Device = None,
     batch_size: BatchSize = BATCH_SIZE,
@@ -51,8 +56,8 @@ def fit(
     embedder, tta = effort.evidence(embedder, tta)
     classifier = classifier_of(model, classes, embedder, device)
     out.mkdir(parents=True, exist_ok=True)  # better refused now than after a long fit
-    copies = bool(expect_damage) + bool(expect_unknown)
-    with shown_progress("fitting", forward_passes(good, labelled, copies)) as progress:
+    total = forward_passes(good, labelled, bool(expect_damage) + bool(expect_unknown))
+    with shown_progress("fitting", total) as progress:
         screener = Screener.fit(
             classifier,
             good,
@@ -60,8 +65,10 @@ def fit(
             expect_damage=expect_damage,
             expect_unknown=expect_unknown,
             budget=budget,
-            passes=passes,
+            passes=effort.passes(passes),
             views=[name for name in tta.split(",") if name],
+            cascade=cascade,
+            cascade_loss=cascade_loss,
             seed=seed,
             batch_size=batch_size,
             workers=workers,
