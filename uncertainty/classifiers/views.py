@@ -68,15 +68,15 @@ def _of_same_size(name: str, view: View, x: Tensor) -> Tensor:
     return seen.contiguous()
 
 
-def bearable(outputs: ModelOutputs) -> tuple[tuple[str, ...], ModelOutputs]:
-    """From labelled outputs with all VIEWS, keep those on which the classifier is at most 2 points less accurate.
+def bearable(outputs: ModelOutputs, names: Sequence[str] = tuple(VIEWS)) -> tuple[tuple[str, ...], ModelOutputs]:
+    """From labelled outputs with these views, keep those on which the classifier is at most 2 points less accurate.
 
     A view that a classifier was not trained to bear says nothing about the image. Returns the names and the outputs
     with the columns of `tta_probs` that belong to them.
     """
     right = outputs.tta_probs.argmax(axis=2) == outputs.require("labels", "choosing views")[:, None]
-    names = [name for name, made in VIEWS.items() for _ in made]
+    owners = [name for name in names for _ in VIEWS[name]]
     least = 1 - outputs.wrong.mean() - _BEARABLE
-    kept = tuple(name for name in VIEWS if right[:, [n == name for n in names]].mean() >= least)
-    columns = [name in kept for name in names]
+    kept = tuple(name for name in names if right[:, [owner == name for owner in owners]].mean() >= least)
+    columns = [owner in kept for owner in owners]
     return kept, replace(outputs, tta_probs=outputs.tta_probs[:, columns] if kept else None)
