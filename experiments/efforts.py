@@ -6,7 +6,7 @@ at 64 for the digits; Lite1 for the solar cells, whose classifier has the weight
 views: flips and shifts on CIFAR-10, and on the others those that the classifier bears, judged on calibration; for solar
 cells they would take hours, and are measured only where they are in the cache. With `--cascade` only images whose
 verdict it could still change are looked at more deeply, at a loss of 1 % or of 5 % of E-AURC on calibration. Cost is in
-passes of the classifier, which for the digits is tiny.
+passes of the classifier, by multiplications; for the digits it is tiny.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import data, results_file, solar_network, splits
-from experiments.costs import Costs, measured_costs
+from experiments.costs import Costs, counted_costs
 from experiments.data import Images
 from experiments.measuring import REGIMES, fitted
 from experiments.results_file import change, over_splits
@@ -107,7 +107,7 @@ def cifar10_splits(chosen: Options) -> Splits:
     reference = splits.cifar10_reference(chosen.data, chosen.cache)
     seen = kept(folder, f"embedding {embedder.sha256}", train, lambda i: embedding(embedder, i))
     reference = replace(reference, embedding=seen[np.isin(train.ids, reference.ids)])
-    costs = measured_costs(classifier, embedder, dev)
+    costs = counted_costs(classifier, embedder, dev)
     return costs, (splits.cifar10_split(copies, reference, seed) for seed in range(chosen.splits))
 
 
@@ -129,7 +129,8 @@ def solar_splits(chosen: Options) -> Splits:
     backbone = solar_classifier()
     seen = widened(splits.solar_backbone(chosen.cache, chosen.data), cells, unknown, add)
     views = solar_views(folder, backbone, seen, cells, unknown)
-    return measured_costs(backbone, embedder, cells), _solar_splits(seen, views, chosen.splits)
+    costs = replace(counted_costs(backbone, embedder, cells), views=views is not None)
+    return costs, _solar_splits(seen, views, chosen.splits)
 
 
 def solar_classifier() -> Classifier:
@@ -174,7 +175,7 @@ def digits_splits(chosen: Options) -> Splits:
         return replace(outputs, embedding=seen, tta_probs=views)
 
     made = (splits.digits_split(seed, add) for seed in range(chosen.splits))
-    costs = measured_costs(digits_network.classifier(), embedder, data.digits())
+    costs = counted_costs(digits_network.classifier(), embedder, data.digits())
     return costs, (with_bearable_views(split, tuple(ALL_VIEWS)) for split in made)
 
 
@@ -203,6 +204,9 @@ def measured(split: Split, costs: Costs) -> dict[str, Any]:
         for name, one in cascades(effort, screener).items():
             for regime, stream in split.streams.items():
                 result.setdefault(regime, {})[name] = judged(one, screener, _without(stream, without), passes)
+    if costs.views and not views:  # the classifier bears none, so thorough effort is balanced
+        for by_effort in result.values():
+            by_effort |= {k.replace("balanced", "thorough"): v for k, v in by_effort.items() if k != "fast"}
     return result
 
 
