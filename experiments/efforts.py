@@ -264,10 +264,15 @@ def document(results: dict[str, Any]) -> str:
     ]
     about = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
     means = (
-        "Means over splits; intervals are 95 % t-intervals. `Flagged otherwise` is the share of images whose flag is "
+        f"Means over splits ({_counts(results)}); intervals are 95 % t-intervals. `Flagged otherwise` is the share of images whose flag is "
         "not that of full evidence; the cascade allows 0.5 % of images like calibration."
     )
     return "\n\n".join(["# What more effort buys", about, means, table(head, rows)]) + "\n"
+
+
+def _counts(results: dict[str, Any]) -> str:
+    first = {name: next(iter(next(iter(by_regime.values())).values())) for name, by_regime in results.items()}
+    return ", ".join(f"{title} {len(first[name]['e_aurc'])}" for name, title in TITLES.items() if name in first)
 
 
 def overview(results: dict[str, Any]) -> str:
