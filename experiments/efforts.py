@@ -264,8 +264,8 @@ def document(results: dict[str, Any]) -> str:
     ]
     about = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
     means = (
-        f"Means over splits ({_counts(results)}); intervals are 95 % t-intervals. `Flagged otherwise` is the share of images whose flag is "
-        "not that of full evidence; the cascade allows 0.5 % of images like calibration."
+        f"Means over splits ({_counts(results)}); intervals are 95 % t-intervals. `Flagged otherwise` is the share of "
+        "images whose flag is not that of full evidence; the cascade allows 0.5 % of images like calibration."
     )
     return "\n\n".join(["# What more effort buys", about, means, table(head, rows)]) + "\n"
 
