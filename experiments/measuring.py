@@ -42,7 +42,12 @@ def measured(split: Split, regimes: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def fitted(split: Split, expect_damage: float = EXPECT_DAMAGE, expect_unknown: float = EXPECT_UNKNOWN) -> Screener:
+def fitted(
+    split: Split,
+    expect_damage: float = EXPECT_DAMAGE,
+    expect_unknown: float = EXPECT_UNKNOWN,
+    deeper: Sequence[str] = (),
+) -> Screener:
     """Fit a screener as users do, with the package's defaults where nothing else is said."""
     return Screener.fit_outputs(
         split.reference,
@@ -51,6 +56,7 @@ def fitted(split: Split, expect_damage: float = EXPECT_DAMAGE, expect_unknown: f
         foreign=named_as_originals(split.calibration_foreign),
         expect_damage=expect_damage,
         expect_unknown=expect_unknown,
+        deeper=deeper,
     )
 
 

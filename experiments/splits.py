@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from experiments.data import Images, Rows
 from uncertainty import Classifier, ModelOutputs, Preprocess
 from uncertainty.classifiers.network import Network
 from uncertainty.demo import network as digits_network
+from uncertainty.outputs import Floats, probs_from_logits
 
 # Noise, blur, light and geometry in both: calibration sees one half, the test the other, in turn.
 HALVES = (
     ("gaussian_noise", "motion_blur", "jpeg", "darkness", "colour", "rotation", "crop"),
     ("impulse_noise", "gaussian_blur", "resolution", "brightness", "contrast", "translation", "occlusion"),
 )
+Add = Callable[[Classifier, ModelOutputs, Images], ModelOutputs]
 UNKNOWN_POOL = 1200
 UNKNOWN_POOL_SOLAR = 450
 
@@ -72,11 +75,14 @@ class Copies:
         )
 
 
-def digits_split(seed: int) -> Split:
-    """Train on 350 digits; 650 calibrate and 797 test. The unknown stream has a classifier of its own, see below."""
+def digits_split(seed: int, add: Add | None = None) -> Split:
+    """Train on 350 digits; 650 calibrate and 797 test. The unknown stream has a classifier of its own, see below.
+
+    `add` gives the outputs more columns.
+    """
     images = data.digits()
     train, calibration, test = data.split(images, data.DIGITS_SIZES, seed)
-    return _digits_split(images, images.take(test[:0]), (train, calibration, test), seed)
+    return _digits_split(images, images.take(test[:0]), (train, calibration, test), seed, add)
 
 
 def digits_unknown_split(seed: int) -> Split:
@@ -93,18 +99,25 @@ def digits_unknown_split(seed: int) -> Split:
     return _digits_split(relabelled, strangers, (train, calibration, test), seed)
 
 
-def _digits_split(images: Images, strangers: Images, rows: tuple[Rows, Rows, Rows], seed: int) -> Split:
+def _digits_split(
+    images: Images, strangers: Images, rows: tuple[Rows, Rows, Rows], seed: int, add: Add | None = None
+) -> Split:
     train, calibration, test = rows
     module = digits_network.train(np.stack([images.pixels[row] for row in train]), images.labels[train], seed)
     classifier = Classifier.from_module(module, images.classes, digits_network.PREPROCESS)
+
+    def see(of: Images) -> ModelOutputs:
+        outputs = run(classifier, of)
+        return outputs if add is None else add(classifier, outputs, of)
+
     later = images.take(np.concatenate([calibration, test]))
-    first, second = (run(classifier, data.damaged(later, half, seed)) for half in HALVES)
-    clean = run(classifier, later)
-    unknown = run(classifier, strangers) if len(strangers) else clean.take([])
-    foreign = run(classifier, data.foreign(later, seed))
+    first, second = (see(data.damaged(later, half, seed)) for half in HALVES)
+    clean = see(later)
+    unknown = see(strangers) if len(strangers) else clean.take([])
+    foreign = see(data.foreign(later, seed))
     copies = Copies(clean, (first, second), foreign, unknown)
     cut = np.arange(len(later))
-    reference = known_good(run(classifier, images.take(train)))
+    reference = known_good(see(images.take(train)))
     return copies.split(reference, cut[: len(calibration)], cut[len(calibration) :], seed)
 
 
@@ -178,18 +191,25 @@ def _copies(classifier: Classifier, images: Images, unknown: Images, cache: Path
     return Copies(clean, (halves[0], halves[1]), foreign, strangers)
 
 
-def solar_split(backbone: Copies, seed: int) -> Split:
-    """Train a head on 1,000 cells; 750 calibrate and 874 test."""
+def solar_split(backbone: Copies, seed: int, views: Mapping[str, Floats] | None = None) -> Split:
+    """Train a head on 1,000 cells; 750 calibrate and 874 test.
+
+    `views` are what the backbone gives for augmented views (v, 1280), by the id of the row.
+    """
     cells = backbone.clean
     train, calibration, test = data.split(Images([], cells.labels, np.asarray(cells.ids), ()), data.SOLAR_SIZES, seed)
     module = solar_network.trained_head(cells.logits[train], cells.labels[train], seed)
     head = Network.probe(module, np.zeros(solar_network.FEATURES, dtype=np.float32))
-    clean = through_head(head, cells)
+
+    def see(of: ModelOutputs) -> ModelOutputs:
+        return with_views(head, through_head(head, of), views)
+
+    clean = see(cells)
     copies = Copies(
         clean=clean,
-        halves=(through_head(head, backbone.halves[0]), through_head(head, backbone.halves[1])),
-        foreign=through_head(head, backbone.foreign),
-        unknown=through_head(head, backbone.unknown) if len(backbone.unknown) else clean.take([]),
+        halves=(see(backbone.halves[0]), see(backbone.halves[1])),
+        foreign=see(backbone.foreign),
+        unknown=see(backbone.unknown) if len(backbone.unknown) else clean.take([]),
     )
     return copies.split(known_good(clean.take(train)), calibration, test, seed)
 
@@ -201,6 +221,15 @@ def through_head(head: Network, backbone: ModelOutputs, passes: int = 30, seed: 
     return classifier.outputs_from_inputs(
         list(backbone.ids), features, passes=passes, seed=seed, quality=backbone.quality, labels=backbone.labels
     )
+
+
+def with_views(head: Network, outputs: ModelOutputs, views: Mapping[str, Floats] | None) -> ModelOutputs:
+    """Add the probabilities that a head gives for views of the same rows."""
+    if views is None:
+        return outputs
+    features = np.stack([views[str(name)] for name in outputs.ids])
+    logits = head(features.reshape(-1, features.shape[2])).logits
+    return replace(outputs, tta_probs=probs_from_logits(logits).reshape(*features.shape[:2], -1))
 
 
 def cached_run(file: Path, classifier: Classifier, images: Images, passes: int = 30) -> ModelOutputs:

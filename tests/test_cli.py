@@ -349,6 +349,8 @@ def test_the_progress_of_a_fit_ends_at_its_total(run, world, tmp_path, monkeypat
 )
 def test_effort_fills_in_what_was_not_named(effort, given, expected):
     assert Effort(effort).evidence(*given) == expected
+    assert Effort(effort).passes(None) == (30 if effort == "thorough" else None)
+    assert Effort(effort).passes(7) == 7
 
 
 def test_second_opinion_and_views_from_fit_to_screen(run, world, tmp_path):
@@ -388,6 +390,34 @@ def test_help_is_a_sentence_and_a_command_line(run, command):
 
 def test_these_are_all_the_commands():
     assert sorted(command.callback.__name__ for command in cli.app.registered_commands) == sorted(COMMANDS)
+
+
+def test_a_cascade_looks_deeper_at_some_and_says_at_how_many(run, world, home, tmp_path):
+    arguments = ("fit", "--model", SPEC, "--reference", world.reference, "--calibration", world.calibration)
+    status, said, _ = run(
+        *arguments, *FIT, "--embedder", "user_models:plain", "--cascade", "--cascade-loss", "0.5", "-o", tmp_path / "s"
+    )
+    assert status == 0
+    assert "a deeper look" in said
+    status, said, _ = run("screen", tmp_path / "s", world.incoming, "-o", tmp_path / "out")
+    assert status == 0
+    efforts = Verdicts.read(tmp_path / "out").table["effort"].to_pylist()
+    assert said.startswith(f"{efforts.count('balanced')} of 40 images were looked at more deeply\n")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
+    assert summary["looked_at_more_deeply"] == efforts.count("balanced")
+    assert summary["deeper_look_failed"] == 0
+
+
+def test_a_cascade_with_nothing_deeper_says_so(run, world, tmp_path):
+    arguments = ("fit", "--model", SPEC, "--reference", world.reference, "--calibration", world.calibration)
+    status, _, err = run(*arguments, *FIT, "--cascade", "-o", tmp_path)
+    assert status == 0
+    assert "note: there is no cascade: nothing here costs more than one pass" in err
+
+
+def test_an_unknown_view_is_an_error_of_one_line(fails, world, tmp_path):
+    arguments = ("fit", "--model", SPEC, "--reference", world.reference, "--calibration", world.calibration)
+    assert "there is no view 'mirror'" in fails(*arguments, *FIT, "--tta", "mirror", "-o", tmp_path)
 
 
 # ---- where things are written to

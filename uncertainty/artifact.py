@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from uncertainty.classifiers.base import Classifier
-from uncertainty.errors import ArtifactError, UncertaintyError
+from uncertainty.errors import ArtifactError, OutputsError, UncertaintyError
 from uncertainty.estimators import create
 from uncertainty.estimators.base import Estimator
-from uncertainty.outputs import Task
+from uncertainty.outputs import ModelOutputs, Task
 from uncertainty.verdicts import replacing
 
 FORMAT_VERSION = 2
@@ -56,6 +56,14 @@ class SavedModel(BaseModel):
             embedder=None if classifier.embedder is None else classifier.embedder.spec,
         )
 
+    def check(self, outputs: ModelOutputs) -> None:
+        """Raise OutputsError for outputs with other classes."""
+        if outputs.n_classes != len(self.classes) or outputs.task != self.task:
+            raise OutputsError(
+                f"these outputs have {outputs.n_classes} classes ({outputs.task}); the screener was fitted on "
+                f"{len(self.classes)} ({self.task})"
+            )
+
 
 class Manifest(BaseModel):
     """Everything of a screener that is not an array."""
@@ -72,6 +80,7 @@ class Manifest(BaseModel):
     seed: int
     calibrated_on: dict[str, Any]
     notes: tuple[str, ...]
+    cascade: dict[str, Any] | None = None
     arrays_sha256: str = ""
 
 

@@ -58,10 +58,11 @@ def collect(
     image, by content, is in both sets, and CalibrationError where calibration has no usable labels. Equal file names
     mean nothing: `train/cat/1.png` and `val/cat/1.png` are two images.
     """
-    from uncertainty.classifiers.views import VIEWS, bearable
+    from uncertainty.classifiers.views import VIEWS, bearable, check_views
 
     notes: list[str] = []
     auto = tuple(views) == (AUTO_VIEWS,)
+    check_views(() if auto else views)  # better refused now than after the reference has been run
     labelled = _labelled(calibration)
     if one_set := reference is None:
         reference, labelled = _halves(labelled, seed)

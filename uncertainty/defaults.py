@@ -11,3 +11,7 @@ MC_PASSES = 30
 BATCH_SIZE = 32
 WORKERS = 2
 """Threads that decode images."""
+CASCADE_LOSS = 0.01
+"""Share of E-AURC that a cascade may lose against full evidence on every image."""
+FEW_PASSES = 3.0
+"""Dropout sub-networks belong to a fast look where they cost at most so many passes of the network, all together."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,18 @@ def worth(estimators: Sequence[Estimator], rows: Evidence, combination: Combinat
     asked_for = [(name, families == name) for name in ("second opinion", "views") if (families == name).any()]
     said = [(name, gain(rows, combination, columns, seed)) for name, columns in asked_for]
     return [f"{name}: {text}" for name, text in said if text]
+
+
+def counted(rows: Evidence, shares: Shares) -> dict[str, Any]:
+    """Return what a screener says of its calibration rows; JSON values."""
+    return {
+        "calibration": int(rows.rows("clean").sum()),
+        "errors": rows.errors("clean"),
+        "damaged_copies": int(rows.rows("damaged").sum()),
+        "foreign_copies": int(rows.rows("foreign").sum()),
+        "expected_damage": shares.damaged,
+        "expected_unknown": shares.foreign,
+    }
 
 
 def _context(outputs: ModelOutputs) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ from numpy.typing import NDArray
 
 from uncertainty import calibration_sets
 from uncertainty.artifact import SavedModel
+from uncertainty.cascade import Cascade, nothing_deeper
 from uncertainty.combiner import Combiner
 from uncertainty.combining import Combination, Evidence, combine
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
 from uncertainty.estimators.base import Estimator
-from uncertainty.evidence import Shares, evidence, worth
+from uncertainty.evidence import Shares, counted, evidence, worth
 from uncertainty.held_out import HeldOut
 from uncertainty.outputs import ModelOutputs
 
@@ -35,6 +37,7 @@ class Fitted:
     model: SavedModel
     fitted_on: NDArray[np.uint64]
     calibration: HeldOut
+    cascade: Cascade | None
 
 
 def from_outputs(
@@ -47,6 +50,8 @@ def from_outputs(
     certify_share: float,
     estimators: Sequence[Estimator] | None,
     classes: Sequence[str] | None,
+    deeper: Sequence[str],
+    cascade_loss: float,
 ) -> Fitted:
     """Fit all but the policy, see `Screener.fit_outputs`; `copies` are the damaged and the foreign ones."""
     calibration.require("labels", "calibration")
@@ -57,18 +62,26 @@ def from_outputs(
     shares = expected.of(damaged=bool(copies[0]), foreign=bool(copies[1]))
     rows = evidence(usable, calibration, copies, shares, seed)
     certifying = _kept_back(rows, certify_share, seed)
-    combination = combine(rows.take(~certifying), seed)
+    learn = partial(_learnt, certifying=certifying, seed=seed)
+    combination, p_wrong = learn(rows)
+    gained = worth(usable, rows.take(~certifying), combination, seed)
     return Fitted(
         estimators=usable,
         combiner=combination.combiner,
         passes=0 if calibration.mc_probs is None else calibration.mc_probs.shape[1],
         views=(),
         seed=seed,
-        calibrated_on=_counts(len(known_good), rows, certifying, shares) | combination.report,
-        notes=(*notes, *off, *combination.notes, *worth(usable, rows.take(~certifying), combination, seed)),
+        calibrated_on={
+            "reference": len(known_good),
+            "certifying": int((rows.rows("clean") & certifying).sum()),
+            **counted(rows, shares),
+            **combination.report,
+        },
+        notes=(*notes, *off, *combination.notes, *nothing_deeper(usable, deeper), *gained),
         model=SavedModel(classes=list(classes or map(str, range(calibration.n_classes))), task=calibration.task),
         fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
-        calibration=held_out(rows, combination, certifying),
+        calibration=HeldOut.of(rows, p_wrong, certifying),
+        cascade=Cascade.fit(rows, p_wrong, usable, deeper, learn, loss=cascade_loss),
     )
 
 
@@ -81,12 +94,13 @@ def _kept_back(rows: Evidence, share: float, seed: int) -> NDArray[np.bool_]:
     return np.asarray(np.isin(rows.groups, chosen))
 
 
-def held_out(rows: Evidence, combination: Combination, certifying: NDArray[np.bool_]) -> HeldOut:
-    """Give each row p_wrong from a combiner that did not learn from it; those kept back get that of the final one."""
+def _learnt(rows: Evidence, *, certifying: NDArray[np.bool_], seed: int) -> tuple[Combination, NDArray[np.float64]]:
+    """Combine, and give each row p_wrong from a combiner without it; those kept back get that of the final one."""
+    combination = combine(rows.take(~certifying), seed)
     p_wrong = np.empty(len(rows.wrong))
     p_wrong[~certifying] = combination.out_of_fold
     p_wrong[certifying] = combination.combiner.p_wrong(rows.signals.take(certifying))
-    return HeldOut.of(rows, p_wrong, certifying)
+    return combination, p_wrong
 
 
 def in_words(calibrated_on: dict[str, Any]) -> str:
@@ -102,17 +116,3 @@ def in_words(calibrated_on: dict[str, Any]) -> str:
     )
     text = f"{calibrated_on['calibration']} images with {calibrated_on['errors']} errors"
     return f"{text}, expecting {expected}" if expected else text
-
-
-def _counts(reference: int, rows: Evidence, certifying: NDArray[np.bool_], shares: Shares) -> dict[str, Any]:
-    clean = rows.rows("clean")
-    return {
-        "reference": reference,
-        "calibration": int(clean.sum()),
-        "errors": rows.errors("clean"),
-        "certifying": int((clean & certifying).sum()),
-        "damaged_copies": int(rows.rows("damaged").sum()),
-        "foreign_copies": int(rows.rows("foreign").sum()),
-        "expected_damage": shares.damaged,
-        "expected_unknown": shares.foreign,
-    }

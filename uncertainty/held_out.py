@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -76,6 +76,10 @@ class HeldOut:
         """Return the rows of a mask."""
         names = ("p_wrong", "weights", *_FACTS)
         return HeldOut(**{name: getattr(self, name)[rows] for name in names}, signals=self.signals.take(rows))
+
+    def with_p_wrong(self, p_wrong: NDArray[np.floating]) -> HeldOut:
+        """Return the same rows, judged otherwise."""
+        return replace(self, p_wrong=p_wrong.astype(np.float32))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return plain arrays by name."""

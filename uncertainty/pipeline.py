@@ -33,16 +33,18 @@ def screen_into(
     """Screen images of any number into `folder/verdicts.parquet` (.csv, .jsonl) and `summary.json`.
 
     Rows are written batch by batch; ranks, which need all rows, are a second pass over one column. `options` are
-    those of `Classifier.stream`. Returns the summary: counts, threshold, and what p_wrong was calibrated on.
+    those of `Classifier.stream`. Returns the summary: counts, threshold, and what p_wrong was calibrated on; in a
+    cascade also how many images were looked at more deeply.
     """
     if ending not in FORMATS:
         raise InputError(f"format {ending!r} is not one of {', '.join(FORMATS)}")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".screening.", suffix=".parquet") as unranked:
-        seen = _write_unranked(unranked, screener, screener.stream(images, **options))
+        counts = _write_unranked(unranked, screener, screener.stream(images, **options))
+        seen = counts.pop("seen")
         schema = screener.schema(seen)
         write_batches(schema, _with_ranks(Path(unranked.name), schema), folder / f"verdicts{ending}")
-        summary = _summary(Path(unranked.name), screener, seen)
+        summary = _summary(Path(unranked.name), screener, seen) | counts
     _write_json(folder / SUMMARY, summary)
     for other in set(FORMATS) - {ending}:  # an earlier screening in another format would be read instead
         (folder / f"verdicts{other}").unlink(missing_ok=True)
@@ -53,19 +55,22 @@ def screen_into(
 _ROWS_IN_A_GROUP = 1024
 
 
-def _write_unranked(file: Any, screener: Screener, batches: Any) -> int:
-    seen, group = 0, []
+def _write_unranked(file: Any, screener: Screener, batches: Any) -> dict[str, Any]:
+    counts: dict[str, Any] = {"seen": 0, "looked_at_more_deeply": 0, "deeper_look_failed": 0}
+    group = []
     with pq.ParquetWriter(file, screener.schema()) as writer:
         for batch in batches:
             group.append(screener.verdict_rows(batch))
-            seen += screener.count_fitted_on(batch)
+            counts["seen"] += screener.count_fitted_on(batch)
+            counts["looked_at_more_deeply"] += 0 if batch.deeper is None else len(batch.deeper)
+            counts["deeper_look_failed"] += sum(row.note is not None for row in batch.rows)
             if sum(map(len, group)) >= _ROWS_IN_A_GROUP:
                 writer.write_table(pa.concat_tables(group))
                 group = []
         if group:
             writer.write_table(pa.concat_tables(group))
     file.flush()
-    return seen
+    return counts if screener.cascade is not None else {"seen": counts["seen"]}
 
 
 def _with_ranks(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

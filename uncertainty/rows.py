@@ -8,39 +8,86 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.cascade import Cascade, effort_of
 from uncertainty.classifiers.base import Batch
 from uncertainty.combiner import Combiner, Signals
+from uncertainty.deciding import Decision
 from uncertainty.estimators.base import Estimator
+from uncertainty.evidence import signals
 from uncertainty.outputs import ModelOutputs
 from uncertainty.verdicts import probability_columns
 
+DEEPER_LOOK_FAILED = "deeper_look_failed"
+"""Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
 _MOST_REASONS = 3
 
 
 def judged(
     outputs: ModelOutputs,
-    known: Signals,
     estimators: Sequence[Estimator],
     combiner: Combiner,
     classes: Sequence[str],
-    thresholds: NDArray[np.float32],
+    decision: Decision,
+    dear: Sequence[str] = (),
 ) -> dict[str, list[Any]]:
     """Return the columns of a verdict table that come from the outputs, one value a row.
 
-    Everything is compared in float32, as it is stored, so that `flagged` is what the stored columns say.
+    `dear` are columns that a deeper look alone has. Everything is compared in float32, as it is stored, so that
+    `flagged` is what the stored columns say.
     """
+    known = signals(estimators, outputs)
     p_wrong = combiner.p_wrong(known).astype(np.float32)
+    thresholds = decision.thresholds(known.predicted)
     flagged = p_wrong >= thresholds
+    effort = effort_of({column for e in estimators for column in e.needs}, dear)
     columns = {
         **_prediction(outputs, classes),
         "p_wrong": p_wrong,
         "flagged": flagged.tolist(),
         "threshold": thresholds,
         "reasons": _reasons(outputs, known, estimators, combiner, flagged),
+        "effort": [effort] * len(outputs),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
         **probability_columns(classes, outputs.probs),
     }
     return {name: list(column) for name, column in columns.items()}
+
+
+def judged_by_effort(
+    outputs: ModelOutputs,
+    deeper: ModelOutputs | None,
+    cascade: Cascade | None,
+    estimators: Sequence[Estimator],
+    combiner: Combiner,
+    classes: Sequence[str],
+    decision: Decision,
+) -> dict[str, list[Any]]:
+    """Return what `judged` does; in a cascade, by all estimators for `deeper` and by the cheap ones for the others."""
+    if cascade is None:
+        return judged(outputs, estimators, combiner, classes, decision)
+    cheap = cascade.cheap(estimators)
+    first = judged(outputs, cheap, cascade.combiner, classes, decision)
+    if deeper is None or not len(deeper):
+        return first
+    second = judged(deeper, estimators, combiner, classes, decision, dear=cascade.columns)
+    place = {str(name): row for row, name in enumerate(outputs.ids)}
+    return replaced(first, [place[str(name)] for name in deeper.ids], second)
+
+
+def replaced(first: Mapping[str, list[Any]], rows: Sequence[int], by: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Put the rows of a deeper look in place of the first judgement; what the first look could not tell is None.
+
+    >>> replaced({"p": [0.1, 0.2]}, [1], {"p": [0.9], "est_x": [3.0]})
+    {'p': [0.1, 0.9], 'est_x': [None, 3.0]}
+    """
+    n = len(next(iter(first.values())))
+    columns = {
+        name: list(first.get(name, [None] * n)) for name in [*first, *(name for name in by if name not in first)]
+    }
+    for name, values in by.items():
+        for row, value in zip(rows, values, strict=True):
+            columns[name][row] = value
+    return columns
 
 
 def _prediction(outputs: ModelOutputs, classes: Sequence[str]) -> dict[str, Any]:
@@ -103,6 +150,9 @@ def with_unreadable(
             columns[name] = [None] * len(batch.rows)
             for position, value in zip(readable, judged.get(name, []), strict=False):
                 columns[name][position] = value
+    for position, row in enumerate(batch.rows):
+        if row.note is not None:
+            columns["reasons"][position] = [*columns["reasons"][position], DEEPER_LOOK_FAILED]
     columns["flagged"] = [flag is None or flag for flag in columns["flagged"]]
     columns["reasons"] = [reasons or [] for reasons in columns["reasons"]]
     return columns

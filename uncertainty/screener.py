@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,24 +13,23 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from uncertainty import artifact, calibration_sets, combiner, fitting
+from uncertainty import calibration_sets, fitting, saving
 from uncertainty.answers import Answer, answers
-from uncertainty.artifact import Manifest, SavedModel
+from uncertainty.artifact import SavedModel
+from uncertainty.cascade import Cascade, dear_columns, decided
 from uncertainty.classifiers.base import Batch, Classifier, Images, Row
-from uncertainty.combiner import Combiner, Signals
-from uncertainty.deciding import Decision, decide
-from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES
-from uncertainty.errors import InputError, ModelError, OutputsError
+from uncertainty.combiner import Combiner
+from uncertainty.deciding import Decision
+from uncertainty.defaults import CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
+from uncertainty.errors import InputError, ModelError
 from uncertainty.estimators.base import Estimator
 from uncertainty.evidence import Shares, signals
-from uncertainty.held_out import ARRAYS, HeldOut
+from uncertainty.held_out import HeldOut
 from uncertainty.outputs import ModelOutputs
 from uncertainty.plans import Plan, plan
 from uncertainty.policies import Policy
-from uncertainty.rows import judged, with_unreadable
+from uncertainty.rows import judged_by_effort, with_unreadable
 from uncertainty.verdicts import Verdicts, ranked, schema
-
-_KEPT_AS_THEY_ARE = ("model", "passes", "views", "seed", "calibrated_on", "notes", "history")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +53,8 @@ class Screener:
     """The calibration rows, with p_wrong from folds without them: what a policy is decided on."""
     history: tuple[dict[str, Any], ...] = ()
     """The policies that were in force before, the oldest first."""
+    cascade: Cascade | None = None
+    """Which images get a deeper look; None: all get the same."""
     classifier: Classifier | None = None
 
     @classmethod
@@ -66,13 +66,15 @@ class Screener:
         *,
         expect_damage: float = EXPECT_DAMAGE,
         expect_unknown: float = EXPECT_UNKNOWN,
-        passes: int = MC_PASSES,
+        passes: int | None = None,
         seed: int = 0,
         views: Sequence[str] = (),
         budget: float | None = None,
         policy: Policy | None = None,
         certify_share: float = 0.0,
         estimators: Sequence[Estimator] | None = None,
+        cascade: bool = False,
+        cascade_loss: float = CASCADE_LOSS,
         **options: Any,
     ) -> Screener:
         """Fit from images.
@@ -86,10 +88,12 @@ class Screener:
         expect_damage, expect_unknown : shares of the incoming images that you expect to be damaged, and to belong to
             no class of the classifier. Copies of the calibration images, damaged or made unrecognisable, count that
             much; 0 leaves them out.
-        passes, seed : MC dropout sub-networks, and the seed of everything drawn.
+        passes, seed : MC dropout sub-networks (None: 30, where they cost little), and the seed of everything drawn.
         views : test-time augmentation, e.g. ("flip", "shift"), which costs a pass each; ("auto",) keeps those that the
             classifier bears.
-        budget, policy, certify_share, estimators : see `fit_outputs`.
+        budget, policy, certify_share, estimators, cascade_loss : see `fit_outputs`.
+        cascade : whether second opinion, views, and sub-networks where they cost much are for those images alone
+            whose verdict they could still change.
         options : batch_size, workers and progress of `Classifier.stream`.
 
         Raises
@@ -99,18 +103,12 @@ class Screener:
 
         """
         shares = Shares(expect_damage, expect_unknown)
-        asked: dict[str, Any] = {"budget": budget, "policy": policy}
+        passes, dear = classifier.network.affordable(passes)
+        look = {"passes": passes, "seed": seed, "views": views, **options}
+        asked: dict[str, Any] = {"budget": budget, "policy": policy, "cascade_loss": cascade_loss}
         asked |= {"certify_share": certify_share, "estimators": estimators, "classes": classifier.classes}
         sets = calibration_sets.collect(
-            classifier,
-            reference,
-            calibration,
-            damaged=shares.damaged > 0,
-            foreign=shares.foreign > 0,
-            passes=passes,
-            seed=seed,
-            views=views,
-            **options,
+            classifier, reference, calibration, damaged=shares.damaged > 0, foreign=shares.foreign > 0, **look
         )
         fitted = cls.fit_outputs(
             sets.reference,
@@ -120,13 +118,14 @@ class Screener:
             expect_damage=expect_damage,
             expect_unknown=expect_unknown,
             seed=seed,
+            deeper=dear_columns(dropout=dear) if cascade else (),
             **asked,
         )
         return replace(
             fitted,
             passes=passes,
             views=sets.views,
-            notes=(*classifier.notes, *sets.notes, *fitted.notes),
+            notes=(*classifier.notes, *classifier.network.left_out(passes), *sets.notes, *fitted.notes),
             model=SavedModel.of(classifier),
             fitted_on=sets.ids,
             classifier=classifier,
@@ -148,6 +147,8 @@ class Screener:
         certify_share: float = 0.0,
         estimators: Sequence[Estimator] | None = None,
         classes: Sequence[str] | None = None,
+        deeper: Sequence[str] = (),
+        cascade_loss: float = CASCADE_LOSS,
     ) -> Screener:
         """Fit from ModelOutputs.
 
@@ -164,6 +165,9 @@ class Screener:
             very p_wrong that new images get. 0: on p_wrong from folds, which wastes no rows.
         estimators : default all but the optional; those whose columns are absent are left out, and `notes` names them.
         classes : names, in the order of the logits; default "0", "1", …
+        deeper : columns such as "embedding" and "tta_probs" that only rows whose verdict they could still change are
+            judged by; all are, where it is empty.
+        cascade_loss : share of E-AURC that `deeper` may cost.
 
         Raises
         ------
@@ -183,18 +187,21 @@ class Screener:
             certify_share=certify_share,
             estimators=estimators,
             classes=classes,
+            deeper=deeper,
+            cascade_loss=cascade_loss,
         )
-        decision = decide(wanted, fitted.calibration)
-        return cls(
-            **{**vars(fitted), "notes": (*fitted.notes, *decision.notes(fitted.model.classes))}, decision=decision
-        )
+        decision, calibration_rows, cascade = decided(wanted, fitted.calibration, fitted.cascade)
+        notes = (*fitted.notes, *decision.notes(fitted.model.classes))
+        now = {"notes": notes, "calibration": calibration_rows, "cascade": cascade}
+        return cls(**{**vars(fitted), **now}, decision=decision)
 
     def with_policy(self, policy: Policy) -> Screener:
         """Return the same screener with the thresholds that answer another question, decided on the same rows."""
-        decision = decide(policy, self.calibration)
+        decision, calibration, cascade = decided(policy, self.calibration, self.cascade)
         own = self.decision.notes(self.model.classes)
         notes = [note for note in self.notes if note not in own] + decision.notes(self.model.classes)
-        return replace(self, decision=decision, notes=tuple(notes), history=(*self.history, self.decision.to_dict()))
+        now = replace(self, decision=decision, calibration=calibration, cascade=cascade, notes=tuple(notes))
+        return replace(now, history=(*self.history, self.decision.to_dict()))
 
     def with_budget(self, budget: float) -> Screener:
         """Return the same screener with the threshold that flags at most `budget` of the calibration weight."""
@@ -202,8 +209,8 @@ class Screener:
 
     def plan(self, policy: Policy | None = None) -> Plan:
         """Return what a policy (the present one) does to images like calibration, with intervals."""
-        decision = self.decision if policy is None else decide(policy, self.calibration)
-        return plan(decision, self.calibration, self.model.classes)
+        asked = self if policy is None else self.with_policy(policy)
+        return plan(asked.decision, asked.calibration, self.model.classes)
 
     def explain(self, outputs: ModelOutputs) -> list[Answer]:
         """Say of each row why it is flagged or not, and what that rests on; one image: `explain(outputs[3])[0]`."""
@@ -226,19 +233,16 @@ class Screener:
 
     def describe(self) -> str:
         """Return, in one sentence, what p_wrong was calibrated on and from where on an image is flagged."""
-        return f"p_wrong was calibrated on {fitting.in_words(self.calibrated_on)}; {self.decision}"
+        return f"p_wrong was calibrated on {fitting.in_words(self.calibrated_on)}; {self.decision}" + (
+            f"; {self.cascade.describe()}" if self.cascade else ""
+        )
 
     def p_wrong(self, outputs: ModelOutputs) -> NDArray[np.float32]:
         """Return (n,) float32 in 0..1, higher = more likely wrong; each row on its own."""
-        return self.combiner.p_wrong(self._signals(outputs)).astype(np.float32)
-
-    def _signals(self, outputs: ModelOutputs) -> Signals:
-        if outputs.n_classes != len(self.model.classes) or outputs.task != self.model.task:
-            raise OutputsError(
-                f"these outputs have {outputs.n_classes} classes ({outputs.task}); the screener was fitted on "
-                f"{len(self.model.classes)} ({self.model.task})"
-            )
-        return signals(self.estimators, outputs)
+        self.model.check(outputs)
+        if self.cascade is not None:
+            return self.cascade.p_wrong_of(outputs, self.estimators, self.combiner)
+        return self.combiner.p_wrong(signals(self.estimators, outputs)).astype(np.float32)
 
     def screen_outputs(self, outputs: ModelOutputs) -> Verdicts:
         """Return one verdict a row; rows that fitted this screener are refused."""
@@ -246,7 +250,8 @@ class Screener:
         if seen.any():
             calibration_sets.refuse(int(seen.sum()), str(outputs.ids[int(seen.argmax())]))
         rows = tuple(Row(str(name), None, "", None) for name in outputs.ids)
-        return Verdicts(ranked(self.verdict_rows(Batch(rows, outputs))))
+        deeper = None if self.cascade is None else self.cascade.taken(self.estimators, outputs)
+        return Verdicts(ranked(self.verdict_rows(Batch(rows, outputs, deeper))))
 
     def screen(self, images: Images, **options: Any) -> Verdicts:
         """Classify and screen images; one row for every image, unreadable ones included.
@@ -267,15 +272,18 @@ class Screener:
         """Run this screener's classifier over images, batch by batch, as it was run for calibration."""
         if self.classifier is None:
             raise ModelError("this screener has no classifier; give one to Screener.load, or use screen_outputs")
-        return self.classifier.stream(images, passes=self.passes, seed=self.seed, views=self.views, **options)
+        look: dict[str, Any] = {"passes": self.passes, "seed": self.seed, "views": self.views}
+        if self.cascade is not None:
+            look = self.cascade.look(self.estimators, **look)
+        return self.classifier.stream(images, **look, **options)
 
     def verdict_rows(self, batch: Batch) -> pa.Table:
         """Return the verdict table of one batch, without ranks: those need all batches."""
         columns: dict[str, Any] = {}
         if batch.outputs is not None:
-            known, model = self._signals(batch.outputs), self.model
-            thresholds = self.decision.thresholds(known.predicted)
-            columns = judged(batch.outputs, known, self.estimators, self.combiner, model.classes, thresholds)
+            self.model.check(batch.outputs)
+            fitted = (self.cascade, self.estimators, self.combiner, self.model.classes, self.decision)
+            columns = judged_by_effort(batch.outputs, batch.deeper, *fitted)
         constants = {
             **({} if self.decision.policy.per_class else {"threshold": np.float32(self.threshold)}),
             "screen_id": self.id,
@@ -290,7 +298,8 @@ class Screener:
 
     def schema(self, seen: int = 0) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
-        return schema(self.model.classes, [e.name for e in self.estimators], self.provenance(seen))
+        names = [e.name for e in self.estimators]
+        return schema(self.model.classes, names, self.provenance(seen), effort=self.cascade is not None)
 
     def provenance(self, seen: int = 0) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""
@@ -308,22 +317,11 @@ class Screener:
     @cached_property
     def id(self) -> str:
         """16 hex characters: which fit this is."""
-        decided = self.decision.to_dict()
-        parts = [self.combiner.to_dict(), decided, self.model.sha256, self.passes, self.seed, self.calibrated_on]
-        sha = hashlib.sha256(repr(parts).encode())
-        sha.update(self.fitted_on.tobytes())
-        return sha.hexdigest()[:16]
+        return saving.fingerprint(vars(self))
 
     def save(self, folder: str | Path) -> None:
         """Write `manifest.json` and `arrays.safetensors` into a folder."""
-        saved, arrays = artifact.pack(self.estimators)
-        manifest = Manifest(
-            estimators=saved,
-            combiner=self.combiner.to_dict(),
-            decision=self.decision.to_dict(),
-            **{name: getattr(self, name) for name in _KEPT_AS_THEY_ARE},
-        )
-        artifact.write(Path(folder), manifest, {**arrays, "fitted_on": self.fitted_on, **self.calibration.arrays()})
+        saving.save(Path(folder), vars(self))
 
     @classmethod
     def load(cls, folder: str | Path, classifier: Classifier | None = None) -> Screener:
@@ -331,15 +329,4 @@ class Screener:
 
         Raises ArtifactError for a damaged or foreign file, another format version, or another model.
         """
-        manifest, arrays = artifact.read(Path(folder), needed=("fitted_on", *ARRAYS))
-        if classifier is not None:
-            artifact.refuse_another_model(Path(folder), manifest, classifier)
-        return cls(
-            estimators=artifact.unpack(manifest.estimators, arrays),
-            combiner=combiner.from_dict(manifest.combiner),
-            decision=Decision.from_dict(manifest.decision),
-            fitted_on=arrays["fitted_on"],
-            calibration=HeldOut.from_arrays(arrays),
-            classifier=classifier,
-            **{name: getattr(manifest, name) for name in _KEPT_AS_THEY_ARE},
-        )
+        return cls(**saving.load(Path(folder), classifier), classifier=classifier)

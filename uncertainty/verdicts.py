@@ -74,8 +74,10 @@ class Verdicts:
         return cls(table)
 
 
-def schema(classes: Sequence[str], estimators: Sequence[str], provenance: dict[str, Any]) -> pa.Schema:
-    """Return the columns and types of a verdict table, in order."""
+def schema(
+    classes: Sequence[str], estimators: Sequence[str], provenance: dict[str, Any], *, effort: bool = False
+) -> pa.Schema:
+    """Return the columns and types of a verdict table, in order; with `effort` where it differs from row to row."""
     import pyarrow as pa
 
     columns: list[tuple[str, Any]] = [
@@ -88,6 +90,7 @@ def schema(classes: Sequence[str], estimators: Sequence[str], provenance: dict[s
         ("threshold", pa.float32()),
         ("rank", pa.int64()),
         ("reasons", pa.list_(pa.string())),
+        *([("effort", pa.string())] if effort else []),
         ("error", pa.string()),
         *((f"est_{name}", pa.float32()) for name in estimators),
         *((name, pa.float32()) for name in _wide_names(classes)),
@@ -293,7 +296,7 @@ def _types(names: Sequence[str]) -> dict[str, Any]:
     """Types of the columns that a table of verdicts may have, among these names."""
     import pyarrow as pa
 
-    known = {field.name: field.type for field in schema([], [], {})}
+    known = {field.name: field.type for field in schema([], [], {}, effort=True)}
     known |= {"probs": pa.list_(pa.float32()), "label": pa.string(), "correct": pa.bool_()}
     return {
         name: pa.float32() if name.startswith(("est_", "prob_")) else known[name]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.classifiers.batches import Batch, Collected, Deeper, Row
 from uncertainty.classifiers.loading import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.defaults import BATCH_SIZE, MC_PASSES, WORKERS
@@ -27,38 +28,18 @@ if TYPE_CHECKING:
     from uncertainty.classifiers.embedder import Embedder
     from uncertainty.classifiers.network import Forward, Network
 
-__all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Images", "Row", "image_items"]
+__all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Deeper", "Images", "Row", "image_items"]
 
 logger = logging.getLogger("uncertainty")
 
 _NOT_FINITE = "the classifier answers with values that are NaN or infinite"
 
 
-class Row(NamedTuple):
-    """One input image: its name, why it could not be read (None if it could), content digest and label."""
-
-    name: str
-    error: str | None
-    digest: str
-    label: str | int | None
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Some images in input order; `outputs` has a row for each that has no `error`."""
-
-    rows: tuple[Row, ...]
-    outputs: ModelOutputs | None
-
-
-@dataclass(frozen=True, eq=False)
-class Collected:
-    """All images of a run: outputs with one digest and label a row, and (name, reason) of those left out."""
-
-    outputs: ModelOutputs
-    digests: tuple[str, ...]
-    labels: tuple[str | int | None, ...]
-    failures: tuple[tuple[str, str], ...]
+class _Look(NamedTuple):
+    passes: int
+    seed: int
+    views: Sequence[str]
+    deeper: Deeper | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,39 +190,66 @@ class Classifier:
         workers: int = WORKERS,
         damage: Damage | None = None,
         views: Sequence[str] = (),
+        deeper: Deeper | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[Batch]:
         """Classify image after image in batches, decoding ahead in threads; memory stays flat.
 
-        `progress` is called with the number of images of each finished batch.
+        With `deeper`, the second opinion and what else it names are for the images that it wants alone. `progress` is
+        called with the number of images of each finished batch.
         """
         _check_at_least(0, passes=passes, seed=seed)
         _check_at_least(1, batch_size=batch_size, workers=workers)
         from uncertainty.classifiers.views import check_views
 
-        views = check_views(views)
+        check_views(() if deeper is None else deeper.views)
+        look = _Look(passes, seed, check_views(views), deeper)
         second = None if self.embedder is None else self.embedder.preprocess
         load_one = partial(load, preprocess=self.preprocess, second=second, damage=damage)
         loaded = load_ahead(image_items(images), load_one, workers, 2 * batch_size)
         while group := list(islice(loaded, batch_size)):
-            yield self._batch(group, passes, seed, views)
+            yield self._batch(group, look)
             if progress is not None:
                 progress(len(group))
 
-    def _batch(self, group: list[Loaded], passes: int, seed: int, views: Sequence[str]) -> Batch:
-        good, outputs = [one for one in group if one.error is None], None
+    def _batch(self, group: list[Loaded], look: _Look) -> Batch:
+        good, outputs, deeper = [one for one in group if one.error is None], None, None
         if good:
-            forward = self.network(np.stack([one.inputs for one in good]), passes, seed, views)
-            if self.embedder is not None:
-                forward = replace(forward, embedding=self.embedder(np.stack([one.second_inputs for one in good])))
-            finite = forward.finite_rows()
-            for row in np.flatnonzero(~finite):
-                good[row].error = _NOT_FINITE
-            good = [one for one in good if one.error is None]
-            if good:
-                qualities = np.stack([one.quality for one in good])
-                outputs = self._table([one.item.name for one in good], forward.take(finite), quality=qualities)
-        return Batch(tuple(Row(one.item.name, one.error, one.digest, one.item.label) for one in group), outputs)
+            forward = self.network(np.stack([one.inputs for one in good]), look.passes, look.seed, look.views)
+            forward, why = self._checked(good, forward, second_opinion=look.deeper is None)
+            for one, error in zip(good, why, strict=True):
+                one.error = error
+            good, forward = _kept(good, forward, why)
+            outputs = self._outputs(good, forward) if good else None
+        if outputs is not None and look.deeper is not None:
+            rows = np.flatnonzero(look.deeper.wanted(outputs))
+            deeper = self._deeper([good[row] for row in rows], forward.take(rows), look.deeper) if len(rows) else None
+        rows_of_all = tuple(Row(one.item.name, one.error, one.digest, one.item.label, one.note) for one in group)
+        return Batch(rows_of_all, outputs, deeper)
+
+    def _deeper(self, chosen: list[Loaded], seen: Forward, look: Deeper) -> ModelOutputs | None:
+        """Look at these images more deeply; one for which that fails gets a note and no row."""
+        forward = self.network.deeper(
+            seen, np.stack([one.inputs for one in chosen]), look.passes, look.seed, tuple(look.views)
+        )
+        forward, why = self._checked(chosen, forward, second_opinion=True)
+        for one, note in zip(chosen, why, strict=True):
+            one.note = note
+        chosen, forward = _kept(chosen, forward, why)
+        return self._outputs(chosen, forward) if chosen else None
+
+    def _checked(
+        self, images: list[Loaded], forward: Forward, *, second_opinion: bool
+    ) -> tuple[Forward, list[str | None]]:
+        """Add the second opinion where there is one, and say for each image what failed, if anything did."""
+        why = [None if finite else _NOT_FINITE for finite in forward.finite_rows()]
+        if self.embedder is None or not second_opinion:
+            return forward, why
+        embedding, failed = self.embedder.attempt(np.stack([one.second_inputs for one in images]))
+        return replace(forward, embedding=embedding), [a or b for a, b in zip(why, failed, strict=True)]
+
+    def _outputs(self, images: list[Loaded], forward: Forward) -> ModelOutputs:
+        return self._table([one.item.name for one in images], forward, quality=np.stack([o.quality for o in images]))
 
     def outputs_from_inputs(
         self, ids: Sequence[str], inputs: NDArray[np.float32], *, passes: int = MC_PASSES, seed: int = 0, **columns: Any
@@ -264,6 +272,12 @@ class Classifier:
 
     def _probs(self, logits: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         return None if logits is None else probs_from_logits(logits, self.task).astype(np.float32)
+
+
+def _kept(images: list[Loaded], forward: Forward, why: list[str | None]) -> tuple[list[Loaded], Forward]:
+    """Leave out what failed."""
+    fine = np.array([reason is None for reason in why])
+    return [one for one, kept in zip(images, fine, strict=True) if kept], forward.take(fine)
 
 
 def _check_at_least(least: int, **options: int) -> None:

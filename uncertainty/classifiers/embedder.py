@@ -22,6 +22,7 @@ PRESETS = {
 }
 """Names for model specs that need no weights of the user's; what a spec may say after "?" they may too."""
 _SHARED = 0.5
+_NOT_FINITE = "the second opinion answers with values that are NaN or infinite"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,24 @@ class Embedder:
         """Return the embedding (b, e) of preprocessed images."""
         forward = self.network(inputs)
         return forward.logits if forward.features is None else forward.features
+
+    def attempt(self, inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], list[str | None]]:
+        """Return the embedding (b, e), and why an image has none: its row is NaN, and the others don't suffer."""
+        rows = self._rows(inputs)
+        found = np.full((len(rows), max(row.size for row, _ in rows)), np.nan, dtype=np.float32)
+        for k, (row, _) in enumerate(rows):
+            found[k] = row
+        return found, [why or (None if np.isfinite(row).all() else _NOT_FINITE) for row, why in rows]
+
+    def _rows(self, inputs: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], str | None]]:
+        """Embed all at once or, where that fails, one after the other; a failure is a NaN and told in words."""
+        try:
+            return [(row, None) for row in self(inputs)]
+        except Exception as error:  # the user's code: anything may be raised
+            if len(inputs) == 1:
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                return [(np.full(1, np.nan, dtype=np.float32), f"the second opinion fails on it: {reason}")]
+        return [row for k in range(len(inputs)) for row in self._rows(inputs[k : k + 1])]
 
     def shares_weights_with(self, network: Network) -> bool:
         """Whether at least half of the embedder's weights are the other network's too: then it is no second opinion."""

@@ -43,7 +43,10 @@ Damage = Callable[[NDArray[np.uint8], str], NDArray[np.uint8]]
 
 @dataclass
 class Loaded:
-    """An image with its content digest, ready for network and second opinion, or the error why it is not."""
+    """An image with its content digest, ready for network and second opinion, or the error why it is not.
+
+    `note` says why a deeper look at it failed.
+    """
 
     item: ImageItem | ArrayItem
     digest: str = ""
@@ -51,6 +54,7 @@ class Loaded:
     second_inputs: Any = None
     quality: Any = None
     error: str | None = None
+    note: str | None = None
 
 
 def image_items(images: Images) -> ImageSet | list[ArrayItem]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from uncertainty.classifiers.dropout import SharedMasks, calls_dropout, shares_masks
 from uncertainty.classifiers.replay import Replay, can_replay, cut_before_dropout
 from uncertainty.classifiers.views import view_logits
+from uncertainty.defaults import FEW_PASSES, MC_PASSES
 from uncertainty.errors import ModelError
 
 
@@ -37,8 +38,8 @@ class Forward:
         finite = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in self._arrays().values()]
         return np.asarray(np.logical_and.reduce(finite))
 
-    def take(self, rows: NDArray[np.bool_]) -> Forward:
-        """Return the rows of a mask."""
+    def take(self, rows: NDArray[Any]) -> Forward:
+        """Return the rows of a mask, or at these positions."""
         return replace(self, **{name: array[rows] for name, array in self._arrays().items()})
 
     def _arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -52,7 +53,8 @@ class Network:
     It holds for the module as it was when probed: other weights may be loaded into it, but with another layer or on
     another device it needs a new probe. `outputs` is the number of logits; `head` is None where they don't come out of
     an nn.Linear; `dropout` says whether dropout was called and can be shared by all images; `replay` is None where the
-    graph could not be cut, and T sub-networks then take T full passes. `notes` says so.
+    graph could not be cut, and T sub-networks then take T full passes; `notes` says so. `dropout_cost` is what one
+    sub-network costs, as a share of the multiplications of a full pass.
     """
 
     module: nn.Module
@@ -61,6 +63,7 @@ class Network:
     dropout: bool
     replay: Replay | None
     notes: tuple[str, ...]
+    dropout_cost: float = 1.0
 
     @classmethod
     def probe(cls, module: nn.Module, example: NDArray[np.float32]) -> Network:
@@ -73,7 +76,8 @@ class Network:
             called = calls_dropout(module, images)
             dropout = called and shares_masks(partial(_run, module), images)
             replay = cut_before_dropout(module, images) if dropout else None
-        return cls(module, logits.shape[1], head, dropout, replay, _notes(head, called, dropout, replay))
+            cost = _cost(replay, images) if replay else 1.0
+        return cls(module, logits.shape[1], head, dropout, replay, _notes(head, called, dropout, replay), cost)
 
     def __call__(
         self, inputs: NDArray[np.float32], passes: int = 0, seed: int = 0, views: Sequence[str] = ()
@@ -82,15 +86,60 @@ class Network:
         # A copy of what is read-only, of which torch warns.
         x = torch.from_numpy(np.require(inputs, requirements="W")).to(_device(self.module))
         with evaluating(self.module):
-            run: Callable[[], Tensor] = partial(self.module, x)
             with _captured_input(self.head) as captured:
-                if self.replay and can_replay(self.module):
-                    run = partial(self.replay.suffix, self.replay.prefix(x))
+                run = self._from_dropout_on(x)
                 logits = run()
             samples = _samples(run, len(x), passes, seed) if self.dropout and passes else None
             viewed = _numpy(view_logits(self.module, x, views)) if views else None
         features = _numpy(captured[-1].flatten(1)) if captured else None
         return Forward(_numpy(logits), features, samples, tta_logits=viewed)
+
+    def deeper(
+        self, seen: Forward, inputs: NDArray[np.float32], passes: int = 0, seed: int = 0, views: Sequence[str] = ()
+    ) -> Forward:
+        """Add dropout sub-networks and views to what was seen of the same images."""
+        x = torch.from_numpy(np.require(inputs, requirements="W")).to(_device(self.module))
+        with evaluating(self.module):
+            if self.dropout and passes:
+                seen = replace(seen, mc_logits=_samples(self._from_dropout_on(x), len(x), passes, seed))
+            return replace(seen, tta_logits=_numpy(view_logits(self.module, x, views))) if views else seen
+
+    def affordable(self, passes: int | None) -> tuple[int, bool]:
+        """Return how many dropout sub-networks to run, and whether they cost more than a few passes, all together.
+
+        For None as many as usual; but none where they would cost that much.
+        """
+        asked = MC_PASSES if passes is None else passes
+        dear = self.dropout and asked * self.dropout_cost > FEW_PASSES
+        return (0, False) if dear and passes is None else (asked, dear)
+
+    def left_out(self, passes: int) -> tuple[str, ...]:
+        """Say that dropout is not run, where that is because of what it costs."""
+        cost = MC_PASSES * self.dropout_cost
+        if passes or not self.dropout or cost <= FEW_PASSES:
+            return ()
+        return (
+            f"MC dropout is off: {MC_PASSES} sub-networks would cost {cost:.1f} passes of this network; "
+            "--effort thorough runs them",
+        )
+
+    def _from_dropout_on(self, x: Tensor) -> Callable[[], Tensor]:
+        """Return what is to be run for each sub-network; all before it runs here and now."""
+        if self.replay and can_replay(self.module):
+            return partial(self.replay.suffix, self.replay.prefix(x))
+        return partial(self.module, x)
+
+
+def _cost(replay: Replay, images: Tensor) -> float:
+    """Count multiplications after the first dropout against all; 1 where there are none to count."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as before:
+        prefix = replay.prefix(images)
+    with FlopCounterMode(display=False) as after:
+        replay.suffix(prefix)
+    counts = int(before.get_total_flops()), int(after.get_total_flops())
+    return counts[1] / max(sum(counts), 1)
 
 
 def _samples(run: Callable[[], Tensor], batch: int, passes: int, seed: int) -> NDArray[np.float32]:

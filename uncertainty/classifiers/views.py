@@ -55,18 +55,28 @@ def check_views(names: Sequence[str]) -> tuple[str, ...]:
 
 def view_logits(run: Callable[[Tensor], Tensor], x: Tensor, names: Sequence[str]) -> Tensor:
     """Return (b, v, c): the logits of every view of each image, in the order of the names."""
-    return torch.stack([run(view(x).contiguous()) for name in names for view in VIEWS[name]], dim=1)
+    return torch.stack([run(_of_same_size(name, view, x)) for name in names for view in VIEWS[name]], dim=1)
 
 
-def bearable(outputs: ModelOutputs) -> tuple[tuple[str, ...], ModelOutputs]:
-    """From labelled outputs with all VIEWS, keep those on which the classifier is at most 2 points less accurate.
+def _of_same_size(name: str, view: View, x: Tensor) -> Tensor:
+    seen = view(x)
+    if seen.shape != x.shape:
+        raise InputError(
+            f"the view {name!r} turns images of shape {tuple(x.shape[1:])} into {tuple(seen.shape[1:])}; "
+            "a view must keep the size, leave it out"
+        )
+    return seen.contiguous()
+
+
+def bearable(outputs: ModelOutputs, names: Sequence[str] = tuple(VIEWS)) -> tuple[tuple[str, ...], ModelOutputs]:
+    """From labelled outputs with these views, keep those on which the classifier is at most 2 points less accurate.
 
     A view that a classifier was not trained to bear says nothing about the image. Returns the names and the outputs
     with the columns of `tta_probs` that belong to them.
     """
     right = outputs.tta_probs.argmax(axis=2) == outputs.require("labels", "choosing views")[:, None]
-    names = [name for name, made in VIEWS.items() for _ in made]
+    owners = [name for name in names for _ in VIEWS[name]]
     least = 1 - outputs.wrong.mean() - _BEARABLE
-    kept = tuple(name for name in VIEWS if right[:, [n == name for n in names]].mean() >= least)
-    columns = [name in kept for name in names]
+    kept = tuple(name for name in names if right[:, [owner == name for owner in owners]].mean() >= least)
+    columns = [owner in kept for owner in owners]
     return kept, replace(outputs, tta_probs=outputs.tta_probs[:, columns] if kept else None)

@@ -10,6 +10,8 @@ import typer
 from uncertainty.commands.asking import asking
 from uncertainty.commands.options import (
     BatchSize,
+    Cascaded,
+    CascadeLoss,
     CertifyShare,
     Device,
     Effort,
@@ -17,13 +19,14 @@ from uncertainty.commands.options import (
     ExpectDamage,
     ExpectUnknown,
     Out,
+    Passes,
     Reference,
     SecondOpinion,
     Views,
     Workers,
 )
 from uncertainty.commands.shared import classifier_of, forward_passes, say_notes, shown_progress
-from uncertainty.defaults import BATCH_SIZE, EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES, WORKERS
+from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
 
 
 @asking
@@ -37,10 +40,12 @@ def fit(
     expect_damage: ExpectDamage = EXPECT_DAMAGE,
     expect_unknown: ExpectUnknown = EXPECT_UNKNOWN,
     certify_share: CertifyShare = 0.0,
-    passes: Annotated[int, typer.Option(min=0, help="MC dropout sub-networks.")] = MC_PASSES,
+    passes: Passes = None,
     effort: EffortLevel = Effort.FAST,
     embedder: SecondOpinion = None,
     tta: Views = "",
+    cascade: Cascaded = False,
+    cascade_loss: CascadeLoss = CASCADE_LOSS,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     device: Device = None,
     batch_size: BatchSize = BATCH_SIZE,
@@ -54,8 +59,8 @@ def fit(
     embedder, tta = effort.evidence(embedder, tta)
     classifier = classifier_of(model, classes, embedder, device)
     out.mkdir(parents=True, exist_ok=True)  # better refused now than after a long fit
-    copies = bool(expect_damage) + bool(expect_unknown)
-    with shown_progress("fitting", forward_passes(good, labelled, copies)) as progress:
+    total = forward_passes(good, labelled, bool(expect_damage) + bool(expect_unknown))
+    with shown_progress("fitting", total) as progress:
         screener = Screener.fit(
             classifier,
             good,
@@ -64,8 +69,10 @@ def fit(
             expect_unknown=expect_unknown,
             policy=policy,
             certify_share=certify_share,
-            passes=passes,
+            passes=effort.passes(passes),
             views=[name for name in tta.split(",") if name],
+            cascade=cascade,
+            cascade_loss=cascade_loss,
             seed=seed,
             batch_size=batch_size,
             workers=workers,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from uncertainty.defaults import MC_PASSES
+
 Model = Annotated[
     str | None,
     typer.Option(help="Model spec: package.module:factory?weights=FILE.safetensors&size=224", show_default=False),
@@ -34,6 +36,10 @@ class Effort(StrEnum):
             embedder = embedder or "efficientnet-lite0"
         return embedder, tta or ("auto" if self is Effort.THOROUGH else "")
 
+    def passes(self, passes: int | None) -> int | None:
+        """Fill in dropout sub-networks where the user gave no number: thorough runs them whatever they cost."""
+        return MC_PASSES if passes is None and self is Effort.THOROUGH else passes
+
 
 Reference = Annotated[
     Path | None,
@@ -44,8 +50,19 @@ ExpectUnknown = Annotated[
     float, typer.Option(min=0, max=0.99, help="Share of incoming images that may be of no known class.")
 ]
 EffortLevel = Annotated[
-    Effort, typer.Option(help="fast: one pass; balanced: and a second opinion; thorough: and augmented views.")
+    Effort,
+    typer.Option(help="fast: one pass; balanced: and a second opinion; thorough: and augmented views, all dropout."),
 ]
+Passes = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="MC dropout sub-networks.", show_default="30; but for thorough only where they cost little"
+    ),
+]
+Cascaded = Annotated[
+    bool, typer.Option("--cascade/--no-cascade", help="Look deeper only at images whose verdict it could still change.")
+]
+CascadeLoss = Annotated[float, typer.Option(min=0, help="Share of E-AURC that the cascade may lose.")]
 SecondOpinion = Annotated[
     str | None, typer.Option(help="Second opinion: efficientnet-lite0, or the model spec of a frozen backbone.")
 ]

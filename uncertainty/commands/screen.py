@@ -39,6 +39,10 @@ def screen(
     say_notes(fitted.notes)
     if seen := summary["provenance"]["images_that_fitted_the_screener"]:
         say_notes([f"{seen} of these images fitted the screener; their p_wrong is too low to be trusted"])
+    if (deeper := summary.get("looked_at_more_deeply")) is not None:
+        typer.echo(f"{deeper} of {summary['images']} images were looked at more deeply")
+    if failed := summary.get("deeper_look_failed"):
+        say_notes([f"the deeper look failed at {failed} images; they keep the first verdict, see their reasons"])
     typer.echo(
         f"{summary['images']} images: {summary['flagged']} flagged, {summary['unreadable']} of them unreadable; about "
         f"{summary['predicted_errors']:.0f} errors expected\n{fitted.describe()}\nverdicts written to {out}"

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
 from uncertainty.estimators._covariance import class_means, shrunk_covariance
+from uncertainty.estimators._features import features_like
 from uncertainty.estimators._known_good import known_classes
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs, probs_from_logits
@@ -58,7 +59,8 @@ class SecondOpinionProbe(Estimator):
         self.intercepts_ = np.log(counts / len(x)) - 0.5 * (means * self.weights_).sum(axis=1)
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
-        log_odds = np.asarray(outputs.embedding, dtype=np.float64) @ self.weights_.T + self.intercepts_
+        embedding = features_like(outputs, self.weights_.shape[1], "embedding")
+        log_odds = embedding @ self.weights_.T + self.intercepts_
         is_predicted = self.known_ == outputs.predictions[:, None]
         agreed = (probs_from_logits(log_odds) * ~is_predicted).sum(axis=1)
         return np.asarray(np.where(is_predicted.any(axis=1), agreed, 1.0).clip(0, 1))

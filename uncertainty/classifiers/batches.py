@@ -1,0 +1,59 @@
+"""What a run of the classifier hands over: images in batches, each with a row, and how a deeper look is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.outputs import ModelOutputs
+
+
+class Row(NamedTuple):
+    """One input image: its name, why it could not be read (None if it could), content digest and label.
+
+    `note` says why a deeper look at it failed.
+    """
+
+    name: str
+    error: str | None
+    digest: str
+    label: str | int | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some images in input order; `outputs` has a row for each that has no `error`.
+
+    `deeper` has all columns for those that were looked at more deeply, where not all were.
+    """
+
+    rows: tuple[Row, ...]
+    outputs: ModelOutputs | None
+    deeper: ModelOutputs | None = None
+
+
+class Deeper(NamedTuple):
+    """A deeper look at some images: second opinion, views and so many dropout sub-networks.
+
+    `wanted` tells from the outputs of the first look (n,) which rows to look at more deeply.
+    """
+
+    wanted: Callable[[ModelOutputs], NDArray[np.bool_]]
+    passes: int = 0
+    seed: int = 0
+    views: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """All images of a run: outputs with one digest and label a row, and (name, reason) of those left out."""
+
+    outputs: ModelOutputs
+    digests: tuple[str, ...]
+    labels: tuple[str | int | None, ...]
+    failures: tuple[tuple[str, str], ...]
