@@ -11,6 +11,7 @@ import numpy as np
 from experiments import data, resnet20, solar_network
 from experiments.cache import cached
 from experiments.data import Images, Rows
+from experiments.last_layer import LastLayer
 from uncertainty import Classifier, ModelOutputs, Preprocess
 from uncertainty.classifiers.network import Network
 from uncertainty.demo import network as digits_network
@@ -37,6 +38,7 @@ class Split:
     test_unknown: ModelOutputs
     every_test_damaged: ModelOutputs
     """All test rows damaged, of which the damaged stream has half."""
+    last_layer: LastLayer | None = None
 
     @property
     def streams(self) -> dict[str, ModelOutputs]:
@@ -105,7 +107,8 @@ def _digits_split(images: Images, strangers: Images, rows: tuple[Rows, Rows, Row
     copies = Copies(clean, (first, second), foreign, unknown)
     cut = np.arange(len(later))
     reference = known_good(run(classifier, images.take(train)))
-    return copies.split(reference, cut[: len(calibration)], cut[len(calibration) :], seed)
+    split = copies.split(reference, cut[: len(calibration)], cut[len(calibration) :], seed)
+    return replace(split, last_layer=LastLayer.of(classifier.network))
 
 
 def cifar10_classifier(folder: Path) -> Classifier:
@@ -191,7 +194,8 @@ def solar_split(backbone: Copies, seed: int) -> Split:
         foreign=through_head(head, backbone.foreign),
         unknown=through_head(head, backbone.unknown) if len(backbone.unknown) else clean.take([]),
     )
-    return copies.split(known_good(clean.take(train)), calibration, test, seed)
+    split = copies.split(known_good(clean.take(train)), calibration, test, seed)
+    return replace(split, last_layer=LastLayer.of(head))
 
 
 def through_head(head: Network, backbone: ModelOutputs, passes: int = 30, seed: int = 0) -> ModelOutputs:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.last_layer import LastLayer
 from uncertainty import ModelOutputs
 
 Score = Callable[[ModelOutputs], NDArray[np.float64]]
@@ -16,19 +17,6 @@ Score = Callable[[ModelOutputs], NDArray[np.float64]]
 
 REFERENCE, CALIBRATION, LAST_LAYER = "reference", "calibration", "last layer"
 """What a detector may need besides columns of the outputs."""
-
-
-@dataclass(frozen=True, eq=False)
-class LastLayer:
-    """The classifier's last layer: logits = features @ weight.T + bias, weight (c, d) and bias (c,)."""
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-
-    def fits(self, outputs: ModelOutputs) -> bool:
-        """Whether these outputs came out of this layer."""
-        features = outputs.require("features", "the last layer")
-        return bool(np.allclose(features @ self.weight.T + self.bias, outputs.logits, rtol=1e-3, atol=1e-3))
 
 
 @dataclass(frozen=True, eq=False)

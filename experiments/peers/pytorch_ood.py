@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from experiments.last_layer import LastLayer
 from experiments.peers.base import (
     CALIBRATION,
     LAST_LAYER,
     REFERENCE,
     Detector,
     Known,
-    LastLayer,
     Score,
     linear,
     numbers,

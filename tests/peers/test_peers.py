@@ -13,7 +13,8 @@ import problems
 import pytest
 
 from experiments import peers
-from experiments.peers.base import Known, LastLayer
+from experiments.last_layer import LastLayer
+from experiments.peers.base import Known
 from uncertainty import ModelOutputs
 from uncertainty.metrics import auroc
 
