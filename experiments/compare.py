@@ -198,9 +198,10 @@ def main(chosen: Options, safetycage: Path | None) -> None:
         "sets": {},
     }
     for name in SETS if chosen.data else ("digits",):
-        results["sets"][name] = measured_set(name, chosen, detectors)
-    compare_page.prune(results)
-    results_file.write(chosen.out / "compare.json", results)
+        result = measured_set(name, chosen, detectors)
+        compare_page.prune({**results, "sets": {name: result}})
+        results["sets"][name] = result
+        results_file.write(chosen.out / "compare.json", results)
     sys.stdout.write(compare_page.write(chosen.out))
 
 

@@ -34,9 +34,10 @@ with labels as ours; those that take validation data get the same calibration im
 the errors in calibration, and by damaged and unrecognisable copies of its images: most detectors have no way to use
 those. Sets, classifiers and streams are those of [README.md](README.md); {splits} splits."""
 EFFORTS = """\
-`fast` is one forward pass with dropout replayed in the head. `balanced` adds a second, independent backbone, and
-`thorough` augmented views. No other project uses either, so `fast` is the comparison on equal information, and the
-other two say what more information is worth."""
+`fast` is one forward pass with dropout replayed in the head; besides what the others read it looks at brightness, blur
+and the like of the pixels. `balanced` adds a second, independent backbone, and `thorough` augmented views. No other
+project uses either, so `fast` is the comparison on nearly equal information, and the other two say what more is worth.
+An empty field was not measured, see [results/efforts.md](results/efforts.md)."""
 READING = """\
 E-AURC x1000: lower is better, 0 is a perfect ranking. Means over the splits; intervals are 95 % t-intervals over them.
 The splits cut one pool of images anew, so the intervals say how much depends on the cut. The best of others is chosen
@@ -72,7 +73,7 @@ def document(results: dict[str, Any], few_errors: str = MISSING, figures: str = 
         "## Few errors in calibration",
         f"{BEGIN}\n\n{few_errors}\n\n{END}",
         "## Every score",
-        "Sorted by E-AURC. `p_wrong` is ours; scores of the project `uncertainty` are its estimators, each alone.",
+        "Sorted by E-AURC. `p_wrong` is ours; scores of the project `uncertainty` are our estimators, each alone.",
         *(_details(cell) for cell in found),
         "## What each needs and costs",
         COSTS,
@@ -157,7 +158,8 @@ def _details(cell: Cell) -> str:
     for name in names:
         numbers = [cell.metric(name, key, factor, n) for key, factor, n in _METRICS]
         against = "" if name == BASELINE else percent(change(cell.e_aurc(name), cell.e_aurc(BASELINE)))
-        rows.append([_named(name), cell.project(name), numbers[0], against, *numbers[1:]])
+        plain = name.removeprefix(f"{cell.project(name)} ") if cell.project(name) != OURS else f"**{name}**"
+        rows.append([plain, cell.project(name), numbers[0], against, *numbers[1:]])
     images, errors, calibration = (
         over_splits(cell.counts[k]).value for k in ("images", "errors", "calibration_errors")
     )

@@ -58,6 +58,8 @@ def _risk_coverage(results: dict[str, Any]) -> Any:
 
 
 def _quality_cost(results: dict[str, Any]) -> Any:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure, axes = _grid(results, (12, 10), sharex="row")
     places = [(name, regime) for name in results["sets"] for regime in REGIMES]
     for cell, (images, _), ax in zip(_by_place(results), places, axes.flat, strict=True):
@@ -75,6 +77,9 @@ def _quality_cost(results: dict[str, Any]) -> Any:
         ax.axhline(0, color=GREY, linewidth=1)
         ax.set_title(f"{cell.images}, {cell.stream}", fontsize=10)
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_ylim(-100, 100)
         ax.grid(alpha=0.25)
     _labelled(figure, axes, "time of an image, in plain passes", "E-AURC against max softmax, % (above 100 left out)")

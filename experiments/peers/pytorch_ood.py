@@ -1,6 +1,7 @@
 """Every detector of pytorch-ood that logits, features, dropout and the last layer suffice for, with default arguments.
 
-Its sign is ours: "larger values indicate that the input is more likely to be out-of-distribution" (pytorch_ood.api).
+KNN also comes with k = 10: its default, 50, is the paper's for 50,000 images. Its sign is ours: "larger values indicate
+that the input is more likely to be out-of-distribution" (pytorch_ood.api).
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def detectors() -> Sequence[Detector]:
         *(_on_logits(name, CALIBRATION) for name in ("KLMatching", "TemperatureScaling")),
         _on_logits("OpenMax", REFERENCE),
         *(_on_features(name, _FEATURES, _plain(name)) for name in ("KNN", "Mahalanobis", "RMD", "GMM")),
+        _on_features("KNN-10", _FEATURES, lambda last_layer: _detector("KNN")(None, k=10)),
         *(_on_features(name, _FITTED_HEAD, _with_head(name)) for name in ("NNGuide", "SHE", "fDBD", "NCI", "PNML")),
         _on_features("ViM", _FITTED_HEAD, _vim),
         _on_features("DICE", _FITTED_HEAD, _dice),
