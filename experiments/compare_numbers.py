@@ -96,9 +96,7 @@ def everywhere(found: Sequence[Cell]) -> list[tuple[str, float, float]]:
 def relative_cost(results: dict[str, Any], images: str, name: str) -> float | None:
     """Return the time of an image for this score, in plain passes of the classifier, the pass itself included."""
     result = results["sets"][images]
-    own = [cell["seconds"][name] for cell in result["regimes"].values() if name in cell["seconds"]]
-    if not own:
+    if name not in result["seconds"]:
         return None
-    spent = min(value for values in own for value in values if value is not None)
     passes = sum(result["costs"].get(c) or 0.0 for c in results["scores"][name]["needs"] if c in COLUMNS)
-    return float(1 + passes + spent / result["costs"]["seconds"])
+    return float(1 + passes + result["seconds"][name] / result["costs"]["pass"])

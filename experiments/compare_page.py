@@ -228,7 +228,7 @@ def few_errors(page: Path) -> str:
 
 _REPEAT = """\
     python -m venv peers && peers/bin/pip install '.[peers,experiments,embedder]'
-    python -m venv safetycage && safetycage/bin/pip install safetycage
+    python -m venv safetycage && safetycage/bin/pip install safetycage==0.0.57
     OMP_NUM_THREADS=1 peers/bin/python -m experiments.compare --data FOLDER --splits 5 \\
         --safetycage safetycage/bin/python
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from time import process_time
 from typing import Any
 
@@ -22,30 +20,16 @@ PASSES = 30
 _REPEATS = 3
 
 
-@dataclass
-class Stopwatch:
-    """Processor seconds of what ran under it."""
-
-    seconds: float = field(default=0.0)
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Count the time until the end of the block."""
-        start = process_time()
-        yield
-        self.seconds += process_time() - start
-
-
 def passes(name: str, chosen: Options) -> dict[str, float]:
-    """Measure one set: seconds an image of a plain pass, and what each column costs besides, in plain passes."""
+    """Measure one set: seconds an image of a plain `pass`, and what each column costs besides, in plain passes."""
     classifier, embedder, pixels = _subjects(name, chosen)
-    plain = _fastest(lambda: classifier.run(pixels, passes=0))
-    result = {"seconds": plain / len(pixels)}
-    dropout = _fastest(lambda: classifier.run(pixels, passes=PASSES))
+    plain = seconds(lambda: classifier.run(pixels, passes=0))
+    result = {"pass": plain / len(pixels)}
+    dropout = seconds(lambda: classifier.run(pixels, passes=PASSES))
     result["mc_probs"] = max(dropout - plain, 0.0) / plain
     if embedder is not None:
-        result["embedding"] = _fastest(lambda: efforts.embedding(embedder, data.Images(pixels, *_NOTHING))) / plain
-    viewed = _fastest(lambda: classifier.run(pixels, passes=0, views=efforts.VIEWS))
+        result["embedding"] = seconds(lambda: efforts.embedding(embedder, data.Images(pixels, *_NOTHING))) / plain
+    viewed = seconds(lambda: classifier.run(pixels, passes=0, views=efforts.VIEWS))
     result["tta_probs"] = max(viewed - plain, 0.0) / plain
     return result
 
@@ -64,14 +48,13 @@ def _subjects(name: str, chosen: Options) -> tuple[Classifier, Embedder | None, 
     return splits.cifar10_classifier(chosen.data), Embedder.load("efficientnet-lite0?size=128"), pixels
 
 
-def _fastest(run: Callable[[], Any]) -> float:
-    """Return the least of some runs: what other programs do to the machine only adds."""
+def seconds(run: Callable[[], Any]) -> float:
+    """Return the processor time of a call: the least of some, since what else the machine does only adds."""
     times = []
     for _ in range(_REPEATS):
-        watch = Stopwatch()
-        with watch.running():
-            run()
-        times.append(watch.seconds)
+        start = process_time()
+        run()
+        times.append(process_time() - start)
     return min(times)
 
 
