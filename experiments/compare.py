@@ -201,7 +201,6 @@ def main(chosen: Options, safetycage: Path | None) -> None:
     results: dict[str, Any] = {
         "versions": peers.versions(safetycage),
         "left_out": [*peers.LEFT_OUT, *([] if safetycage else ["safetycage: --safetycage was not given."])],
-        "splits": chosen.splits,
         "scores": described(detectors),
         "sets": {},
     }

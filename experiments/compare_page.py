@@ -12,6 +12,7 @@ from experiments.compare_numbers import (
     BASELINE,
     OURS,
     SINGLE,
+    TITLES,
     Cell,
     best,
     cells,
@@ -21,6 +22,7 @@ from experiments.compare_numbers import (
     projects,
     relative_cost,
 )
+from experiments.costs import PASSES
 from experiments.results_file import RESULTS, change, over_splits
 from experiments.tables import percent, table
 
@@ -32,7 +34,7 @@ sub-networks. Detectors of other projects run in their own code, with their defa
 their documentation gives; none was turned round or tuned by its result. They are fitted on the same known-good images
 with labels as ours; those that take validation data get the same calibration images. `p_wrong` alone weighs evidence by
 the errors in calibration, and by damaged and unrecognisable copies of its images: most detectors have no way to use
-those. Sets, classifiers and streams are those of [README.md](README.md); {splits} splits."""
+those. Sets, classifiers and streams are those of [README.md](README.md). Splits: {splits}."""
 EFFORTS = """\
 `fast` is one forward pass with dropout replayed in the head; besides what the others read it looks at brightness, blur
 and the like of the pixels. `balanced` adds a second, independent backbone, and `thorough` augmented views. No other
@@ -56,7 +58,7 @@ def document(results: dict[str, Any], few_errors: str = MISSING, figures: str = 
     found = list(cells(results))
     parts = [
         "# Comparison with other projects",
-        ABOUT.format(passes=30, splits=results["splits"]),
+        ABOUT.format(passes=PASSES, splits=_splits(results)),
         EFFORTS,
         "## Summary",
         READING,
@@ -86,6 +88,13 @@ def document(results: dict[str, Any], few_errors: str = MISSING, figures: str = 
         _REPEAT,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _splits(results: dict[str, Any]) -> str:
+    counts = {
+        TITLES[name]: len(next(iter(result["regimes"].values()))["images"]) for name, result in results["sets"].items()
+    }
+    return ", ".join(f"{title} {count}" for title, count in counts.items())
 
 
 def _summary(found: list[Cell]) -> str:
@@ -183,12 +192,12 @@ def _costs(results: dict[str, Any]) -> str:
         needs = ", ".join(need for need in about["needs"] if need not in ("logits", "probs"))
         if any(value is not None for value in values):
             rows.append([_named(name), needs, *("" if value is None else f"{value:.3g}" for value in values)])
-    return table(["score", "needs besides logits", *(compare_plots.TITLES[name] for name in sets)], rows)
+    return table(["score", "needs besides logits", *(TITLES[name] for name in sets)], rows)
 
 
 def _failures(results: dict[str, Any]) -> list[str]:
     return [
-        f"{name} on {compare_plots.TITLES[images]}: {why}."
+        f"{name} on {TITLES[images]}: {why}."
         for images, result in results["sets"].items()
         for name, why in result["failed"].items()
     ]

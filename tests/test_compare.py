@@ -56,7 +56,6 @@ def results() -> dict:
     found = {
         "versions": {"other": "1.2.3"},
         "left_out": ["other psychic: it needs the future."],
-        "splits": 2,
         "scores": compare.described(detectors()),
         "sets": {
             "digits": {
@@ -167,6 +166,7 @@ def test_page_tells_wins_and_losses_alike(results: dict) -> None:
     assert "**p_wrong fast**" in page
     assert "other psychic: it needs the future." in page
     assert "other 1.2.3." in page
+    assert "Splits: Digits 2." in page
 
 
 def test_page_keeps_what_another_experiment_wrote(results: dict, tmp_path: Path) -> None:

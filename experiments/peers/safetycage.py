@@ -18,8 +18,7 @@ from uncertainty import ModelOutputs
 
 PROJECT = "safetycage"
 LEFT_OUT = (
-    "safetycage Mahalanobis and SPARDACUS: they model activations within each class, whose covariance can't be "
-    "inverted here: fewer rows of a class than features, or features that are always 0 in one.",
+    "safetycage Mahalanobis and SPARDACUS: they read inner layers before the activation, which outputs do not hold.",
     "safetycage RED: it needs gpytorch (safetycage[red]), and the pixels.",
 )
 METHODS = ("DOCTOR-sum", "DOCTOR-max", "MSP")
