@@ -18,7 +18,7 @@ from uncertainty import ModelOutputs
 
 PROJECT = "safetycage"
 LEFT_OUT = (
-    "safetycage Mahalanobis and SPARDACUS: they read inner layers before the activation, which outputs do not hold.",
+    "safetycage Mahalanobis and SPARDACUS: they read inner layers that the user picks, which outputs do not hold.",
     "safetycage RED: it needs gpytorch (safetycage[red]), and the pixels.",
 )
 METHODS = ("DOCTOR-sum", "DOCTOR-max", "MSP")
