@@ -30,12 +30,17 @@ class Options:
 
 def options(description: str | None, arguments: Sequence[str] | None = None) -> Options:
     """Read the command line."""
+    return Options(**vars(command_line(description).parse_args(arguments)))
+
+
+def command_line(description: str | None) -> ArgumentParser:
+    """Return the parser of what all experiments are told; an experiment may add to it."""
     parser = ArgumentParser(description=description)
     parser.add_argument("--splits", type=int, default=SPLITS, help="how many (default: %(default)s)")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="outputs of networks (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder with CIFAR-10 and the weights of the ResNet-20")
     parser.add_argument("--out", type=Path, default=results_file.RESULTS, help="results (default: %(default)s)")
-    return Options(**vars(parser.parse_args(arguments)))
+    return parser
 
 
 def run(name: str, title: str, about: str, make: Mapping[tuple[str, ...], Make], chosen: Options) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from experiments import data, resnet20, solar_network
 from experiments.cache import cached
 from experiments.data import Images, Rows
+from experiments.last_layer import LastLayer
 from uncertainty import Classifier, ModelOutputs, Preprocess
 from uncertainty.classifiers.network import Network
 from uncertainty.demo import network as digits_network
@@ -40,6 +41,7 @@ class Split:
     test_unknown: ModelOutputs
     every_test_damaged: ModelOutputs
     """All test rows damaged, of which the damaged stream has half."""
+    last_layer: LastLayer | None = None
 
     @property
     def streams(self) -> dict[str, ModelOutputs]:
@@ -118,7 +120,8 @@ def _digits_split(
     copies = Copies(clean, (first, second), foreign, unknown)
     cut = np.arange(len(later))
     reference = known_good(see(images.take(train)))
-    return copies.split(reference, cut[: len(calibration)], cut[len(calibration) :], seed)
+    split = copies.split(reference, cut[: len(calibration)], cut[len(calibration) :], seed)
+    return replace(split, last_layer=LastLayer.of(classifier.network))
 
 
 def cifar10_classifier(folder: Path) -> Classifier:
@@ -211,7 +214,8 @@ def solar_split(backbone: Copies, seed: int, views: Mapping[str, Floats] | None 
         foreign=see(backbone.foreign),
         unknown=see(backbone.unknown) if len(backbone.unknown) else clean.take([]),
     )
-    return copies.split(known_good(clean.take(train)), calibration, test, seed)
+    split = copies.split(known_good(clean.take(train)), calibration, test, seed)
+    return replace(split, last_layer=LastLayer.of(head))
 
 
 def through_head(head: Network, backbone: ModelOutputs, passes: int = 30, seed: int = 0) -> ModelOutputs:

@@ -1,0 +1,220 @@
+"""Other projects' detectors on the same outputs: python -m experiments.compare --data FOLDER --splits 5.
+
+Writes RESULTS.md, its figures and compare.json. Needs the extras `peers`, `experiments` and `embedder`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments import compare_costs, compare_numbers, compare_page, efforts, peers, results_file, splits
+from experiments.last_layer import LastLayer
+from experiments.measuring import REGIMES, fitted
+from experiments.peers.base import CALIBRATION, REFERENCE, Detector, Known, Score
+from experiments.running import ALL, Options, command_line, say
+from experiments.solar_cells import require_packages
+from experiments.splits import Split
+from uncertainty import ModelOutputs
+from uncertainty.estimators import discover
+from uncertainty.metrics import augrc, aurc, auroc, e_aurc, risk_coverage_curve
+
+METRICS = {"e_aurc": e_aurc, "aurc": aurc, "augrc": augrc, "auroc": auroc}
+COVERAGE = np.linspace(0.02, 1, 50)
+"""Where risk-coverage curves are kept."""
+TIMED_ROWS = 500
+"""Rows on which the time of a score is measured, once a set."""
+Part = tuple[Sequence[str], Split]
+
+
+def digits_parts(chosen: Options) -> Iterator[list[Part]]:
+    """Digits: the unknown stream has a split of its own."""
+    for seed in range(chosen.splits):
+        first = (("clean", "damaged"), splits.digits_split(seed))
+        yield [first, (("unknown",), splits.digits_unknown_split(seed))]
+
+
+def solar_parts(chosen: Options) -> Iterator[list[Part]]:
+    """Solar cells with a second opinion."""
+    require_packages()
+    return ([(ALL, split)] for split in efforts.solar_splits(chosen))
+
+
+def cifar10_parts(chosen: Options) -> Iterator[list[Part]]:
+    """CIFAR-10 with a second opinion and views."""
+    made = efforts.cifar10_splits(chosen)
+    layer = LastLayer.of(splits.cifar10_classifier(chosen.data or Path()).network)
+    return ([(ALL, replace(split, last_layer=layer))] for split in made)
+
+
+SETS: dict[str, Callable[[Options], Iterator[list[Part]]]] = {
+    "digits": digits_parts,
+    "solar_cells": solar_parts,
+    "cifar10": cifar10_parts,
+}
+
+
+def measured(
+    split: Split, regimes: Sequence[str], detectors: Sequence[Detector], *, timed: bool = False
+) -> dict[str, Any]:
+    """Fit everything on one split and judge its streams; JSON values, with the reason for each score that failed."""
+    scores, failed = fitted_scores(split, detectors)
+    result: dict[str, Any] = {"regimes": {}, "failed": failed}
+    for regime in (r for r in regimes if r in split.streams):
+        stream = split.streams[regime]
+        cell: dict[str, Any] = {"scores": {}, "curves": {}}
+        for name, score in scores.items():
+            try:
+                values = checked(score(stream))
+            except Exception as error:  # another project's code: anything may be raised
+                failed[name] = reason(error)
+                continue
+            cell["scores"][name] = {key: metric(stream.wrong, values) for key, metric in METRICS.items()}
+            cell["curves"][name] = curve(stream.wrong, values)
+        counts = {"images": len(stream), "errors": int(stream.wrong.sum())}
+        result["regimes"][regime] = counts | {"calibration_errors": int(split.calibration.wrong.sum())} | cell
+    if timed:
+        some = split.test_clean.take(np.arange(min(TIMED_ROWS, len(split.test_clean))))
+        result["seconds"] = {
+            n: compare_costs.seconds(partial(s, some)) / len(some) for n, s in scores.items() if n not in failed
+        }
+    return result
+
+
+def fitted_scores(split: Split, detectors: Sequence[Detector]) -> tuple[dict[str, Score], dict[str, str]]:
+    """Fit p_wrong at each effort, every estimator and every detector of others; those that fail, with the reason."""
+    scores: dict[str, Score] = {**p_wrong(split), **estimators(split)}
+    failed: dict[str, str] = {}
+    if split.last_layer is None or not split.last_layer.fits(split.calibration):
+        raise ValueError("the last layer of this split does not give its logits")
+    known = Known(split.reference, split.calibration, split.last_layer)
+    for detector in detectors:
+        try:
+            scores[detector.key] = detector.fit(known)
+        except Exception as error:  # another project's code: anything may be raised
+            failed[detector.key] = reason(error)
+    return scores, failed
+
+
+def p_wrong(split: Split) -> dict[str, Score]:
+    """Return p_wrong at every effort that this split has the columns for."""
+    seen: list[set[str]] = []
+    scores: dict[str, Score] = {}
+    for effort, without in efforts.EFFORTS.items():
+        columns = {c for c in compare_costs.COLUMNS if split.calibration.has(c) and c not in without}
+        if columns in seen:
+            continue
+        seen.append(columns)
+        parts = {n: bare(v, without) for n, v in vars(split).items() if isinstance(v, ModelOutputs)}
+        scores[f"{compare_numbers.OURS} {effort}"] = partial(_p_wrong, fitted(replace(split, **parts)), without)
+    return scores
+
+
+def _p_wrong(screener: Any, without: tuple[str, ...], outputs: ModelOutputs) -> NDArray[np.float64]:
+    return np.asarray(screener.p_wrong(bare(outputs, without)), dtype=np.float64)
+
+
+def bare(outputs: ModelOutputs, without: tuple[str, ...]) -> ModelOutputs:
+    """Return the outputs without some columns."""
+    return replace(outputs, **{column: None for column in without})
+
+
+def estimators(split: Split) -> dict[str, Score]:
+    """Return every estimator, default or optional, that this split has the columns for."""
+    made = [cls() for cls in discover().values()]
+    has = split.calibration.has
+    return {
+        e.name: e.fit(split.reference).score for e in made if all(has(column) for column in (*e.needs, *e.fit_needs))
+    }
+
+
+def checked(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Refuse scores that can't be ranked."""
+    if missing := int(np.isnan(scores).sum()):
+        raise ValueError(f"{missing} of {len(scores)} scores are NaN")
+    return scores
+
+
+def curve(wrong: NDArray[np.bool_], scores: NDArray[np.float64]) -> list[float]:
+    """Return the error rate of what is kept at each COVERAGE."""
+    coverage, risk = risk_coverage_curve(wrong, scores)
+    return [float(value) for value in np.interp(COVERAGE, coverage, risk)]
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of an error.
+
+    >>> reason(ValueError("too few rows"))
+    'ValueError: too few rows'
+    """
+    return f"{type(error).__name__}: {(str(error).splitlines() or ['no reason given'])[0]}"
+
+
+def described(detectors: Sequence[Detector]) -> dict[str, dict[str, Any]]:
+    """Return whose each score is and what it needs."""
+    about: dict[str, dict[str, Any]] = {}
+    for effort, without in efforts.EFFORTS.items():
+        columns = [c for c in compare_costs.COLUMNS if c not in without]
+        about[f"{compare_numbers.OURS} {effort}"] = _about(compare_numbers.OURS, (*columns, REFERENCE, CALIBRATION))
+    for cls in discover().values():
+        about[cls.name] = _about(compare_numbers.SINGLE, (*cls.needs, *((REFERENCE,) if cls.fit_needs else ())))
+    return about | {d.key: _about(d.project, d.needs) for d in detectors}
+
+
+def _about(project: str, needs: Sequence[str]) -> dict[str, Any]:
+    return {"project": project, "needs": list(needs)}
+
+
+def measured_set(name: str, chosen: Options, detectors: Sequence[Detector]) -> dict[str, Any]:
+    """Measure all splits of one set."""
+    rows, failed, seconds = [], {}, {}
+    for seed, parts in enumerate(SETS[name](chosen)):
+        say(f"{name}: split {seed + 1} of {chosen.splits}")
+        results = [measured(split, regimes, detectors, timed=not rows) for regimes, split in parts]
+        seconds |= results[0].get("seconds", {})
+        rows.append({regime: cell for result in results for regime, cell in result["regimes"].items()})
+        failed |= {score: why for result in results for score, why in result["failed"].items()}
+    regimes = results_file.transposed(rows)
+    return {
+        "regimes": {r: regimes[r] for r in REGIMES if r in regimes},
+        "failed": failed,
+        "costs": compare_costs.passes(name, chosen),
+        "seconds": seconds,
+    }
+
+
+def main(chosen: Options, safetycage: Path | None) -> None:
+    """Measure what has its data; write numbers, figures and page."""
+    peers.require_packages()
+    logging.disable(logging.WARNING)  # peers warn of what is done on purpose, for every split again
+    warnings.filterwarnings("ignore", module="torchmetrics")
+    detectors = peers.detectors(safetycage)
+    results: dict[str, Any] = {
+        "versions": peers.versions(safetycage),
+        "left_out": [*peers.LEFT_OUT, *([] if safetycage else ["safetycage: --safetycage was not given."])],
+        "scores": described(detectors),
+        "sets": {},
+    }
+    for name in SETS if chosen.data else ("digits",):
+        result = measured_set(name, chosen, detectors)
+        compare_page.prune({**results, "sets": {name: result}})
+        results["sets"][name] = result
+        results_file.write(chosen.out / "compare.json", results)
+    sys.stdout.write(compare_page.write(chosen.out))
+
+
+if __name__ == "__main__":
+    parser = command_line(__doc__)
+    parser.add_argument("--safetycage", type=Path, help="a Python that has SafetyCage, which pins old packages")
+    told = vars(parser.parse_args())
+    only = told.pop("safetycage")
+    main(Options(**told), only)
