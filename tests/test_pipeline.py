@@ -14,6 +14,7 @@ from uncertainty import pipeline
 from uncertainty.classifiers.base import Batch, Row
 from uncertainty.errors import InputError
 from uncertainty.pipeline import evaluate_folder, rank_folder, screen_into
+from uncertainty.quality import QUALITY_NAMES
 from uncertainty.verdicts import FORMATS, Verdicts
 
 
@@ -165,8 +166,8 @@ def test_a_crash_while_ranks_are_written_leaves_the_earlier_verdicts(world, mixe
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     ranked = pipeline._with_ranks
 
-    def broken(path, schema):
-        yield next(ranked(path, schema))
+    def broken(path, schema, metadata):
+        yield next(ranked(path, schema, metadata))
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pipeline, "_with_ranks", broken)
@@ -300,3 +301,44 @@ def test_a_folder_without_verdicts_is_an_error(tmp_path):
     for call in (lambda: rank_folder(tmp_path, 3, tmp_path / "r.csv"), lambda: evaluate_folder(tmp_path, tmp_path)):
         with pytest.raises(InputError, match="holds no verdicts"):
             call()
+
+
+@pytest.fixture
+def manifest(world, tmp_path):
+    """A manifest that names an image first that is not there, with columns named like ours and hostile values."""
+    names = sorted(path.name for path in world.incoming.iterdir())[:12]
+    path = world.root / "manifest.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = [(f"incoming/{name}", f"=camera {i % 2}", "", i / 2) for i, name in enumerate(names)]
+        csv.writer(file).writerows([("file_name", "camera", "p_wrong", "rank"), ("gone.png", "01", "x,y", "1"), *rows])
+    return path
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_columns_of_a_manifest_go_with_the_verdicts(world, manifest, tmp_path, ending):
+    screen_into(tmp_path, world.screener, manifest, ending=ending, batch_size=5)
+    table = Verdicts.read(tmp_path).table
+    assert table["meta_camera"].to_pylist() == ["01", *(f"=camera {i % 2}" for i in range(12))]
+    assert table["meta_p_wrong"].to_pylist() == ["x,y", *[None] * 12]
+    assert table["meta_rank"].to_pylist() == ["1", *(str(i / 2) for i in range(12))]
+    assert table["p_wrong"][0].as_py() is None
+    in_memory = world.screener.screen(manifest).table
+    assert in_memory.column_names == table.column_names
+    assert in_memory["meta_camera"].to_pylist() == table["meta_camera"].to_pylist()
+
+
+def test_verdicts_hold_the_quality_of_each_image(world, mixed, tmp_path):
+    screen_into(tmp_path, world.screener, mixed)
+    table, outputs = Verdicts.read(tmp_path).table, world.classifier.run(world.incoming, passes=0)
+    rows = {row["file_name"]: row for row in table.to_pylist()}
+    for name, values in zip(outputs.ids, outputs.quality, strict=True):
+        assert [rows[name][f"quality_{statistic}"] for statistic in QUALITY_NAMES] == values.tolist()
+    assert rows["019a.png"]["quality_brightness"] is None
+    usual = json.loads((tmp_path / "summary.json").read_text("utf-8"))["provenance"]["usual_quality"]
+    assert list(usual) == list(QUALITY_NAMES)
+    inside = [
+        usual["brightness"][0] <= row["quality_brightness"] <= usual["brightness"][1]
+        for row in rows.values()
+        if row["error"] is None
+    ]
+    assert np.mean(inside) > 0.6

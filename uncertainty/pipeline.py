@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uncertainty.classifiers.base import Images
+from uncertainty.classifiers.base import Images, image_items
 from uncertainty.errors import InputError
 from uncertainty.evaluation import Evaluation, Match, error_rows, evaluate, join_labels, match_labels
 from uncertainty.labels import read_labels
 from uncertainty.screener import Screener
-from uncertainty.verdicts import FORMATS, Verdicts, ranks, replacing, write_batches, write_table
+from uncertainty.sources import metadata_of
+from uncertainty.verdicts import FORMATS, Verdicts, metadata_table, ranks, replacing, write_batches, write_table
 
 SUMMARY = "summary.json"
 
@@ -38,10 +39,12 @@ def screen_into(
     if ending not in FORMATS:
         raise InputError(f"format {ending!r} is not one of {', '.join(FORMATS)}")
     folder.mkdir(parents=True, exist_ok=True)
+    images = image_items(images)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".screening.", suffix=".parquet") as unranked:
         seen = _write_unranked(unranked, screener, screener.stream(images, **options))
-        schema = screener.schema(seen)
-        write_batches(schema, _with_ranks(Path(unranked.name), schema), folder / f"verdicts{ending}")
+        metadata = metadata_table(metadata_of(images))
+        schema = _joined(screener.schema(seen), metadata.schema)
+        write_batches(schema, _with_ranks(Path(unranked.name), schema, metadata), folder / f"verdicts{ending}")
         summary = _summary(Path(unranked.name), screener, seen)
     _write_json(folder / SUMMARY, summary)
     for other in set(FORMATS) - {ending}:  # an earlier screening in another format would be read instead
@@ -68,11 +71,16 @@ def _write_unranked(file: Any, screener: Screener, batches: Any) -> int:
     return seen
 
 
-def _with_ranks(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _joined(schema: pa.Schema, more: pa.Schema) -> pa.Schema:
+    return pa.schema([*schema, *more], metadata=schema.metadata)
+
+
+def _with_ranks(path: Path, schema: pa.Schema, metadata: pa.Table) -> Iterator[pa.RecordBatch]:
     rank = ranks(_column(path, "p_wrong"))
     position, start = schema.get_field_index("rank"), 0
     for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
-        columns = list(batch.columns)
+        more = metadata.slice(start, len(batch)).combine_chunks()
+        columns = [*batch.columns, *(column.chunk(0) for column in more.columns)]
         columns[position] = pa.array(rank[start : start + len(batch)])
         start += len(batch)
         yield pa.record_batch(columns, schema=schema)

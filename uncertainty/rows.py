@@ -12,7 +12,8 @@ from uncertainty.classifiers.base import Batch
 from uncertainty.combiner import Combiner, Signals
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs
-from uncertainty.verdicts import probability_columns
+from uncertainty.quality import QUALITY_NAMES
+from uncertainty.verdicts import QUALITY, probability_columns
 
 _MOST_REASONS = 3
 
@@ -37,9 +38,16 @@ def judged(
         "flagged": flagged.tolist(),
         "reasons": _reasons(outputs, known, estimators, combiner, flagged),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
+        **_quality(outputs),
         **probability_columns(classes, outputs.probs),
     }
     return {name: list(column) for name, column in columns.items()}
+
+
+def _quality(outputs: ModelOutputs) -> dict[str, NDArray[Any]]:
+    if outputs.quality is None or outputs.quality.shape[1] != len(QUALITY_NAMES):
+        return {}
+    return {f"{QUALITY}{name}": outputs.quality[:, k] for k, name in enumerate(QUALITY_NAMES)}
 
 
 def _prediction(outputs: ModelOutputs, classes: Sequence[str]) -> dict[str, Any]:
