@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "uncertainty"
 
 LAYERS = (
-    ("errors", "defaults"),
+    ("errors", "defaults", "plain"),
     (
         "outputs",
         "verdicts",
@@ -28,11 +28,26 @@ LAYERS = (
         "labels",
     ),
     ("neighbors", "combiner", "combining", "thresholds", "classifiers", "classifiers.*"),
-    ("estimators", "estimators.*", "evidence", "calibration_sets", "artifact", "evaluation", "rows"),
+    (
+        "estimators",
+        "estimators.*",
+        "evidence",
+        "calibration_sets",
+        "artifact",
+        "evaluation",
+        "confusion",
+        "curves",
+        "label_arrays",
+        "label_tables",
+        "listing",
+        "slices",
+        "stratified",
+        "rows",
+    ),
     ("screener",),
-    ("pipeline",),
+    ("pipeline", "evaluating"),
     ("demo", "demo.*"),
-    ("cli", "commands", "commands.*", "tables", "progress", "__main__"),
+    ("cli", "commands", "commands.*", "findings_text", "tables", "progress", "__main__"),
 )
 TORCH = ("classifiers.*", "demo.network")
 HEAVY = {"torch", "faiss", "sklearn", "scipy", "pyarrow", "numpy", "pydantic", "PIL", "safetensors"}

@@ -14,8 +14,6 @@ import pyarrow.parquet as pq
 
 from uncertainty.classifiers.base import Images, image_items
 from uncertainty.errors import InputError
-from uncertainty.evaluation import Evaluation, Match, error_rows, evaluate, join_labels, match_labels
-from uncertainty.labels import read_labels
 from uncertainty.screener import Screener
 from uncertainty.sources import metadata_of
 from uncertainty.verdicts import FORMATS, Verdicts, metadata_table, ranks, replacing, write_batches, write_table
@@ -99,28 +97,9 @@ def _summary(path: Path, screener: Screener, seen: int) -> dict[str, Any]:
         "flagged": int(flagged.sum()),
         "predicted_errors": float(p_wrong[readable].sum(dtype=np.float64)),
         "threshold": screener.threshold,
+        "classes": list(screener.model.classes),
         "provenance": screener.provenance(seen),
     }
-
-
-def evaluate_folder(folder: Path, labels: Path, *, seed: int = 0, resamples: int = 1000) -> tuple[Evaluation, Match]:
-    """Join labels to the verdicts of a folder; write `evaluation.json` and `errors.csv` beside them.
-
-    Returns how good the verdicts were, and how many images and labels met.
-    """
-    verdicts, known = Verdicts.read(folder).table, read_labels(labels)
-    table = join_labels(verdicts, known)
-    evaluation = evaluate(table, classes=_classes(table), seed=seed, resamples=resamples)
-    match = match_labels(verdicts, known)
-    where = folder if folder.is_dir() else folder.parent
-    _write_json(where / "evaluation.json", evaluation.to_json() | {"n_labels_without_image": match.labels_without_row})
-    write_table(error_rows(table), where / "errors.csv")
-    return evaluation, match
-
-
-def _classes(table: pa.Table) -> list[str] | None:
-    """The class names, which a table tells where each class has a column."""
-    return [name.removeprefix("prob_") for name in table.column_names if name.startswith("prob_")] or None
 
 
 def rank_folder(folder: Path, n: int, path: Path) -> pa.Table:

@@ -83,7 +83,7 @@ def _between(key: str, interval: Interval | None) -> str:
 def evaluation_text(evaluation: Evaluation, match: Match) -> str:
     """Return the evaluation in sentences, and what was left out of it."""
     e = evaluation
-    lines = [f"{e.n} labelled images, {e.n_errors} errors; accuracy {_percent(e.accuracy)}"]
+    lines = [f"{e.n} labelled images, {e.n_errors} errors; accuracy {percent(e.accuracy)}"]
     left_out = {
         "unreadable images": e.n_unreadable,
         "images without a label": e.n_unlabelled,
@@ -94,11 +94,11 @@ def evaluation_text(evaluation: Evaluation, match: Match) -> str:
     if e.unknown_labels:
         lines.append(_unknown(e.unknown_labels))
     lines += [
-        f"flagged {_percent(e.flagged_share)}; the flags caught {_percent(e.errors_caught_by_flags)} of the errors, "
-        f"{_percent(e.precision_of_flags)} of the flagged are errors",
-        f"accuracy of what was not flagged {_percent(e.accuracy_of_unflagged)}",
-        f"p_wrong predicted {_percent(e.predicted_error_rate)} errors, {_percent(e.observed_error_rate)} were; "
-        f"calibration error {_percent(e.ece)}",
+        f"flagged {percent(e.flagged_share)}; the flags caught {percent(e.errors_caught_by_flags)} of the errors, "
+        f"{percent(e.precision_of_flags)} of the flagged are errors",
+        f"accuracy of what was not flagged {percent(e.accuracy_of_unflagged)}",
+        f"p_wrong predicted {percent(e.predicted_error_rate)} errors, {percent(e.observed_error_rate)} were; "
+        f"calibration error {percent(e.ece)}",
     ]
     return "\n".join(lines)
 
@@ -120,7 +120,8 @@ def shown(text: str) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """Return a share in words: 12.3%."""
     return "(can't be said)" if share is None else f"{share:.1%}"
 
 

@@ -1,0 +1,117 @@
+"""What the command line prints of classes and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from uncertainty.tables import percent, shown
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from uncertainty.confusion import ClassReport, ClassRow
+    from uncertainty.slices import Slice, SliceReport
+
+_CLASSES = 20
+_PAIRS = 5
+_SLICES = 3
+
+
+def class_table(report: ClassReport) -> Table:
+    """Return one row a class; of many classes the worst by F1."""
+    from rich.table import Column, Table
+
+    names = ("precision", "recall", "F1", "AUC", "images", "false positives", "of them flagged", "false negatives")
+    table = Table(Column("class", overflow="fold"), *(Column(name, justify="right") for name in names), box=None)
+    table.add_column("of them flagged", justify="right")
+    for row in _worst(report.per_class):
+        table.add_row(
+            shown(row.class_name),
+            *(percent(value) for value in (row.precision, row.recall, row.f1)),
+            "-" if row.roc_auc is None else f"{row.roc_auc:.3f}",
+            *(str(count) for count in (row.support, row.false_positives)),
+            _count(row.false_positives_flagged),
+            str(row.false_negatives),
+            _count(row.false_negatives_flagged),
+        )
+    return table
+
+
+def _worst(rows: Sequence[ClassRow]) -> Sequence[ClassRow]:
+    if len(rows) <= _CLASSES:
+        return rows
+    return sorted(rows, key=lambda row: (row.f1 is None, row.f1 or 0, -row.support))[:_CLASSES]
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def findings_text(classes: ClassReport, slices: SliceReport) -> str:
+    """Return averages, the most confused pairs, and the slices that go with errors, in sentences."""
+    macro, n = classes.averages["macro"], len(classes.per_class)
+    which = f"the {_CLASSES} worst of {n} classes; " if n > _CLASSES else ""
+    lines = [
+        f"{which}mean over classes: precision {percent(macro.precision)}, recall {percent(macro.recall)}, "
+        f"F1 {percent(macro.f1)}"
+    ]
+    if pairs := classes.confused_pairs[:_PAIRS]:
+        said = [f"{shown(p.label)} for {shown(p.predicted_label)} {p.count} times" for p in pairs]
+        lines.append(f"most often taken: {', '.join(said)}")
+    return "\n".join([*lines, slices_text(slices)])
+
+
+def slice_table(report: SliceReport) -> Table:
+    """Return one row a slice, the surest first."""
+    from rich.table import Column, Table
+
+    names = ("images", "error rate", "95 % interval", "others", "by class mix", "p", "p within classes", "flags caught")
+    table = Table(Column("slice", overflow="fold"), *(Column(name, justify="right") for name in names), box=None)
+    table.add_column("conclusion", no_wrap=True)
+    for one in report.slices:
+        table.add_row(
+            shown(one.name),
+            str(one.n),
+            percent(one.error_rate),
+            f"{percent(one.low)} to {percent(one.high)}",
+            percent(one.error_rate_rest),
+            percent(one.error_rate_expected),
+            _p(one.p_holm),
+            _p(one.p_within_class_holm),
+            "-" if one.errors_caught is None else percent(one.errors_caught),
+            one.conclusion,
+        )
+    return table
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def slices_text(report: SliceReport) -> str:
+    """Return what the slices say, in sentences."""
+    if not report.slices:
+        return f"no slice has enough images to be compared{_left_out(report)}"
+    lines = [_sentence(one) for one in report.slices if one.conclusion in ("more errors", "fewer errors")]
+    named = [shown(one.name) for one in report.slices if one.conclusion == "explained by class"]
+    said = lines[:_SLICES] or [f"none of {report.tests} slices goes with errors beyond the mix of its classes"]
+    if len(lines) > _SLICES:
+        said.append(f"and {len(lines) - _SLICES} more slices")
+    if named:
+        said.append(f"explained by the classes of their images: {', '.join(named[:_PAIRS])}")
+    return "\n".join(said) + _left_out(report)
+
+
+def _sentence(one: Slice) -> str:
+    return (
+        f"{shown(one.name)} images go with {one.conclusion}: {percent(one.error_rate)} of {one.n} wrong, "
+        f"{percent(one.error_rate_expected)} expected from their classes, {percent(one.error_rate_rest)} of others; "
+        f"corrected p {_p(one.p_within_class_holm)} ({shown(one.definition)})"
+    )
+
+
+def _left_out(report: SliceReport) -> str:
+    names = ", ".join(shown(one.by) for one in report.skipped[:_PAIRS])
+    more = f" and {len(report.skipped) - _PAIRS} more" if len(report.skipped) > _PAIRS else ""
+    return f"\nnot compared, for want of images on both sides or of groups: {names}{more}" if names else ""
