@@ -35,6 +35,7 @@ LAYERS = (
         "calibration_sets",
         "artifact",
         "evaluation",
+        "comparison",
         "confusion",
         "curves",
         "label_arrays",

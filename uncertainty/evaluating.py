@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from uncertainty.comparison import Comparison, compare
 from uncertainty.confusion import ClassReport, ClassRow, Pair, class_report
 from uncertainty.evaluation import Evaluation, Match, evaluate, join_labels, match_labels
 from uncertainty.labels import read_labels
@@ -89,6 +90,18 @@ def slices_of_folder(folder: Path, labels: Path, by: Sequence[str] | None) -> Sl
     report = slice_report(found.outcomes, usual=found.usual, by=by)
     write_table(_slice_table(report), (folder if folder.is_dir() else folder.parent) / "slices.csv")
     return report
+
+
+def compare_folders(a: Path, b: Path, labels: Path, out: Path, *, seed: int = 0, resamples: int = 1000) -> Comparison:
+    """Compare the verdicts of two folders and write `comparison.json`, `fixed.csv` and `broken.csv` into a third."""
+    known = read_labels(labels)
+    found = compare(
+        *(join_labels(Verdicts.read(folder).table, known) for folder in (a, b)), seed=seed, resamples=resamples
+    )
+    write_json(out / "comparison.json", found.to_json())
+    for name, table in (("fixed", found.fixed), ("broken", found.broken)):
+        write_table(table, out / f"{name}.csv")
+    return found
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

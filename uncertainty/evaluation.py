@@ -155,7 +155,7 @@ def evaluate(
     unreadable = int(_mask(_column(table, "error").is_valid()).sum())
     rows = measurable(table)
     wrong, scores = ~_mask(rows["correct"]), _scores(rows)
-    resamples = min(resamples, max(_FEWEST_RESAMPLES, _MOST_RESAMPLED_ROWS // max(len(wrong), 1)))
+    resamples = fewer_resamples(resamples, len(wrong))
     return Evaluation(
         n=len(wrong),
         n_unreadable=unreadable,
@@ -168,6 +168,15 @@ def evaluate(
         intervals=_intervals(wrong, scores[P_WRONG], scores[MAX_SOFTMAX], resamples, seed),
         resamples=resamples,
     )
+
+
+def fewer_resamples(wanted: int, n: int) -> int:
+    """Return how many resamples of n rows to draw: as many as wanted up to 50,000 rows, then fewer, at least 100.
+
+    >>> fewer_resamples(1000, 500), fewer_resamples(1000, 100_000), fewer_resamples(1000, 10**9)
+    (1000, 500, 100)
+    """
+    return min(wanted, max(_FEWEST_RESAMPLES, _MOST_RESAMPLED_ROWS // max(n, 1)))
 
 
 def measurable(table: pa.Table) -> pa.Table:

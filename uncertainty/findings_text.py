@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from uncertainty.tables import percent, shown
+from uncertainty.tables import METRIC_NAMES, metric_cell, percent, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from uncertainty.bootstrap import Interval
+    from uncertainty.comparison import Comparison
     from uncertainty.confusion import ClassReport, ClassRow
     from uncertainty.slices import Slice, SliceReport
 
 _CLASSES = 20
 _PAIRS = 5
 _SLICES = 3
+_COMPARED = {"accuracy": "accuracy", **METRIC_NAMES, "brier": "Brier score", "ece": "calibration error"}
 
 
 def class_table(report: ClassReport) -> Table:
@@ -115,3 +118,45 @@ def _left_out(report: SliceReport) -> str:
     names = ", ".join(shown(one.by) for one in report.skipped[:_PAIRS])
     more = f" and {len(report.skipped) - _PAIRS} more" if len(report.skipped) > _PAIRS else ""
     return f"\nnot compared, for want of images on both sides or of groups: {names}{more}" if names else ""
+
+
+def comparison_table(found: Comparison) -> Table:
+    """Return accuracy and the measures of both p_wrong, with the difference and its interval."""
+    from rich.table import Column, Table
+
+    table = Table(
+        Column(no_wrap=True),
+        *(Column(name, justify="right") for name in ("A", "B", "B - A", "95 % interval")),
+        box=None,
+    )
+    for key, pair in {"accuracy": found.accuracy, **found.scores}.items():
+        if key in _COMPARED:
+            values = [_value(key, interval) for interval in (pair.a, pair.b, pair.difference)]
+            table.add_row(_COMPARED[key], *values, _ends(key, pair.difference))
+    return table
+
+
+def _value(key: str, interval: Interval | None) -> str:
+    return metric_cell(key, None if interval is None else interval.value)
+
+
+def _ends(key: str, interval: Interval | None) -> str:
+    return "-" if interval is None else f"{metric_cell(key, interval.low)} to {metric_cell(key, interval.high)}"
+
+
+def comparison_text(found: Comparison) -> str:
+    """Return what changed, and what was left out, in sentences."""
+    f, n = found.flags, found.n
+    left_out = {
+        "only in A": found.only_in_a,
+        "only in B": found.only_in_b,
+        "in both but unread or without a label": found.unread_or_unlabelled,
+    }
+    lines = [
+        f"{n} images in both: {found.both_right} right in both, {found.both_wrong} wrong in both, "
+        f"{found.n_fixed} fixed and {found.n_broken} broken by B; McNemar's exact p {_p(found.p)}",
+        f"flagged by both {f.both}, only by A {f.only_a}, only by B {f.only_b}; they agree on {percent(f.agreement)}",
+    ]
+    if any(left_out.values()):
+        lines.append(f"left out: {', '.join(f'{count} {what}' for what, count in left_out.items() if count)}")
+    return "\n".join(lines)
