@@ -40,11 +40,13 @@ class Findings:
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Verdicts with their labels: the table, how names met, the rows that count, and what is usual of images."""
+    """Verdicts with their labels: the table, how names met, the rows that count, the classifier's classes (None: the
+    files do not say), and what is usual of images."""
 
     table: pa.Table
     match: Match
     outcomes: Outcomes
+    classes: Sequence[str] | None
     usual: Mapping[str, Sequence[float]]
 
 
@@ -56,7 +58,7 @@ def labelled(folder: Path, labels: Path) -> Labelled:
     classes = verdicts.classes or summary.get("classes")
     provenance = verdicts.provenance or summary.get("provenance", {})
     outcomes = Outcomes.from_verdicts(table, classes)
-    return Labelled(table, match_labels(table, known), outcomes, provenance.get("usual_quality", {}))
+    return Labelled(table, match_labels(table, known), outcomes, classes, provenance.get("usual_quality", {}))
 
 
 def evaluate_folder(
@@ -69,9 +71,8 @@ def evaluate_folder(
     `precision` and `recall` are those for which each class's threshold is wanted.
     """
     found = labelled(folder, labels)
-    known = found.outcomes.classes[: found.outcomes.n_known]
     findings = Findings(
-        evaluate(found.table, classes=known, seed=seed, resamples=resamples),
+        evaluate(found.table, classes=found.classes, seed=seed, resamples=resamples),
         found.match,
         class_report(found.outcomes, precision=precision, recall=recall),
         slice_report(found.outcomes, usual=found.usual),

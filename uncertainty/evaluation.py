@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from uncertainty import metrics
 from uncertainty.bootstrap import Interval, Metric, resampled
 from uncertainty.errors import InputError
-from uncertainty.label_tables import same_labels, task_of
+from uncertainty.label_tables import same_labels, split, task_of
 from uncertainty.plain import plain
 from uncertainty.verdicts import with_columns
 
@@ -237,7 +237,12 @@ def _unknown_labels(rows: pa.Table, classes: Sequence[str] | None) -> dict[str, 
     if classes is None:
         return {}
     counts = Counter(_column(rows, "label").to_pylist())
-    return {label: count for label, count in sorted(counts.items()) if label not in set(classes)}
+    known, several = frozenset(classes), task_of(rows) == "multilabel"
+    return {
+        label: count
+        for label, count in sorted(counts.items())
+        if not known.issuperset(split(label, known) if several else [label])
+    }
 
 
 def _no_match(names: Sequence[str], labels: Mapping[str, str]) -> str:
