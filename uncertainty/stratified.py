@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,12 +52,15 @@ class Strata:
         0.1
         """
         start, probability = 0, np.ones(1)
+        logs = _log_factorials(int(self.rows.max(initial=0)))
         for rows, errors, inside in zip(self.rows.tolist(), self.errors.tolist(), self.inside.tolist(), strict=True):
-            first, part = _hypergeometric(rows, errors, inside)
-            probability = np.convolve(probability, part)
-            kept = np.flatnonzero(probability > _LOST * probability.max())
-            start += first + int(kept[0])
-            probability = probability[kept[0] : kept[-1] + 1]
+            first, part = _hypergeometric(rows, errors, inside, logs)
+            start += first
+            if len(part) > 1:
+                probability = np.convolve(probability, part)
+                kept = np.flatnonzero(probability > _LOST * probability.max())
+                start += int(kept[0])
+                probability = probability[kept[0] : kept[-1] + 1]
         seen = int(self.both.sum()) - start
         if not 0 <= seen < len(probability):
             return SMALLEST_P
@@ -91,23 +93,23 @@ class Strata:
         return float(self.inside @ rates) / inside if inside else None
 
 
-def _hypergeometric(rows: int, errors: int, inside: int) -> tuple[int, NDArray[np.float64]]:
-    """The first count that matters, and the probabilities from it on, of so many errors inside."""
-    from scipy.special import gammaln
+def _log_factorials(n: int) -> NDArray[np.float64]:
+    return np.append(0.0, np.cumsum(np.log(np.arange(1, n + 1))))
 
+
+def _hypergeometric(rows: int, errors: int, inside: int, logs: NDArray[np.float64]) -> tuple[int, NDArray[np.float64]]:
+    """The first count that matters, and the probabilities from it on, of so many errors inside."""
     low, high = max(0, errors + inside - rows), min(errors, inside)
     if low == high:
         return low, np.ones(1)
     mean = errors * inside / rows
-    width = _SIGMAS * np.sqrt(mean * (1 - errors / rows) * (rows - inside) / (rows - 1)) + _SIGMAS
-    count = np.arange(max(low, int(mean - width)), min(high, int(mean + width) + 1) + 1)
-
-    def log_choices(n: Any, k: Any) -> Any:
-        return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-
-    logs = log_choices(errors, count) + log_choices(rows - errors, inside - count)
-    p = np.exp(logs - logs.max())
-    return int(count[0]), np.asarray(p / p.sum())
+    width = _SIGMAS * math.sqrt(mean * (1 - errors / rows) * (rows - inside) / (rows - 1)) + _SIGMAS
+    first, last = max(low, int(mean - width)), min(high, int(mean + width) + 1)
+    count = np.arange(first, last + 1)
+    # Of C(errors, count) C(rows - errors, inside - count) only what changes with the count.
+    choices = -logs[count] - logs[errors - count] - logs[inside - count] - logs[rows - errors - inside + count]
+    p = np.exp(choices - choices.max())
+    return first, np.asarray(p / p.sum())
 
 
 def wilson(errors: int, rows: int, level: float = 0.95) -> tuple[float, float]:
