@@ -9,6 +9,7 @@ from uncertainty.errors import InputError, MissingColumnError
 from uncertainty.evaluation import join_labels
 from uncertainty.listing import NO_KNOWN_CLASS, Outcomes
 from uncertainty.outputs import ModelOutputs
+from uncertainty.verdicts import Verdicts
 
 CLASSES = ("cat", "dog", "eel", "fox")
 
@@ -105,6 +106,19 @@ def test_rows_without_label_and_unreadable_rows_stay_out():
     assert len(Outcomes.from_verdicts(table)) == 3
 
 
+def test_verdicts_and_labels_that_arrive_apart(tmp_path):
+    outputs = made_problem(20, 9)
+    table = verdict_table(outputs)
+    labels = dict(zip(names_of(table), table["label"].to_pylist(), strict=True))
+    (tmp_path / "l.csv").write_text("\n".join(["file_name,label", *map(",".join, labels.items())]), "utf-8")
+    bare = table.drop_columns(["label", "correct"])
+    wrong = outputs.ids[outputs.wrong].tolist()
+    for verdicts, known in ((bare, labels), (Verdicts(bare), tmp_path / "l.csv"), (Verdicts(table), None)):
+        assert names_of(Outcomes.from_verdicts(verdicts, known).misclassified()) == wrong
+    with pytest.raises(InputError, match="join the labels first"):
+        Outcomes.from_verdicts(bare)
+
+
 def test_labels_that_the_classifier_does_not_know():
     outputs = made_problem(8, 6)
     table = join_labels(verdict_table(outputs), dict.fromkeys(map(str, outputs.ids), "yak"))
@@ -138,7 +152,7 @@ def test_verdicts_of_many_classes_in_a_list_column():
         }
     )
     table = join_labels(table, {str(i): classes[(k + i % 2) % 300] for i, k in enumerate(index)})
-    for found in (Outcomes.from_verdicts(table, classes), Outcomes.from_verdicts(table)):
+    for found in (Outcomes.from_verdicts(table, classes=classes), Outcomes.from_verdicts(table)):
         assert names_of(found.misclassified()) == [str(i) for i in range(1, 20, 2)]
         assert found.n_known == 300
         assert found.probs.shape == (20, 300)
@@ -166,7 +180,7 @@ def test_multilabel_labels_in_any_order_and_none_at_all():
     )
     joined = join_labels(table, {"a": "dog; cat", "b": "cat", "c": "cat"})
     assert joined["correct"].to_pylist() == [True, False, False]
-    found = Outcomes.from_verdicts(joined, ["cat", "dog"])
+    found = Outcomes.from_verdicts(joined, classes=["cat", "dog"])
     assert found.false_negatives("cat")["file_name"].to_pylist() == ["b", "c"]
     assert found.false_positives("dog")["file_name"].to_pylist() == ["c"]
 

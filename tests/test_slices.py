@@ -61,6 +61,19 @@ def test_dark_images_are_found_and_nothing_else():
     assert dark.confused_pairs[0].count >= dark.confused_pairs[-1].count
 
 
+def test_slices_that_come_together_say_so():
+    rng = np.random.default_rng(1)
+    dark = rng.random(2000) < 0.3
+    found = outcomes(2000, 2, extra=0.3 * dark)
+    with_column(found, "quality_brightness", np.where(dark, 0.1, 0.5).astype(np.float32))
+    with_column(found, "quality_contrast", np.where(dark & (rng.random(2000) < 0.8), 0.1, 0.5).astype(np.float32))
+    slices = named(slice_report(found, usual=USUAL))
+    assert slices["low_contrast"].overlaps == (("dark", 1.0),)
+    ((name, share),) = slices["dark"].overlaps
+    assert (name, share) == ("low_contrast", pytest.approx(0.8, abs=0.05))
+    assert slices["light" if "light" in slices else "noisy"].overlaps == ()
+
+
 def test_dark_images_of_a_hard_class_are_no_cause():
     found = outcomes(3000, 3)
     rng = np.random.default_rng(4)

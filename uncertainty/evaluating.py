@@ -57,7 +57,7 @@ def labelled(folder: Path, labels: Path) -> Labelled:
     table = _with_more(join_labels(verdicts.table, known), labels)
     classes = verdicts.classes or summary.get("classes")
     provenance = verdicts.provenance or summary.get("provenance", {})
-    outcomes = Outcomes.from_verdicts(table, classes)
+    outcomes = Outcomes.from_verdicts(table, classes=classes)
     return Labelled(table, match_labels(table, known), outcomes, classes, provenance.get("usual_quality", {}))
 
 
@@ -169,6 +169,7 @@ def _flat(row: ClassRow) -> dict[str, Any]:
 def _slice_table(report: SliceReport) -> pa.Table:
     nested = ("macro", "confused_pairs")
     rows = [{k: v for k, v in vars(one).items() if k not in nested} for one in report.slices]
+    rows = [row | {"overlaps": [f"{name} {share:.2f}" for name, share in row["overlaps"]]} for row in rows]
     return _table(Slice, rows)
 
 

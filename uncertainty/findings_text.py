@@ -18,20 +18,22 @@ if TYPE_CHECKING:
 _CLASSES = 20
 _PAIRS = 5
 _SLICES = 3
+_OVERLAPS = 2
 _COMPARED = {"accuracy": "accuracy", **METRIC_NAMES, "brier": "Brier score", "ece": "calibration error"}
 
 
 def class_table(report: ClassReport) -> Table:
     """Return one row a class; of many classes the worst by F1."""
     from rich.table import Column, Table
+    from rich.text import Text
 
     names = ("precision", "recall", "F1", "AUC", "images", "false positives", "of them flagged", "false negatives")
     table = Table(Column("class", overflow="fold"), *(Column(name, justify="right") for name in names), box=None)
     table.add_column("of them flagged", justify="right")
     for row in _worst(report.per_class):
         table.add_row(
-            shown(row.class_name),
-            *(percent(value) for value in (row.precision, row.recall, row.f1)),
+            Text(shown(row.class_name)),
+            *(_share(value) for value in (row.precision, row.recall, row.f1)),
             "-" if row.roc_auc is None else f"{row.roc_auc:.3f}",
             *(str(count) for count in (row.support, row.false_positives)),
             _count(row.false_positives_flagged),
@@ -45,6 +47,10 @@ def _worst(rows: Sequence[ClassRow]) -> Sequence[ClassRow]:
     if len(rows) <= _CLASSES:
         return rows
     return sorted(rows, key=lambda row: (row.f1 is None, row.f1 or 0, -row.support))[:_CLASSES]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else percent(value)
 
 
 def _count(value: int | None) -> str:
@@ -68,21 +74,22 @@ def findings_text(classes: ClassReport, slices: SliceReport) -> str:
 def slice_table(report: SliceReport) -> Table:
     """Return one row a slice, the surest first."""
     from rich.table import Column, Table
+    from rich.text import Text
 
     names = ("images", "error rate", "95 % interval", "others", "by class mix", "p", "p within classes", "flags caught")
     table = Table(Column("slice", overflow="fold"), *(Column(name, justify="right") for name in names), box=None)
     table.add_column("conclusion", no_wrap=True)
     for one in report.slices:
         table.add_row(
-            shown(one.name),
+            Text(shown(one.name)),
             str(one.n),
             percent(one.error_rate),
             f"{percent(one.low)} to {percent(one.high)}",
             percent(one.error_rate_rest),
-            percent(one.error_rate_expected),
+            _share(one.error_rate_expected),
             _p(one.p_holm),
             _p(one.p_within_class_holm),
-            "-" if one.errors_caught is None else percent(one.errors_caught),
+            _share(one.errors_caught),
             one.conclusion,
         )
     return table
@@ -107,10 +114,11 @@ def slices_text(report: SliceReport) -> str:
 
 
 def _sentence(one: Slice) -> str:
+    also = " and ".join(f"{share:.0%} are {shown(name)} too" for name, share in one.overlaps[:_OVERLAPS])
     return (
         f"{shown(one.name)} images go with {one.conclusion}: {percent(one.error_rate)} of {one.n} wrong, "
         f"{percent(one.error_rate_expected)} expected from their classes, {percent(one.error_rate_rest)} of others; "
-        f"corrected p {_p(one.p_within_class_holm)} ({shown(one.definition)})"
+        f"corrected p {_p(one.p_within_class_holm)} ({shown(one.definition)}){f'; {also}' if also else ''}"
     )
 
 

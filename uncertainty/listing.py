@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from uncertainty.classifiers import Classifier
+    from uncertainty.sources import AnyPath
 
 NO_KNOWN_CLASS = "(no known class)"
 """What a label of -1 is called."""
@@ -64,13 +65,23 @@ class Outcomes:
         return len(self.names)
 
     @classmethod
-    def from_verdicts(cls, table: pa.Table, classes: Sequence[str] | None = None) -> Outcomes:
-        """Take the rows of a verdict table that were read and have a label, see `evaluation.join_labels`.
+    def from_verdicts(
+        cls,
+        verdicts: Verdicts | pa.Table,
+        labels: Mapping[str, str] | AnyPath | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> Outcomes:
+        """Take the rows of verdicts that were read and have a label.
 
+        `labels` are label by file name, or a table or folder of them; None: the table has them, by `join_labels`.
         `classes` are needed only for a CSV or JSON table of more than 200 classes, which does not hold their names.
         """
-        from uncertainty.evaluation import measurable
+        from uncertainty.evaluation import join_labels, measurable
+        from uncertainty.labels import read_labels
 
+        table = verdicts.table if isinstance(verdicts, Verdicts) else verdicts
+        if labels is not None:
+            table = join_labels(table, labels if isinstance(labels, Mapping) else read_labels(labels))
         task, rows = task_of(table), measurable(table)
         known = list(classes or Verdicts(table).classes or named_classes(rows))
         predicted, truth = rows["predicted_label"], rows["label"]

@@ -36,6 +36,7 @@ _FEWEST_ROWS = 10
 _MOST_VALUES = 50
 _BINNED_FROM = 10
 _TENTH = 0.1
+_HALF = 0.5
 _PAIRS = 5
 
 
@@ -72,6 +73,8 @@ class Slice:
     macro: Averages
     confused_pairs: tuple[Pair, ...]
     conclusion: str
+    overlaps: tuple[tuple[str, float], ...] = ()
+    """Other slices that go with errors and hold at least half of its images: their names and that share."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,15 @@ def slice_report(
 
     "more errors" and "fewer errors" are said where the test within true classes, corrected by Holm, is below `level`:
     with probability 1 − level not one is said wrongly. That a slice goes with errors does not make it their cause:
-    dark images may be blurred as well. Raises InputError for a `by` that is not there, naming what is.
+    dark images may be blurred as well, which `overlaps` shows. Raises InputError for a `by` that
+    is not there, naming what is.
     """
     found = [_large_enough(one) for one in _groups(outcomes, usual or {}, by)]
     groups = [one for one in found if isinstance(one, _Group)]
     skipped = [one for one in found if isinstance(one, Skipped)]
     strata = _numbered(outcomes.truth), _numbered(outcomes.predicted)
     slices = _corrected([_measured(outcomes, group, *strata) for group in groups], level)
+    slices = [replace(one, overlaps=_overlaps(k, slices, groups)) for k, one in enumerate(slices)]
     return SliceReport(level, len(slices), tuple(skipped), tuple(sorted(slices, key=lambda one: one.p_within_class)))
 
 
@@ -254,6 +259,15 @@ def _corrected(slices: list[Slice], level: float) -> list[Slice]:
         for one, p, within, said in zip(slices, *corrected, strict=True)
     ]
     return [replace(one, conclusion=_conclusion(one, level)) for one in done]
+
+
+def _overlaps(k: int, slices: list[Slice], groups: list[_Group]) -> tuple[tuple[str, float], ...]:
+    shares = [
+        (other.name, float(group.inside[groups[k].inside].mean()))
+        for other, group in zip(slices, groups, strict=True)
+        if other is not slices[k] and other.conclusion in ("more errors", "fewer errors")
+    ]
+    return tuple(sorted((pair for pair in shares if pair[1] >= _HALF), key=lambda pair: -pair[1]))
 
 
 def _conclusion(one: Slice, level: float) -> str:
