@@ -374,7 +374,7 @@ def test_no_arguments_show_help(run):
     assert "Usage" in out + err
 
 
-COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "estimators", "doctor", "demo"]
+COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "estimators", "doctor", "demo"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -842,3 +842,40 @@ def test_images_that_fitted_the_screener_are_told(run, world, fitted, tmp_path):
     status, _, err = run("screen", fitted, world.calibration, "-o", tmp_path)
     assert status == 0
     assert "note: 150 of these images fitted the screener" in err
+
+
+# ---- slices and comparisons
+
+
+def test_slices_answer_one_question(run, world, out, tmp_path):
+    labels = write_labels(tmp_path / "l.csv", labels_of(world.incoming).items())
+    status, text, err = run("slices", out, "--labels", labels)
+    assert (status, err) == (0, "")
+    assert "slices.csv written to" in text
+    status, text, err = run("slices", out, "--labels", labels, "--by", "dark, blurry")
+    assert (status, err) == (0, "")
+    assert "light" not in text
+    assert (out / "slices.csv").exists()
+
+
+def test_slices_by_a_column_of_the_labels(run, world, out, tmp_path, fails):
+    rows = [(name, label, f"camera {i % 2}") for i, (name, label) in enumerate(labels_of(world.incoming).items())]
+    labels = write_labels(tmp_path / "l.csv", rows, ("file_name", "label", "camera"))
+    status, text, _ = run("slices", out, "--labels", labels, "--by", "camera")
+    assert status == 0
+    assert "camera = camera 0" in text
+    message = fails("slices", out, "--labels", labels, "--by", "dusk")
+    assert "there is nothing to slice by 'dusk'; there is dark, light" in message
+    assert "camera" in message
+
+
+def test_compare_two_runs(run, world, out, tmp_path, fails):
+    labels = labels_of(world.incoming)
+    file = write_labels(tmp_path / "l.csv", labels.items())
+    status, text, err = run("compare", out, out, "--labels", file, "-o", tmp_path / "c", "--resamples", 10)
+    assert (status, err) == (0, "")
+    assert "0 fixed and 0 broken by B; McNemar's exact p 1.000" in text
+    saved = json.loads((tmp_path / "c" / "comparison.json").read_text("utf-8"))
+    assert saved["n"] == 40
+    assert (tmp_path / "c" / "fixed.csv").read_text("utf-8").startswith("file_name,label,predicted_label_a,")
+    assert "holds no verdicts" in fails("compare", out, tmp_path, "--labels", file, "-o", tmp_path / "d")

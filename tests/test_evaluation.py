@@ -9,7 +9,7 @@ import pytest
 from uncertainty import metrics
 from uncertainty.bootstrap import bootstrap_difference, bootstrap_interval
 from uncertainty.errors import InputError
-from uncertainty.evaluation import METRICS, Match, error_rows, evaluate, join_labels, match_labels
+from uncertainty.evaluation import METRICS, Match, evaluate, join_labels, match_labels
 
 CLASSES = ["cat", "dog"]
 
@@ -119,7 +119,6 @@ def test_unreadable_and_unlabelled_rows_change_no_metric() -> None:
     assert (result.n, result.n_unlabelled, result.n_unreadable) == (80, 5, 7)
     assert result.scores == expected.scores
     assert result.intervals == expected.intervals
-    assert error_rows(more).equals(error_rows(read))
 
 
 def test_an_unreadable_row_stays_out_even_if_called_wrong() -> None:
@@ -127,7 +126,6 @@ def test_an_unreadable_row_stays_out_even_if_called_wrong() -> None:
     position = table.column_names.index("correct")
     called_wrong = table.set_column(position, "correct", pa.array([*table["correct"].to_pylist()[:20], False, False]))
     assert evaluate(called_wrong, resamples=5) == evaluate(table, resamples=5)
-    assert error_rows(called_wrong).equals(error_rows(table))
 
 
 @pytest.mark.parametrize("label", ["cat", "dog"])
@@ -178,19 +176,6 @@ def test_large_tables_are_resampled_less(monkeypatch: pytest.MonkeyPatch) -> Non
     assert evaluate(labelled(20), resamples=500).resamples == 300
     assert evaluate(labelled(200), resamples=500).resamples == 100
     assert evaluate(labelled(200), resamples=7).resamples == 7
-
-
-def test_error_rows_are_the_errors_with_their_outcome() -> None:
-    table = labelled(60, unreadable=2)
-    errors = error_rows(table)
-    kept = np.append(wrong_of(table)[:60], [False, False])
-    assert errors.column_names == [
-        "file_name", "label", "predicted_label", "confidence", "p_wrong", "outcome", "reasons",
-    ]  # fmt: skip
-    assert errors["file_name"].to_pylist() == np.array(table["file_name"].to_pylist())[kept].tolist()
-    caught = np.array(table["flagged"].to_pylist())[kept]
-    assert errors["outcome"].to_pylist() == np.where(caught, "caught", "missed").tolist()
-    assert set(errors["label"].to_pylist()) == {"dog"}
 
 
 def test_a_table_where_every_image_was_read_may_have_an_untyped_error_column() -> None:

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "uncertainty"
 
 LAYERS = (
-    ("errors", "defaults"),
+    ("errors", "defaults", "plain"),
     (
         "outputs",
         "verdicts",
@@ -41,11 +41,28 @@ LAYERS = (
         "classifiers",
         "classifiers.*",
     ),
-    ("estimators", "estimators.*", "evidence", "calibration_sets", "artifact", "evaluation", "rows", "cascade"),
+    (
+        "estimators",
+        "estimators.*",
+        "evidence",
+        "calibration_sets",
+        "artifact",
+        "cascade",
+        "evaluation",
+        "comparison",
+        "confusion",
+        "curves",
+        "label_arrays",
+        "label_tables",
+        "listing",
+        "slices",
+        "stratified",
+        "rows",
+    ),
     ("screener", "fitting", "saving"),
-    ("pipeline",),
+    ("pipeline", "evaluating"),
     ("demo", "demo.*"),
-    ("cli", "commands", "commands.*", "tables", "progress", "__main__"),
+    ("cli", "commands", "commands.*", "findings_text", "tables", "progress", "__main__"),
 )
 TORCH = ("classifiers.*", "demo.network")
 HEAVY = {"torch", "faiss", "sklearn", "scipy", "pyarrow", "numpy", "pydantic", "PIL", "safetensors"}

@@ -109,3 +109,23 @@ def test_check_unique_names_the_double(tmp_path):
     check_unique(["a", "A", "x/a"], tmp_path)
     with pytest.raises(InputError, match="'x/a' more than once"):
         check_unique(["x/a", "a", "x/a"], tmp_path)
+
+
+def test_other_columns_come_along_as_text(tmp_path):
+    csv = written(tmp_path, "a.csv", "file_name,camera,label,,day\n1.jpg,01,cat,x,\n2.jpg,roof,,,3\n")
+    assert read_manifest(csv).metadata == {"camera": ("01", "roof"), "day": (None, "3")}
+    lines = written(tmp_path, "a.jsonl", '{"path": "1.jpg", "n": 1.0, "tags": ["a"]}\n{"path": "2.jpg", "ok": true}\n')
+    assert read_manifest(lines).metadata == {"n": ("1", None), "tags": ('["a"]', None), "ok": (None, "true")}
+
+
+def test_columns_of_parquet_come_along_without_bytes(tmp_path):
+    columns = {
+        "file_name": ["1.jpg"],
+        "raw": [b"\xff"],
+        "boxes": [[1, 2]],
+        "day": pa.array([19000], pa.date32()),
+        "x": [0.5],
+    }
+    manifest = read_manifest(written(tmp_path, "a.parquet", columns))
+    assert manifest.metadata == {"day": ("2022-01-08",), "x": ("0.5",)}
+    assert manifest.columns == tuple(columns)

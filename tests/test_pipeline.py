@@ -13,7 +13,8 @@ import pytest
 from uncertainty import pipeline
 from uncertainty.classifiers.base import Batch, Row
 from uncertainty.errors import InputError
-from uncertainty.pipeline import evaluate_folder, rank_folder, screen_into
+from uncertainty.pipeline import rank_folder, screen_into
+from uncertainty.quality import QUALITY_NAMES
 from uncertainty.verdicts import FORMATS, Verdicts
 
 
@@ -36,12 +37,6 @@ def in_memory(world, mixed):
 def out(world, mixed, tmp_path):
     screen_into(tmp_path / "out", world.screener, mixed)
     return tmp_path / "out"
-
-
-def write_labels(path, pairs):
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("file_name", "label"), *pairs])
-    return path
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -165,8 +160,8 @@ def test_a_crash_while_ranks_are_written_leaves_the_earlier_verdicts(world, mixe
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     ranked = pipeline._with_ranks
 
-    def broken(path, schema):
-        yield next(ranked(path, schema))
+    def broken(path, schema, metadata):
+        yield next(ranked(path, schema, metadata))
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pipeline, "_with_ranks", broken)
@@ -203,70 +198,6 @@ def test_rows_are_written_while_images_still_come(world, mixed, tmp_path, monkey
     assert bytes_of[-1] < bytes_of[5] + 100_000
 
 
-def truth(world):
-    """Labels of the incoming images: their number, modulo three."""
-    names = sorted(path.name for path in world.incoming.iterdir())
-    return {name: world.screener.model.classes[i % 3] for i, name in enumerate(names)}
-
-
-def test_evaluation_counts_every_row_once_and_matches_its_files(world, out, tmp_path):
-    labels = truth(world)
-    file = write_labels(tmp_path / "labels.csv", labels.items())
-    evaluation, match = evaluate_folder(out, file, resamples=20)
-    assert (evaluation.n, evaluation.n_unreadable, evaluation.n_unlabelled) == (40, 1, 0)
-    assert (match.matched, match.rows_without_label, match.labels_without_row) == (40, 1, 0)
-    saved = json.loads((out / "evaluation.json").read_text("utf-8"))
-    assert saved["n_errors"] == evaluation.n_errors
-    assert saved["n_labels_without_image"] == 0
-    with (out / "errors.csv").open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
-    columns = ["file_name", "label", "predicted_label", "confidence", "p_wrong", "outcome", "reasons"]
-    assert list(rows[0]) == columns
-    verdicts = {row["file_name"]: row for row in Verdicts.read(out).table.to_pylist()}
-    wrong = {name for name, label in labels.items() if verdicts[name]["predicted_label"] != label}
-    assert {row["file_name"] for row in rows} == wrong
-    assert len(wrong) == evaluation.n_errors > 0
-    for row in rows:
-        assert row["label"] == labels[row["file_name"]]
-        assert row["outcome"] == ("caught" if verdicts[row["file_name"]]["flagged"] else "missed")
-
-
-def test_labels_without_images_and_images_without_labels_are_counted(world, out, tmp_path):
-    labels = dict(list(truth(world).items())[10:]) | {"far.png": "cat", "away.png": "dog"}
-    evaluation, match = evaluate_folder(out, write_labels(tmp_path / "l.csv", labels.items()), resamples=5)
-    assert (evaluation.n, evaluation.n_unlabelled, evaluation.n_unreadable) == (30, 10, 1)
-    assert match.labels_without_row == 2
-    assert json.loads((out / "evaluation.json").read_text("utf-8"))["n_labels_without_image"] == 2
-
-
-@pytest.mark.parametrize("ending", FORMATS)
-def test_labels_of_no_class_are_listed_and_wrong(world, mixed, tmp_path, ending):
-    screen_into(tmp_path, world.screener, mixed, ending=ending)
-    labels = truth(world) | {"000.png": "yak", "001.png": "yak"}
-    evaluation, _ = evaluate_folder(tmp_path, write_labels(tmp_path / "labels.csv", labels.items()), resamples=5)
-    assert evaluation.unknown_labels == {"yak": 2}
-    assert evaluation.accuracy <= 38 / 40
-
-
-def test_evaluation_of_one_file(world, out, tmp_path):
-    file = write_labels(tmp_path / "labels.csv", truth(world).items())
-    whole, _ = evaluate_folder(out, file, resamples=5)
-    (out / "evaluation.json").unlink()
-    one, _ = evaluate_folder(out / "verdicts.parquet", file, resamples=5)
-    assert one == whole
-    assert (out / "evaluation.json").exists()
-
-
-def test_labels_from_class_folders(world, out, tmp_path):
-    for name, label in truth(world).items():
-        (tmp_path / "sorted" / label).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "sorted" / label / name).write_bytes((world.incoming / name).read_bytes())
-    evaluation, match = evaluate_folder(out, tmp_path / "sorted", resamples=5)
-    by_table, _ = evaluate_folder(out, write_labels(tmp_path / "labels.csv", truth(world).items()), resamples=5)
-    assert evaluation == by_table
-    assert match.matched == 40
-
-
 @pytest.mark.parametrize("ending", FORMATS)
 def test_ranking_is_the_top_of_the_ranks(out, tmp_path, ending):
     target = tmp_path / f"ranking{ending}"
@@ -297,6 +228,46 @@ def test_ranking_to_another_kind_of_file_is_refused(out, tmp_path):
 
 
 def test_a_folder_without_verdicts_is_an_error(tmp_path):
-    for call in (lambda: rank_folder(tmp_path, 3, tmp_path / "r.csv"), lambda: evaluate_folder(tmp_path, tmp_path)):
-        with pytest.raises(InputError, match="holds no verdicts"):
-            call()
+    with pytest.raises(InputError, match="holds no verdicts"):
+        rank_folder(tmp_path, 3, tmp_path / "r.csv")
+
+
+@pytest.fixture
+def manifest(world, tmp_path):
+    """A manifest that names an image first that is not there, with columns named like ours and hostile values."""
+    names = sorted(path.name for path in world.incoming.iterdir())[:12]
+    path = world.root / "manifest.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = [(f"incoming/{name}", f"=camera {i % 2}", "", i / 2) for i, name in enumerate(names)]
+        csv.writer(file).writerows([("file_name", "camera", "p_wrong", "rank"), ("gone.png", "01", "x,y", "1"), *rows])
+    return path
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_columns_of_a_manifest_go_with_the_verdicts(world, manifest, tmp_path, ending):
+    screen_into(tmp_path, world.screener, manifest, ending=ending, batch_size=5)
+    table = Verdicts.read(tmp_path).table
+    assert table["meta_camera"].to_pylist() == ["01", *(f"=camera {i % 2}" for i in range(12))]
+    assert table["meta_p_wrong"].to_pylist() == ["x,y", *[None] * 12]
+    assert table["meta_rank"].to_pylist() == ["1", *(str(i / 2) for i in range(12))]
+    assert table["p_wrong"][0].as_py() is None
+    in_memory = world.screener.screen(manifest).table
+    assert in_memory.column_names == table.column_names
+    assert in_memory["meta_camera"].to_pylist() == table["meta_camera"].to_pylist()
+
+
+def test_verdicts_hold_the_quality_of_each_image(world, mixed, tmp_path):
+    screen_into(tmp_path, world.screener, mixed)
+    table, outputs = Verdicts.read(tmp_path).table, world.classifier.run(world.incoming, passes=0)
+    rows = {row["file_name"]: row for row in table.to_pylist()}
+    for name, values in zip(outputs.ids, outputs.quality, strict=True):
+        assert [rows[name][f"quality_{statistic}"] for statistic in QUALITY_NAMES] == values.tolist()
+    assert rows["019a.png"]["quality_brightness"] is None
+    usual = json.loads((tmp_path / "summary.json").read_text("utf-8"))["provenance"]["usual_quality"]
+    assert list(usual) == list(QUALITY_NAMES)
+    inside = [
+        usual["brightness"][0] <= row["quality_brightness"] <= usual["brightness"][1]
+        for row in rows.values()
+        if row["error"] is None
+    ]
+    assert np.mean(inside) > 0.6

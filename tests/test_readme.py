@@ -61,13 +61,9 @@ def test_every_estimator_is_in_the_table_and_no_other():
 
 def test_every_column_is_in_the_table_and_no_other(world):
     words = [name for row in table("| column | meaning |") for name in re.findall(r"`([\w<>]+)`", row[0])]
-    columns = [*world.screener.schema().names, "effort"]
-    kinds = {
-        name: "est_<name>" if name.startswith("est_") else "prob_<class>"
-        for name in columns
-        if name[:4] in ("est_", "prob")
-    }
-    assert set(words) == {kinds.get(name, name) for name in columns}
+    kinds = {"est": "est_<name>", "prob": "prob_<class>", "quality": "quality_<statistic>"}
+    columns = {kinds.get(name.partition("_")[0], name) for name in world.screener.schema().names}
+    assert set(words) == columns | {"meta_<column>", "effort"}
 
 
 def test_links_lead_somewhere():
@@ -105,6 +101,8 @@ def test_the_command_lines_run_in_their_order(workplace, monkeypatch, capsys):
     for line in command_lines():
         if line[1] == "demo":
             continue
+        if line[1] == "compare":
+            shutil.copytree("out", line[3])
         words = [word.replace("size=224", "size=32") for word in line[1:]]
         cli.app([*words, *(["--passes", "3"] if line[1] == "fit" else [])], standalone_mode=False)
         ran.append(line[1])
@@ -144,6 +142,10 @@ def test_the_python_runs_as_one_script(workplace, monkeypatch, capsys):
         "logits": given.logits,
         "features": given.features,
         "labels": given.labels,
+        "probs": given.probs,
+        "classes": ["cat", "dog", "eel"],
+        "loader": [(given.logits, given.labels)],
+        "model": lambda inputs: inputs,
         "reference": outputs(100, 80),
         "calibration": outputs(300, 90),
     }

@@ -217,3 +217,13 @@ def test_unreadable_folder_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert refused(tmp_path) == f"the folder {tmp_path} can't be read (Permission denied)"
+
+
+def test_metadata_stays_with_its_image(tmp_path):
+    filled(tmp_path, "a.png", "b.png", "c.png", "d.png")
+    (tmp_path / "metadata.csv").write_text("file_name,camera\nc.png,roof\na.png,door\nb.png,\n", "utf-8")
+    images = find_images(tmp_path)
+    assert images.names == ("c.png", "a.png", "b.png", "d.png")
+    assert images.metadata == {"camera": ("roof", "door", None, None)}
+    assert images.select([3, 1]).metadata == {"camera": ("door", None)}
+    assert find_images(tmp_path / "a.png").metadata == {}

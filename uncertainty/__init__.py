@@ -9,18 +9,29 @@ if TYPE_CHECKING:
     from uncertainty.classifiers import Classifier, Preprocess
     from uncertainty.errors import UncertaintyError
     from uncertainty.estimators.base import Estimator
+    from uncertainty.listing import Outcomes
     from uncertainty.outputs import ModelOutputs
     from uncertainty.screener import Screener
     from uncertainty.verdicts import Verdicts
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "Estimator", "ModelOutputs", "Preprocess", "Screener", "UncertaintyError", "Verdicts"]
+__all__ = [
+    "Classifier",
+    "Estimator",
+    "ModelOutputs",
+    "Outcomes",
+    "Preprocess",
+    "Screener",
+    "UncertaintyError",
+    "Verdicts",
+]
 
 # Loaded on first use, so that `import uncertainty` and `uncertainty --help` stay quick.
 _HOMES = {
     "Classifier": "classifiers",
     "Estimator": "estimators.base",
     "ModelOutputs": "outputs",
+    "Outcomes": "listing",
     "Preprocess": "classifiers",
     "Screener": "screener",
     "UncertaintyError": "errors",

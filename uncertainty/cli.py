@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from uncertainty.commands import demo, doctor, estimators, evaluate, fit, policy, rank, screen
+from uncertainty.commands import compare, demo, doctor, estimators, evaluate, fit, policy, rank, screen, slices
 
 app = typer.Typer(
     help="Predicts which images a trained classifier will get wrong, before labels are known.",
@@ -26,6 +26,8 @@ for command in (
     screen.screen,
     rank.rank,
     evaluate.evaluate,
+    slices.slices,
+    compare.compare,
     estimators.estimators,
     doctor.doctor,
     demo.demo,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from uncertainty import metrics
 from uncertainty.bootstrap import Interval, Metric, resampled
 from uncertainty.errors import InputError
+from uncertainty.label_tables import same_labels, split, task_of
+from uncertainty.plain import plain
+from uncertainty.verdicts import with_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,7 +85,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers, strings and dictionaries, ready for `json.dump`; what can't be said is None."""
-        return dict(_plain(self))
+        return dict(plain(self))
 
 
 def match_labels(table: pa.Table, labels: Mapping[str, str]) -> Match:
@@ -101,7 +104,8 @@ def join_labels(table: pa.Table, labels: Mapping[str, str]) -> pa.Table:
     """Return the verdict table with `label` and `correct` (predicted_label == label), matched by file_name exactly.
 
     Both are null without a label; `correct` is also null where nothing was predicted, in a row that could not be read.
-    A label that the classifier does not know counts as wrong. Earlier `label` and `correct` columns are replaced.
+    A label that the classifier does not know counts as wrong. Multilabel: the names are joined by semicolons, in any
+    order. Earlier `label` and `correct` columns are replaced.
     `match_labels` counts what met. Raises InputError when there are rows and labels, and no name matches.
 
     >>> import pyarrow as pa
@@ -115,9 +119,16 @@ def join_labels(table: pa.Table, labels: Mapping[str, str]) -> pa.Table:
     names = _column(table, "file_name").to_pylist()
     if names and not any(name in labels for name in names):
         raise InputError(_no_match(names, labels))
-    label = pa.chunked_array([pa.array([labels.get(name) for name in names], pa.string())])
-    table = _with_column(table, "label", label)
-    return _with_column(table, "correct", pc.equal(_column(table, "predicted_label").cast(pa.string()), label))
+    label = pa.array([labels.get(name) for name in names], pa.string())
+    predicted = _column(table, "predicted_label").cast(pa.string())
+    if task_of(table) == "multilabel":
+        # An empty cell of a CSV is a null; where the image was read, it means that no label was predicted.
+        predicted = pc.if_else(pc.is_null(table["error"]), pc.fill_null(predicted, ""), pa.scalar(None, pa.string()))
+        table = with_columns(table, pa.table({"predicted_label": predicted}))
+        correct = pa.array(same_labels(predicted, label), pa.bool_())
+    else:
+        correct = pc.equal(predicted, pa.chunked_array([label]))
+    return with_columns(table, pa.table({"label": label, "correct": correct}))
 
 
 def evaluate(
@@ -142,9 +153,9 @@ def evaluate(
     (0.75, 0.25, 0.5)
     """
     unreadable = int(_mask(_column(table, "error").is_valid()).sum())
-    rows = _measurable(table)
+    rows = measurable(table)
     wrong, scores = ~_mask(rows["correct"]), _scores(rows)
-    resamples = min(resamples, max(_FEWEST_RESAMPLES, _MOST_RESAMPLED_ROWS // max(len(wrong), 1)))
+    resamples = fewer_resamples(resamples, len(wrong))
     return Evaluation(
         n=len(wrong),
         n_unreadable=unreadable,
@@ -159,32 +170,17 @@ def evaluate(
     )
 
 
-def error_rows(table: pa.Table) -> pa.Table:
-    """Return the rows that the classifier got wrong, in the order of the table, with the outcome caught or missed.
+def fewer_resamples(wanted: int, n: int) -> int:
+    """Return how many resamples of n rows to draw: as many as wanted up to 50,000 rows, then fewer, at least 100.
 
-    Columns: file_name, label, predicted_label, confidence, p_wrong, outcome, reasons. Rows that could not be read or
-    have no label are left out.
-
-    >>> import pyarrow as pa
-    >>> table = pa.table({"file_name": ["a", "b"], "label": ["cat", "cat"], "predicted_label": ["dog", "cat"],
-    ...     "confidence": [0.6, 0.9], "p_wrong": [0.4, 0.1], "error": pa.nulls(2, pa.string()),
-    ...     "correct": [False, True], "flagged": [True, False], "reasons": [["low_margin"], []]})
-    >>> error_rows(table).select(["file_name", "outcome"]).to_pylist()
-    [{'file_name': 'a', 'outcome': 'caught'}]
+    >>> fewer_resamples(1000, 500), fewer_resamples(1000, 100_000), fewer_resamples(1000, 10**9)
+    (1000, 500, 100)
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    rows = _measurable(table)
-    rows = rows.filter(pc.invert(rows["correct"]))
-    outcome = pc.if_else(_column(rows, "flagged"), "caught", "missed")
-    names = ("file_name", "label", "predicted_label", "confidence", P_WRONG, "reasons")
-    picked = pa.table({name: _column(rows, name) for name in names})
-    return picked.add_column(len(names) - 1, "outcome", outcome)
+    return min(wanted, max(_FEWEST_RESAMPLES, _MOST_RESAMPLED_ROWS // max(n, 1)))
 
 
-def _measurable(table: pa.Table) -> pa.Table:
-    """Rows that were read and have a label."""
+def measurable(table: pa.Table) -> pa.Table:
+    """Return the rows that were read and have a label."""
     import pyarrow.compute as pc
 
     return table.filter(pc.and_(_column(table, "error").is_null(), _column(table, "correct").is_valid()))
@@ -241,7 +237,12 @@ def _unknown_labels(rows: pa.Table, classes: Sequence[str] | None) -> dict[str, 
     if classes is None:
         return {}
     counts = Counter(_column(rows, "label").to_pylist())
-    return {label: count for label, count in sorted(counts.items()) if label not in set(classes)}
+    known, several = frozenset(classes), task_of(rows) == "multilabel"
+    return {
+        label: count
+        for label, count in sorted(counts.items())
+        if not known.issuperset(split(label, known) if several else [label])
+    }
 
 
 def _no_match(names: Sequence[str], labels: Mapping[str, str]) -> str:
@@ -251,12 +252,6 @@ def _no_match(names: Sequence[str], labels: Mapping[str, str]) -> str:
         f"no label has the name of a screened image: images are named like {names[0]!r}, labels like "
         f"{next(iter(labels))!r}; name them by the path relative to the folder that was screened, with forward slashes"
     )
-
-
-def _with_column(table: pa.Table, name: str, values: Any) -> pa.Table:
-    if name in table.column_names:
-        return table.set_column(table.column_names.index(name), name, values)
-    return table.append_column(name, values)
 
 
 def _column(table: pa.Table, name: str) -> Any:
@@ -286,11 +281,3 @@ def _share(part: int, whole: int) -> float | None:
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else value
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return _known(value) if isinstance(value, float) else value

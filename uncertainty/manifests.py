@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -17,15 +17,21 @@ LABEL_COLUMN = "label"
 MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 
 Label = str | int | None
+_JSON = (bool, int, float, list, dict)
+_WHOLE = 2**53
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Names in POSIX form in the table's order, their labels (None: no such column), and the columns it has."""
+    """Names in POSIX form in the table's order, their labels (None: no such column), and the columns it has.
+
+    `metadata` are all other columns as text, None where a cell is empty.
+    """
 
     names: tuple[str, ...]
     labels: tuple[Label, ...] | None
     columns: tuple[str, ...]
+    metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -47,7 +53,29 @@ def read_manifest(path: Path) -> Manifest:
     labels = None
     if LABEL_COLUMN in columns:
         labels = tuple(_label(row.get(LABEL_COLUMN), path, i) for i, row in enumerate(rows))
-    return Manifest(names, labels, columns)
+    others = [name for name in columns if name and name not in (name_column, LABEL_COLUMN)]
+    metadata = {name: tuple(as_text(row.get(name)) for row in rows) for name in others if _is_plain(name, rows)}
+    return Manifest(names, labels, columns, metadata)
+
+
+def as_text(value: Any) -> str | None:
+    """Return a cell of a table as text: whole floats as integers, nothing, "" and NaN as None, the rest as JSON has it.
+
+    >>> as_text(3.0), as_text("roof"), as_text(True), as_text(float("nan")), as_text(["a", 1])
+    ('3', 'roof', 'true', None, '["a", 1]')
+    """
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE:
+        value = int(value)
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, _JSON) else str(value)
+
+
+def _is_plain(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column was read, and has no bytes, which are images or other things that nobody sorts by."""
+    return any(name in row for row in rows) and not any(isinstance(row.get(name), bytes) for row in rows)
 
 
 def check_unique(names: Sequence[str], where: Path) -> None:
@@ -121,10 +149,17 @@ def _read_parquet(path: Path) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     try:
         with pq.ParquetFile(path) as file:
             columns = tuple(file.schema_arrow.names)
-            wanted = [name for name in (*NAME_COLUMNS, LABEL_COLUMN) if name in columns]
+            needed = (*NAME_COLUMNS, LABEL_COLUMN)
+            wanted = [one.name for one in file.schema_arrow if one.name in needed or not _holds_bytes(one.type)]
             return columns, file.read(columns=wanted).to_pylist()
     except pa.ArrowInvalid as error:
         raise InputError(f"{path} can't be read as Parquet ({_first_line(error)})") from error
+
+
+def _holds_bytes(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return any(is_kind(kind) for is_kind in (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary))
 
 
 def _name(value: Any, path: Path, row: int) -> str:

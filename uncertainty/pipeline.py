@@ -12,12 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uncertainty.classifiers.base import Images
+from uncertainty.classifiers.base import Images, image_items
 from uncertainty.errors import InputError
-from uncertainty.evaluation import Evaluation, Match, error_rows, evaluate, join_labels, match_labels
-from uncertainty.labels import read_labels
 from uncertainty.screener import Screener
-from uncertainty.verdicts import FORMATS, Verdicts, ranks, replacing, write_batches, write_table
+from uncertainty.sources import metadata_of
+from uncertainty.verdicts import FORMATS, Verdicts, metadata_table, ranks, replacing, write_batches, write_table
 
 SUMMARY = "summary.json"
 
@@ -39,11 +38,13 @@ def screen_into(
     if ending not in FORMATS:
         raise InputError(f"format {ending!r} is not one of {', '.join(FORMATS)}")
     folder.mkdir(parents=True, exist_ok=True)
+    images = image_items(images)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".screening.", suffix=".parquet") as unranked:
         counts = _write_unranked(unranked, screener, screener.stream(images, **options))
         seen = counts.pop("seen")
-        schema = screener.schema(seen)
-        write_batches(schema, _with_ranks(Path(unranked.name), schema), folder / f"verdicts{ending}")
+        metadata = metadata_table(metadata_of(images))
+        schema = _joined(screener.schema(seen), metadata.schema)
+        write_batches(schema, _with_ranks(Path(unranked.name), schema, metadata), folder / f"verdicts{ending}")
         summary = _summary(Path(unranked.name), screener, seen) | counts
     _write_json(folder / SUMMARY, summary)
     for other in set(FORMATS) - {ending}:  # an earlier screening in another format would be read instead
@@ -73,11 +74,16 @@ def _write_unranked(file: Any, screener: Screener, batches: Any) -> dict[str, An
     return counts if screener.cascade is not None else {"seen": counts["seen"]}
 
 
-def _with_ranks(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _joined(schema: pa.Schema, more: pa.Schema) -> pa.Schema:
+    return pa.schema([*schema, *more], metadata=schema.metadata)
+
+
+def _with_ranks(path: Path, schema: pa.Schema, metadata: pa.Table) -> Iterator[pa.RecordBatch]:
     rank = ranks(_column(path, "p_wrong"))
     position, start = schema.get_field_index("rank"), 0
     for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
-        columns = list(batch.columns)
+        more = metadata.slice(start, len(batch)).combine_chunks()
+        columns = [*batch.columns, *(column.chunk(0) for column in more.columns)]
         columns[position] = pa.array(rank[start : start + len(batch)])
         start += len(batch)
         yield pa.record_batch(columns, schema=schema)
@@ -97,28 +103,9 @@ def _summary(path: Path, screener: Screener, seen: int) -> dict[str, Any]:
         "predicted_errors": float(p_wrong[readable].sum(dtype=np.float64)),
         "policy": str(screener.decision.policy),
         "threshold": None if screener.decision.policy.per_class else screener.threshold,
+        "classes": list(screener.model.classes),
         "provenance": screener.provenance(seen),
     }
-
-
-def evaluate_folder(folder: Path, labels: Path, *, seed: int = 0, resamples: int = 1000) -> tuple[Evaluation, Match]:
-    """Join labels to the verdicts of a folder; write `evaluation.json` and `errors.csv` beside them.
-
-    Returns how good the verdicts were, and how many images and labels met.
-    """
-    verdicts, known = Verdicts.read(folder).table, read_labels(labels)
-    table = join_labels(verdicts, known)
-    evaluation = evaluate(table, classes=_classes(table), seed=seed, resamples=resamples)
-    match = match_labels(verdicts, known)
-    where = folder if folder.is_dir() else folder.parent
-    _write_json(where / "evaluation.json", evaluation.to_json() | {"n_labels_without_image": match.labels_without_row})
-    write_table(error_rows(table), where / "errors.csv")
-    return evaluation, match
-
-
-def _classes(table: pa.Table) -> list[str] | None:
-    """The class names, which a table tells where each class has a column."""
-    return [name.removeprefix("prob_") for name in table.column_names if name.startswith("prob_")] or None
 
 
 def rank_folder(folder: Path, n: int, path: Path) -> pa.Table:

@@ -15,7 +15,8 @@ from uncertainty.deciding import Decision
 from uncertainty.estimators.base import Estimator
 from uncertainty.evidence import signals
 from uncertainty.outputs import ModelOutputs
-from uncertainty.verdicts import probability_columns
+from uncertainty.quality import QUALITY_NAMES
+from uncertainty.verdicts import QUALITY, probability_columns
 
 DEEPER_LOOK_FAILED = "deeper_look_failed"
 """Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
@@ -48,9 +49,16 @@ def judged(
         "reasons": _reasons(outputs, known, estimators, combiner, flagged),
         "effort": [effort] * len(outputs),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
+        **_quality(outputs),
         **probability_columns(classes, outputs.probs),
     }
     return {name: list(column) for name, column in columns.items()}
+
+
+def _quality(outputs: ModelOutputs) -> dict[str, NDArray[Any]]:
+    if outputs.quality is None or outputs.quality.shape[1] != len(QUALITY_NAMES):
+        return {}
+    return {f"{QUALITY}{name}": outputs.quality[:, k] for k, name in enumerate(QUALITY_NAMES)}
 
 
 def judged_by_effort(

@@ -17,19 +17,21 @@ from uncertainty import calibration_sets, fitting, saving
 from uncertainty.answers import Answer, answers
 from uncertainty.artifact import SavedModel
 from uncertainty.cascade import Cascade, dear_columns, decided
-from uncertainty.classifiers.base import Batch, Classifier, Images, Row
+from uncertainty.classifiers.base import Batch, Classifier, Images, Row, image_items
 from uncertainty.combiner import Combiner
 from uncertainty.deciding import Decision
 from uncertainty.defaults import CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.errors import InputError, ModelError
 from uncertainty.estimators.base import Estimator
+from uncertainty.estimators.image_quality import usual_quality
 from uncertainty.evidence import Shares, signals
 from uncertainty.held_out import HeldOut
 from uncertainty.outputs import ModelOutputs
 from uncertainty.plans import Plan, plan
 from uncertainty.policies import Policy
 from uncertainty.rows import judged_by_effort, with_unreadable
-from uncertainty.verdicts import Verdicts, ranked, schema
+from uncertainty.sources import metadata_of
+from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,14 +261,14 @@ class Screener:
         `options` are those of `Classifier.stream`. The provenance counts images that fitted this screener, since
         their p_wrong is not to be trusted.
         """
-        tables, seen = [], 0
-        for batch in self.stream(images, **options):
+        tables, seen, items = [], 0, image_items(images)
+        for batch in self.stream(items, **options):
             tables.append(self.verdict_rows(batch))
             seen += self.count_fitted_on(batch)
         if not tables:
             raise InputError("there are no images to screen")
-        table = ranked(pa.concat_tables(tables))
-        return Verdicts(table.replace_schema_metadata(self.schema(seen).metadata))
+        table = ranked(pa.concat_tables(tables)).replace_schema_metadata(self.schema(seen).metadata)
+        return Verdicts(with_columns(table, metadata_table(metadata_of(items))))
 
     def stream(self, images: Images, **options: Any) -> Any:
         """Run this screener's classifier over images, batch by batch, as it was run for calibration."""
@@ -298,8 +300,8 @@ class Screener:
 
     def schema(self, seen: int = 0) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
-        names = [e.name for e in self.estimators]
-        return schema(self.model.classes, names, self.provenance(seen), effort=self.cascade is not None)
+        names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
+        return schema(self.model.classes, names, self.provenance(seen), quality, effort=self.cascade is not None)
 
     def provenance(self, seen: int = 0) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""
@@ -312,6 +314,7 @@ class Screener:
             "earlier_policies": list(self.history),
             "notes": list(self.notes),
             "images_that_fitted_the_screener": seen,
+            "usual_quality": usual_quality(self.estimators),
         }
 
     @cached_property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -43,6 +43,7 @@ class ImageSet:
     folder_labels : the first folder of each name, when every image lies in one. Only a guess at classes (the folders
         may be dates or cameras), so `labels` stays None until `labelled` is called.
     class_names : names for integer labels, from the data set's own description.
+    metadata : the other columns of a manifest, as text; they go with the verdicts.
 
     """
 
@@ -53,6 +54,7 @@ class ImageSet:
     folder_labels: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
     rows: NDArray[np.int64] | None = None
+    metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,6 +84,7 @@ class ImageSet:
             labels=None if self.labels is None else tuple(self.labels[i] for i in picked),
             folder_labels=None if self.folder_labels is None else tuple(self.folder_labels[i] for i in picked),
             rows=positions,
+            metadata={name: tuple(values[i] for i in picked) for name, values in self.metadata.items()},
         )
 
     def labelled(self) -> ImageSet:
@@ -92,6 +95,11 @@ class ImageSet:
             advice = "sort the images into one folder for each class, or give a manifest with file_name and label"
             raise InputError(f"{self.root} has no labels; {advice}")
         return replace(self, labels=self.folder_labels)
+
+
+def metadata_of(images: Any) -> Mapping[str, tuple[str | None, ...]]:
+    """Return the columns that a manifest brought along; none for anything but an ImageSet."""
+    return images.metadata if isinstance(images, ImageSet) else {}
 
 
 def find_images(path: AnyPath | Sequence[AnyPath]) -> ImageSet:
@@ -170,7 +178,8 @@ def _from_manifest(path: Path, unnamed: Sequence[str] = ()) -> ImageSet:
     extra = [file for file in unnamed if _text(file) not in named]
     images = _from_files(path.parent, [*manifest.names, *extra])
     labels = None if manifest.labels is None else (*manifest.labels, *[None] * len(extra))
-    return replace(images, labels=labels)
+    metadata = {name: (*values, *[None] * len(extra)) for name, values in manifest.metadata.items()}
+    return replace(images, labels=labels, metadata=metadata)
 
 
 def _from_shards(paths: list[Path], root: Path) -> ImageSet:

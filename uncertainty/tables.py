@@ -30,7 +30,7 @@ _NEEDED = (
     "rich",
 )
 _EXAMPLES = 5
-_SHOWN = {
+METRIC_NAMES = {
     "auroc": "AUROC",
     "aurc": "AURC x1000",
     "e_aurc": "E-AURC x1000",
@@ -39,6 +39,7 @@ _SHOWN = {
     "errors_caught_at_10_percent": "caught at 10 %",
     "errors_caught_at_20_percent": "caught at 20 %",
 }
+"""Measures that are printed, and what they are called there."""
 
 
 def estimators_table() -> Table:
@@ -63,28 +64,29 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     """Return p_wrong beside max softmax, with intervals, and every estimator alone."""
     from rich.table import Column, Table
 
-    table = Table(Column(no_wrap=True), *_SHOWN.values(), box=None)
+    table = Table(Column(no_wrap=True), *METRIC_NAMES.values(), box=None)
     for name, metrics in evaluation.scores.items():
-        table.add_row(name.removeprefix("est_"), *(_cell(key, metrics[key]) for key in _SHOWN))
+        table.add_row(name.removeprefix("est_"), *(metric_cell(key, metrics[key]) for key in METRIC_NAMES))
         if intervals := evaluation.intervals.get(name):
-            table.add_row("  95 % interval", *(_between(key, intervals[key]) for key in _SHOWN))
+            table.add_row("  95 % interval", *(_between(key, intervals[key]) for key in METRIC_NAMES))
     return table
 
 
-def _cell(key: str, value: float | None) -> str:
+def metric_cell(key: str, value: float | None) -> str:
+    """Return a metric as it is printed, areas under risk curves times 1000; "-" for what does not exist."""
     if value is None:
         return "-"
-    return f"{value * 1000:.1f}" if _SHOWN[key].endswith("x1000") else f"{value:.3f}"
+    return f"{value * 1000:.1f}" if METRIC_NAMES.get(key, "").endswith("x1000") else f"{value:.3f}"
 
 
 def _between(key: str, interval: Interval | None) -> str:
-    return "-" if interval is None else f"{_cell(key, interval.low)} to {_cell(key, interval.high)}"
+    return "-" if interval is None else f"{metric_cell(key, interval.low)} to {metric_cell(key, interval.high)}"
 
 
 def evaluation_text(evaluation: Evaluation, match: Match) -> str:
     """Return the evaluation in sentences, and what was left out of it."""
     e = evaluation
-    lines = [f"{e.n} labelled images, {e.n_errors} errors; accuracy {_percent(e.accuracy)}"]
+    lines = [f"{e.n} labelled images, {e.n_errors} errors; accuracy {percent(e.accuracy)}"]
     left_out = {
         "unreadable images": e.n_unreadable,
         "images without a label": e.n_unlabelled,
@@ -95,11 +97,11 @@ def evaluation_text(evaluation: Evaluation, match: Match) -> str:
     if e.unknown_labels:
         lines.append(_unknown(e.unknown_labels))
     lines += [
-        f"flagged {_percent(e.flagged_share)}; the flags caught {_percent(e.errors_caught_by_flags)} of the errors, "
-        f"{_percent(e.precision_of_flags)} of the flagged are errors",
-        f"accuracy of what was not flagged {_percent(e.accuracy_of_unflagged)}",
-        f"p_wrong predicted {_percent(e.predicted_error_rate)} errors, {_percent(e.observed_error_rate)} were; "
-        f"calibration error {_percent(e.ece)}",
+        f"flagged {percent(e.flagged_share)}; the flags caught {percent(e.errors_caught_by_flags)} of the errors, "
+        f"{percent(e.precision_of_flags)} of the flagged are errors",
+        f"accuracy of what was not flagged {percent(e.accuracy_of_unflagged)}",
+        f"p_wrong predicted {percent(e.predicted_error_rate)} errors, {percent(e.observed_error_rate)} were; "
+        f"calibration error {percent(e.ece)}",
     ]
     return "\n".join(lines)
 
@@ -121,7 +123,8 @@ def shown(text: str) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """Return a share in words: 12.3%."""
     return "(can't be said)" if share is None else f"{share:.1%}"
 
 

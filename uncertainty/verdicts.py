@@ -7,7 +7,7 @@ import json
 import os
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 WIDE_CLASSES = 200
 """Up to this many classes each probability has a column `prob_<class>`; beyond it they are one list column, `probs`."""
 FORMATS = (".parquet", ".csv", ".jsonl")
+METADATA = "meta_"
+"""Prefix of the columns that a manifest brought along, so that none of them takes the name of one of ours."""
+QUALITY = "quality_"
+"""Prefix of the statistics of the image itself, see `uncertainty.quality`."""
 _PROVENANCE = b"uncertainty"
+_CLASSES = b"classes"
 _NEEDED = ("file_name", "p_wrong", "flagged")
 _ROWS_AT_ONCE = 4096
 _LONGEST_ROW = 1 << 24  # bytes; pyarrow's own limit of a megabyte is too little for 50,000 classes
@@ -57,6 +62,13 @@ class Verdicts:
         """Write as .parquet, .csv or .jsonl, by the ending; a crash leaves the old file or the new one."""
         write_table(self.table, Path(path))
 
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of the classifier's classes, where each has a column or the file says so; else None."""
+        raw = (self.table.schema.metadata or {}).get(_CLASSES)
+        wide = [name.removeprefix("prob_") for name in self.table.column_names if name.startswith("prob_")]
+        return wide or (list(json.loads(raw)) if raw else None)
+
     @classmethod
     def read(cls, path: str | Path) -> Verdicts:
         """Read what `write` wrote, or the verdicts inside the output folder of a screening."""
@@ -75,7 +87,12 @@ class Verdicts:
 
 
 def schema(
-    classes: Sequence[str], estimators: Sequence[str], provenance: dict[str, Any], *, effort: bool = False
+    classes: Sequence[str],
+    estimators: Sequence[str],
+    provenance: dict[str, Any],
+    quality: Sequence[str] = (),
+    *,
+    effort: bool = False,
 ) -> pa.Schema:
     """Return the columns and types of a verdict table, in order; with `effort` where it differs from row to row."""
     import pyarrow as pa
@@ -93,12 +110,31 @@ def schema(
         *([("effort", pa.string())] if effort else []),
         ("error", pa.string()),
         *((f"est_{name}", pa.float32()) for name in estimators),
+        *((f"{QUALITY}{name}", pa.float32()) for name in quality),
         *((name, pa.float32()) for name in _wide_names(classes)),
         *([("probs", pa.list_(pa.float32()))] if len(classes) > WIDE_CLASSES else []),
         ("screen_id", pa.string()),
         ("model_sha256", pa.string()),
     ]
-    return pa.schema(columns, metadata={_PROVENANCE: json.dumps(provenance, sort_keys=True)})
+    many = {_CLASSES: json.dumps(list(classes))} if len(classes) > WIDE_CLASSES else {}
+    return pa.schema(columns, metadata={_PROVENANCE: json.dumps(provenance, sort_keys=True), **many})
+
+
+def metadata_table(metadata: Mapping[str, Sequence[str | None]]) -> pa.Table:
+    """Return the columns of a manifest as verdicts take them: text, their names behind `METADATA`."""
+    import pyarrow as pa
+
+    return pa.table({f"{METADATA}{name}": pa.array(values, pa.string()) for name, values in metadata.items()})
+
+
+def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
+    """Return the table with columns added, or replaced where it has one of that name."""
+    for name, values in zip(columns.column_names, columns.columns, strict=True):
+        if name in table.column_names:
+            table = table.set_column(table.column_names.index(name), name, values)
+        else:
+            table = table.append_column(name, values)
+    return table
 
 
 def _wide_names(classes: Sequence[str]) -> list[str]:
@@ -298,8 +334,9 @@ def _types(names: Sequence[str]) -> dict[str, Any]:
 
     known = {field.name: field.type for field in schema([], [], {}, effort=True)}
     known |= {"probs": pa.list_(pa.float32()), "label": pa.string(), "correct": pa.bool_()}
-    return {
-        name: pa.float32() if name.startswith(("est_", "prob_")) else known[name]
-        for name in names
-        if name in known or name.startswith(("est_", "prob_"))
-    }
+    for name in names:
+        if name.startswith(("est_", "prob_", QUALITY)):
+            known[name] = pa.float32()
+        elif name.startswith(METADATA):
+            known[name] = pa.string()
+    return {name: known[name] for name in names if name in known}

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from uncertainty.commands.options import Labels, Resamples, ResamplesSeed, Screened
 from uncertainty.commands.shared import console
+
+Wanted = Annotated[float, typer.Option(min=0.01, max=1, help="State each class's threshold for this one.")]
 
 
 def evaluate(
-    out: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
-    labels: Annotated[Path, typer.Option(help="CSV with file_name and label, or a folder of class folders.")],
-    resamples: Annotated[int, typer.Option(min=1, help="Bootstrap resamples behind the intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    out: Screened,
+    labels: Labels,
+    precision: Wanted = 0.9,
+    recall: Wanted = 0.9,
+    resamples: Resamples = 1000,
+    seed: ResamplesSeed = 0,
 ) -> None:
     """Say how good the verdicts were, once labels are known: uncertainty evaluate OUT --labels labels.csv."""
-    from uncertainty.pipeline import evaluate_folder
+    from uncertainty.evaluating import evaluate_folder
+    from uncertainty.findings_text import class_table, findings_text
     from uncertainty.tables import evaluation_table, evaluation_text
 
-    evaluation, match = evaluate_folder(out, labels, seed=seed, resamples=resamples)
-    console().print(evaluation_table(evaluation))
-    typer.echo(evaluation_text(evaluation, match))
-    typer.echo(f"evaluation.json and errors.csv written to {out if out.is_dir() else out.parent}")
+    found = evaluate_folder(out, labels, seed=seed, resamples=resamples, precision=precision, recall=recall)
+    console().print(evaluation_table(found.evaluation))
+    typer.echo(evaluation_text(found.evaluation, found.match))
+    console().print(class_table(found.classes))
+    typer.echo(findings_text(found.classes, found.slices))
+    folder = out if out.is_dir() else out.parent
+    typer.echo(f"evaluation.json, errors.csv and six more files by class and slice written to {folder}")

@@ -23,6 +23,12 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Images in one forward pass.
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode images.")]
 
 
+Screened = Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")]
+Labels = Annotated[Path, typer.Option(help="CSV with file_name and label, or a folder of class folders.")]
+Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap resamples behind the intervals.")]
+ResamplesSeed = Annotated[int, typer.Option(min=0, help="Of the resamples.")]
+
+
 class Effort(StrEnum):
     """How much evidence to gather for each image."""
 

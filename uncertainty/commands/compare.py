@@ -1,0 +1,29 @@
+"""`uncertainty compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uncertainty.commands.options import Labels, Resamples, ResamplesSeed
+from uncertainty.commands.shared import console
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
+    b: Annotated[Path, typer.Argument(help="The same of another run or another model.")],
+    labels: Labels,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("comparison"),
+    resamples: Resamples = 1000,
+    seed: ResamplesSeed = 0,
+) -> None:
+    """Say what run B fixed and broke against run A: uncertainty compare OUT_A OUT_B --labels labels.csv."""
+    from uncertainty.evaluating import compare_folders
+    from uncertainty.findings_text import comparison_table, comparison_text
+
+    found = compare_folders(a, b, labels, out, seed=seed, resamples=resamples)
+    console().print(comparison_table(found))
+    typer.echo(comparison_text(found))
+    typer.echo(f"comparison.json, fixed.csv and broken.csv written to {out}")

@@ -1,0 +1,27 @@
+"""`uncertainty slices`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from uncertainty.commands.options import Labels, Screened
+from uncertainty.commands.shared import console
+
+
+def slices(
+    out: Screened,
+    labels: Labels,
+    by: Annotated[
+        str, typer.Option(help="Only these, e.g. dark,blurry or a column of your manifest.", show_default="all")
+    ] = "",
+) -> None:
+    """Say which images go with errors, e.g. dark ones: uncertainty slices OUT --labels labels.csv --by dark."""
+    from uncertainty.evaluating import slices_of_folder
+    from uncertainty.findings_text import slice_table, slices_text
+
+    report = slices_of_folder(out, labels, [name.strip() for name in by.split(",")] if by else None)
+    console().print(slice_table(report))
+    typer.echo(slices_text(report))
+    typer.echo(f"slices.csv written to {out if out.is_dir() else out.parent}")

@@ -1,0 +1,100 @@
+"""Labels and predictions as arrays or data loaders hold them: class names or indices, checked, with names for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import InputError
+from uncertainty.outputs import UNKNOWN_CLASS, Task
+
+_TEXT = "OUS"
+
+
+def class_names(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    """Return the names of so many classes, "0", "1", … where there are none; InputError where they do not fit."""
+    names = tuple(map(str, range(count) if classes is None else classes))
+    if len(names) != count:
+        raise InputError(f"{len(names)} class names for {count} classes; give one name for each")
+    return names
+
+
+def row_names(names: Sequence[str] | None, n: int) -> NDArray[np.str_]:
+    """Return the names of n images, "0", "1", … where there are none; InputError where they are not as many."""
+    array = np.asarray([str(i) for i in range(n)] if names is None else names, dtype=np.str_)
+    if array.shape != (n,):
+        raise InputError(f"names have shape {array.shape} and there are {n} images; give one name for each")
+    return array
+
+
+def classes_in(labels: Any, predictions: Any, task: Task) -> tuple[str, ...]:
+    """Return the names of the classes that occur: as they are, sorted, or those of all indices up to the largest."""
+    said = [np.asarray(values) for values in (labels, predictions)]
+    if task == "multilabel":
+        return class_names(None, said[0].shape[-1])
+    if any(values.dtype.kind in _TEXT for values in said):
+        return tuple(sorted({str(value) for values in said for value in values.tolist()}))
+    return class_names(None, 1 + max((int(values.max()) for values in said if values.size), default=-1))
+
+
+def indices(values: Any, classes: Sequence[str], task: Task) -> NDArray[Any]:
+    """Return class positions (n,) from names or integers, -1 for no known class; multilabel (n, c) booleans.
+
+    Raises InputError for another shape, a name that is no class, and integers beyond the classes.
+    """
+    array = np.asarray(values)
+    if task == "multilabel":
+        if array.ndim != 2 or array.shape[1] != len(classes) or not np.isin(array, (0, 1)).all():
+            raise InputError(f"multilabel labels are 0 and 1 of shape (n, {len(classes)}); got shape {array.shape}")
+        return array.astype(bool)
+    if array.ndim != 1:
+        raise InputError(f"labels have shape {array.shape}; give one class for each image, or say task='multilabel'")
+    if array.dtype.kind in _TEXT:
+        return _of_names([str(value) for value in array.tolist()], classes)
+    if array.size and not (UNKNOWN_CLASS <= array.min() and array.max() < len(classes) and (array % 1 == 0).all()):
+        raise InputError(f"labels lie in {array.min()}..{array.max()}; they must be integers in -1..{len(classes) - 1}")
+    return array.astype(np.int64)
+
+
+def _of_names(names: list[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    position = {name: k for k, name in enumerate(classes)}
+    if unknown := sorted(set(names) - position.keys()):
+        advice = "name all classes, or give the index -1 for no known class"
+        raise InputError(f"the label {unknown[0]!r} is none of the {len(classes)} classes; {advice}")
+    return np.array([position[name] for name in names], dtype=np.int64)
+
+
+def run_over(loader: Iterable[Any], answers: Any) -> tuple[NDArray[Any], NDArray[np.float64], list[str] | None]:
+    """Return labels, logits (n, c) and names (None where the batches have none) of a loader; `answers` gives logits.
+
+    Batches are (inputs, labels) or (inputs, labels, names). Raises InputError for anything else, for an empty loader,
+    and for a model in training mode, whose answers are random.
+    """
+    if getattr(answers, "training", False):
+        raise InputError("the model is in training mode, so its answers are random; call model.eval() first")
+    labels, logits, names = [], [], []
+    for batch in loader:
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            raise InputError(f"the loader yields {type(batch).__name__}; it must yield (inputs, labels) or with names")
+        labels.append(_array(batch[1]))
+        logits.append(_array(answers(batch[0])))
+        names += list(batch[2]) if len(batch) == 3 else []
+        if logits[-1].ndim != 2 or len(logits[-1]) != len(labels[-1]):
+            shapes = f"logits of shape {logits[-1].shape} for {len(labels[-1])} labels"
+            raise InputError(f"the model answers with {shapes}; it must give one row of logits for each")
+    if not labels:
+        raise InputError("the loader yields no batch; there is nothing to compare")
+    every = np.concatenate(logits).astype(np.float64)
+    if not np.isfinite(every).all():
+        raise InputError(f"{int((~np.isfinite(every).all(axis=1)).sum())} rows of logits are NaN or infinite")
+    return np.concatenate(labels), every, [str(name) for name in names] or None
+
+
+def _array(values: Any) -> NDArray[Any]:
+    """NumPy of whatever holds numbers; a torch tensor is taken off its graph and its device first."""
+    for step in ("detach", "cpu"):
+        values = getattr(values, step)() if hasattr(values, step) else values
+    return np.asarray(values)

@@ -1,0 +1,108 @@
+"""Labels and predictions as verdict tables write them: class names, joined by semicolons where an image has several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.outputs import Task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_JOINT = ";"
+
+
+def task_of(table: pa.Table) -> Task:
+    """Return the task of a verdict table: in a multilabel one no row that was read has a `predicted_index`.
+
+    >>> import pyarrow as pa
+    >>> task_of(pa.table({"predicted_label": ["cat;dog"], "predicted_index": pa.nulls(1), "error": pa.nulls(1)}))
+    'multilabel'
+    """
+    import pyarrow.compute as pc
+
+    if not {"predicted_index", "error"} <= set(table.column_names):
+        return "multiclass"
+    read = pc.is_null(table["error"])
+    indexed = pc.and_(read, pc.is_valid(table["predicted_index"]))
+    return "multilabel" if pc.any(read).as_py() and not pc.any(indexed).as_py() else "multiclass"
+
+
+def same_labels(predicted: Any, labels: Any) -> list[bool | None]:
+    """Say, row by row, whether two columns name the same set of labels, in any order; None where one is null.
+
+    >>> same_labels(["cat;dog", ""], ["dog; cat", "cat"])
+    [True, False]
+    """
+    pairs = zip(_plain(predicted), _plain(labels), strict=True)
+    return [None if p is None or t is None else set(split(p)) == set(split(t)) for p, t in pairs]
+
+
+def split(text: str | None, classes: frozenset[str] = frozenset()) -> list[str]:
+    """Return the names in a joined text; a class whose own name holds semicolons is found whole.
+
+    >>> split("cat; dog;"), split("a;b;dog", frozenset(["a;b", "dog"])), split(None)
+    (['cat', 'dog'], ['a;b', 'dog'], [])
+    """
+    parts, names = [part.strip() for part in (text or "").split(_JOINT)], []
+    while parts:
+        ends = [end for end in range(len(parts), 1, -1) if _JOINT.join(parts[:end]) in classes] if classes else []
+        end = ends[0] if ends else 1
+        names.append(_JOINT.join(parts[:end]))
+        parts = parts[end:]
+    return [name for name in names if name]
+
+
+def other_names(columns: Sequence[Any], known: Sequence[str], task: Task) -> list[str]:
+    """Return the names in these columns that are no known class, sorted."""
+    distinct = {text for column in columns for text in _plain(column.unique()) if text is not None}
+    if task == "multilabel":
+        classes = frozenset(known)
+        distinct = {name for text in distinct for name in split(text, classes)}
+    return sorted(distinct - set(known))
+
+
+def encoded(column: Any, classes: Sequence[str], task: Task) -> NDArray[Any]:
+    """Return positions in `classes` (n,), or for multilabel (n, c) booleans; all names must be among the classes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if task == "multiclass":
+        positions = pc.index_in(column.cast(pa.string()), value_set=pa.array(list(classes), pa.string()))
+        return np.asarray(positions.to_numpy(zero_copy_only=False) if len(positions) else [], dtype=np.int64)
+    position, names = {name: k for k, name in enumerate(classes)}, frozenset(classes)
+    chosen = np.zeros((len(column), len(classes)), dtype=bool)
+    for row, text in enumerate(_plain(column)):
+        chosen[row, [position[name] for name in split(text, names)]] = True
+    return chosen
+
+
+def named_classes(rows: pa.Table) -> list[str]:
+    """Return class names as the rows tell them: by `predicted_index`; a class never predicted is called "class 7"."""
+    if "predicted_index" not in rows.column_names:
+        return other_names([rows["predicted_label"]], [], "multiclass")
+    pairs = rows.select(["predicted_index", "predicted_label"]).group_by(["predicted_index", "predicted_label"])
+    names = {row["predicted_index"]: row["predicted_label"] for row in pairs.aggregate([]).to_pylist()}
+    names.pop(None, None)
+    width = len(rows["probs"][0].as_py() or []) if "probs" in rows.column_names and rows.num_rows else 0
+    return [names.get(k, f"class {k}") for k in range(max(width, 1 + max(names, default=-1)))]
+
+
+def table_probs(rows: pa.Table, classes: Sequence[str]) -> NDArray[np.float32] | None:
+    """Return (n, c) probabilities of a verdict table; None where it has none for these classes."""
+    wide = [f"prob_{name}" for name in classes]
+    if classes and set(wide) <= set(rows.column_names):
+        return np.stack([np.asarray(rows[name].to_numpy(), dtype=np.float32) for name in wide], axis=1)
+    if "probs" not in rows.column_names or not rows.num_rows:
+        return None
+    lists = rows["probs"].combine_chunks()
+    values = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
+    return values.reshape(len(lists), -1) if len(values) == len(lists) * len(classes) else None
+
+
+def _plain(values: Any) -> list[Any]:
+    return list(values.to_pylist() if hasattr(values, "to_pylist") else values)
