@@ -35,7 +35,7 @@ ASKED: dict[str, dict[int, tuple[float, ...]]] = {
     "min_recall per class": _LARGE,
 }
 """What is asked: for each number of calibration images, the targets."""
-FITS, REAL_FITS = {100: 200, 300: 200, 1000: 60}, {300: 40, 1000: 40}
+FITS, REAL_FITS = {100: 100, 300: 200, 1000: 100}, {300: 40, 1000: 40}
 """Calibration sizes, and how often the combiner is fitted anew to so many images."""
 SHARES = (0.0, 0.4)
 LEGEND = """\
