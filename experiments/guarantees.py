@@ -47,8 +47,8 @@ breaks no promise. The targets limit the error of what is not flagged (`max_erro
 (`min_recall`, 1 % missed is a recall of 99 %). Per class, a promise is broken if it is for any class.
 
 Real populations are what screeners say of images that they have not seen: one split of CIFAR-10 and, where listed,
-three of the solar cells and four of the digits. The synthetic one has 200,000 images. Ties of p_wrong, and p_wrong that is far too low or
-says nothing, are simulated in the tests (`tests/test_guarantees.py`).
+three of the solar cells and four of the digits. The synthetic one has 200,000 images. Ties of p_wrong, and p_wrong that
+is far too low or says nothing, are simulated in the tests (`tests/test_guarantees.py`).
 
 At 5,000 images the coverage comes within 3 points of that of one who knows every label at 5 and 10 % on CIFAR-10, and
 stays further away at 1 and 2 %, where few errors among few accepted images leave the exact limit far above their share.
