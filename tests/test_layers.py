@@ -30,7 +30,7 @@ LAYERS = (
     ("neighbors", "combiner", "combining", "thresholds", "classifiers", "classifiers.*"),
     ("estimators", "estimators.*", "evidence", "calibration_sets", "artifact", "evaluation", "rows"),
     ("screener",),
-    ("pipeline",),
+    ("pipeline", "report", "report.*"),
     ("demo", "demo.*"),
     ("cli", "commands", "commands.*", "tables", "progress", "__main__"),
 )

@@ -9,3 +9,4 @@ MC_PASSES = 30
 BATCH_SIZE = 32
 WORKERS = 2
 """Threads that decode images."""
+REPORT_IMAGES = 2000  # in the gallery of a report; more make a page that is slow to open

@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uncertainty.classifiers.base import Images
+from uncertainty.classifiers.base import Images, image_items
 from uncertainty.errors import InputError
 from uncertainty.evaluation import Evaluation, Match, error_rows, evaluate, join_labels, match_labels
 from uncertainty.labels import read_labels
 from uncertainty.screener import Screener
+from uncertainty.sources import ImageSet
 from uncertainty.verdicts import FORMATS, Verdicts, ranks, replacing, write_batches, write_table
 
 SUMMARY = "summary.json"
@@ -38,11 +39,14 @@ def screen_into(
     if ending not in FORMATS:
         raise InputError(f"format {ending!r} is not one of {', '.join(FORMATS)}")
     folder.mkdir(parents=True, exist_ok=True)
+    images = image_items(images)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".screening.", suffix=".parquet") as unranked:
         seen = _write_unranked(unranked, screener, screener.stream(images, **options))
         schema = screener.schema(seen)
         write_batches(schema, _with_ranks(Path(unranked.name), schema), folder / f"verdicts{ending}")
         summary = _summary(Path(unranked.name), screener, seen)
+    if isinstance(images, ImageSet):  # where a report finds the images again
+        summary["input_root"] = str(images.root.absolute())
     _write_json(folder / SUMMARY, summary)
     for other in set(FORMATS) - {ending}:  # an earlier screening in another format would be read instead
         (folder / f"verdicts{other}").unlink(missing_ok=True)
