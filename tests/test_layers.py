@@ -28,13 +28,13 @@ LAYERS = (
         "labels",
     ),
     ("neighbors", "combiner", "combining", "thresholds", "classifiers", "classifiers.*"),
-    ("estimators", "estimators.*", "evidence", "calibration_sets", "artifact", "evaluation", "rows"),
+    ("estimators", "estimators.*", "evidence", "calibration_sets", "artifact", "evaluation", "rows", "explain"),
     ("screener",),
     ("pipeline", "report", "report.*"),
     ("demo", "demo.*"),
     ("cli", "commands", "commands.*", "tables", "progress", "__main__"),
 )
-TORCH = ("classifiers.*", "demo.network")
+TORCH = ("classifiers.*", "explain", "demo.network")
 HEAVY = {"torch", "faiss", "sklearn", "scipy", "pyarrow", "numpy", "pydantic", "PIL", "safetensors"}
 # Methods of the public class that import when they are called: what they name makes classifiers, or is made like one.
 LATE = {"classifiers.base": {"classifiers.spec", "classifiers.embedder"}}

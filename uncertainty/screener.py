@@ -22,6 +22,7 @@ from uncertainty.combining import combine
 from uncertainty.defaults import BUDGET, EXPECT_DAMAGE, EXPECT_UNKNOWN, MC_PASSES
 from uncertainty.errors import ArtifactError, InputError, ModelError, OutputsError
 from uncertainty.estimators import discover
+from uncertainty.estimators._known_good import known_good_names
 from uncertainty.estimators.base import Estimator
 from uncertainty.evidence import Shares, evidence, signals, worth
 from uncertainty.outputs import ModelOutputs
@@ -34,7 +35,7 @@ from uncertainty.verdicts import Verdicts, ranked, schema
 class Screener:
     """Predicts which images a classifier gets wrong; make one with `fit`, `fit_outputs` or `load`.
 
-    `calibrated_on` says what p_wrong rests on; `notes` say, in words, what was left out or fell short.
+    `calibrated_on` says what p_wrong rests on; `notes`, in words, what was left out; `known_good` names reference rows.
     """
 
     estimators: tuple[Estimator, ...]
@@ -50,6 +51,7 @@ class Screener:
     fitted_on: NDArray[np.uint64]
     held_out: NDArray[np.float32]
     """(2, n) out-of-fold p_wrong of the calibration rows and their weights: what a threshold is decided on."""
+    known_good: tuple[str, ...] = ()
     classifier: Classifier | None = None
 
     @classmethod
@@ -186,6 +188,7 @@ class Screener:
             notes=(*notes, *off, *combination.notes, *worth(usable, rows, combination, seed)),
             model=SavedModel(classes=list(classes or map(str, range(calibration.n_classes))), task=calibration.task),
             fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
+            known_good=known_good_names(known_good),
             held_out=np.stack([combination.out_of_fold, rows.weights]).astype(np.float32),
         )
         return fitted._with_notes(budget)
@@ -312,7 +315,8 @@ class Screener:
             calibrated_on=self.calibrated_on,
             notes=list(self.notes),
         )
-        artifact.write(Path(folder), manifest, {**arrays, "fitted_on": self.fitted_on, "held_out": self.held_out})
+        arrays |= {"fitted_on": self.fitted_on, "held_out": self.held_out}
+        artifact.write(Path(folder), manifest, arrays | {"known_good": artifact.names_to_array(self.known_good)})
 
     @classmethod
     def load(cls, folder: str | Path, classifier: Classifier | None = None) -> Screener:
@@ -341,5 +345,6 @@ class Screener:
             model=manifest.model,
             fitted_on=arrays["fitted_on"],
             held_out=arrays["held_out"],
+            known_good=artifact.names_from_array(arrays.get("known_good")),
             classifier=classifier,
         )

@@ -18,7 +18,7 @@ from uncertainty.report.data import chosen, described, gather
 from uncertainty.report.page import page
 from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import Pictures, Thumbnail, thumbnails
-from uncertainty.report.words import missing, summary
+from uncertainty.report.words import basis, missing, summary
 from uncertainty.verdicts import Verdicts, replacing
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Report:
     notes: tuple[str, ...]
 
 
-Illustrate = Callable[[Rows, list[int], Pictures], tuple[list[dict[str, Any]], dict[str, Any]]]
-"""Rows, those shown, and where pictures are, to further fields of each record and of the page."""
+Illustrate = Callable[[Rows, Sequence[int], Pictures], tuple[list[dict[str, Any]], dict[str, Any], list[str]]]
+"""What `Illustrations` does: more of each shown record, more of the page, and what could not be drawn."""
 
 
 def write_report(
@@ -74,12 +74,14 @@ def write_report(
     shown = chosen(rows, most)
     pictures = _pictures(images, told)
     data["images"] = described(rows, shown, data["classes"])
+    notes: list[str] = []
     if illustrate is not None:
-        fields, whole = illustrate(rows, shown, pictures)
+        fields, whole, notes = illustrate(rows, shown, pictures)
         data["images"] = [record | more for record, more in zip(data["images"], fields, strict=True)]
         data |= whole
     thumbs = _with_thumbnails(data["images"], pictures, [rows.names[i] for i in shown], path)
-    data["notes"] = missing(
+    data["basis"] = basis(data["summary"].get("provenance") or {})
+    data["notes"] = notes + missing(
         data,
         one_class_each=rows.one_class_each,
         pictures=sum("picture" in record for record in data["images"]),

@@ -41,6 +41,28 @@ def _gain(evaluation: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
+def basis(provenance: Mapping[str, Any]) -> str:
+    """Say what p_wrong was calibrated on, as far as it is known.
+
+    >>> basis({"calibrated_on": {"calibration": 500, "errors": 64, "expected_damage": 0.05}})
+    'It was calibrated on 500 labelled images with 64 errors, expecting 5.0% damaged ones.'
+    """
+    on = provenance.get("calibrated_on") or {}
+    if "calibration" not in on:
+        return "This verdict table does not say what it was calibrated on."
+    beside = f", beside {on['reference']:,} known-good ones" if on.get("reference") else ""
+    expected = [
+        f"{_percent(on[key])} {what}"
+        for key, what in (("expected_damage", "damaged ones"), ("expected_unknown", "of no known class"))
+        if on.get(key)
+    ]
+    expecting = f", expecting {' and '.join(expected)}" if expected else ""
+    return (
+        f"It was calibrated on {on['calibration']:,} labelled images with {on.get('errors', 0):,} errors{beside}"
+        f"{expecting}."
+    )
+
+
 def missing(data: Mapping[str, Any], *, one_class_each: bool, pictures: int, shown: int) -> list[str]:
     """Say what the page can't show, and why."""
     counts, said = data["counts"], []

@@ -206,5 +206,13 @@ function showBasis() {
   const { drift, monitoring, policy, policies, ...rest } = { ...others, ...provenance };
   showTree('drift', { ...(drift ? { drift } : {}), ...(monitoring ? { monitoring } : {}), ...(data.monitoring ?? {}) });
   showTree('policy', { ...(policy ? { policy } : {}), ...(policies ? { policies } : {}) });
-  fill(byId('basis-panel'), {}, [data.basis ? make('p', { class: 'says' }, data.basis) : null, tree(rest)]);
+  const says = [data.basis, 'It holds for images like those; where the incoming ones have changed more than expected, it is too low.'].join(' ');
+  const seen = provenance.images_that_fitted_the_screener;
+  const trusted = seen ? `${plural(seen, 'image', 'images')} of this screening fitted the screener; their p_wrong is too low to be trusted.` : null;
+  const notes = [trusted, ...(provenance.notes ?? [])].filter(Boolean);
+  fill(byId('basis-panel'), {}, [
+    make('p', { class: 'says' }, says),
+    notes.length ? make('ul', { class: 'says' }, notes.map((note) => make('li', {}, name(note)))) : null,
+    make('details', {}, make('summary', {}, 'Everything the screening says of itself'), tree(rest)),
+  ]);
 }
