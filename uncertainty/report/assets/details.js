@@ -5,7 +5,7 @@ function heatOf(encoded, box) {
   const side = Math.round(Math.sqrt(values.length));
   const canvas = make('canvas', { class: 'heat', width: side, height: side, 'aria-hidden': 'true' });
   const pixels = new ImageData(side, side);
-  values.forEach((value, i) => pixels.data.set([255, 225 - value * 0.75, 60 - value * 0.2, value * 0.72], 4 * i));
+  values.forEach((value, i) => pixels.data.set([255, 215 - value * 0.75, 60 - value * 0.2, 205 * (value / 255) ** 1.5], 4 * i));
   canvas.getContext('2d').putImageData(pixels, 0, 0);
   const [left, top, width, height] = box.map((share) => `${100 * share}%`);
   Object.assign(canvas.style, { left, top, width, height });
@@ -41,7 +41,7 @@ function probabilities(image) {
 
 function signals(image) {
   if (!image.scores) return null;
-  const rows = data.estimators.map((title, i) => make('tr', {}, make('th', { scope: 'row' }, words(title)), make('td', { class: 'wide' }, bar(image.standing[i] / 100)), make('td', { class: 'value' }, `${image.standing[i]} %`, make('small', {}, ` ${Number(image.scores[i]?.toPrecision(3))}`))));
+  const rows = data.estimators.map((title, i) => make('tr', {}, make('th', { scope: 'row' }, words(title)), make('td', { class: 'wide' }, bar(image.standing[i] / 100)), make('td', { class: 'value' }, `${image.standing[i]}%`, make('small', {}, ` ${Number(image.scores[i]?.toPrecision(3))}`))));
   return [make('h3', {}, 'Signals'), make('p', { class: 'says' }, 'How many percent of the images have a lower score, and the score itself.'), make('table', { class: 'signals' }, make('tbody', {}, rows))];
 }
 

@@ -33,7 +33,7 @@ const reasonsOf = (image) => (image.error !== undefined ? ['unreadable'] : image
 function strip(image) {
   if (!image.near) return null;
   return make('div', { class: 'strip' }, image.near.slice(0, 2).map((group) =>
-    make('div', {}, make('span', { class: 'tag' }, name(classes[group.class])), make('span', { class: 'row' }, group.pictures.map((k) => make('img', { src: data.known_good[k], alt: '', loading: 'lazy', width: 48, height: 48 }))))));
+    make('div', {}, make('span', { class: 'tag' }, name(classes[group.class])), make('span', { class: 'row' }, group.pictures.slice(0, 2).map((k) => make('img', { src: data.known_good[k], alt: '', loading: 'lazy', width: 48, height: 48 }))))));
 }
 
 function card(image) {

@@ -105,7 +105,7 @@ function showConfusion(open) {
     if (!count) return make('td', {}, make('span', { class: 'none', 'aria-hidden': 'true' }, '·'));
     const label = `true ${className(t)}, predicted ${className(p)}: ${plural(count, 'image', 'images')}`;
     const button = make('button', { type: 'button', class: t === p ? 'hit' : 'slip', 'aria-label': label, title: label, onclick: () => open(t, p, which) }, whole(count));
-    button.style.setProperty('--strength', `${Math.round(12 + 38 * Math.sqrt(count / rows.get(t)))}%`);
+    button.style.setProperty('--strength', `${Math.round(12 + 28 * Math.sqrt(count / rows.get(t)))}%`);
     return make('td', {}, button);
   };
   const grid = (which) =>
