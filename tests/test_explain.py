@@ -11,6 +11,8 @@ from uncertainty.classifiers import Classifier, Preprocess
 from uncertainty.errors import InputError, MissingDependencyError, ModelError
 from uncertainty.explain import METHODS, heat_maps, spatial_layer
 
+pytest.importorskip("captum", reason="captum is absent: pip install '.[explain]'")
+
 SIDE = 16
 PLAIN = Preprocess(size=SIDE, mean=(0.0,) * 3, std=(1.0,) * 3)
 

@@ -4,6 +4,7 @@ Needs chromium with its driver (Debian: `apt-get install chromium chromium-drive
 and for the accessibility rules `npm install axe-core`, its file named by the environment variable AXE_CORE.
 """
 
+import json
 import os
 import shutil
 import time
@@ -79,7 +80,36 @@ def page_of(root, names, classes, labelled=1.0, images=True, **options):
     return write_report(out, labels=given).path
 
 
+def told_page(root):
+    """All that `evaluate` and other commands may tell besides, in a screening with a drift alarm and a policy."""
+    names = [f"{i:03}.png" for i in range(30)]
+    table = verdict_table(names, CLASSES)
+    out, labels = write_screening(root / "out", table), write_labels(root / "labels.csv", labels_for(table, CLASSES))
+    write_report(out, labels=labels)
+    told = json.loads((out / "evaluation.json").read_text("utf-8"))
+    told["per_class"] = [
+        {"class": "<b>cat</b>", "support": 10, "precision": None, "recall": 0.5, "f1": None, "roc_auc": 0.75}
+        | {"false_positives": 3, "false_positives_flagged": 2, "false_negatives": 0, "false_negatives_flagged": 0}
+    ]
+    told["slices"] = {
+        "slices": [
+            {"by": "quality_brightness", "name": "dark <i>", "n": 9, "error_rate": 0.4, "low": 0.2, "high": 0.7}
+            | {"error_rate_rest": 0.1, "errors_caught": None, "p_within_class_holm": 0.01, "conclusion": "more errors"}
+        ]
+    }
+    (out / "evaluation.json").write_text(json.dumps(told), "utf-8")
+    drift = {
+        "in_words": ["drift: <u>darker</u>"],
+        "drift": {"alarm": True, "changes": [{"column": "dark", "p": 0.001}]},
+    }
+    (out / "monitoring.json").write_text(json.dumps(drift), "utf-8")
+    summary = json.loads((out / "summary.json").read_text("utf-8")) | {"policy": "at most 2% wrong"}
+    (out / "summary.json").write_text(json.dumps(summary), "utf-8")
+    return write_report(out, labels=labels).path
+
+
 MAKERS = {
+    "told": told_page,
     "labelled": lambda root: page_of(root, [f"{i:03}.png" for i in range(90)], CLASSES, unreadable=2),
     "unlabelled": lambda root: page_of(root, [f"{i:03}.png" for i in range(40)], CLASSES, labelled=0),
     "half": lambda root: page_of(root, [f"{i:03}.png" for i in range(40)], CLASSES, labelled=0.5),
@@ -142,6 +172,17 @@ def test_every_page_opens_without_an_error(browser, pages, kind):
     assert "undefined" not in text(browser, "main")
     assert "NaN" not in text(browser, "main")
     assert "null" not in text(browser, "main")
+
+
+def test_what_other_commands_tell_is_shown(browser, pages):
+    opened(browser, pages("told"))
+    assert "<b>cat</b>" in text(browser, "#classes-panel")
+    assert "3 (2 flagged)" in text(browser, "#classes-panel")
+    assert "more errors" in text(browser, "#slices-panel")
+    assert "drift: <u>darker</u>" in text(browser, "#drift-panel .alarmed")
+    assert "see Drift below" in text(browser, "#notes")
+    assert text(browser, "#policy-panel") == "at most 2% wrong"
+    assert "Drift" in text(browser, "#nav")
 
 
 def test_nothing_hostile_runs_or_becomes_an_element(browser, pages):
@@ -246,7 +287,7 @@ def test_the_theme_can_be_chosen(browser, pages):
     assert len({colour for _, colour in seen}) == 2
 
 
-@pytest.mark.parametrize("kind", ["labelled", "unlabelled", "half"])
+@pytest.mark.parametrize("kind", ["labelled", "unlabelled", "half", "told"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_serious_violation_of_accessibility_rules(browser, pages, kind, scheme):
     path = os.environ.get("AXE_CORE")

@@ -14,7 +14,7 @@ from uncertainty.errors import InputError
 from uncertainty.evaluation import evaluate, join_labels
 from uncertainty.labels import read_labels
 from uncertainty.pipeline import SUMMARY, evaluate_folder
-from uncertainty.report.data import chosen, described, gather
+from uncertainty.report.data import chosen, described, finite, gather
 from uncertainty.report.page import page
 from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import Pictures, Thumbnail, thumbnails
@@ -24,7 +24,7 @@ from uncertainty.verdicts import Verdicts, replacing
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EVALUATION = "evaluation.json"
+EVALUATION, MONITORING = "evaluation.json", "monitoring.json"
 LARGEST_INSIDE = 3_800_000
 """Up to so many bytes of pictures are in the page itself, which then has less than 5 MB; above, beside it."""
 _QUICK = 1  # resamples, where only the figures without intervals are compared
@@ -71,6 +71,8 @@ def write_report(
         table, evaluation = _judged(out, folder, table, labels)
     rows = Rows.of(table)
     data = gather(rows, told, evaluation)
+    if (monitoring := _read_json(folder / MONITORING)) is not None:
+        data["monitoring"] = finite(monitoring)
     shown = chosen(rows, most)
     pictures = _pictures(images, told)
     data["images"] = described(rows, shown, data["classes"])

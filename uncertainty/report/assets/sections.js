@@ -18,9 +18,11 @@ function showSummary() {
     tiles.push(tile('Errors expected', whole(Math.round(counts.expected_errors)), 'sum of p_wrong', 'caught'));
   }
   byId('tiles').append(...tiles);
-  if (!data.notes.length) return;
+  const alarms = drifted() ? ['The images are not like those it was calibrated on: see Drift below before trusting p_wrong.'] : [];
+  const notes = [...alarms, ...data.notes];
+  if (!notes.length) return;
   byId('notes').hidden = false;
-  byId('notes').append(make('ul', {}, data.notes.map((note) => make('li', {}, note))));
+  byId('notes').append(make('ul', {}, notes.map((note) => make('li', { class: alarms.includes(note) ? 'alarmed' : '' }, note))));
 }
 
 // ---- budget
@@ -195,17 +197,28 @@ function tree(value) {
   return plain(value);
 }
 
-function showTree(section, value) {
-  if (!value || !Object.keys(value).length) return;
+// Sentences first, what they rest on below.
+function showTold(section, value, alarm = false) {
+  const { in_words: sentences, ...rest } = value ?? {};
+  const said = [sentences].flat().filter(Boolean);
+  if (!said.length && !Object.keys(rest).length) return;
   byId(section).hidden = false;
-  byId(`${section}-panel`).append(tree(value));
+  fill(byId(`${section}-panel`), {}, [
+    said.map((sentence) => make('p', { class: alarm ? 'alarmed' : 'says' }, name(sentence))),
+    Object.keys(rest).length ? make('details', { open: !said.length }, make('summary', {}, 'What it rests on'), tree(rest)) : null,
+  ]);
 }
 
+const drift = () => data.monitoring ?? data.summary.drift ?? null;
+const drifted = () => Boolean(drift()?.alarm ?? drift()?.drift?.alarm);
+
 function showBasis() {
-  const { provenance = {}, ...others } = data.summary;
-  const { drift, monitoring, policy, policies, ...rest } = { ...others, ...provenance };
-  showTree('drift', { ...(drift ? { drift } : {}), ...(monitoring ? { monitoring } : {}), ...(data.monitoring ?? {}) });
-  showTree('policy', { ...(policy ? { policy } : {}), ...(policies ? { policies } : {}) });
+  const { provenance: { policy: decided, earlier_policies: earlier, ...carried } = {}, policy, drift: _, ...counted } = data.summary;
+  const rest = { ...counted, ...carried };
+  const provenance = carried;
+  const told = typeof decided === 'object' ? decided : {};
+  showTold('drift', drift(), drifted());
+  showTold('policy', { in_words: told.in_words ?? (typeof policy === 'string' ? policy : undefined), ...told, ...(earlier?.length ? { earlier } : {}) });
   const says = [data.basis, 'It holds for images like those; where the incoming ones have changed more than expected, it is too low.'].join(' ');
   const seen = provenance.images_that_fitted_the_screener;
   const trusted = seen ? `${plural(seen, 'image', 'images')} of this screening fitted the screener; their p_wrong is too low to be trusted.` : null;
