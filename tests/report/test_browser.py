@@ -329,13 +329,22 @@ def test_it_prints(browser, pages):
 
 @pytest.mark.slow
 def test_two_thousand_images_scroll(browser, pages):
-    """Loosely: a shared machine without a graphics card draws slowly, and yet no frame may take a second."""
+    """Two thirds of a screen a frame, drawn without a graphics card; the limit is loose, in processor time."""
     opened(browser, pages("large"))
     assert cards(browser) == 2000
-    frames = browser.execute_async_script(
-        "const done = arguments[0], times = []; let last = performance.now();"
-        "const step = (now) => { times.push(now - last); last = now; scrollBy({ top: 600, behavior: 'instant' });"
-        "times.length < 60 ? requestAnimationFrame(step) : done(times); }; requestAnimationFrame(step);"
+    browser.execute_cdp_cmd("Performance.enable", {})
+    before = processor_seconds(browser)
+    browser.set_script_timeout(120)
+    browser.execute_async_script(
+        "const done = arguments[0]; let frames = 0;"
+        "const step = () => { scrollBy({ top: 600, behavior: 'instant' });"
+        "++frames < 20 ? requestAnimationFrame(step) : done(); }; requestAnimationFrame(step);"
     )
-    assert sorted(frames)[len(frames) // 2] < 1000
+    assert (processor_seconds(browser) - before) / 20 < 0.3
+    assert browser.execute_script("return scrollY") > 10_000
     assert quiet(browser) == []
+
+
+def processor_seconds(browser):
+    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime")

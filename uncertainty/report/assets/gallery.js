@@ -39,7 +39,7 @@ function strip(image) {
 function card(image) {
   const kind = outcome(image);
   const label = `${shown(image.name)}: details`;
-  const shot = make('button', { type: 'button', class: 'shot', 'aria-label': label, onclick: () => openDetails(image) }, picture(image), image.heat ? heatOf(image.heat[0], image.heat_box) : null);
+  const shot = make('button', { type: 'button', class: 'shot', 'aria-label': image.picture === undefined ? null : label, onclick: () => openDetails(image) }, image.picture === undefined ? make('span', { class: 'unseen' }, `${label}, `) : null, picture(image), image.heat ? heatOf(image.heat[0], image.heat_box) : null);
   const head = make('div', { class: 'head' }, badge(kind), make('span', { class: 'p', title: 'p_wrong' }, image.p === undefined ? '–' : fixed(image.p, 2)));
   const why = reasonsOf(image).map((reason) => make('li', {}, words(shown(reason))));
   const node = make(

@@ -153,7 +153,7 @@ function showClasses() {
   ]);
   const head = ['class', 'images', 'precision', 'recall', 'F1', 'ROC AUC', 'wrongly given', 'not recognised'];
   const more = found.length > order.length ? ` ${order.length} of ${whole(found.length)} classes.` : '';
-  byId('classes-panel').append(scrolling('Classes', table(`The weakest first.${more}`, head, rows)));
+  byId('classes-panel').append(scrolling('Table of classes', table(`The weakest first.${more}`, head, rows)));
 }
 
 function showSlices() {
@@ -166,7 +166,7 @@ function showSlices() {
   ]);
   const head = ['images that are', 'count', 'error rate (95 %)', 'of the rest', 'errors caught', 'p, corrected', 'says'];
   const caption = 'Is it really a cause? Tests are exact, within classes, and corrected for their number.';
-  byId('slices-panel').append(scrolling('Kinds of images', table(caption, head, rows)));
+  byId('slices-panel').append(scrolling('Table of kinds of images', table(caption, head, rows)));
 }
 
 // ---- what else the screening says of itself, whatever it is
