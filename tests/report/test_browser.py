@@ -174,6 +174,17 @@ def test_every_page_opens_without_an_error(browser, pages, kind):
     assert "null" not in text(browser, "main")
 
 
+def test_pictures_beside_the_page_are_shown(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr("uncertainty.report.build.LARGEST_INSIDE", 100)
+    page = page_of(tmp_path, [f"{i:03}.png" for i in range(12)], CLASSES)
+    assert (page.parent / "report_thumbs").is_dir()
+    opened(browser, page)
+    browser.execute_script("document.getElementById('cards').scrollIntoView({ behavior: 'instant' })")
+    widths = "return [...document.querySelectorAll('.shot img')].slice(0, 6).map((one) => one.naturalWidth)"
+    waited(lambda: browser.execute_script(widths) == [16] * 6)
+    assert quiet(browser) == []
+
+
 def test_what_other_commands_tell_is_shown(browser, pages):
     opened(browser, pages("told"))
     assert "<b>cat</b>" in text(browser, "#classes-panel")

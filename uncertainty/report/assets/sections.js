@@ -125,7 +125,7 @@ function showConfusion(open) {
       holder.replaceChildren(grid(which));
     } }, text);
   const pairs = matrix.pairs.map(([t, p, all, kept]) =>
-    make('li', {}, make('button', { type: 'button', class: 'pair', onclick: () => open(t, p, 'all') }, name(classes[t]), ' taken for ', name(classes[p])), ` ${whole(all)}, ${whole(all - kept)} flagged`));
+    make('li', {}, make('button', { type: 'button', class: 'pair', onclick: () => open(t, p, 'all') }, name(classes[t]), ' taken for ', name(classes[p])), ` ${plural(all, 'image', 'images')}, ${whole(all - kept)} flagged`));
   const says = matrix.shown.length < matrix.classes
     ? make('p', { class: 'says' }, `${matrix.shown.length} of ${whole(matrix.classes)} classes, those with most errors; ${plural(matrix.hidden_errors, 'error concerns', 'errors concern')} others and can’t be seen here.`)
     : null;
