@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import dropout_replay, memory, startup
+from benchmarks import dropout_replay, heat_maps, memory, startup
 
 
 def test_peak_memory_sees_what_the_command_held() -> None:
@@ -36,3 +36,9 @@ def test_both_networks_are_replayed_and_give_a_cost() -> None:
         assert probed.dropout
         assert probed.replay is not None
         assert min(vars(dropout_replay.measure(module, batch=2, runs=1, passes=2)).values()) > 0
+
+
+def test_a_heat_map_costs_something() -> None:
+    pytest.importorskip("captum")
+    module, side = heat_maps.resnet20.network(), heat_maps.resnet20.INPUT_SIZE
+    assert min(heat_maps.measure(module, side, batch=2, runs=1)) > 0

@@ -374,7 +374,8 @@ def test_no_arguments_show_help(run):
     assert "Usage" in out + err
 
 
-COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "estimators", "doctor", "demo"]
+COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "report"]
+COMMANDS += ["estimators", "doctor", "demo"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -36,7 +36,7 @@ def command_lines(text):
 def test_every_printed_command_line_is_a_real_one(demo):
     folder, text = demo
     lines = command_lines(text)
-    assert [line[:2] for line in lines] == [["uncertainty", c] for c in ("fit", "screen", "rank", "evaluate")]
+    assert [line[:2] for line in lines] == [["uncertainty", c] for c in ("fit", "screen", "rank", "evaluate", "report")]
     for line in lines:
         paths = [Path(word) for word in line if word.startswith(str(folder))]
         assert paths
@@ -67,7 +67,9 @@ def test_the_ending_is_computed_from_the_files(demo):
     assert (
         f"all incoming images {1 - wrong.mean():.1%}, of those not flagged {1 - wrong[~flagged].mean():.1%}" in ending
     )
-    assert ending.endswith(f"Everything is in {folder / 'out'}\n")
+    page = folder / "out" / "report.html"
+    assert ending.endswith(f"Everything is in {folder / 'out'}; open {page} in a browser\n")
+    assert page.exists()
 
 
 def test_the_ending_says_what_was_flagged_and_why(demo):

@@ -49,6 +49,7 @@ LAYERS = (
         "artifact",
         "cascade",
         "evaluation",
+        "explain",
         "comparison",
         "confusion",
         "curves",
@@ -60,11 +61,11 @@ LAYERS = (
         "rows",
     ),
     ("screener", "fitting", "saving"),
-    ("pipeline", "evaluating"),
+    ("pipeline", "evaluating", "report", "report.*"),
     ("demo", "demo.*"),
     ("cli", "commands", "commands.*", "findings_text", "tables", "progress", "__main__"),
 )
-TORCH = ("classifiers.*", "demo.network")
+TORCH = ("classifiers.*", "explain", "demo.network")
 HEAVY = {"torch", "faiss", "sklearn", "scipy", "pyarrow", "numpy", "pydantic", "PIL", "safetensors"}
 # Methods of the public class that import when they are called: what they name makes classifiers, or is made like one.
 LATE = {"classifiers.base": {"classifiers.spec", "classifiers.embedder"}}

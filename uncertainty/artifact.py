@@ -106,6 +106,20 @@ def _content(array: NDArray[Any]) -> tuple[str, tuple[int, ...], bytes]:
     return array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest()
 
 
+def names_to_array(names: Sequence[str]) -> NDArray[np.uint8]:
+    """Turn names into an array, since that is what the file holds."""
+    return np.frombuffer(json.dumps(list(names)).encode(), dtype=np.uint8)
+
+
+def names_from_array(array: NDArray[np.uint8] | None) -> tuple[str, ...]:
+    """Undo `names_to_array`; None, in a file that was written before there were names, gives none.
+
+    >>> names_from_array(names_to_array(["a.png", "b\\n.png"])), names_from_array(None)
+    (('a.png', 'b\\n.png'), ())
+    """
+    return () if array is None else tuple(json.loads(array.tobytes()))
+
+
 def unpack(saved: Sequence[SavedEstimator], arrays: Mapping[str, NDArray[Any]]) -> tuple[Estimator, ...]:
     """Undo `pack`."""
     try:

@@ -12,7 +12,19 @@ import sys
 
 import typer
 
-from uncertainty.commands import compare, demo, doctor, estimators, evaluate, fit, policy, rank, screen, slices
+from uncertainty.commands import (
+    compare,
+    demo,
+    doctor,
+    estimators,
+    evaluate,
+    fit,
+    policy,
+    rank,
+    report,
+    screen,
+    slices,
+)
 
 app = typer.Typer(
     help="Predicts which images a trained classifier will get wrong, before labels are known.",
@@ -28,6 +40,7 @@ for command in (
     evaluate.evaluate,
     slices.slices,
     compare.compare,
+    report.report,
     estimators.estimators,
     doctor.doctor,
     demo.demo,

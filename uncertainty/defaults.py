@@ -15,3 +15,4 @@ CASCADE_LOSS = 0.01
 """Share of E-AURC that a cascade may lose against full evidence on every image."""
 FEW_PASSES = 3.0
 """Dropout sub-networks belong to a fast look where they cost at most so many passes of the network, all together."""
+REPORT_IMAGES = 2000  # in the gallery of a report; more make a page that is slow to open

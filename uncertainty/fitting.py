@@ -17,6 +17,7 @@ from uncertainty.combiner import Combiner
 from uncertainty.combining import Combination, Evidence, combine
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
+from uncertainty.estimators._known_good import known_good_names
 from uncertainty.estimators.base import Estimator
 from uncertainty.evidence import Shares, counted, evidence, worth
 from uncertainty.held_out import HeldOut
@@ -37,6 +38,7 @@ class Fitted:
     model: SavedModel
     fitted_on: NDArray[np.uint64]
     calibration: HeldOut
+    known_good: tuple[str, ...]
     cascade: Cascade | None
 
 
@@ -81,6 +83,7 @@ def from_outputs(
         model=SavedModel(classes=list(classes or map(str, range(calibration.n_classes))), task=calibration.task),
         fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
         calibration=HeldOut.of(rows, p_wrong, certifying),
+        known_good=known_good_names(known_good),
         cascade=Cascade.fit(rows, p_wrong, usable, deeper, learn, loss=cascade_loss),
     )
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from uncertainty.classifiers.base import Images, image_items
 from uncertainty.errors import InputError
 from uncertainty.screener import Screener
-from uncertainty.sources import metadata_of
+from uncertainty.sources import ImageSet, metadata_of
 from uncertainty.verdicts import FORMATS, Verdicts, metadata_table, ranks, replacing, write_batches, write_table
 
 SUMMARY = "summary.json"
@@ -46,6 +46,8 @@ def screen_into(
         schema = _joined(screener.schema(seen), metadata.schema)
         write_batches(schema, _with_ranks(Path(unranked.name), schema, metadata), folder / f"verdicts{ending}")
         summary = _summary(Path(unranked.name), screener, seen) | counts
+    if isinstance(images, ImageSet):  # where a report finds the images again
+        summary["input_root"] = str(images.root.absolute())
     _write_json(folder / SUMMARY, summary)
     for other in set(FORMATS) - {ending}:  # an earlier screening in another format would be read instead
         (folder / f"verdicts{other}").unlink(missing_ok=True)

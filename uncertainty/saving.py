@@ -29,6 +29,7 @@ def save(folder: Path, fields: Mapping[str, Any]) -> None:
         **{name: fields[name] for name in _PLAIN},
     )
     arrays |= {"fitted_on": fields["fitted_on"], **fields["calibration"].arrays()}
+    arrays["known_good"] = artifact.names_to_array(fields["known_good"])
     arrays |= {} if cascade is None else {CASCADE_ROWS: cascade.held_out.to_array()}
     artifact.write(folder, manifest, arrays)
 
@@ -44,6 +45,7 @@ def load(folder: Path, classifier: Classifier | None) -> dict[str, Any]:
         "decision": Decision.from_dict(manifest.decision),
         "fitted_on": arrays["fitted_on"],
         "calibration": HeldOut.from_arrays(arrays),
+        "known_good": artifact.names_from_array(arrays.get("known_good")),
         "cascade": Cascade.restored(manifest.cascade, arrays),
         **{name: getattr(manifest, name) for name in _PLAIN},
     }

@@ -38,7 +38,7 @@ from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_
 class Screener:
     """Predicts which images a classifier gets wrong; make one with `fit`, `fit_outputs` or `load`.
 
-    `calibrated_on` says what p_wrong rests on; `notes` say, in words, what was left out or fell short.
+    `calibrated_on` says what p_wrong rests on; `notes`, in words, what was left out; `known_good` names reference rows.
     """
 
     estimators: tuple[Estimator, ...]
@@ -55,6 +55,8 @@ class Screener:
     """The calibration rows, with p_wrong from folds without them: what a policy is decided on."""
     history: tuple[dict[str, Any], ...] = ()
     """The policies that were in force before, the oldest first."""
+    known_good: tuple[str, ...] = ()
+    """Names of the reference images, in the order of the neighbour index; none where the rows had none."""
     cascade: Cascade | None = None
     """Which images get a deeper look; None: all get the same."""
     classifier: Classifier | None = None

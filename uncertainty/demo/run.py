@@ -29,6 +29,7 @@ def run(folder: Path, command: Callable[[list[str]], None], say: Callable[[str],
         ["screen", str(screener), str(folder / "incoming"), "-o", str(out)],
         ["rank", str(out), "-n", "20"],
         ["evaluate", str(out), "--labels", str(folder / "labels.csv")],
+        ["report", str(out), "--labels", str(folder / "labels.csv")],
     )
     with one_thread():
         say(_trained(folder))
@@ -72,6 +73,6 @@ def _ending(out: Path, labels: Path) -> str:
         f"softmax would have caught {int(wrong[by_softmax].sum())}, by chance {errors * looked_at / len(wrong):.0f}.",
         f"Accuracy of all incoming images {1 - wrong.mean():.1%}, "
         f"of those not flagged {1 - wrong[~flagged].mean():.1%}.",
-        f"Everything is in {out}",
+        f"Everything is in {out}; open {out / 'report.html'} in a browser",
     ]
     return "\n".join(lines)

@@ -28,6 +28,12 @@ def known_good_index(reference: ModelOutputs, column: str = "features") -> Neigh
     return NeighborIndex.build(getattr(reference, column), known_classes(reference))
 
 
+def known_good_names(reference: ModelOutputs) -> tuple[str, ...]:
+    """Return file names (or ids) of the reference rows in the order in which `known_good_index` has them."""
+    order = np.argsort(known_classes(reference), kind="stable")
+    return tuple(str(reference.ids[i]).removeprefix("reference:") for i in order)
+
+
 def known_classes(reference: ModelOutputs) -> NDArray[np.int64]:
     """(n,) the class of each reference row: its label, or the prediction where there are no labels.
 

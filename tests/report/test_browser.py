@@ -1,0 +1,361 @@
+"""The page in a real browser: nothing fails, everything can be reached, nothing hostile runs.
+
+Needs chromium with its driver (Debian: `apt-get install chromium chromium-driver`), `pip install '.[report-tests]'`,
+and for the accessibility rules `npm install axe-core`, its file named by the environment variable AXE_CORE.
+"""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.report.reports import labels_for, verdict_table, write_labels, write_screening
+from uncertainty.report.build import write_report
+
+BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (BROWSER and DRIVER), reason="chromium or chromedriver is absent: apt-get install both"),
+]
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is absent: pip install '.[report-tests]'")
+
+CLASSES = ("cat", "dog", "eel")
+HOSTILE_CLASSES = (
+    '<script>bad("class")</script>',
+    "\u202eright to left",
+    "a\"b'c&amp;",
+    "</script><img src=x onerror=bad(1)>",
+)
+HOSTILE_NAMES = [
+    "<script>bad('name')</script>.png",
+    '"><img src=x onerror=bad(2)>.png',
+    "new\nline.png",
+    "\u202egnp.exe.png",
+    "\u2028\u2029.png",
+    "</script><!--<script>.png",
+    "{{7*7}}${bad(3)}.png",
+    "x" * 200 + ".png",
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,900",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Make pages once; each test opens the one it needs."""
+    made = {}
+
+    def make(kind):
+        if kind not in made:
+            made[kind] = MAKERS[kind](tmp_path_factory.mktemp(kind))
+        return made[kind]
+
+    return make
+
+
+def page_of(root, names, classes, labelled=1.0, images=True, **options):
+    table = verdict_table(names, classes, **options)
+    out = write_screening(root / "out", table, root / "images" if images else None)
+    labels = dict(list(labels_for(table, classes).items())[: round(labelled * len(names))])
+    given = write_labels(root / "labels.csv", labels) if labels else None
+    return write_report(out, labels=given).path
+
+
+def told_page(root):
+    """All that `evaluate` and other commands may tell besides, in a screening with a drift alarm and a policy."""
+    names = [f"{i:03}.png" for i in range(30)]
+    table = verdict_table(names, CLASSES)
+    out, labels = write_screening(root / "out", table), write_labels(root / "labels.csv", labels_for(table, CLASSES))
+    write_report(out, labels=labels)
+    told = json.loads((out / "evaluation.json").read_text("utf-8"))
+    told["per_class"] = [
+        {"class": "<b>cat</b>", "support": 10, "precision": None, "recall": 0.5, "f1": None, "roc_auc": 0.75}
+        | {"false_positives": 3, "false_positives_flagged": 2, "false_negatives": 0, "false_negatives_flagged": 0}
+    ]
+    told["slices"] = {
+        "slices": [
+            {"by": "quality_brightness", "name": "dark <i>", "n": 9, "error_rate": 0.4, "low": 0.2, "high": 0.7}
+            | {"error_rate_rest": 0.1, "errors_caught": None, "p_within_class_holm": 0.01, "conclusion": "more errors"}
+        ]
+    }
+    (out / "evaluation.json").write_text(json.dumps(told), "utf-8")
+    drift = {
+        "in_words": ["drift: <u>darker</u>"],
+        "drift": {"alarm": True, "changes": [{"column": "dark", "p": 0.001}]},
+    }
+    (out / "monitoring.json").write_text(json.dumps(drift), "utf-8")
+    summary = json.loads((out / "summary.json").read_text("utf-8")) | {"policy": "at most 2% wrong"}
+    (out / "summary.json").write_text(json.dumps(summary), "utf-8")
+    return write_report(out, labels=labels).path
+
+
+MAKERS = {
+    "told": told_page,
+    "labelled": lambda root: page_of(root, [f"{i:03}.png" for i in range(90)], CLASSES, unreadable=2),
+    "unlabelled": lambda root: page_of(root, [f"{i:03}.png" for i in range(40)], CLASSES, labelled=0),
+    "half": lambda root: page_of(root, [f"{i:03}.png" for i in range(40)], CLASSES, labelled=0.5),
+    "one class": lambda root: page_of(root, [f"{i:03}.png" for i in range(40)], ("only",)),
+    "many classes": lambda root: page_of(
+        root, [f"{i}.png" for i in range(300)], [f"kind {k}" for k in range(1000)], images=False
+    ),
+    "unreadable": lambda root: page_of(root, ["a.png", "b.png"], CLASSES, labelled=0, images=False, unreadable=2),
+    "hostile": lambda root: page_of(root, HOSTILE_NAMES, HOSTILE_CLASSES, images=False, budget=0.5),
+    "large": lambda root: page_of(root, [f"{i:05}.png" for i in range(2000)], CLASSES),
+}
+
+
+def opened(browser, page):
+    browser.get_log("browser")
+    browser.get(page.as_uri())
+    waited(lambda: browser.execute_script("return document.documentElement.dataset.ready") == "true")
+    waited(lambda: not shown_count(browser) or cards(browser) == shown_count(browser))
+    return browser
+
+
+def waited(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the page never got there"
+        time.sleep(0.05)
+
+
+def shown_count(browser):
+    return int(text(browser, "#found").split(" ")[0].replace(",", "") or 0)
+
+
+def cards(browser):
+    return browser.execute_script("return document.querySelectorAll('#cards > li').length")
+
+
+def text(browser, selector):
+    return browser.execute_script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
+
+
+def quiet(browser):
+    return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def press(browser, selector):
+    browser.execute_script("document.querySelector(arguments[0]).click()", selector)
+
+
+def keys(browser, *names):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    ActionChains(browser).send_keys(*(getattr(Keys, name) for name in names)).perform()
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_every_page_opens_without_an_error(browser, pages, kind):
+    opened(browser, pages(kind))
+    assert quiet(browser) == []
+    assert "undefined" not in text(browser, "main")
+    assert "NaN" not in text(browser, "main")
+    assert "null" not in text(browser, "main")
+
+
+def test_pictures_beside_the_page_are_shown(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr("uncertainty.report.build.LARGEST_INSIDE", 100)
+    page = page_of(tmp_path, [f"{i:03}.png" for i in range(12)], CLASSES)
+    assert (page.parent / "report_thumbs").is_dir()
+    opened(browser, page)
+    browser.execute_script("document.getElementById('cards').scrollIntoView({ behavior: 'instant' })")
+    widths = "return [...document.querySelectorAll('.shot img')].slice(0, 6).map((one) => one.naturalWidth)"
+    waited(lambda: browser.execute_script(widths) == [16] * 6)
+    assert quiet(browser) == []
+
+
+def test_what_other_commands_tell_is_shown(browser, pages):
+    opened(browser, pages("told"))
+    assert "<b>cat</b>" in text(browser, "#classes-panel")
+    assert "3 (2 flagged)" in text(browser, "#classes-panel")
+    assert "more errors" in text(browser, "#slices-panel")
+    assert "drift: <u>darker</u>" in text(browser, "#drift-panel .alarmed")
+    assert "see Drift below" in text(browser, "#notes")
+    assert text(browser, "#policy-panel") == "at most 2% wrong"
+    assert "Drift" in text(browser, "#nav")
+
+
+def test_nothing_hostile_runs_or_becomes_an_element(browser, pages):
+    opened(browser, pages("hostile"))
+    assert browser.execute_script("return typeof bad") == "undefined"
+    assert browser.execute_script("return document.scripts.length") == 2
+    assert browser.execute_script("return document.querySelectorAll('img').length") == 0
+    files = browser.execute_script("return [...document.querySelectorAll('.file')].map((one) => one.textContent)")
+    assert "<script>bad('name')</script>.png" in files
+    assert "new\\u000aline.png" in files
+    assert "\\u202egnp.exe.png" in files
+    press(browser, ".shot")
+    assert browser.execute_script("return document.querySelector('dialog').open")
+    assert quiet(browser) == []
+
+
+def test_the_policy_forbids_what_the_page_does_not_need(browser, pages):
+    opened(browser, pages("labelled"))
+    ran = browser.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'window.slipped = 1'; document.body.append(s);"
+        "return window.slipped ?? 'nothing'"
+    )
+    assert ran == "nothing"
+    browser.get_log("browser")
+
+
+def test_the_slider_recomputes_and_the_images_follow(browser, pages):
+    from tests.report.reports import data_of
+
+    page = pages("labelled")
+    budget = data_of(page)["budget"]
+    opened(browser, page)
+    caught = "[data-outcome=caught] .count"
+    before = int(text(browser, caught))
+    assert before == budget["caught"][budget["k"].index(data_of(page)["counts"]["flagged_readable"])]
+    browser.execute_script("document.getElementById('slider').focus()")
+    keys(browser, "END")
+    waited(lambda: int(text(browser, caught)) == budget["caught"][-1])
+    assert "100.0%" in text(browser, "#standing")
+    assert "88 images" in browser.execute_script(
+        "return document.getElementById('slider').getAttribute('aria-valuetext')"
+    )
+    keys(browser, "HOME", "ARROW_RIGHT")
+    waited(lambda: int(text(browser, caught)) == budget["caught"][1])
+    press(browser, "#reset")
+    waited(lambda: int(text(browser, caught)) == before)
+
+
+def test_filters_show_what_they_say(browser, pages):
+    opened(browser, pages("labelled"))
+    press(browser, "[data-outcome=missed]")
+    waited(lambda: cards(browser) == int(text(browser, "[data-outcome=missed] .count")))
+    assert browser.execute_script("return document.querySelectorAll('#cards > li:not(.missed)').length") == 0
+    press(browser, "[data-outcome=missed]")
+    for selector, value in (("#class", "1"), ("#reason", "low_margin"), ("#text", "00")):
+        browser.execute_script(
+            "const one = document.querySelector(arguments[0]); one.value = arguments[1];"
+            "one.dispatchEvent(new Event(one.tagName === 'INPUT' ? 'input' : 'change'))",
+            selector,
+            value,
+        )
+        waited(lambda: cards(browser) == shown_count(browser))
+        assert 0 < cards(browser) < 90 or selector == "#text"
+    assert all(
+        "00" in name
+        for name in browser.execute_script("return [...document.querySelectorAll('.file')].map((f) => f.textContent)")
+    )
+
+
+def test_a_cell_of_the_matrix_opens_its_images(browser, pages):
+    opened(browser, pages("labelled"))
+    count = int(text(browser, ".matrix .slip"))
+    press(browser, ".matrix .slip")
+    waited(lambda: cards(browser) == count == shown_count(browser))
+    assert browser.execute_script("return document.querySelectorAll('#cards .right, #cards .alarm').length") == 0
+
+
+def test_everything_can_be_reached_by_keyboard(browser, pages):
+    opened(browser, pages("labelled"))
+    reached = set()
+    for _ in range(70):
+        keys(browser, "TAB")
+        reached.add(browser.execute_script("const e = document.activeElement; return e.id || e.className || e.tagName"))
+    assert {"theme", "slider", "class", "reason", "order", "text", "shot"} <= reached
+    keys(browser, "ENTER")
+    waited(lambda: browser.execute_script("return document.querySelector('dialog').open"))
+    first = text(browser, "#details-name")
+    keys(browser, "ARROW_RIGHT")
+    waited(lambda: text(browser, "#details-name") != first)
+    keys(browser, "ESCAPE")
+    waited(lambda: not browser.execute_script("return document.querySelector('dialog').open"))
+
+
+def test_the_theme_can_be_chosen(browser, pages):
+    opened(browser, pages("labelled"))
+    ground = "return getComputedStyle(document.documentElement).backgroundColor"
+    seen = set()
+    for _ in range(3):
+        press(browser, "#theme")
+        seen.add((text(browser, "#theme"), browser.execute_script(ground)))
+    assert {label for label, _ in seen} == {"Theme: auto", "Theme: light", "Theme: dark"}
+    assert len({colour for _, colour in seen}) == 2
+
+
+@pytest.mark.parametrize("kind", ["labelled", "unlabelled", "half", "told"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_violation_of_accessibility_rules(browser, pages, kind, scheme):
+    path = os.environ.get("AXE_CORE")
+    if not path:
+        pytest.skip("AXE_CORE does not name axe.min.js: npm install axe-core")
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    opened(browser, pages(kind))
+    found = violations(browser, path)
+    press(browser, ".shot")
+    found += violations(browser, path)
+    assert found == []
+
+
+def violations(browser, path):
+    browser.execute_cdp_cmd("Runtime.evaluate", {"expression": Path(path).read_text("utf-8")})
+    result = browser.execute_async_script("axe.run().then(arguments[0])")
+    serious = [one for one in result["violations"] if one["impact"] in ("serious", "critical")]
+    return [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in serious]
+
+
+def test_a_phone_needs_no_scrolling_sideways(browser, pages):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    )
+    try:
+        for kind in ("labelled", "hostile"):
+            opened(browser, pages(kind))
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_it_prints(browser, pages):
+    opened(browser, pages("labelled"))
+    assert len(browser.print_page()) > 20_000
+
+
+@pytest.mark.slow
+def test_two_thousand_images_scroll(browser, pages):
+    """Two thirds of a screen a frame, drawn without a graphics card; the limit is loose, in processor time."""
+    opened(browser, pages("large"))
+    assert cards(browser) == 2000
+    browser.execute_cdp_cmd("Performance.enable", {})
+    before = processor_seconds(browser)
+    browser.set_script_timeout(120)
+    browser.execute_async_script(
+        "const done = arguments[0]; let frames = 0;"
+        "const step = () => { scrollBy({ top: 600, behavior: 'instant' });"
+        "++frames < 20 ? requestAnimationFrame(step) : done(); }; requestAnimationFrame(step);"
+    )
+    assert (processor_seconds(browser) - before) / 20 < 0.3
+    assert browser.execute_script("return scrollY") > 10_000
+    assert quiet(browser) == []
+
+
+def processor_seconds(browser):
+    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime")

@@ -1,0 +1,47 @@
+"""`uncertainty report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from uncertainty.commands.options import Device, Model
+from uncertainty.commands.shared import loaded, say_notes
+from uncertainty.defaults import REPORT_IMAGES
+
+
+def report(
+    out: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
+    labels: Annotated[Path | None, typer.Option(help="CSV with file_name and label, or a folder of classes.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Where the screened images are now.")] = None,
+    page: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; default report.html in OUT.")] = None,
+    most: Annotated[
+        int, typer.Option(min=1, help="Images in the gallery; flagged and wrong ones first.")
+    ] = REPORT_IMAGES,
+    screener: Annotated[Path | None, typer.Option(help="Folder that `uncertainty fit` wrote; to look again.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Its known-good images, to show the nearest ones.")] = None,
+    cam: Annotated[bool, typer.Option("--cam", help="Heat maps of where the network looks.")] = False,
+    model: Model = None,
+    device: Device = None,
+) -> None:
+    """Make one HTML page of a screening, which works offline: uncertainty report OUT --labels labels.csv."""
+    from uncertainty.report.build import write_report
+
+    drawing = _drawing(screener, reference, cam, model, device)
+    written = write_report(out, labels=labels, images=images, path=page, most=most, illustrate=drawing)
+    say_notes(written.notes)
+    beside = f", with its pictures in {written.thumbs}" if written.thumbs else ""
+    typer.echo(f"report written to {written.path}{beside}")
+
+
+def _drawing(screener: Path | None, reference: Path | None, cam: bool, model: str | None, device: str | None) -> Any:
+    from uncertainty.errors import InputError
+    from uncertainty.report.illustrations import Illustrations
+
+    if screener is None:
+        if cam or reference is not None:
+            raise InputError("--cam and --reference look at the images again; give --screener DIR too")
+        return None
+    return Illustrations(loaded(screener, model, device), reference, cam)

@@ -1,0 +1,61 @@
+// ---- the page
+
+const THEMES = ['auto', 'light', 'dark'];
+
+function showTheme() {
+  const button = byId('theme');
+  let theme = 'auto';
+  const apply = () => {
+    button.textContent = `Theme: ${theme}`;
+    if (theme === 'auto') delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+  };
+  button.addEventListener('click', () => {
+    theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+    apply();
+  });
+  apply();
+}
+
+function showFigures() {
+  const { risk, histogram, reliability } = data.charts;
+  if (counts.images === counts.unreadable) return [];
+  byId('quality').hidden = false;
+  const drawn = [
+    risk && counts.errors ? riskChart(risk) : null,
+    histogramChart(histogram),
+    reliability?.length ? reliabilityChart(reliability) : null,
+  ].filter(Boolean);
+  byId('figures').append(...drawn.map((one) => one.node));
+  const found = evaluation && signalsChart(evaluation);
+  if (found) byId('figures').append(found);
+  return drawn;
+}
+
+function showNavigation() {
+  const sections = [...document.querySelectorAll('main > section')].filter((one) => !one.hidden && one.id !== 'summary');
+  const titles = { budget: 'Budget', quality: 'Quality', confusion: 'Confusion', classes: 'Classes', slices: 'Slices', gallery: 'Images', drift: 'Drift', policy: 'Policy', basis: 'Basis' };
+  byId('nav').append(...sections.map((one) => make('a', { href: `#${one.id}` }, titles[one.id])));
+}
+
+showTheme();
+showSummary();
+let figures = [];
+let waiting = false;
+showBudget(() => {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    figures[0]?.repaint();
+    refreshOutcomes();
+  });
+});
+figures = showFigures();
+showConfusion(openCell);
+showClasses();
+showSlices();
+showGallery();
+showBasis();
+showNavigation();
+document.documentElement.dataset.ready = 'true';

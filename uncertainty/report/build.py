@@ -1,0 +1,153 @@
+"""From an output folder to the report beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from uncertainty.defaults import REPORT_IMAGES
+from uncertainty.errors import InputError
+from uncertainty.evaluating import evaluate_folder
+from uncertainty.evaluation import evaluate, join_labels
+from uncertainty.labels import read_labels
+from uncertainty.pipeline import SUMMARY
+from uncertainty.report.data import chosen, described, finite, gather
+from uncertainty.report.page import page
+from uncertainty.report.rows import Rows
+from uncertainty.report.thumbnails import Pictures, Thumbnail, thumbnails
+from uncertainty.report.words import basis, missing, summary
+from uncertainty.verdicts import Verdicts, replacing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EVALUATION, MONITORING = "evaluation.json", "monitoring.json"
+LARGEST_INSIDE = 3_800_000
+"""Up to so many bytes of pictures are in the page itself, which then has less than 5 MB; above, beside it."""
+_QUICK = 1  # resamples, where only the figures without intervals are compared
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: the page, the folder of pictures beside it if there is one, and what could not be shown."""
+
+    path: Path
+    thumbs: Path | None
+    notes: tuple[str, ...]
+
+
+Illustrate = Callable[[Rows, Sequence[int], Pictures], tuple[list[dict[str, Any]], dict[str, Any], list[str]]]
+"""What `Illustrations` does: more of each shown record, more of the page, and what could not be drawn."""
+
+
+def write_report(
+    out: Path,
+    *,
+    labels: Path | None = None,
+    images: Path | None = None,
+    path: Path | None = None,
+    most: int = REPORT_IMAGES,
+    illustrate: Illustrate | None = None,
+) -> Report:
+    """Write the report of a screening's output folder (or verdict table) to `path`, by default `report.html` in it.
+
+    `labels` are read as `uncertainty evaluate` reads them; where `evaluation.json` does not hold its figures for them
+    yet, it is written first, so that page and file say the same. `images` is where the images are now, by default
+    where they were screened. Of large screenings `most` images are shown, flagged and wrong ones first.
+
+    Raises InputError: no verdicts, labels that match none, or images given that can't be found.
+    """
+    folder = out if out.is_dir() else out.parent
+    path = path or folder / "report.html"
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{path} must end in .html; name the page, e.g. report.html")
+    table = Verdicts.read(out).table
+    told = _read_json(folder / SUMMARY) or {"provenance": Verdicts(table).provenance}
+    evaluation = None
+    if labels is not None:
+        table, evaluation = _judged(out, folder, table, labels)
+    rows = Rows.of(table)
+    data = gather(rows, told, evaluation)
+    if (monitoring := _read_json(folder / MONITORING)) is not None:
+        data["monitoring"] = finite(monitoring)
+    shown = chosen(rows, most)
+    pictures = _pictures(images, told)
+    data["images"] = described(rows, shown, data["classes"])
+    notes: list[str] = []
+    if illustrate is not None:
+        fields, whole, notes = illustrate(rows, shown, pictures)
+        data["images"] = [record | more for record, more in zip(data["images"], fields, strict=True)]
+        data |= whole
+    thumbs = _with_thumbnails(data["images"], pictures, [rows.names[i] for i in shown], path)
+    data["basis"] = basis(data["summary"].get("provenance") or {})
+    data["notes"] = notes + missing(
+        data,
+        one_class_each=rows.one_class_each,
+        pictures=sum("picture" in record for record in data["images"]),
+        shown=len(shown),
+    )
+    with replacing(path, binary=False) as file:
+        file.write(page(f"Report on {len(rows):,} images", summary(data), data, beside=thumbs is not None))
+    return Report(path, thumbs, tuple(data["notes"]))
+
+
+def _judged(out: Path, folder: Path, table: pa.Table, labels: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """Join labels, and return the figures of `evaluate` for exactly these rows and labels."""
+    joined = join_labels(table, read_labels(labels))
+    figures = evaluate(joined, resamples=_QUICK).to_json()
+    same = [name for name, value in figures.items() if not isinstance(value, dict) and name != "resamples"]
+    kept = _read_json(folder / EVALUATION)
+    if kept is None or any(kept.get(name) != figures[name] for name in same):
+        evaluate_folder(out, labels)
+        kept = _read_json(folder / EVALUATION)
+    return joined, kept or figures
+
+
+def _pictures(images: Path | None, told: dict[str, Any]) -> Pictures:
+    if images is not None and not images.exists():
+        raise InputError(f"{images} does not exist; give the folder, manifest or Parquet file that was screened")
+    root = told.get("input_root")
+    return Pictures.at(images or (Path(root) if isinstance(root, str) and Path(root).exists() else None))
+
+
+def _with_thumbnails(
+    records: list[dict[str, Any]], pictures: Pictures, names: Sequence[str], path: Path
+) -> Path | None:
+    """Give each record its picture, or the reason why there is none; return the folder, if they lie beside the page."""
+    found = thumbnails(pictures, names)
+    if sum(len(one.data) for one in found) * 4 / 3 < LARGEST_INSIDE:
+        _describe(records, found, [one.uri for one in found])
+        return None
+    folder = path.with_name(f"{path.stem}_thumbs")
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if re.fullmatch(r"\d{6}\.webp", old.name):
+            old.unlink()
+    files = [f"{i:06d}.webp" for i in range(len(found))]
+    for file, one in zip(files, found, strict=True):
+        if one.error is None:
+            (folder / file).write_bytes(one.data)
+    _describe(records, found, [f"{folder.name}/{file}" for file in files])
+    return folder
+
+
+def _describe(records: list[dict[str, Any]], found: Sequence[Thumbnail], sources: Sequence[str]) -> None:
+    for record, one, source in zip(records, found, sources, strict=True):
+        if one.error is None:
+            record |= {"picture": source, "size": [one.width, one.height]}
+        else:
+            record["no_picture"] = one.error
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON ({error}); remove it, it is written again") from error
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,168 @@
+"""What needs the network again: known-good images beside the suspicious ones, and heat maps of where it looks."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.classifiers.base import Classifier
+from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.errors import ImageError, InputError, ModelError
+from uncertainty.images import decode
+from uncertainty.report.known_good import KnownGood
+from uncertainty.report.rows import Rows
+from uncertainty.report.thumbnails import Pictures, each, thumbnails
+from uncertainty.screener import Screener
+
+GRID = 16
+"""Heat maps are embedded as so many by so many bytes; the browser smooths them."""
+_SMALL = 88
+_BATCH = 32
+_NO_NAMES = "The screener does not keep which known-good images it has, so none is shown; fit it again."
+
+
+@dataclass(frozen=True)
+class Question:
+    """A class to look for in one image, and what it is there."""
+
+    title: str
+    target: int
+
+
+@dataclass(frozen=True, eq=False)
+class Illustrations:
+    """Looks again at the flagged and the wrong images: `reference` shows known-good ones beside them, `heat` maps."""
+
+    screener: Screener
+    reference: Path | None = None
+    heat: bool = False
+
+    def __call__(
+        self, rows: Rows, shown: Sequence[int], pictures: Pictures
+    ) -> tuple[list[dict[str, Any]], dict[str, Any], list[str]]:
+        """Return further fields of each shown record, further fields of the page, and what could not be drawn."""
+        if self.screener.classifier is None:
+            raise ModelError("the screener has no classifier; load it with one to look at the images again")
+        fields: list[dict[str, Any]] = [{} for _ in shown]
+        urgent = (rows.flagged | rows.wrong) & rows.readable
+        wanted = [i for i, row in enumerate(shown) if urgent[row]]
+        known = self._known_good()
+        for start in range(0, len(wanted), _BATCH):
+            part = wanted[start : start + _BATCH]
+            found = self._drawn(self.screener.classifier, rows, [shown[i] for i in part], pictures, known)
+            for k, more in found.items():
+                fields[part[k]] = more
+        notes = [_NO_NAMES] if known is None and self.reference is not None else []
+        return fields, self._embedded(fields, known), notes
+
+    def _known_good(self) -> KnownGood | None:
+        if self.reference is None:
+            return None
+        if not self.reference.exists():
+            raise InputError(f"{self.reference} does not exist; give the images that --reference of the fit had")
+        return KnownGood.of(self.screener)
+
+    def _drawn(
+        self, classifier: Classifier, rows: Rows, part: list[int], pictures: Pictures, known: KnownGood | None
+    ) -> dict[int, dict[str, Any]]:
+        """Return fields by position in `part`, for the images that are still there."""
+        prepared = each(pictures, [rows.names[row] for row in part], partial(_prepared, classifier.preprocess), None)
+        at = [k for k, one in enumerate(prepared) if one is not None]
+        if not at:
+            return {}
+        inputs = np.stack([prepared[k][0] for k in at])
+        outputs = classifier.outputs_from_inputs([rows.names[part[k]] for k in at], inputs, passes=0)
+        asked = [_questions(classifier, rows, part[k], probs) for k, probs in zip(at, outputs.probs, strict=True)]
+        number = {name: k for k, name in enumerate(rows.classes)}
+        found: dict[int, dict[str, Any]] = {k: {} for k in at}
+        if known is not None and outputs.features is not None:
+            for k, feature, questions in zip(at, outputs.features, asked, strict=True):
+                found[k]["near"] = [_near(known, feature, q, number[classifier.classes[q.target]]) for q in questions]
+        if self.heat:
+            for k, heat, questions in zip(at, _heat(classifier, inputs, asked), asked, strict=True):
+                other = number[classifier.classes[questions[1].target]]
+                found[k] |= {"heat": heat, "heat_other": other, "heat_box": prepared[k][1]}
+        return found
+
+    def _embedded(self, fields: list[dict[str, Any]], known: KnownGood | None) -> dict[str, Any]:
+        """Embed each known-good picture once; a position in the reference becomes one among those pictures."""
+        if known is None:
+            return {}
+        groups = [group for one in fields for group in one.get("near", [])]
+        used = sorted({i for group in groups for i in group["pictures"]})
+        found = thumbnails(Pictures.at(self.reference), [known.names[i] for i in used], side=_SMALL)
+        there = [(i, one.uri) for i, one in zip(used, found, strict=True) if one.error is None]
+        order = {i: k for k, (i, _) in enumerate(there)}
+        for group in groups:
+            kept = [pair for pair in zip(group["pictures"], group["distances"], strict=True) if pair[0] in order]
+            group["pictures"] = [order[i] for i, _ in kept]
+            group["distances"] = [distance for _, distance in kept]
+        for one in fields:
+            if "near" in one:
+                one["near"] = [group for group in one["near"] if group["pictures"]]
+        return {"known_good": [uri for _, uri in there]}
+
+
+def _prepared(preprocess: Preprocess, data: Path | bytes) -> tuple[NDArray[np.float32], list[float]] | None:
+    """Return the network's input, and which part of the image it is: left, top, width and height as shares."""
+    try:
+        pixels = decode(data).pixels
+    except ImageError:
+        return None
+    return preprocess(pixels), visible(preprocess, pixels.shape[1], pixels.shape[0])
+
+
+def visible(preprocess: Preprocess, width: int, height: int) -> list[float]:
+    """Return the part of an image that the network sees, as left, top, width, height in a square around the image.
+
+    The page shows images whole, in the middle of a square. Of 4 x 2 pixels a centre crop sees the middle 2 x 2:
+
+    >>> visible(Preprocess(size=2), 4, 2), visible(Preprocess(size=2, resize="exact"), 4, 2)
+    ([0.25, 0.25, 0.5, 0.5], [0.0, 0.25, 1.0, 0.5])
+    """
+    longest = max(width, height)
+    if preprocess.resize == "exact":
+        seen = (width / longest, height / longest)
+    else:
+        seen = (min(width, height) * preprocess.crop_pct / longest,) * 2
+    return [round(share, 4) for share in ((1 - seen[0]) / 2, (1 - seen[1]) / 2, *seen)]
+
+
+def _questions(classifier: Classifier, rows: Rows, row: int, probs: NDArray[Any]) -> list[Question]:
+    """Ask for the predicted class, the true one where it is known and another, and the runner-up."""
+    first, *others = np.argsort(-probs, kind="stable")[:2].tolist()
+    questions = [Question("predicted:", first)]
+    truth = classifier.label_index(rows.label[row]) if rows.wrong[row] else -1
+    if truth >= 0:
+        questions.append(Question("true class:", truth))
+    questions += [Question("runner-up:", k) for k in others if k != truth]
+    return questions
+
+
+def _near(known: KnownGood, feature: NDArray[Any], question: Question, number: int) -> dict[str, Any]:
+    positions, distances = known.nearest(feature, question.target)
+    return {"title": question.title, "class": number, "pictures": positions, "distances": distances}
+
+
+def _heat(classifier: Classifier, inputs: NDArray[np.float32], asked: list[list[Question]]) -> list[list[str]]:
+    from uncertainty.explain import heat_maps
+
+    both = []
+    for which in (0, 1):
+        targets = [questions[min(which, len(questions) - 1)].target for questions in asked]
+        both.append([_coarse(one) for one in heat_maps(classifier, inputs, targets)])
+    return [list(pair) for pair in zip(*both, strict=True)]
+
+
+def _coarse(heat: NDArray[np.float32]) -> str:
+    from PIL import Image
+
+    image = Image.fromarray((heat * 255).round().astype(np.uint8))
+    return base64.b64encode(image.resize((GRID, GRID), Image.Resampling.BILINEAR).tobytes()).decode()
