@@ -63,9 +63,10 @@ def test_every_column_is_in_the_table_and_no_other(world):
     words = [name for row in table("| column | meaning |") for name in re.findall(r"`([\w<>]+)`", row[0])]
     columns = world.screener.schema().names
     kinds = {
-        name: "est_<name>" if name.startswith("est_") else "prob_<class>"
+        name: kind
+        for kind in ("est_<name>", "quality_<name>", "prob_<class>")
         for name in columns
-        if name[:4] in ("est_", "prob")
+        if name.startswith(kind.partition("<")[0])
     }
     assert set(words) == {kinds.get(name, name) for name in columns}
 

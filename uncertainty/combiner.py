@@ -119,11 +119,22 @@ class Mixture:
         return self._p_wrong(self.basis(signals))
 
     def _p_wrong(self, inputs: Floats) -> Floats:
-        odds = np.stack([np.zeros(len(inputs)), *(gate(inputs) for gate in self.gates.values())])
-        share = np.exp(odds - odds.max(axis=0))
+        odds, wrong = self._conditions(inputs)
+        share = np.exp(odds - odds.max(axis=1, keepdims=True))
+        return np.asarray((share * wrong).sum(axis=1) / share.sum(axis=1))
+
+    def conditions(self, signals: Signals) -> tuple[Floats, Floats]:
+        """Return (n, k) log-odds of each condition against clean, and (n, k) P(wrong | x, condition).
+
+        Clean comes first, its log-odds are 0; then the conditions in the order of `gates`.
+        """
+        return self._conditions(self.basis(signals))
+
+    def _conditions(self, inputs: Floats) -> tuple[Floats, Floats]:
+        odds = np.stack([np.zeros(len(inputs)), *(gate(inputs) for gate in self.gates.values())], axis=1)
         wrong = [expit(self.experts["clean"](inputs))]
         wrong += [expit(self.experts[k](inputs)) if k in self.experts else np.ones(len(inputs)) for k in self.gates]
-        return np.asarray((share * np.stack(wrong)).sum(axis=0) / share.sum(axis=0))
+        return odds, np.stack(wrong, axis=1)
 
     def contributions(self, signals: Signals) -> Floats:
         """Return (n, m + 2): what each score, the context and the predicted class add to the log-odds of p_wrong.

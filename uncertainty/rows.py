@@ -12,6 +12,7 @@ from uncertainty.classifiers.base import Batch
 from uncertainty.combiner import Combiner, Signals
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs
+from uncertainty.quality import QUALITY_NAMES
 from uncertainty.verdicts import probability_columns
 
 _MOST_REASONS = 3
@@ -37,6 +38,7 @@ def judged(
         "flagged": flagged.tolist(),
         "reasons": _reasons(outputs, known, estimators, combiner, flagged),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
+        **{f"quality_{QUALITY_NAMES[k]}": column for k, column in enumerate(known.context.T)},
         **probability_columns(classes, outputs.probs),
     }
     return {name: list(column) for name, column in columns.items()}

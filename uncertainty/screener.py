@@ -24,6 +24,7 @@ from uncertainty.errors import ArtifactError, InputError, ModelError, OutputsErr
 from uncertainty.estimators import discover
 from uncertainty.estimators.base import Estimator
 from uncertainty.evidence import Shares, evidence, signals, worth
+from uncertainty.monitoring.baseline import BASELINE_ARRAYS, Baseline
 from uncertainty.outputs import ModelOutputs
 from uncertainty.rows import judged, with_unreadable
 from uncertainty.thresholds import budget_threshold
@@ -50,6 +51,7 @@ class Screener:
     fitted_on: NDArray[np.uint64]
     held_out: NDArray[np.float32]
     """(2, n) out-of-fold p_wrong of the calibration rows and their weights: what a threshold is decided on."""
+    baseline: Baseline
     classifier: Classifier | None = None
 
     @classmethod
@@ -187,6 +189,7 @@ class Screener:
             model=SavedModel(classes=list(classes or map(str, range(calibration.n_classes))), task=calibration.task),
             fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
             held_out=np.stack([combination.out_of_fold, rows.weights]).astype(np.float32),
+            baseline=Baseline.of(rows, combination, calibration),
         )
         return fitted._with_notes(budget)
 
@@ -262,11 +265,7 @@ class Screener:
         if batch.outputs is not None:
             known, model = self._signals(batch.outputs), self.model
             columns = judged(batch.outputs, known, self.estimators, self.combiner, model.classes, self.threshold)
-        constants = {
-            "threshold": np.float32(self.threshold),
-            "screen_id": self.id,
-            "model_sha256": self.model.sha256,
-        }
+        constants = {"threshold": np.float32(self.threshold), "screen_id": self.id, "model_sha256": self.model.sha256}
         table_schema = self.schema()
         return pa.table(with_unreadable(batch, columns, constants, table_schema.names), schema=table_schema)
 
@@ -276,7 +275,8 @@ class Screener:
 
     def schema(self, seen: int = 0) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
-        return schema(self.model.classes, [e.name for e in self.estimators], self.provenance(seen))
+        context = self.baseline.context_names
+        return schema(self.model.classes, [e.name for e in self.estimators], self.provenance(seen), context)
 
     def provenance(self, seen: int = 0) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""
@@ -312,7 +312,8 @@ class Screener:
             calibrated_on=self.calibrated_on,
             notes=list(self.notes),
         )
-        artifact.write(Path(folder), manifest, {**arrays, "fitted_on": self.fitted_on, "held_out": self.held_out})
+        arrays |= {"fitted_on": self.fitted_on, "held_out": self.held_out, **self.baseline.to_arrays()}
+        artifact.write(Path(folder), manifest, arrays)
 
     @classmethod
     def load(cls, folder: str | Path, classifier: Classifier | None = None) -> Screener:
@@ -320,7 +321,7 @@ class Screener:
 
         Raises ArtifactError for a damaged or foreign file, another format version, or another model.
         """
-        manifest, arrays = artifact.read(Path(folder), needed=("fitted_on", "held_out"))
+        manifest, arrays = artifact.read(Path(folder), needed=("fitted_on", "held_out", *BASELINE_ARRAYS))
         if classifier is not None and manifest.model.sha256 is None:
             raise ArtifactError(f"{folder} was fitted from outputs, without a classifier; load it without one")
         if classifier is not None and classifier.sha256 != manifest.model.sha256:
@@ -341,5 +342,6 @@ class Screener:
             model=manifest.model,
             fitted_on=arrays["fitted_on"],
             held_out=arrays["held_out"],
+            baseline=Baseline.from_arrays(arrays),
             classifier=classifier,
         )

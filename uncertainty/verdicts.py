@@ -23,6 +23,7 @@ WIDE_CLASSES = 200
 FORMATS = (".parquet", ".csv", ".jsonl")
 _PROVENANCE = b"uncertainty"
 _NEEDED = ("file_name", "p_wrong", "flagged")
+_NUMBERS = ("est_", "quality_", "prob_")
 _ROWS_AT_ONCE = 4096
 _LONGEST_ROW = 1 << 24  # bytes; pyarrow's own limit of a megabyte is too little for 50,000 classes
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -74,8 +75,10 @@ class Verdicts:
         return cls(table)
 
 
-def schema(classes: Sequence[str], estimators: Sequence[str], provenance: dict[str, Any]) -> pa.Schema:
-    """Return the columns and types of a verdict table, in order."""
+def schema(
+    classes: Sequence[str], estimators: Sequence[str], provenance: dict[str, Any], context: Sequence[str] = ()
+) -> pa.Schema:
+    """Return the columns and types of a verdict table, in order; `context` names the image statistics."""
     import pyarrow as pa
 
     columns: list[tuple[str, Any]] = [
@@ -90,6 +93,7 @@ def schema(classes: Sequence[str], estimators: Sequence[str], provenance: dict[s
         ("reasons", pa.list_(pa.string())),
         ("error", pa.string()),
         *((f"est_{name}", pa.float32()) for name in estimators),
+        *((f"quality_{name}", pa.float32()) for name in context),
         *((name, pa.float32()) for name in _wide_names(classes)),
         *([("probs", pa.list_(pa.float32()))] if len(classes) > WIDE_CLASSES else []),
         ("screen_id", pa.string()),
@@ -296,7 +300,7 @@ def _types(names: Sequence[str]) -> dict[str, Any]:
     known = {field.name: field.type for field in schema([], [], {})}
     known |= {"probs": pa.list_(pa.float32()), "label": pa.string(), "correct": pa.bool_()}
     return {
-        name: pa.float32() if name.startswith(("est_", "prob_")) else known[name]
+        name: pa.float32() if name.startswith(_NUMBERS) else known[name]
         for name in names
-        if name in known or name.startswith(("est_", "prob_"))
+        if name in known or name.startswith(_NUMBERS)
     }
