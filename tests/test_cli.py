@@ -304,7 +304,7 @@ def test_no_arguments_show_help(run):
     assert "Usage" in out + err
 
 
-COMMANDS = ["fit", "screen", "rank", "evaluate", "estimators", "doctor", "demo"]
+COMMANDS = ["fit", "screen", "rank", "evaluate", "monitor", "estimators", "doctor", "demo"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

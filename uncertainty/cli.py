@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from uncertainty.commands import demo, doctor, estimators, evaluate, fit, rank, screen
+from uncertainty.commands import demo, doctor, estimators, evaluate, fit, monitor, rank, screen
 
 app = typer.Typer(
     help="Predicts which images a trained classifier will get wrong, before labels are known.",
@@ -25,6 +25,7 @@ for command in (
     screen.screen,
     rank.rank,
     evaluate.evaluate,
+    monitor.monitor,
     estimators.estimators,
     doctor.doctor,
     demo.demo,

@@ -16,10 +16,11 @@ from uncertainty.classifiers.base import Images
 from uncertainty.errors import InputError
 from uncertainty.evaluation import Evaluation, Match, error_rows, evaluate, join_labels, match_labels
 from uncertainty.labels import read_labels
+from uncertainty.monitoring.watch import Monitoring, monitor
 from uncertainty.screener import Screener
 from uncertainty.verdicts import FORMATS, Verdicts, ranks, replacing, write_batches, write_table
 
-SUMMARY = "summary.json"
+SUMMARY, MONITORING = "summary.json", "monitoring.json"
 
 
 def screen_into(
@@ -30,10 +31,10 @@ def screen_into(
     ending: str = ".parquet",
     **options: Any,
 ) -> dict[str, Any]:
-    """Screen images of any number into `folder/verdicts.parquet` (.csv, .jsonl) and `summary.json`.
+    """Screen images of any number into `folder/verdicts.parquet` (.csv, .jsonl), `summary.json` and `monitoring.json`.
 
     Rows are written batch by batch; ranks, which need all rows, are a second pass over one column. `options` are
-    those of `Classifier.stream`. Returns the summary: counts, threshold, and what p_wrong was calibrated on.
+    those of `Classifier.stream`. Returns the summary: counts, threshold, drift, and what p_wrong was calibrated on.
     """
     if ending not in FORMATS:
         raise InputError(f"format {ending!r} is not one of {', '.join(FORMATS)}")
@@ -42,7 +43,10 @@ def screen_into(
         seen = _write_unranked(unranked, screener, screener.stream(images, **options))
         schema = screener.schema(seen)
         write_batches(schema, _with_ranks(Path(unranked.name), schema), folder / f"verdicts{ending}")
+        found = _monitored(pq.ParquetFile(unranked.name).iter_batches(batch_size=4096), screener)
         summary = _summary(Path(unranked.name), screener, seen)
+    summary["drift"] = {"alarm": found.alarm, "in_words": found.drift_in_words()}
+    _write_json(folder / MONITORING, found.to_json())
     _write_json(folder / SUMMARY, summary)
     for other in set(FORMATS) - {ending}:  # an earlier screening in another format would be read instead
         (folder / f"verdicts{other}").unlink(missing_ok=True)
@@ -93,6 +97,25 @@ def _summary(path: Path, screener: Screener, seen: int) -> dict[str, Any]:
         "threshold": screener.threshold,
         "provenance": screener.provenance(seen),
     }
+
+
+def monitor_folder(folder: Path, screener: Screener, **options: Any) -> Monitoring:
+    """Estimate the accuracy of a folder's verdicts without labels and look for drift; write `monitoring.json` there.
+
+    `options` are those of `uncertainty.monitoring.watch.monitor`. Verdicts of another screener are refused.
+    """
+    verdicts = Verdicts.read(folder)
+    made_by = verdicts.provenance.get("calibrated_on")
+    if made_by is not None and made_by != json.loads(json.dumps(screener.calibrated_on)):
+        raise InputError(f"{folder} was judged by another screener than the one given; give the one that made it")
+    found = _monitored(verdicts.table.to_batches(max_chunksize=4096), screener, **options)
+    _write_json((folder if folder.is_dir() else folder.parent) / MONITORING, found.to_json())
+    return found
+
+
+def _monitored(batches: Any, screener: Screener, **options: Any) -> Monitoring:
+    s = screener
+    return monitor(batches, s.combiner, s.estimators, s.calibrated_on, s.baseline, s.model.classes, **options)
 
 
 def evaluate_folder(folder: Path, labels: Path, *, seed: int = 0, resamples: int = 1000) -> tuple[Evaluation, Match]:

@@ -37,6 +37,8 @@ def screen(
     say_notes(fitted.notes)
     if seen := summary["provenance"]["images_that_fitted_the_screener"]:
         say_notes([f"{seen} of these images fitted the screener; their p_wrong is too low to be trusted"])
+    if summary["drift"]["alarm"]:
+        say_notes([summary["drift"]["in_words"]])
     typer.echo(
         f"{summary['images']} images: {summary['flagged']} flagged, {summary['unreadable']} of them unreadable; about "
         f"{summary['predicted_errors']:.0f} errors expected\n{fitted.describe()}\nverdicts written to {out}"
