@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from problems import known_good, made_problem
 
-from uncertainty import Screener
+from uncertainty import Screener, cli
 from uncertainty.errors import InputError
 from uncertainty.monitoring.watch import VOID, monitor
 from uncertainty.pipeline import monitor_folder
@@ -120,3 +120,41 @@ def test_verdicts_of_another_screener_are_refused(made, tmp_path):
 def test_another_budget_is_the_same_screener(made, tmp_path):
     made.with_budget(0.3).screen_outputs(made_problem(50, 8)).write(tmp_path / "verdicts.parquet")
     assert monitor_folder(tmp_path, made).accuracy.n == 50
+
+
+# ---- the command line
+
+
+@pytest.fixture
+def command(made, tmp_path, monkeypatch, capsys):
+    """Run `uncertainty monitor` on these outputs; returns what it prints."""
+    made.save(tmp_path / "screener")
+
+    def command(outputs, *more):
+        made.screen_outputs(outputs).write(tmp_path / "out" / "verdicts.parquet")
+        cli.app(
+            ["monitor", str(tmp_path / "out"), "--screener", str(tmp_path / "screener"), *more], standalone_mode=False
+        )
+        return capsys.readouterr().out
+
+    return command
+
+
+def test_the_command_prints_estimates_classes_and_words(command, tmp_path):
+    printed = command(made_problem(200, 8))
+    for name in ("adapted", "p_wrong", "atc_confidence", "atc_entropy", "doc", "average_confidence"):
+        assert name in printed
+    assert "predicted class" in printed
+    for line in json.loads((tmp_path / "out" / "monitoring.json").read_text())["in_words"]:
+        assert line in printed
+    assert "most unlike calibration" not in printed
+
+
+def test_the_command_says_that_p_wrong_is_too_low(command):
+    printed = command(unlike(made_problem(200, 8)), "--in-order", "--false-alarms", "0.02")
+    assert VOID in printed
+    assert "most unlike calibration: 8-" in printed
+
+
+def test_the_command_says_insufficient_support(command):
+    assert command(made_problem(7, 8)).startswith("insufficient support: 7 images")

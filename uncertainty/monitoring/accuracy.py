@@ -22,6 +22,7 @@ MOST_UNKNOWN = 0.05
 """Share of a batch that `adapted` takes to be of no known class at most, unless more was declared: what looks foreign
 is mostly damage of a kind that calibration never saw, which nothing in the batch tells apart."""
 _MOST = 20_000  # rows from which shares are estimated, and in a simulated batch: more changes nothing that is shown
+_ROWS_AT_ONCE = 4096
 _RESAMPLES = 200
 _STRATA = 10
 _TWO_SIDED = 1.959964
@@ -81,7 +82,7 @@ def from_p_wrong(combiner: Combiner, declared: dict[Condition, float], baseline:
         both = _interval(plain, baseline)
         per_class = _per_class(batch, plain, baseline)
         return Accuracy(len(batch), {ADAPTED: both, P_WRONG: both}, {}, None, None, per_class)
-    odds, wrong = combiner.conditions(batch.signals)
+    odds, wrong = _conditions(combiner, batch)
     names: list[Condition] = ["clean", *combiner.gates]
     prior = np.array([declared[name] for name in names])
     conditions, foreign = _Conditions(odds - np.log(prior / prior[0]), wrong), "foreign" in names
@@ -98,6 +99,13 @@ def from_p_wrong(combiner: Combiner, declared: dict[Condition, float], baseline:
         if_unknown=_interval(conditions.p_wrong(free), baseline, conditions.spread(free)) if foreign else None,
         per_class=_per_class(batch, adapted, baseline),
     )
+
+
+def _conditions(mixture: Mixture, batch: Rows) -> tuple[Floats, Floats]:
+    """In pieces: the inputs of experts and gates are many, with a column for each class."""
+    starts = range(0, len(batch), _ROWS_AT_ONCE)
+    parts = [mixture.conditions(batch.take(slice(start, start + _ROWS_AT_ONCE)).signals) for start in starts]
+    return np.concatenate([odds for odds, _ in parts]), np.concatenate([wrong for _, wrong in parts])
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,8 +47,8 @@ class Rows:
     def __len__(self) -> int:
         return len(self.p_wrong)
 
-    def take(self, rows: NDArray[Any]) -> Rows:
-        """Return the rows of a mask or at positions."""
+    def take(self, rows: NDArray[Any] | slice) -> Rows:
+        """Return the rows of a mask, at positions or of a slice."""
         return Rows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @property
