@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments import data, results_file
 from experiments.accuracy_without_labels import makers, rows_of
@@ -21,21 +22,21 @@ from uncertainty.monitoring.baseline import Rows
 from uncertainty.monitoring.drift import Column, detect, values_of
 from uncertainty.monitoring.stream import first_alarm
 
-SPLITS, CLEAN, DRIFTED, STREAMS = 3, 334, 6, 25
+SPLITS, CLEAN, DRIFTED, STREAMS = 1, 500, 10, 25
 SIZES, LEVELS = (50, 200, 1000), (0.01, 0.05)
-PERMUTATIONS = 199
+PERMUTATIONS = 99
 STREAM, CHANGE = 400, 200
 ABOUT = """\
 # The drift alarm
 
-**Batches.** False alarms: calibration and a clean batch are drawn anew, {clean} times of each size in total, from the
-clean rows that fitted no estimator; per cent of batches that alarm at level 1 % and 5 %. Power: per cent of {drifted}
-batches that alarm at level 1 % when half of their rows, or all, are damaged by one kind, or a fifth are of no known
-class. A batch larger than a pool of rows is left out. {permutations} permutations (the package takes 999).
+**Batches.** False alarms: calibration and a clean batch are drawn anew from the clean rows that fitted no estimator,
+{clean} times for each size; per cent of batches that alarm at level 1 % and 5 %. Power: per cent of {drifted} batches
+that alarm at level 1 % when half of their rows, or all, are damaged by one kind, or a fifth are of no known class. A
+batch larger than what a split has is left out. {permutations} permutations (the package takes 999); splits: {splits}.
 
 **Streams.** Conformal martingales at level 1 % over all scores and image statistics: per cent of {streams} clean
-streams of {length} images that ever alarm; and for streams that change after {change} images, how many alarm, after
-how many images more (median), and how many had alarmed before the change."""
+streams of {length} images that ever alarm; and for streams that change after {change} images, how many alarm, how many
+had alarmed before the change, and after how many images more (median)."""
 
 
 def columns_of(screener: Screener) -> list[Column]:
@@ -51,28 +52,37 @@ def joined(first: Rows, second: Rows) -> Rows:
 
 def measured(split: Split, other: Split, seed: int) -> dict[str, Any]:
     """Return alarms on clean and drifted batches and streams."""
-    screener, rng = fitted(split), np.random.default_rng([seed, 9])
+    screener = fitted(split)
     theirs = screener if other is split else fitted(other)
-    clean = joined(rows_of(screener, split.calibration), rows_of(screener, split.test_clean))
     damaged = split.every_test_damaged
-    kinds = data.kinds(np.asarray(damaged.ids))
-    pools = {str(kind): rows_of(screener, damaged.take(kinds == kind)) for kind in np.unique(kinds)}
     unknown = other.test_unknown.take(other.test_unknown.labels == data.UNKNOWN)
-    result: dict[str, Any] = {
-        "clean": {str(n): _clean(screener, clean, len(split.calibration), n, rng) for n in SIZES},
-        "half": {
-            kind: _powers(screener, rows_of(screener, split.test_clean), pool, 0.5, rng) for kind, pool in pools.items()
-        },
-        "all": {
-            kind: _powers(screener, rows_of(screener, split.test_clean), pool, 1.0, rng) for kind, pool in pools.items()
-        },
-        "unknown": _powers(theirs, rows_of(theirs, other.test_clean), rows_of(theirs, unknown), 0.2, rng),
+    rows = {
+        "calibration": rows_of(screener, split.calibration),
+        "clean": rows_of(screener, split.test_clean),
+        "damaged": rows_of(screener, damaged),
+        "their_clean": rows_of(theirs, other.test_clean),
+        "unknown": rows_of(theirs, unknown),
     }
-    result["streams"] = {
-        "clean": _streams(clean, None, len(split.calibration), rng),
-        "all damaged": _streams(clean, rows_of(screener, damaged), len(split.calibration), rng),
+    return alarms(screener, theirs, rows, data.kinds(np.asarray(damaged.ids)), seed)
+
+
+def alarms(
+    screener: Screener, theirs: Screener, rows: dict[str, Rows], kinds: NDArray[np.str_], seed: int
+) -> dict[str, Any]:
+    """Return alarms from what monitoring reads of each set; `kinds` are those of the damaged rows."""
+    rng, n = np.random.default_rng([seed, 9]), len(rows["calibration"])
+    pools = {str(kind): rows["damaged"].take(kinds == kind) for kind in np.unique(kinds)}
+    clean = joined(rows["calibration"], rows["clean"])
+    return {
+        "clean": {str(size): _clean(screener, clean, n, size, rng) for size in SIZES},
+        "half": {kind: _powers(screener, rows["clean"], pool, 0.5, rng) for kind, pool in pools.items()},
+        "all": {kind: _powers(screener, rows["clean"], pool, 1.0, rng) for kind, pool in pools.items()},
+        "unknown": _powers(theirs, rows["their_clean"], rows["unknown"], 0.2, rng),
+        "streams": {
+            "clean": _streams(clean, None, n, rng),
+            "all damaged": _streams(clean, rows["damaged"], n, rng),
+        },
     }
-    return result
 
 
 def _clean(screener: Screener, pool: Rows, n_calibration: int, n: int, rng: np.random.Generator) -> Any:
@@ -133,6 +143,7 @@ def document(results: dict[str, Any]) -> str:
         clean=CLEAN * n,
         drifted=DRIFTED * n,
         permutations=PERMUTATIONS,
+        splits=n,
         streams=STREAMS * n,
         length=STREAM,
         change=CHANGE,

@@ -128,6 +128,19 @@ def accuracy_rows(screener, outputs, known):
     return rows_of_signals(known, screener.combiner.p_wrong(known), outputs.probs, screener.baseline.temperature)
 
 
+def test_conditions_that_look_alike_leave_the_shares_as_declared():
+    rows = made_problem(3000, 3)
+    alike = Screener.fit_outputs(
+        known_good(400, 1), rows.take(range(1000)), damaged=replace(rows.take(range(1000, 2000)), ids=rows.ids[:1000])
+    )
+    outputs = rows.take(range(2000, 2300))
+    known = signals(alike.estimators, outputs)
+    batch = accuracy_rows(alike, outputs, known)
+    found = from_p_wrong(alike.combiner, {"clean": 0.95, "damaged": 0.05}, alike.baseline, batch)
+    assert found.estimates[ADAPTED] == found.estimates[P_WRONG]
+    assert found.shares == {}
+
+
 # ---- intervals
 
 

@@ -21,6 +21,9 @@ ADAPTED, P_WRONG = "adapted", "p_wrong"
 MOST_UNKNOWN = 0.05
 """Share of a batch that `adapted` takes to be of no known class at most, unless more was declared: what looks foreign
 is mostly damage of a kind that calibration never saw, which nothing in the batch tells apart."""
+MOST_DOUBT = 0.15
+"""Standard error of the share of damaged images above which `adapted` leaves the shares as declared: then rows are few,
+or damaged images look like any other."""
 _MOST = 20_000  # rows from which shares are estimated, and in a simulated batch: more changes nothing that is shown
 _ROWS_AT_ONCE = 4096
 _RESAMPLES = 200
@@ -55,7 +58,8 @@ def estimate_accuracy(
     `p_wrong` is 1 − mean p_wrong. `adapted` is the same with the shares of clean, damaged and foreign images estimated
     from the batch itself (`adapted_shares`): a batch that looks damaged gets the error rates of damaged images, and
     one that does not is spared what was expected of damage. At most MOST_UNKNOWN of it is taken to be foreign;
-    `if_unknown` knows no such limit. `declared` are the shares that the combiner was fitted with.
+    `if_unknown` knows no such limit. Where the batch can't tell (MOST_DOUBT), `adapted` is `p_wrong`. `declared` are
+    the shares that the combiner was fitted with.
 
     Intervals are of the accuracy of these very images. Of `p_wrong` and `adapted`: ± 1.96 √(batch + calibration +
     shares), where batch = Σ p (1 − p) / n² (Poisson-binomial), calibration is how far the error rate of as many
@@ -77,27 +81,34 @@ def from_p_wrong(combiner: Combiner, declared: dict[Condition, float], baseline:
     """Estimate by `p_wrong` and `adapted` alone, which is quick; see `estimate_accuracy`."""
     if min(len(batch), len(baseline.wrong)) < FEWEST:
         return Accuracy(len(batch), {}, {}, None, None, {})
-    plain = batch.p_wrong.astype(np.float64)
-    if not (isinstance(combiner, Mixture) and "damaged" in combiner.gates):
-        both = _interval(plain, baseline)
-        per_class = _per_class(batch, plain, baseline)
-        return Accuracy(len(batch), {ADAPTED: both, P_WRONG: both}, {}, None, None, per_class)
-    odds, wrong = _conditions(combiner, batch)
-    names: list[Condition] = ["clean", *combiner.gates]
-    prior = np.array([declared[name] for name in names])
-    conditions, foreign = _Conditions(odds - np.log(prior / prior[0]), wrong), "foreign" in names
-    shares = conditions.shares(max(MOST_UNKNOWN, declared["foreign"]) if foreign else 1.0)
-    adapted, free = conditions.p_wrong(shares), conditions.shares()
+    if isinstance(combiner, Mixture) and "damaged" in combiner.gates:
+        names: list[Condition] = ["clean", *combiner.gates]
+        odds, wrong = _conditions(combiner, batch)
+        prior = np.array([declared[name] for name in names])
+        conditions = _Conditions(odds - np.log(prior / prior[0]), wrong)
+        most = max(MOST_UNKNOWN, declared["foreign"]) if "foreign" in names else 1.0
+        shares = conditions.shares(most)
+        if conditions.share_error(1, shares) <= MOST_DOUBT:
+            return _adapted(conditions, names, shares, baseline, batch)
+    p = batch.p_wrong.astype(np.float64)
+    estimates = dict.fromkeys((ADAPTED, P_WRONG), _interval(p, baseline))
+    return Accuracy(len(batch), estimates, {}, None, None, _per_class(batch, p, baseline))
+
+
+def _adapted(
+    conditions: _Conditions, names: list[Condition], shares: Floats, baseline: Baseline, batch: Rows
+) -> Accuracy:
+    p, free, foreign = conditions.p_wrong(shares), conditions.shares(), "foreign" in names
     return Accuracy(
         n=len(batch),
         estimates={
-            ADAPTED: _interval(adapted, baseline, conditions.spread(shares)),
-            P_WRONG: _interval(plain, baseline),
+            ADAPTED: _interval(p, baseline, conditions.spread(shares)),
+            P_WRONG: _interval(batch.p_wrong.astype(np.float64), baseline),
         },
         shares=dict(zip(names, shares.tolist(), strict=True)),
         unknown=float(free[-1]) if foreign else None,
         if_unknown=_interval(conditions.p_wrong(free), baseline, conditions.spread(free)) if foreign else None,
-        per_class=_per_class(batch, adapted, baseline),
+        per_class=_per_class(batch, p, baseline),
     )
 
 
@@ -122,17 +133,19 @@ class _Conditions:
         return np.asarray((posterior(self.log_ratios, shares) * self.wrong).sum(axis=1))
 
     def spread(self, shares: Floats) -> float:
-        """How far mean p_wrong moves when each share moves by its standard error, at the expense of clean.
-
-        The error is that of the observed Fisher information Σ ((r − 1) / Σ_k share_k r_k)².
-        """
-        ratios, total = np.exp(np.clip(self._few, -50, 50)), 0.0
+        """How far mean p_wrong moves when each share moves by its standard error, at the expense of clean."""
+        total = 0.0
         for k in range(1, len(shares)):
-            slope = (ratios[:, k] - 1) / (ratios @ shares)
-            error = np.sqrt(len(self.wrong) / len(ratios)) / np.sqrt(max(float((slope**2).sum()), 1e-12))
+            error = self.share_error(k, shares)
             ends = [float(self.p_wrong(_moved(shares, k, step)).mean()) for step in (-error, error)]
             total += (ends[1] - ends[0]) ** 2 / 4
         return float(np.sqrt(total))
+
+    def share_error(self, k: int, shares: Floats) -> float:
+        """Standard error of a share against clean, by the observed Fisher information Σ ((r_k − 1) / Σ_j s_j r_j)²."""
+        ratios = np.exp(np.clip(self._few, -50, 50))
+        slope = (ratios[:, k] - 1) / (ratios @ shares)
+        return float(1 / np.sqrt(max(float((slope**2).sum()), 1e-12)))
 
     @property
     def _few(self) -> Floats:
