@@ -5,6 +5,7 @@ MOST_UNKNOWN of `uncertainty.monitoring.accuracy` was chosen on splits 0 to 4; t
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -109,8 +110,7 @@ def _of_batch(screener: Screener, rows: Rows, truth: float, errors: dict[str, An
     result = accuracy.from_p_wrong(screener.combiner, declared(screener), base, rows)
     peers = {name: accuracy.off(one(base.rows, base.wrong, rows), errors[name]) for name, one in accuracy.PEERS.items()}
     estimates = result.estimates | peers
-    if result.if_unknown is not None:
-        estimates["if_unknown"] = result.if_unknown
+    estimates["if_unknown"] = result.if_unknown or result.estimates[accuracy.ADAPTED]
     p = rows.p_wrong.astype(np.float64)
     noise, known = float((p * (1 - p)).sum()) / len(p) ** 2, accuracy.calibration_variance(p, base)
     least = {"noise": _mean_absolute(noise), "with_calibration": _mean_absolute(noise + known)}
@@ -166,7 +166,7 @@ def main(chosen: Options) -> None:
         sets[name] = transposed(found)
     results = {"splits": list(seeds), "batches": BATCHES, "sets": sets}
     results_file.write(chosen.out / "accuracy_without_labels.json", results)
-    page = document(results)
+    page = document(json.loads((chosen.out / "accuracy_without_labels.json").read_text(encoding="utf-8")))
     (chosen.out / "accuracy_without_labels.md").write_text(page, encoding="utf-8")
     sys.stdout.write(page)
 

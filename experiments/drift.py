@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -200,7 +201,7 @@ def main(chosen: Options) -> None:
         sets[name] = transposed(found)
     results = {"splits": list(seeds), "sets": sets}
     results_file.write(chosen.out / "drift.json", results)
-    page = document(results)
+    page = document(json.loads((chosen.out / "drift.json").read_text(encoding="utf-8")))
     (chosen.out / "drift.md").write_text(page, encoding="utf-8")
     sys.stdout.write(page)
 
