@@ -374,7 +374,7 @@ def test_no_arguments_show_help(run):
     assert "Usage" in out + err
 
 
-COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "report"]
+COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "report", "monitor"]
 COMMANDS += ["estimators", "doctor", "demo"]
 
 

@@ -59,6 +59,8 @@ LAYERS = (
         "slices",
         "stratified",
         "rows",
+        "monitoring",
+        "monitoring.*",
     ),
     ("screener", "fitting", "saving"),
     ("pipeline", "evaluating", "report", "report.*"),

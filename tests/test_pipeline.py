@@ -44,7 +44,9 @@ def out(world, mixed, tmp_path):
 def test_files_hold_what_memory_holds(world, mixed, in_memory, tmp_path, ending, batch_size):
     screen_into(tmp_path, world.screener, mixed, ending=ending, batch_size=batch_size)
     table = Verdicts.read(tmp_path).table
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["summary.json", f"verdicts{ending}"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "monitoring.json", "summary.json", f"verdicts{ending}"
+    ]  # fmt: skip
     assert table.column_names == in_memory.table.column_names
     for name in table.column_names:
         expected, got = in_memory.table[name].to_pylist(), table[name].to_pylist()

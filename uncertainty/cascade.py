@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from uncertainty import combiner as combiners
 from uncertainty.classifiers.batches import Deeper
-from uncertainty.combiner import Combiner
+from uncertainty.combiner import Mixture
 from uncertainty.combining import Combination, Evidence
 from uncertainty.deciding import Decision, decide
 from uncertainty.defaults import CASCADE_LOSS
@@ -123,7 +123,7 @@ class Cascade:
     where low is above high.
     """
 
-    combiner: Combiner
+    combiner: Mixture
     columns: tuple[str, ...]
     held_out: Doubt
     loss: float = CASCADE_LOSS
@@ -189,7 +189,7 @@ class Cascade:
         return outputs.take(self.wants(self.first_sight(estimators, outputs)))
 
     def p_wrong_of(
-        self, outputs: ModelOutputs, estimators: Sequence[Estimator], combiner: Combiner
+        self, outputs: ModelOutputs, estimators: Sequence[Estimator], combiner: Mixture
     ) -> NDArray[np.float32]:
         """Return (n,) p_wrong as reported, from outputs with all columns."""
         p_wrong = self.first_sight(estimators, outputs)

@@ -119,11 +119,22 @@ class Mixture:
         return self._p_wrong(self.basis(signals))
 
     def _p_wrong(self, inputs: Floats) -> Floats:
-        odds = np.stack([np.zeros(len(inputs)), *(gate(inputs) for gate in self.gates.values())])
-        share = np.exp(odds - odds.max(axis=0))
+        odds, wrong = self._conditions(inputs)
+        share = np.exp(odds - odds.max(axis=1, keepdims=True))
+        return np.asarray((share * wrong).sum(axis=1) / share.sum(axis=1))
+
+    def conditions(self, signals: Signals) -> tuple[Floats, Floats]:
+        """Return (n, k) log-odds of each condition against clean, and (n, k) P(wrong | x, condition).
+
+        Clean comes first, its log-odds are 0; then the conditions in the order of `gates`.
+        """
+        return self._conditions(self.basis(signals))
+
+    def _conditions(self, inputs: Floats) -> tuple[Floats, Floats]:
+        odds = np.stack([np.zeros(len(inputs)), *(gate(inputs) for gate in self.gates.values())], axis=1)
         wrong = [expit(self.experts["clean"](inputs))]
         wrong += [expit(self.experts[k](inputs)) if k in self.experts else np.ones(len(inputs)) for k in self.gates]
-        return np.asarray((share * np.stack(wrong)).sum(axis=0) / share.sum(axis=0))
+        return odds, np.stack(wrong, axis=1)
 
     def contributions(self, signals: Signals) -> Floats:
         """Return (n, m + 2): what each score, the context and the predicted class add to the log-odds of p_wrong.
@@ -149,10 +160,7 @@ class Mixture:
         return asdict(self)
 
 
-Combiner = Mixture
-
-
-def from_dict(saved: dict[str, Any]) -> Combiner:
+def from_dict(saved: dict[str, Any]) -> Mixture:
     """Undo `to_dict`."""
     try:
         combiner = _rebuilt({k: _tuples(v) for k, v in saved.items()})
@@ -162,16 +170,16 @@ def from_dict(saved: dict[str, Any]) -> Combiner:
     return combiner
 
 
-def _rebuilt(values: dict[str, Any]) -> Combiner:
+def _rebuilt(values: dict[str, Any]) -> Mixture:
     values["basis"] = Basis(**values["basis"])
     for part in ("experts", "gates"):
         values[part] = {k: Linear(**linear) for k, linear in values[part].items()}
     return Mixture(**values)
 
 
-def _blank(combiner: Combiner) -> Signals:
+def _blank(combiner: Mixture) -> Signals:
     """One row on which a combiner with missing or misshapen numbers fails."""
-    context = len(combiner.basis.context_centers) if isinstance(combiner, Mixture) else 0
+    context = len(combiner.basis.context_centers)
     return Signals(np.zeros((1, len(combiner.names))), np.zeros((1, context)), np.zeros(1, dtype=np.int64))
 
 

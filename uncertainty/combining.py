@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combiner import Basis, Combiner, Condition, Floats, Linear, Mixture, Scale, Signals, expit
+from uncertainty.combiner import Basis, Condition, Floats, Linear, Mixture, Scale, Signals, expit
 from uncertainty.errors import CalibrationError
 
 FEW_ERRORS = 10
@@ -78,7 +78,7 @@ class Evidence:
 class Combination:
     """A fitted combiner, p_wrong of each calibration row from folds without it, and what there is to say."""
 
-    combiner: Combiner
+    combiner: Mixture
     out_of_fold: Floats
     report: dict[str, Any]
     notes: tuple[str, ...]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from uncertainty import calibration_sets
 from uncertainty.artifact import SavedModel
 from uncertainty.cascade import Cascade, nothing_deeper
-from uncertainty.combiner import Combiner
+from uncertainty.combiner import Mixture
 from uncertainty.combining import Combination, Evidence, combine
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
@@ -21,6 +21,7 @@ from uncertainty.estimators._known_good import known_good_names
 from uncertainty.estimators.base import Estimator
 from uncertainty.evidence import Shares, counted, evidence, worth
 from uncertainty.held_out import HeldOut
+from uncertainty.monitoring.baseline import Baseline
 from uncertainty.outputs import ModelOutputs
 
 
@@ -29,7 +30,7 @@ class Fitted:
     """What `Screener` is made of, under the same names, before a policy is decided."""
 
     estimators: tuple[Estimator, ...]
-    combiner: Combiner
+    combiner: Mixture
     passes: int
     views: tuple[str, ...]
     seed: int
@@ -38,6 +39,7 @@ class Fitted:
     model: SavedModel
     fitted_on: NDArray[np.uint64]
     calibration: HeldOut
+    baseline: Baseline
     known_good: tuple[str, ...]
     cascade: Cascade | None
 
@@ -83,6 +85,7 @@ def from_outputs(
         model=SavedModel(classes=list(classes or map(str, range(calibration.n_classes))), task=calibration.task),
         fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
         calibration=HeldOut.of(rows, p_wrong, certifying),
+        baseline=Baseline.of(rows, p_wrong, calibration),
         known_good=known_good_names(known_good),
         cascade=Cascade.fit(rows, p_wrong, usable, deeper, learn, loss=cascade_loss),
     )

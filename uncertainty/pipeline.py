@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 
 from uncertainty.classifiers.base import Images, image_items
 from uncertainty.errors import InputError
+from uncertainty.monitoring.watch import Monitoring, monitor
 from uncertainty.screener import Screener
 from uncertainty.sources import ImageSet, metadata_of
 from uncertainty.verdicts import FORMATS, Verdicts, metadata_table, ranks, replacing, write_batches, write_table
 
-SUMMARY = "summary.json"
+SUMMARY, MONITORING = "summary.json", "monitoring.json"
 
 
 def screen_into(
@@ -29,10 +30,10 @@ def screen_into(
     ending: str = ".parquet",
     **options: Any,
 ) -> dict[str, Any]:
-    """Screen images of any number into `folder/verdicts.parquet` (.csv, .jsonl) and `summary.json`.
+    """Screen images of any number into `folder/verdicts.parquet` (.csv, .jsonl), `summary.json` and `monitoring.json`.
 
     Rows are written batch by batch; ranks, which need all rows, are a second pass over one column. `options` are
-    those of `Classifier.stream`. Returns the summary: counts, threshold, and what p_wrong was calibrated on; in a
+    those of `Classifier.stream`. Returns the summary: counts, policy, drift, and what p_wrong was calibrated on; in a
     cascade also how many images were looked at more deeply.
     """
     if ending not in FORMATS:
@@ -45,9 +46,12 @@ def screen_into(
         metadata = metadata_table(metadata_of(images))
         schema = _joined(screener.schema(seen), metadata.schema)
         write_batches(schema, _with_ranks(Path(unranked.name), schema, metadata), folder / f"verdicts{ending}")
+        found = _monitored(pq.ParquetFile(unranked.name).iter_batches(batch_size=4096), screener)
         summary = _summary(Path(unranked.name), screener, seen) | counts
     if isinstance(images, ImageSet):  # where a report finds the images again
         summary["input_root"] = str(images.root.absolute())
+    summary["drift"] = {"alarm": found.alarm, "in_words": found.drift_in_words()}
+    _write_json(folder / MONITORING, found.to_json())
     _write_json(folder / SUMMARY, summary)
     for other in set(FORMATS) - {ending}:  # an earlier screening in another format would be read instead
         (folder / f"verdicts{other}").unlink(missing_ok=True)
@@ -108,6 +112,29 @@ def _summary(path: Path, screener: Screener, seen: int) -> dict[str, Any]:
         "classes": list(screener.model.classes),
         "provenance": screener.provenance(seen),
     }
+
+
+def monitor_folder(folder: Path, screener: Screener, **options: Any) -> Monitoring:
+    """Estimate the accuracy of a folder's verdicts without labels and look for drift; write `monitoring.json` there.
+
+    `options` are those of `uncertainty.monitoring.watch.monitor`. Verdicts of another screener are refused.
+    """
+    verdicts = Verdicts.read(folder)
+    made_by = verdicts.provenance.get("calibrated_on")
+    if made_by is not None and made_by != json.loads(json.dumps(screener.calibrated_on)):
+        raise InputError(f"{folder} was judged by another screener than the one given; give the one that made it")
+    found = _monitored(verdicts.table.to_batches(max_chunksize=4096), screener, **options)
+    _write_json((folder if folder.is_dir() else folder.parent) / MONITORING, found.to_json())
+    return found
+
+
+def _monitored(batches: Any, screener: Screener, **options: Any) -> Monitoring:
+    """Compare with calibration; in a cascade by what every image has, the first look."""
+    s, estimators, judge = screener, screener.estimators, screener.combiner
+    if s.cascade is not None:
+        estimators, judge = s.cascade.cheap(estimators), s.cascade.combiner
+    baseline = s.baseline.only([e in estimators for e in s.estimators])
+    return monitor(batches, judge, estimators, s.calibrated_on, baseline, s.model.classes, **options)
 
 
 def rank_folder(folder: Path, n: int, path: Path) -> pa.Table:

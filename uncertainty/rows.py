@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from uncertainty.cascade import Cascade, effort_of
 from uncertainty.classifiers.base import Batch
-from uncertainty.combiner import Combiner, Signals
+from uncertainty.combiner import Mixture, Signals
 from uncertainty.deciding import Decision
 from uncertainty.estimators.base import Estimator
 from uncertainty.evidence import signals
@@ -26,7 +26,7 @@ _MOST_REASONS = 3
 def judged(
     outputs: ModelOutputs,
     estimators: Sequence[Estimator],
-    combiner: Combiner,
+    combiner: Mixture,
     classes: Sequence[str],
     decision: Decision,
     dear: Sequence[str] = (),
@@ -66,7 +66,7 @@ def judged_by_effort(
     deeper: ModelOutputs | None,
     cascade: Cascade | None,
     estimators: Sequence[Estimator],
-    combiner: Combiner,
+    combiner: Mixture,
     classes: Sequence[str],
     decision: Decision,
 ) -> dict[str, list[Any]]:
@@ -119,7 +119,7 @@ def _reasons(
     outputs: ModelOutputs,
     known: Signals,
     estimators: Sequence[Estimator],
-    combiner: Combiner,
+    combiner: Mixture,
     flagged: NDArray[np.bool_],
 ) -> list[list[str]]:
     """Name, for each flagged row, what raised its p_wrong most: the combiner's largest contributions."""

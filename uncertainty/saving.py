@@ -13,6 +13,7 @@ from uncertainty.cascade import CASCADE_ROWS, Cascade
 from uncertainty.classifiers.base import Classifier
 from uncertainty.deciding import Decision
 from uncertainty.held_out import ARRAYS, HeldOut
+from uncertainty.monitoring.baseline import BASELINE_ARRAYS, Baseline
 
 _PLAIN = ("model", "passes", "views", "seed", "calibrated_on", "notes", "history")
 
@@ -29,6 +30,7 @@ def save(folder: Path, fields: Mapping[str, Any]) -> None:
         **{name: fields[name] for name in _PLAIN},
     )
     arrays |= {"fitted_on": fields["fitted_on"], **fields["calibration"].arrays()}
+    arrays |= fields["baseline"].to_arrays()
     arrays["known_good"] = artifact.names_to_array(fields["known_good"])
     arrays |= {} if cascade is None else {CASCADE_ROWS: cascade.held_out.to_array()}
     artifact.write(folder, manifest, arrays)
@@ -36,7 +38,7 @@ def save(folder: Path, fields: Mapping[str, Any]) -> None:
 
 def load(folder: Path, classifier: Classifier | None) -> dict[str, Any]:
     """Return the fields of a saved screener; with a classifier, it must be the one it was fitted with."""
-    manifest, arrays = artifact.read(folder, needed=("fitted_on", *ARRAYS))
+    manifest, arrays = artifact.read(folder, needed=("fitted_on", *ARRAYS, *BASELINE_ARRAYS))
     if classifier is not None:
         artifact.refuse_another_model(folder, manifest, classifier)
     return {
@@ -45,6 +47,7 @@ def load(folder: Path, classifier: Classifier | None) -> dict[str, Any]:
         "decision": Decision.from_dict(manifest.decision),
         "fitted_on": arrays["fitted_on"],
         "calibration": HeldOut.from_arrays(arrays),
+        "baseline": Baseline.from_arrays(arrays),
         "known_good": artifact.names_from_array(arrays.get("known_good")),
         "cascade": Cascade.restored(manifest.cascade, arrays),
         **{name: getattr(manifest, name) for name in _PLAIN},

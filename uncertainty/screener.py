@@ -18,7 +18,7 @@ from uncertainty.answers import Answer, answers
 from uncertainty.artifact import SavedModel
 from uncertainty.cascade import Cascade, dear_columns, decided
 from uncertainty.classifiers.base import Batch, Classifier, Images, Row, image_items
-from uncertainty.combiner import Combiner
+from uncertainty.combiner import Mixture
 from uncertainty.deciding import Decision
 from uncertainty.defaults import CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.errors import InputError, ModelError
@@ -26,6 +26,7 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.estimators.image_quality import usual_quality
 from uncertainty.evidence import Shares, signals
 from uncertainty.held_out import HeldOut
+from uncertainty.monitoring.baseline import Baseline
 from uncertainty.outputs import ModelOutputs
 from uncertainty.plans import Plan, plan
 from uncertainty.policies import Policy
@@ -42,7 +43,7 @@ class Screener:
     """
 
     estimators: tuple[Estimator, ...]
-    combiner: Combiner
+    combiner: Mixture
     decision: Decision
     passes: int
     views: tuple[str, ...]
@@ -53,6 +54,8 @@ class Screener:
     fitted_on: NDArray[np.uint64]
     calibration: HeldOut
     """The calibration rows, with p_wrong from folds without them: what a policy is decided on."""
+    baseline: Baseline
+    """What incoming images are compared with: the calibration rows as monitoring reads them."""
     history: tuple[dict[str, Any], ...] = ()
     """The policies that were in force before, the oldest first."""
     known_good: tuple[str, ...] = ()

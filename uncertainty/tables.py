@@ -6,14 +6,17 @@ import importlib.metadata
 import importlib.util
 import inspect
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from uncertainty.monitoring.watch import percentages
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from uncertainty.bootstrap import Interval
     from uncertainty.evaluation import Evaluation, Match
+    from uncertainty.monitoring.accuracy import Accuracy
 
 _NEEDED = (
     "torch",
@@ -104,6 +107,26 @@ def evaluation_text(evaluation: Evaluation, match: Match) -> str:
         f"calibration error {percent(e.ece)}",
     ]
     return "\n".join(lines)
+
+
+def estimates_table(accuracy: Accuracy) -> Table:
+    """Return the estimates of accuracy side by side."""
+    from rich.table import Table
+
+    table = Table("accuracy, estimated by", "per cent (95 % interval)", box=None)
+    for name, interval in accuracy.estimates.items():
+        table.add_row(name, percentages(interval))
+    return table
+
+
+def class_accuracy_table(accuracy: Accuracy, classes: Sequence[str]) -> Table:
+    """Return the accuracy of each predicted class."""
+    from rich.table import Table
+
+    table = Table("predicted class", "images", "accuracy", box=None)
+    for k, (n, interval) in accuracy.per_class.items():
+        table.add_row(shown(classes[k]), str(n), "insufficient support" if interval is None else percentages(interval))
+    return table
 
 
 def _unknown(labels: Mapping[str, int]) -> str:

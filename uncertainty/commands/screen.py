@@ -43,6 +43,8 @@ def screen(
         typer.echo(f"{deeper} of {summary['images']} images were looked at more deeply")
     if failed := summary.get("deeper_look_failed"):
         say_notes([f"the deeper look failed at {failed} images; they keep the first verdict, see their reasons"])
+    if summary["drift"]["alarm"]:
+        say_notes([summary["drift"]["in_words"]])
     typer.echo(
         f"{summary['images']} images: {summary['flagged']} flagged, {summary['unreadable']} of them unreadable; about "
         f"{summary['predicted_errors']:.0f} errors expected\n{fitted.describe()}\nverdicts written to {out}"

@@ -1,0 +1,35 @@
+"""`uncertainty monitor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uncertainty.commands.shared import console
+
+
+def monitor(
+    out: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
+    screener: Annotated[Path, typer.Option(help="Folder that `uncertainty fit` wrote.")],
+    false_alarms: Annotated[
+        float, typer.Option(min=0.002, max=0.5, help="Share of unchanged batches that alarm.")
+    ] = 0.01,
+    in_order: Annotated[bool, typer.Option("--in-order", help="Rows are in the order of their arrival.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of resamples and permutations.")] = 0,
+) -> None:
+    """Estimate accuracy without labels, and raise a drift alarm: uncertainty monitor OUT --screener SCREENER."""
+    from uncertainty.pipeline import MONITORING, monitor_folder
+    from uncertainty.screener import Screener
+    from uncertainty.tables import class_accuracy_table, estimates_table, shown
+
+    found = monitor_folder(out, Screener.load(screener), level=false_alarms, in_order=in_order, seed=seed)
+    if found.accuracy.estimates:
+        console().print(estimates_table(found.accuracy))
+        console().print(class_accuracy_table(found.accuracy, found.classes))
+    for line in found.words():
+        typer.echo(line)
+    if found.oddest:
+        typer.echo(f"most unlike calibration: {', '.join(map(shown, found.oddest))}")
+    typer.echo(f"{MONITORING} written to {out if out.is_dir() else out.parent}")

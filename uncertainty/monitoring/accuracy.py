@@ -1,0 +1,293 @@
+"""How accurate the classifier is on a batch without labels, by several estimates, each with a 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.bootstrap import Interval
+from uncertainty.combiner import Condition, Floats, Mixture
+from uncertainty.monitoring.baseline import Baseline, Rows
+
+Estimate = Callable[[Rows, NDArray[np.bool_], Rows], float]
+"""(calibration rows, whether they are wrong, batch) to accuracy."""
+
+FEWEST = 20
+"""Rows, of a batch or of calibration, below which nothing is said."""
+ADAPTED, P_WRONG = "adapted", "p_wrong"
+MOST_UNKNOWN = 0.05
+"""Share of a batch that `adapted` takes to be of no known class at most, unless more was declared: what looks foreign
+is mostly damage of a kind that calibration never saw, which nothing in the batch tells apart."""
+MOST_DOUBT = 0.15
+"""Standard error of the share of damaged images above which `adapted` leaves the shares as declared: then rows are few,
+or damaged images look like any other."""
+_MOST = 20_000  # rows from which shares are estimated, and in a simulated batch: more changes nothing that is shown
+_ROWS_AT_ONCE = 4096
+_RESAMPLES = 200
+_STRATA = 10
+_TWO_SIDED = 1.959964
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Estimated accuracy of a batch; `estimates` is empty, and all is None, where there are too few rows.
+
+    `estimates` holds an interval for each of `adapted`, the one to go by, `p_wrong`, `atc_confidence`, `atc_entropy`,
+    `doc` and `average_confidence`. `shares` are the conditions' shares that `adapted` found in the batch. `unknown` is
+    the share of the batch that looks like no known class rather than like known damage, and `if_unknown` the accuracy
+    if that is what it is; None where that was not calibrated. `per_class` has, by predicted class, the number of rows
+    and an interval, or None.
+    """
+
+    n: int
+    estimates: dict[str, Interval]
+    shares: dict[Condition, float]
+    unknown: float | None
+    if_unknown: Interval | None
+    per_class: dict[int, tuple[int, Interval | None]]
+
+
+def estimate_accuracy(
+    combiner: Mixture, declared: dict[Condition, float], baseline: Baseline, batch: Rows, seed: int = 0
+) -> Accuracy:
+    """Estimate the accuracy of a batch.
+
+    `p_wrong` is 1 − mean p_wrong. `adapted` is the same with the shares of clean, damaged and foreign images estimated
+    from the batch itself (`adapted_shares`): a batch that looks damaged gets the error rates of damaged images, and
+    one that does not is spared what was expected of damage. At most MOST_UNKNOWN of it is taken to be foreign;
+    `if_unknown` knows no such limit. Where the batch can't tell (MOST_DOUBT), `adapted` is `p_wrong`. `declared` are
+    the shares that the combiner was fitted with.
+
+    Intervals are of the accuracy of these very images. Of `p_wrong` and `adapted`: ± 1.96 √(batch + calibration +
+    shares), where batch = Σ p (1 − p) / n² (Poisson-binomial), calibration is how far the error rate of as many
+    calibration rows may lie from their p_wrong, by strata of p_wrong weighed as the batch has them, and shares is what
+    the estimated shares may be off. Of the others: a bootstrap, in which n rows drawn from calibration are a batch and
+    as many as there are, drawn again, calibrate. All assume that calibration tells how often such images are wrong.
+    """
+    found = from_p_wrong(combiner, declared, baseline, batch)
+    if not found.estimates:
+        return found
+    peers = {
+        name: off(estimate(baseline.rows, baseline.wrong, batch), sampling_errors(estimate, baseline, len(batch), seed))
+        for name, estimate in PEERS.items()
+    }
+    return replace(found, estimates=found.estimates | peers)
+
+
+def from_p_wrong(combiner: Mixture, declared: dict[Condition, float], baseline: Baseline, batch: Rows) -> Accuracy:
+    """Estimate by `p_wrong` and `adapted` alone, which is quick; see `estimate_accuracy`."""
+    if min(len(batch), len(baseline.wrong)) < FEWEST:
+        return Accuracy(len(batch), {}, {}, None, None, {})
+    if "damaged" in combiner.gates:
+        names: list[Condition] = ["clean", *combiner.gates]
+        odds, wrong = _conditions(combiner, batch)
+        prior = np.array([declared[name] for name in names])
+        conditions = _Conditions(odds - np.log(prior / prior[0]), wrong)
+        most = max(MOST_UNKNOWN, declared["foreign"]) if "foreign" in names else 1.0
+        shares = conditions.shares(most)
+        if conditions.share_error(1, shares) <= MOST_DOUBT:
+            return _adapted(conditions, names, shares, baseline, batch)
+    p = batch.p_wrong.astype(np.float64)
+    estimates = dict.fromkeys((ADAPTED, P_WRONG), _interval(p, baseline))
+    return Accuracy(len(batch), estimates, {}, None, None, _per_class(batch, p, baseline))
+
+
+def _adapted(
+    conditions: _Conditions, names: list[Condition], shares: Floats, baseline: Baseline, batch: Rows
+) -> Accuracy:
+    p, free, foreign = conditions.p_wrong(shares), conditions.shares(), "foreign" in names
+    return Accuracy(
+        n=len(batch),
+        estimates={
+            ADAPTED: _interval(p, baseline, conditions.spread(shares)),
+            P_WRONG: _interval(batch.p_wrong.astype(np.float64), baseline),
+        },
+        shares=dict(zip(names, shares.tolist(), strict=True)),
+        unknown=float(free[-1]) if foreign else None,
+        if_unknown=_interval(conditions.p_wrong(free), baseline, conditions.spread(free)) if foreign else None,
+        per_class=_per_class(batch, p, baseline),
+    )
+
+
+def _conditions(mixture: Mixture, batch: Rows) -> tuple[Floats, Floats]:
+    """In pieces: the inputs of experts and gates are many, with a column for each class."""
+    starts = range(0, len(batch), _ROWS_AT_ONCE)
+    parts = [mixture.conditions(batch.take(slice(start, start + _ROWS_AT_ONCE)).signals) for start in starts]
+    return np.concatenate([odds for odds, _ in parts]), np.concatenate([wrong for _, wrong in parts])
+
+
+@dataclass(frozen=True, eq=False)
+class _Conditions:
+    """(n, k) log density ratios of conditions to clean, and (n, k) P(wrong | x, condition)."""
+
+    log_ratios: Floats
+    wrong: Floats
+
+    def shares(self, most: float = 1.0) -> Floats:
+        return adapted_shares(self._few, most)
+
+    def p_wrong(self, shares: Floats) -> Floats:
+        return np.asarray((posterior(self.log_ratios, shares) * self.wrong).sum(axis=1))
+
+    def spread(self, shares: Floats) -> float:
+        """How far mean p_wrong moves when each share moves by its standard error, at the expense of clean."""
+        total = 0.0
+        for k in range(1, len(shares)):
+            error = self.share_error(k, shares)
+            ends = [float(self.p_wrong(_moved(shares, k, step)).mean()) for step in (-error, error)]
+            total += (ends[1] - ends[0]) ** 2 / 4
+        return float(np.sqrt(total))
+
+    def share_error(self, k: int, shares: Floats) -> float:
+        """Standard error of a share against clean, by the observed Fisher information Σ ((r_k − 1) / Σ_j s_j r_j)²."""
+        ratios = np.exp(np.clip(self._few, -50, 50))
+        slope = (ratios[:, k] - 1) / (ratios @ shares)
+        return float(1 / np.sqrt(max(float((slope**2).sum()), 1e-12)))
+
+    @property
+    def _few(self) -> Floats:
+        return self.log_ratios[np.random.default_rng(0).permutation(len(self.log_ratios))[:_MOST]]
+
+
+def _moved(shares: Floats, k: int, step: float) -> Floats:
+    moved = shares.copy()
+    moved[k] = np.clip(shares[k] + step, 0, shares[k] + shares[0])
+    moved[0] -= moved[k] - shares[k]
+    return moved
+
+
+def posterior(log_ratios: Floats, shares: Floats) -> Floats:
+    """Return (n, k) P(condition | x) from log density ratios to the first condition (n, k), and shares (k,).
+
+    >>> posterior(np.array([[0.0, np.log(3.0)]]), np.array([0.5, 0.5])).round(3).tolist()
+    [[0.25, 0.75]]
+    """
+    z = log_ratios + np.log(np.maximum(shares, 1e-12))
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+
+def adapted_shares(log_ratios: Floats, most: float = 1.0, tolerance: float = 1e-6) -> Floats:
+    """Return the most likely shares (k,) of conditions in a batch, from log density ratios (n, k), by EM.
+
+    Saerens, Latinne & Decaestecker 2002: shares = mean posterior under these shares, repeated; here the last one is at
+    most `most`. One image is a billion times likelier under the first condition, two under the second:
+
+    >>> ratios = np.array([[0.0, -20.7], [0.0, 20.7], [0.0, 20.7]])
+    >>> adapted_shares(ratios).round(3).tolist(), adapted_shares(ratios, most=0.25).tolist()
+    ([0.333, 0.667], [0.75, 0.25])
+    """
+    shares = np.full(log_ratios.shape[1], 1 / log_ratios.shape[1])
+    for _ in range(500):
+        before, shares = shares, posterior(log_ratios, shares).mean(axis=0)
+        last = min(shares[-1], most)
+        shares = np.append(shares[:-1] * ((1 - last) / max(float(shares[:-1].sum()), 1e-12)), last)
+        if np.abs(shares - before).max() < tolerance:
+            break
+    return shares
+
+
+def _interval(p: Floats, baseline: Baseline, spread: float = 0.0) -> Interval:
+    """Accuracy 1 − mean p, and how far off the accuracy of these images may be."""
+    noise = float((p * (1 - p)).sum()) / len(p) ** 2
+    half = _TWO_SIDED * np.sqrt(noise + calibration_variance(p, baseline) + spread**2)
+    accuracy = 1 - float(p.mean())
+    return Interval(max(0.0, accuracy - half), accuracy, min(1.0, accuracy + half))
+
+
+def calibration_variance(p: Floats, baseline: Baseline) -> float:
+    """Σ over strata of (share in the batch)² · mean p (1 − p) / rows of calibration."""
+    known = baseline.rows.p_wrong.astype(np.float64)
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, _STRATA + 1)[1:-1]))
+    count = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
+    stratum = np.searchsorted(edges, p, side="right")
+    share = np.bincount(stratum, minlength=len(count)) / len(p)
+    spread = np.bincount(stratum, p * (1 - p), minlength=len(count)) / np.maximum(share * len(p), 1)
+    return float((share**2 * spread / np.maximum(count, 1)).sum())
+
+
+def _per_class(batch: Rows, p: Floats, baseline: Baseline) -> dict[int, tuple[int, Interval | None]]:
+    """Of each predicted class: rows, and accuracy where batch and calibration have enough of them."""
+    known = np.bincount(np.maximum(baseline.rows.predicted, 0))
+    found = {}
+    for k in np.unique(batch.predicted[batch.predicted >= 0]):
+        rows = batch.predicted == k
+        enough = min(int(rows.sum()), int(known[k]) if k < len(known) else 0) >= FEWEST
+        found[int(k)] = (int(rows.sum()), _interval(p[rows], baseline) if enough else None)
+    return found
+
+
+def average_confidence(calibration: Rows, wrong: NDArray[np.bool_], batch: Rows) -> float:
+    """Mean confidence of the batch: what one would believe who trusts the (temperature-scaled) softmax."""
+    return float(batch.confidence.mean(dtype=np.float64))
+
+
+def difference_of_confidence(calibration: Rows, wrong: NDArray[np.bool_], batch: Rows) -> float:
+    """DoC: accuracy of calibration, lowered by as much as the mean confidence fell. Guillory et al. 2021.
+
+    Calibration is right three times in four with confidence 0.8; the batch has 0.7: 0.75 − (0.8 − 0.7) = 0.65.
+    """
+    fall = calibration.confidence.mean(dtype=np.float64) - batch.confidence.mean(dtype=np.float64)
+    return float(1 - wrong.mean() - fall)
+
+
+def atc(calibration: NDArray[np.floating], wrong: NDArray[np.bool_], batch: NDArray[np.floating]) -> float:
+    """Return the average thresholded confidence: the share of the batch that is surer than a threshold.
+
+    The threshold is such that as many calibration rows lie below it as are wrong. Garg et al. 2022. One of four
+    calibration rows is wrong, so the threshold lies above the least sure; one of two batch rows reaches it:
+
+    >>> atc(np.array([0.9, 0.5, 0.7, 0.8]), np.array([False, False, True, False]), np.array([0.6, 0.7]))
+    0.5
+    """
+    if wrong.all():
+        return 0.0
+    return float((batch >= np.sort(calibration)[int(wrong.sum())]).mean())
+
+
+def atc_confidence(calibration: Rows, wrong: NDArray[np.bool_], batch: Rows) -> float:
+    """ATC by the largest probability."""
+    return atc(calibration.confidence, wrong, batch.confidence)
+
+
+def atc_entropy(calibration: Rows, wrong: NDArray[np.bool_], batch: Rows) -> float:
+    """ATC by negative entropy."""
+    return atc(calibration.neg_entropy, wrong, batch.neg_entropy)
+
+
+PEERS: dict[str, Estimate] = {
+    "atc_confidence": atc_confidence,
+    "atc_entropy": atc_entropy,
+    "doc": difference_of_confidence,
+    "average_confidence": average_confidence,
+}
+"""Estimates that read the classifier's own confidence alone."""
+
+
+def sampling_errors(estimate: Estimate, baseline: Baseline, n: int, seed: int = 0) -> Floats:
+    """Return (resamples,) by how much an estimate is off on batches of n rows drawn from calibration, bias aside."""
+    rng, rows, wrong = np.random.default_rng(seed), _certainties(baseline.rows), baseline.wrong
+    errors = []
+    for _ in range(_RESAMPLES):
+        again, drawn = rng.integers(0, len(wrong), len(wrong)), rng.integers(0, len(wrong), min(n, _MOST))
+        found = estimate(rows.take(again), wrong[again], rows.take(drawn))
+        errors.append(found - (1 - float(wrong[drawn].mean())))
+    return np.array(errors, dtype=np.float64) - float(np.mean(errors))
+
+
+def off(value: float, errors: Floats) -> Interval:
+    """Return the interval of what is estimated by `value` when estimates are off by so much; all within 0..1.
+
+    >>> off(0.9, np.array([-0.2, 0.0, 0.2]))
+    Interval(low=0.71, value=0.9, high=1.0)
+    """
+    low, high = np.quantile(errors, (0.025, 0.975))
+    return Interval(*(round(float(np.clip(x, 0, 1)), 12) for x in (value - high, value, value - low)))
+
+
+def _certainties(rows: Rows) -> Rows:
+    none = np.empty((len(rows), 0), dtype=np.float32)
+    return Rows(none, none, rows.predicted, rows.p_wrong, rows.confidence, rows.neg_entropy)

@@ -1,0 +1,201 @@
+"""What monitoring reads of images, and what a screener keeps of its calibration rows for comparison: plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.combiner import Floats, Signals
+from uncertainty.combining import Evidence
+from uncertainty.errors import InputError
+from uncertainty.outputs import ModelOutputs
+from uncertainty.quality import QUALITY_NAMES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PREFIX = "baseline."
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What monitoring reads of n images; all float32, as verdicts store them, so that equal stays equal.
+
+    Parameters
+    ----------
+    scores : (n, m) of m estimators, higher = more likely wrong.
+    context : (n, q) statistics of the images; q may be 0.
+    predicted : (n,) int64 predicted class, -1 where there is no single one (multilabel).
+    p_wrong : (n,) in 0..1.
+    confidence : (n,) the largest probability after temperature scaling; multilabel: of the least sure decision.
+    neg_entropy : (n,) Σ p ln p after temperature scaling, at most 0, higher = surer; multilabel: over all decisions.
+
+    """
+
+    scores: NDArray[np.float32]
+    context: NDArray[np.float32]
+    predicted: NDArray[np.int64]
+    p_wrong: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    neg_entropy: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.p_wrong)
+
+    def take(self, rows: NDArray[Any] | slice) -> Rows:
+        """Return the rows of a mask, at positions or of a slice."""
+        return Rows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    @property
+    def signals(self) -> Signals:
+        """What p_wrong was computed from."""
+        return Signals(self.scores.astype(np.float64), self.context.astype(np.float64), self.predicted)
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """Calibration rows, undamaged: with p_wrong from folds without the row, and whether the classifier was wrong.
+
+    `temperature` divides log-probabilities before confidence and entropy are taken, see `fitted_temperature`.
+    """
+
+    rows: Rows
+    wrong: NDArray[np.bool_]
+    temperature: float = 1.0
+
+    @classmethod
+    def of(cls, evidence: Evidence, p_wrong: Floats, calibration: ModelOutputs) -> Self:
+        """Keep the clean rows of the evidence, which are those of calibration; `p_wrong` is of all its rows."""
+        clean, wrong = evidence.rows("clean"), np.asarray(calibration.wrong, dtype=np.bool_)
+        temperature = 1.0 if calibration.task == "multilabel" else fitted_temperature(calibration.probs, wrong)
+        return cls(
+            rows_of_signals(evidence.signals.take(clean), p_wrong[clean], calibration.probs, temperature),
+            wrong,
+            temperature,
+        )
+
+    @property
+    def context_names(self) -> tuple[str, ...]:
+        """Names of the image statistics; none where calibration had no quality."""
+        return QUALITY_NAMES[: self.rows.context.shape[1]]
+
+    def only(self, estimators: Sequence[bool]) -> Baseline:
+        """Return the same rows with some of the estimators."""
+        return replace(self, rows=replace(self.rows, scores=self.rows.scores[:, np.array(estimators)]))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all there is as arrays, for the artifact."""
+        arrays = {f.name: getattr(self.rows, f.name) for f in fields(self.rows)}
+        arrays |= {"wrong": self.wrong, "temperature": np.array([self.temperature])}
+        return {_PREFIX + name: array for name, array in arrays.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Undo `to_arrays`."""
+        rows = Rows(**{f.name: arrays[_PREFIX + f.name] for f in fields(Rows)})
+        return cls(rows, arrays[_PREFIX + "wrong"], float(arrays[_PREFIX + "temperature"][0]))
+
+
+BASELINE_ARRAYS = tuple(_PREFIX + name for name in (*(f.name for f in fields(Rows)), "wrong", "temperature"))
+"""Names of the arrays in an artifact."""
+
+
+def rows_of_signals(signals: Signals, p_wrong: Floats, probs: Floats, temperature: float = 1.0) -> Rows:
+    """Return what monitoring reads, from what p_wrong is computed from and the classifier's probabilities (n, c)."""
+    confidence, neg_entropy = certainty(probs, temperature, multilabel=bool((signals.predicted < 0).any()))
+    return Rows(
+        scores=signals.scores.astype(np.float32),
+        context=signals.context.astype(np.float32),
+        predicted=np.asarray(signals.predicted, dtype=np.int64),
+        p_wrong=np.asarray(p_wrong, dtype=np.float32),
+        confidence=confidence.astype(np.float32),
+        neg_entropy=neg_entropy.astype(np.float32),
+    )
+
+
+def rows_of_table(
+    batches: Iterable[pa.RecordBatch], estimators: Sequence[str], context: Sequence[str], temperature: float
+) -> Rows:
+    """Return what monitoring reads of the readable rows of a verdict table, batch by batch.
+
+    `estimators` and `context` are the names behind `est_` and `quality_`, in the order of the screener. Raises
+    InputError for a column that is absent: the table is of another screener.
+    """
+    wide = ([f"est_{name}" for name in estimators], [f"quality_{name}" for name in context])
+    parts = []
+    for batch in batches:
+        _check_columns(batch, [*wide[0], *wide[1], "p_wrong", "predicted_index", "error"])
+        readable = batch.filter(batch["error"].is_null())
+        predicted = _column(readable, "predicted_index", missing=-1).astype(np.int64)
+        scores, quality = (_matrix(readable, names) for names in wide)
+        known = Signals(scores, quality, predicted)
+        parts.append(rows_of_signals(known, _column(readable, "p_wrong"), _probs(readable), temperature))
+    if not parts:
+        raise InputError("there are no verdicts to monitor; run `uncertainty screen` first")
+    return Rows(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Rows)})
+
+
+def _check_columns(batch: pa.RecordBatch, names: Sequence[str]) -> None:
+    if missing := [name for name in names if name not in batch.schema.names]:
+        raise InputError(f"the verdicts have no column {missing[0]!r}: they are of another screener; screen again")
+
+
+def _column(batch: pa.RecordBatch, name: str, missing: float = np.nan) -> Floats:
+    values = batch[name].cast("float64").fill_null(missing).to_numpy(zero_copy_only=False)
+    if np.isnan(values).any():
+        raise InputError(f"the column {name!r} is empty in rows that were read; screen again")
+    return np.asarray(values, dtype=np.float64)
+
+
+def _matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Floats:
+    return np.stack([_column(batch, name) for name in names], axis=1) if names else np.empty((len(batch), 0))
+
+
+def _probs(batch: pa.RecordBatch) -> Floats:
+    names = [name for name in batch.schema.names if name.startswith("prob_")]
+    if names:
+        return _matrix(batch, names)
+    _check_columns(batch, ["probs"])
+    return np.array(batch["probs"].to_pylist(), dtype=np.float64).reshape(len(batch), -1)
+
+
+def certainty(probs: Floats, temperature: float = 1.0, *, multilabel: bool = False) -> tuple[Floats, Floats]:
+    """Return (n,) confidence and (n,) negative entropy of probabilities (n, c), each to the power 1 / temperature.
+
+    A temperature of ½ squares the odds: 3 to 1 becomes 9 to 1.
+
+    >>> certainty(np.array([[0.25, 0.75]]), 0.5)[0].round(3).tolist()
+    [0.9]
+    """
+    if multilabel:
+        sides = np.stack([probs, 1 - probs], axis=2)
+        entropy = (sides * np.log(np.maximum(sides, _TINY))).sum(axis=(1, 2))
+        return sides.max(axis=2).min(axis=1, initial=1), entropy
+    z = np.log(np.maximum(probs, _TINY)) / temperature
+    p = np.exp(z - z.max(axis=1, keepdims=True, initial=-np.inf))
+    p /= p.sum(axis=1, keepdims=True)
+    return p.max(axis=1, initial=0), (p * np.log(np.maximum(p, _TINY))).sum(axis=1)
+
+
+def fitted_temperature(probs: Floats, wrong: NDArray[np.bool_]) -> float:
+    """Return the temperature, in 0.1..10, that makes the confidence the best probability of being right (log loss).
+
+    Guo et al. 2017, for the predicted class alone. Half of the sure predictions are wrong, so nothing is known:
+
+    >>> fitted_temperature(np.array([[0.9, 0.1]] * 4), np.array([True, False, True, False])) > 9
+    True
+    """
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        right = certainty(probs, float(np.exp(log_temperature)))[0]
+        return float(-np.log(np.maximum(np.where(wrong, 1 - right, right), 1e-7)).mean())
+
+    if not len(wrong):
+        return 1.0
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.1), np.log(10)), method="bounded").x))

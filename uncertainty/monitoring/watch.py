@@ -1,0 +1,176 @@
+"""A batch of verdicts against the screener that judged it: accuracy without labels, drift, and both in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from uncertainty.bootstrap import Interval
+from uncertainty.combiner import Condition, Mixture
+from uncertainty.estimators.base import Estimator
+from uncertainty.monitoring.accuracy import ADAPTED, FEWEST, Accuracy, estimate_accuracy
+from uncertainty.monitoring.baseline import Baseline, rows_of_table
+from uncertainty.monitoring.drift import FALSE_ALARMS, PREDICTED, Column, Drift, detect, values_of
+from uncertainty.monitoring.stream import first_alarm
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VOID = "p_wrong is likely too low, and guarantees that assume images like calibration are void"
+_WORDS = {
+    "softmax": "how sure the classifier is",
+    "dropout": "how much it depends on dropout",
+    "neighbours": "how like known-good images they are",
+    "second opinion": "what the second opinion says",
+    "views": "how the answer bears flips and shifts",
+    "image": "light, contrast and sharpness",
+    PREDICTED: "which classes are predicted",
+}
+_WORTH_SAYING = 0.02
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """What can be said of a batch without labels.
+
+    `oddest` names the images that show the drift most. `arrival` is, where the rows were told to be in the order of
+    their arrival and the alarm for streams went off, the image at which it did and the column that told.
+    """
+
+    accuracy: Accuracy
+    drift: Drift
+    classes: tuple[str, ...]
+    oddest: tuple[str, ...]
+    arrival: tuple[str, str] | None
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the images are not like calibration, as a batch or as a stream."""
+        return self.drift.alarm or self.arrival is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, ready for `json.dump`; None is what can't be said."""
+        a, d = self.accuracy, self.drift
+        return {
+            "images": a.n,
+            "accuracy": {name: asdict(interval) for name, interval in a.estimates.items()},
+            "shares": dict(a.shares),
+            "unknown": {"share": a.unknown, "accuracy": _plain(a.if_unknown)},
+            "per_class": {
+                self.classes[k]: {"images": n, "accuracy": _plain(interval)} for k, (n, interval) in a.per_class.items()
+            },
+            "drift": {
+                "alarm": self.alarm,
+                "p_value": d.p_value,
+                "level": d.level,
+                "kinds": list(d.kinds),
+                "changes": [asdict(change) for change in d.changes],
+                "oddest": list(self.oddest),
+                "arrival": None if self.arrival is None else dict(zip(("image", "column"), self.arrival, strict=True)),
+            },
+            "in_words": self.words(),
+        }
+
+    def words(self) -> list[str]:
+        """Return the findings as sentences."""
+        if self.drift.p_value is None:
+            return [f"insufficient support: {self.accuracy.n} images that could be read; at least {FEWEST} are needed"]
+        return [*self._accuracy(), self.drift_in_words()]
+
+    def _accuracy(self) -> list[str]:
+        a = self.accuracy
+        found = ", ".join(f"{share:.0%} {name}" for name, share in a.shares.items() if name != "clean")
+        lines = [
+            f"accuracy of these images about {percentages(a.estimates[ADAPTED])}{f'; they look {found}' * bool(found)}"
+        ]
+        if a.unknown is not None and a.if_unknown is not None and a.unknown >= _WORTH_SAYING:
+            lines.append(
+                f"{a.unknown:.0%} look like nothing that calibration knew; if they are of no known class, accuracy is "
+                f"about {percentages(a.if_unknown)}"
+            )
+        return lines
+
+    def drift_in_words(self) -> str:
+        """Return one sentence: whether the images are like calibration, what changed, and what that means."""
+        d = self.drift
+        if d.p_value is None:
+            return f"insufficient support for a drift alarm: fewer than {FEWEST} images"
+        if d.alarm:
+            return (
+                f"drift alarm (p = {d.p_value:.3g}): changed are {_list([_WORDS.get(k, k) for k in d.kinds])}; {VOID}"
+            )
+        if self.arrival is not None:
+            return f"drift alarm from {self.arrival[0]} on, in the order of arrival, by {self.arrival[1]}; {VOID}"
+        return f"no drift found (p = {d.p_value:.3g}): these images could be more of calibration"
+
+
+def monitor(
+    batches: Iterable[pa.RecordBatch],
+    combiner: Mixture,
+    estimators: Sequence[Estimator],
+    calibrated_on: dict[str, Any],
+    baseline: Baseline,
+    classes: Sequence[str],
+    *,
+    level: float = FALSE_ALARMS,
+    in_order: bool = False,
+    seed: int = 0,
+) -> Monitoring:
+    """Compare a verdict table, batch by batch, with the calibration of the screener that made it.
+
+    `level` is the probability of an alarm where nothing changed; with `in_order`, of either of its two alarms together.
+    """
+    names: list[str] = []
+    scores = [e.name for e in estimators]
+    rows = rows_of_table(_noting(batches, names), scores, baseline.context_names, baseline.temperature)
+    columns = [*(Column(e.name, e.family) for e in estimators), *(Column(c, "image") for c in baseline.context_names)]
+    each = level / 2 if in_order else level
+    drift = detect(baseline.rows, rows, columns, level=each, seed=seed)
+    arrival = None
+    if in_order and drift.p_value is not None:
+        # A stream joins what it is compared with, so the order of calibration must be an accident.
+        known = baseline.rows.take(np.random.default_rng(seed).permutation(len(baseline.rows)))
+        arrival = first_alarm(values_of(known), values_of(rows), each, seed)
+    return Monitoring(
+        accuracy=estimate_accuracy(combiner, declared_shares(calibrated_on), baseline, rows, seed),
+        drift=drift,
+        classes=tuple(classes),
+        oddest=tuple(names[row] for row in drift.oddest),
+        arrival=None if arrival is None else (names[arrival[0]], columns[arrival[1]].name),
+    )
+
+
+def declared_shares(calibrated_on: dict[str, Any]) -> dict[Condition, float]:
+    """Return the shares of conditions that a screener was fitted with, from what it says it was calibrated on.
+
+    >>> declared_shares({"expected_damage": 0.25, "expected_unknown": 0.25})
+    {'clean': 0.5, 'damaged': 0.25, 'foreign': 0.25}
+    """
+    damaged, foreign = calibrated_on["expected_damage"], calibrated_on["expected_unknown"]
+    return {"clean": 1 - damaged - foreign, "damaged": damaged, "foreign": foreign}
+
+
+def percentages(interval: Interval) -> str:
+    """Return a share with its interval in per cent.
+
+    >>> percentages(Interval(0.85, 0.9, 0.95))
+    '90.0 % (85.0 to 95.0)'
+    """
+    return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def _noting(batches: Iterable[pa.RecordBatch], names: list[str]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        names += batch.filter(batch["error"].is_null())["file_name"].to_pylist()
+        yield batch
+
+
+def _list(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _plain(interval: Interval | None) -> dict[str, float] | None:
+    return None if interval is None else asdict(interval)
