@@ -16,10 +16,10 @@ from experiments.running import Options, options, say
 from experiments.tables import table
 from uncertainty import ModelOutputs
 from uncertainty.combiner import Signals, expit
-from uncertainty.combining import Evidence, combine
+from uncertainty.combining import Evidence
 from uncertainty.deciding import Decision, decide
 from uncertainty.evidence import Shares, evidence
-from uncertainty.fitting import held_out
+from uncertainty.fitting import learnt
 from uncertainty.held_out import HeldOut
 from uncertainty.policies import Policy
 
@@ -226,10 +226,10 @@ def refitted(evidence: Evidence | None, n: int, seed: int) -> dict[str, list[flo
     for share in SHARES:
         certifying = np.zeros(n, dtype=bool)
         certifying[rng.permutation(n)[: round(share * n)]] = True
-        combination = combine(known.take(~certifying), seed)
+        combination, own = learnt(known, certifying=certifying, seed=seed)
         p_wrong = combination.combiner.p_wrong(others.signals).astype(np.float32)
         truth = Truth(Population(p_wrong, others.wrong, others.signals.predicted))
-        kept = held_out(known, combination, certifying)
+        kept = HeldOut.of(known, own, certifying)
         for target in TARGETS:
             for kind in ("max_error", "min_recall"):
                 threshold = decide(policy(kind, target), kept).lines[0].threshold
