@@ -32,7 +32,8 @@ ABOUT = """\
 E-AURC of `p_wrong` at `fast` effort against max softmax on the same stream, when calibration holds so many errors, at
 the error rate of the whole: mean with a 95 % t-interval over the splits, each the mean of {draws} draws, and the worst
 single draw. Minus is better. Digits have some 30 errors in calibration and solar cells some 100, so the rows end there;
-`all` is the whole calibration. ECE of p_wrong in per cent, over 15 bins of equal mass."""
+`all` is the whole calibration. Without errors it keeps the correct images that come with five. ECE of p_wrong in per
+cent, over 15 bins of equal mass. Splits: {splits}."""
 LEAK = """\
 The leak test: whether an image is wrong is shuffled among the images of calibration, copies with their originals, and
 likewise among those of the stream. Then nothing can be learnt, and the area under the ROC curve must be a half, for
@@ -154,7 +155,8 @@ def _interval(values: list[float]) -> str:
 
 def sections(results: dict[str, Any]) -> str:
     """Return both tables and what they mean."""
-    about = " ".join(ABOUT.format(draws=DRAWS).split())
+    splits = ", ".join(f"{TITLES[name]} {len(numbers['errors'])}" for name, numbers in results.items())
+    about = " ".join(ABOUT.format(draws=DRAWS, splits=splits).split())
     return "\n\n".join([about, few_table(results), " ".join(LEAK.split()), leak_table(results)])
 
 
