@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,57 +16,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import compare_costs, compare_numbers, compare_page, efforts, peers, results_file, splits
-from experiments.last_layer import LastLayer
+from experiments import compare_numbers, compare_page, deeper, efforts, peers, results_file
+from experiments.costs import Costs
 from experiments.measuring import REGIMES, fitted
 from experiments.peers.base import CALIBRATION, REFERENCE, Detector, Known, Score
-from experiments.running import ALL, Options, command_line, say
+from experiments.running import Options, command_line, say
 from experiments.solar_cells import require_packages
 from experiments.splits import Split
-from uncertainty import ModelOutputs
+from uncertainty import ModelOutputs, Screener
+from uncertainty.calibration_sets import fit_estimators
 from uncertainty.estimators import discover
 from uncertainty.metrics import augrc, aurc, auroc, e_aurc, risk_coverage_curve
 
 METRICS = {"e_aurc": e_aurc, "aurc": aurc, "augrc": augrc, "auroc": auroc}
 COVERAGE = np.linspace(0.02, 1, 50)
 """Where risk-coverage curves are kept."""
-TIMED_ROWS = 500
-"""Rows on which the time of a score is measured, once a set."""
-Part = tuple[Sequence[str], Split]
 
 
-def digits_parts(chosen: Options) -> Iterator[list[Part]]:
-    """Digits: the unknown stream has a split of its own."""
-    for seed in range(chosen.splits):
-        first = (("clean", "damaged"), splits.digits_split(seed))
-        yield [first, (("unknown",), splits.digits_unknown_split(seed))]
-
-
-def solar_parts(chosen: Options) -> Iterator[list[Part]]:
-    """Solar cells with a second opinion."""
-    require_packages()
-    return ([(ALL, split)] for split in efforts.solar_splits(chosen))
-
-
-def cifar10_parts(chosen: Options) -> Iterator[list[Part]]:
-    """CIFAR-10 with a second opinion and views."""
-    made = efforts.cifar10_splits(chosen)
-    layer = LastLayer.of(splits.cifar10_classifier(chosen.data or Path()).network)
-    return ([(ALL, replace(split, last_layer=layer))] for split in made)
-
-
-SETS: dict[str, Callable[[Options], Iterator[list[Part]]]] = {
-    "digits": digits_parts,
-    "solar_cells": solar_parts,
-    "cifar10": cifar10_parts,
-}
-
-
-def measured(
-    split: Split, regimes: Sequence[str], detectors: Sequence[Detector], *, timed: bool = False
-) -> dict[str, Any]:
+def measured(split: Split, costs: Costs, regimes: Sequence[str], detectors: Sequence[Detector]) -> dict[str, Any]:
     """Fit everything on one split and judge its streams; JSON values, with the reason for each score that failed."""
-    scores, failed = fitted_scores(split, detectors)
+    scores, failed = fitted_scores(split, costs, detectors)
     result: dict[str, Any] = {"regimes": {}, "failed": failed}
     for regime in (r for r in regimes if r in split.streams):
         stream = split.streams[regime]
@@ -82,17 +50,12 @@ def measured(
             cell["curves"][name] = curve(stream.wrong, values)
         counts = {"images": len(stream), "errors": int(stream.wrong.sum())}
         result["regimes"][regime] = counts | {"calibration_errors": int(split.calibration.wrong.sum())} | cell
-    if timed:
-        some = split.test_clean.take(np.arange(min(TIMED_ROWS, len(split.test_clean))))
-        result["seconds"] = {
-            n: compare_costs.seconds(partial(s, some)) / len(some) for n, s in scores.items() if n not in failed
-        }
     return result
 
 
-def fitted_scores(split: Split, detectors: Sequence[Detector]) -> tuple[dict[str, Score], dict[str, str]]:
+def fitted_scores(split: Split, costs: Costs, detectors: Sequence[Detector]) -> tuple[dict[str, Score], dict[str, str]]:
     """Fit p_wrong at each effort, every estimator and every detector of others; those that fail, with the reason."""
-    scores: dict[str, Score] = {**p_wrong(split), **estimators(split)}
+    scores: dict[str, Score] = {**p_wrong(split, costs), **estimators(split)}
     failed: dict[str, str] = {}
     if split.last_layer is None or not split.last_layer.fits(split.calibration):
         raise ValueError("the last layer of this split does not give its logits")
@@ -105,36 +68,25 @@ def fitted_scores(split: Split, detectors: Sequence[Detector]) -> tuple[dict[str
     return scores, failed
 
 
-def p_wrong(split: Split) -> dict[str, Score]:
-    """Return p_wrong at every effort that this split has the columns for."""
-    seen: list[set[str]] = []
+def p_wrong(split: Split, costs: Costs) -> dict[str, Score]:
+    """Return p_wrong at every effort that this split has the columns for; thorough without a view is balanced."""
+    ours = compare_numbers.OURS
     scores: dict[str, Score] = {}
-    for effort, without in efforts.EFFORTS.items():
-        columns = {c for c in compare_costs.COLUMNS if split.calibration.has(c) and c not in without}
-        if columns in seen:
-            continue
-        seen.append(columns)
-        parts = {n: bare(v, without) for n, v in vars(split).items() if isinstance(v, ModelOutputs)}
-        scores[f"{compare_numbers.OURS} {effort}"] = partial(_p_wrong, fitted(replace(split, **parts)), without)
+    for effort, without in efforts.columns_left_out(split, costs).items():
+        scores[f"{ours} {effort}"] = partial(_p_wrong, fitted(efforts.bare_split(split, without)), without)
+    if costs.views and not efforts.views_of(split):
+        scores[f"{ours} thorough"] = scores[f"{ours} balanced"]
     return scores
 
 
-def _p_wrong(screener: Any, without: tuple[str, ...], outputs: ModelOutputs) -> NDArray[np.float64]:
-    return np.asarray(screener.p_wrong(bare(outputs, without)), dtype=np.float64)
-
-
-def bare(outputs: ModelOutputs, without: tuple[str, ...]) -> ModelOutputs:
-    """Return the outputs without some columns."""
-    return replace(outputs, **{column: None for column in without})
+def _p_wrong(screener: Screener, without: tuple[str, ...], outputs: ModelOutputs) -> NDArray[np.float64]:
+    return np.asarray(screener.p_wrong(efforts.bare(outputs, without)), dtype=np.float64)
 
 
 def estimators(split: Split) -> dict[str, Score]:
-    """Return every estimator, default or optional, that this split has the columns for."""
-    made = [cls() for cls in discover().values()]
-    has = split.calibration.has
-    return {
-        e.name: e.fit(split.reference).score for e in made if all(has(column) for column in (*e.needs, *e.fit_needs))
-    }
+    """Return every estimator, default or optional, that this split has the columns and calibration errors for."""
+    usable, _ = fit_estimators([cls() for cls in discover().values()], split.reference, split.calibration)
+    return {e.name: e.score for e in usable}
 
 
 def checked(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -163,7 +115,7 @@ def described(detectors: Sequence[Detector]) -> dict[str, dict[str, Any]]:
     """Return whose each score is and what it needs."""
     about: dict[str, dict[str, Any]] = {}
     for effort, without in efforts.EFFORTS.items():
-        columns = [c for c in compare_costs.COLUMNS if c not in without]
+        columns = [c for c in compare_numbers.COLUMNS if c not in without]
         about[f"{compare_numbers.OURS} {effort}"] = _about(compare_numbers.OURS, (*columns, REFERENCE, CALIBRATION))
     for cls in discover().values():
         about[cls.name] = _about(compare_numbers.SINGLE, (*cls.needs, *((REFERENCE,) if cls.fit_needs else ())))
@@ -176,19 +128,19 @@ def _about(project: str, needs: Sequence[str]) -> dict[str, Any]:
 
 def measured_set(name: str, chosen: Options, detectors: Sequence[Detector]) -> dict[str, Any]:
     """Measure all splits of one set."""
-    rows, failed, seconds = [], {}, {}
-    for seed, parts in enumerate(SETS[name](chosen)):
+    rows, failed, views = [], {}, []
+    costs, several = deeper.SETS[name](chosen)
+    for seed, parts in enumerate(several):
         say(f"{name}: split {seed + 1} of {chosen.splits}")
-        results = [measured(split, regimes, detectors, timed=not rows) for regimes, split in parts]
-        seconds |= results[0].get("seconds", {})
+        results = [measured(split, costs, regimes, detectors) for regimes, split in parts]
+        views += [efforts.views_of(split) for _, split in parts]
         rows.append({regime: cell for result in results for regime, cell in result["regimes"].items()})
         failed |= {score: why for result in results for score, why in result["failed"].items()}
     regimes = results_file.transposed(rows)
     return {
         "regimes": {r: regimes[r] for r in REGIMES if r in regimes},
         "failed": failed,
-        "costs": compare_costs.passes(name, chosen),
-        "seconds": seconds,
+        "costs": compare_numbers.costs_of(costs, float(np.mean(views))),
     }
 
 
@@ -204,7 +156,9 @@ def main(chosen: Options, safetycage: Path | None) -> None:
         "scores": described(detectors),
         "sets": {},
     }
-    for name in SETS if chosen.data else ("digits",):
+    if chosen.data:
+        require_packages()
+    for name in deeper.SETS if chosen.data else ("digits",):
         result = measured_set(name, chosen, detectors)
         compare_page.prune({**results, "sets": {name: result}})
         results["sets"][name] = result

@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from experiments.compare_costs import COLUMNS
+from experiments.costs import Costs
+from experiments.efforts import EFFORTS
 from experiments.measuring import MAX_SOFTMAX, REGIMES
 from experiments.results_file import change, over_splits
 
 OURS, SINGLE = "p_wrong", "uncertainty"
 """Projects of our own scores: the combination, whose name goes before the effort, and single estimators."""
 BASELINE = MAX_SOFTMAX
+COLUMNS = ("mc_probs", "embedding", "tta_probs")
+"""Columns that cost more than the plain pass."""
 TITLES = {"digits": "Digits", "solar_cells": "Solar cells", "cifar10": "CIFAR-10"}
 
 
@@ -93,10 +96,22 @@ def everywhere(found: Sequence[Cell]) -> list[tuple[str, float, float]]:
     return sorted(((n, float(np.mean(v)), max(v)) for n, v in changes.items()), key=lambda row: row[1])
 
 
+def costs_of(costs: Costs, views: float) -> dict[str, float]:
+    """Return what each column costs in passes of the classifier, and what each effort costs in all.
+
+    >>> costs_of(Costs(second=2.0, dropout=9.0, dear=True), 5)["p_wrong balanced"]
+    3.0
+    """
+    columns = dict(zip(COLUMNS, (costs.dropout, costs.second, views), strict=True))
+    return columns | {f"{OURS} {effort}": costs.of(effort, views) for effort in EFFORTS}
+
+
 def relative_cost(results: dict[str, Any], images: str, name: str) -> float | None:
-    """Return the time of an image for this score, in plain passes of the classifier, the pass itself included."""
+    """Return what an image costs for this score, in passes of the classifier; None where it was not measured."""
     result = results["sets"][images]
-    if name not in result["seconds"]:
+    if not any(name in regime["scores"] for regime in result["regimes"].values()) or name in result["failed"]:
         return None
-    passes = sum(result["costs"].get(c) or 0.0 for c in results["scores"][name]["needs"] if c in COLUMNS)
-    return float(1 + passes + result["seconds"][name] / result["costs"]["pass"])
+    costs = result["costs"]
+    return float(
+        costs[name] if name in costs else 1 + sum(costs[c] for c in results["scores"][name]["needs"] if c in COLUMNS)
+    )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from experiments import compare_plots
-from experiments.compare_costs import PASSES
 from experiments.compare_numbers import (
     BASELINE,
     OURS,
@@ -25,6 +24,7 @@ from experiments.compare_numbers import (
 )
 from experiments.results_file import RESULTS, change, over_splits
 from experiments.tables import percent, table
+from uncertainty.defaults import MC_PASSES
 
 PAGE = "RESULTS.md"
 BEGIN, END = "<!-- few errors: begin -->", "<!-- few errors: end -->"
@@ -36,18 +36,21 @@ with labels as ours; those that take validation data get the same calibration im
 the errors in calibration, and by damaged and unrecognisable copies of its images: most detectors have no way to use
 those. Sets, classifiers and streams are those of [README.md](README.md). Splits: {splits}."""
 EFFORTS = """\
-`fast` is one forward pass with dropout replayed in the head; besides what the others read it looks at brightness, blur
-and the like of the pixels. `balanced` adds a second, independent backbone, and `thorough` augmented views. No other
-project uses either, so `fast` is the comparison on nearly equal information, and the other two say what more is worth.
-An empty field was not measured, see [results/efforts.md](results/efforts.md)."""
+`fast` is one forward pass, with dropout replayed in the head where that is cheap (digits, solar cells); besides what
+the others read it looks at brightness, blur and the like of the pixels. `balanced` adds a second, independent backbone,
+and `thorough` augmented views, and dropout on CIFAR-10, where it stands in the middle of the network. No other project
+uses a second backbone or views, so `fast` is the comparison on nearly equal information (on CIFAR-10 it has less than
+those that read dropout), and the other two say what more is worth. An empty field was not measured, see
+[results/efforts.md](results/efforts.md)."""
 READING = """\
 E-AURC x1000: lower is better, 0 is a perfect ranking. Means over the splits; intervals are 95 % t-intervals over them.
 The splits cut one pool of images anew, so the intervals say how much depends on the cut. The best of others is chosen
 in hindsight, anew for each row, which nobody could do beforehand."""
 COSTS = """\
-What each score reads besides the logits, and processor time an image as a multiple of one plain pass of the classifier,
-which is part of it. Measured in the run that made this page, on one core; passes are batched, and fitting is not
-counted. Dropout passes are replayed in the head for every score alike: a project's own code would run them in full."""
+What each score reads besides the logits, and what an image costs in passes of the classifier, the pass itself included:
+multiplications, counted, so the same on every machine. Dropout passes are replayed in the head for every score alike
+where they can be: a project's own code would run them in full. What a score itself computes from the outputs is not
+counted. Of augmented views the mean over splits is counted, since only those are kept that the classifier bears."""
 MISSING = (
     "An experiment of its own will stand here: how `p_wrong` does when calibration holds 10, 20, 50, 100 or 200 errors."
 )
@@ -58,7 +61,7 @@ def document(results: dict[str, Any], few_errors: str = MISSING, figures: str = 
     found = list(cells(results))
     parts = [
         "# Comparison with other projects",
-        ABOUT.format(passes=PASSES, splits=_splits(results)),
+        ABOUT.format(passes=MC_PASSES, splits=_splits(results)),
         EFFORTS,
         "## Summary",
         READING,

@@ -88,7 +88,12 @@ def _quality_cost(results: dict[str, Any]) -> Any:
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_ylim(-100, 100)
         ax.grid(alpha=0.25)
-    _labelled(figure, axes, "time of an image, in plain passes", "E-AURC against max softmax, % (above 100 left out)")
+    _labelled(
+        figure,
+        axes,
+        "cost of an image, in passes of the classifier",
+        "E-AURC against max softmax, % (above 100 left out)",
+    )
     return figure
 
 

@@ -26,7 +26,7 @@ class Costs:
     dear: bool
     views: bool = True
 
-    def of(self, effort: str, views: int) -> float:
+    def of(self, effort: str, views: float) -> float:
         """Return what an effort with so many views costs for an image, in passes.
 
         >>> Costs(second=2.0, dropout=9.0, dear=True).of("balanced", 5), Costs(2.0, 9.0, True).of("thorough", 5)

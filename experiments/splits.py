@@ -87,7 +87,7 @@ def digits_split(seed: int, add: Add | None = None) -> Split:
     return _digits_split(images, images.take(test[:0]), (train, calibration, test), seed, add)
 
 
-def digits_unknown_split(seed: int) -> Split:
+def digits_unknown_split(seed: int, add: Add | None = None) -> Split:
     """Train on eight of the ten digits; the other two, one in five images of the test part, are of no known class."""
     images = data.digits()
     left_out = [seed % 10, (seed + 5) % 10]
@@ -98,7 +98,7 @@ def digits_unknown_split(seed: int) -> Split:
     relabelled = replace(images, labels=labels, classes=tuple(images.classes[k] for k in eight))
     strangers = relabelled.take(parts[2][~known[parts[2]]])
     train, calibration, test = (rows[known[rows]] for rows in parts)
-    return _digits_split(relabelled, strangers, (train, calibration, test), seed)
+    return _digits_split(relabelled, strangers, (train, calibration, test), seed, add)
 
 
 def _digits_split(

@@ -13,12 +13,14 @@ import pytest
 from problems import known_good, made_problem
 
 from experiments import compare, compare_numbers, compare_page, compare_plots, efforts, peers, results_file
+from experiments.costs import Costs
 from experiments.last_layer import LastLayer
 from experiments.peers.base import REFERENCE, Detector
 from experiments.splits import Split
 from uncertainty import Classifier
 from uncertainty.metrics import e_aurc
 
+COSTS = Costs(second=2.0, dropout=0.5, dear=False)
 ORACLE, COIN, BROKEN, BLANK = "other oracle", "other coin", "other broken", "other blank"
 
 
@@ -50,7 +52,7 @@ def made_split(seed: int) -> Split:
 @pytest.fixture(scope="module")
 def results() -> dict:
     regimes = ("clean", "damaged", "unknown")
-    rows = [compare.measured(made_split(seed), regimes, detectors(), timed=seed == 1) for seed in (1, 2)]
+    rows = [compare.measured(made_split(seed), COSTS, regimes, detectors()) for seed in (1, 2)]
     failed = {name: why for row in rows for name, why in row["failed"].items()}
     regimes = results_file.transposed([row["regimes"] for row in rows])
     found = {
@@ -61,8 +63,7 @@ def results() -> dict:
             "digits": {
                 "regimes": regimes,
                 "failed": failed,
-                "seconds": rows[0]["seconds"],
-                "costs": {"pass": 1e-3, "mc_probs": 0.5, "embedding": 2.0, "tta_probs": 3.0},
+                "costs": compare_numbers.costs_of(COSTS, 3.0),
             }
         },
     }
@@ -87,7 +88,7 @@ def test_every_effort_estimator_and_detector_is_judged(clean: compare_numbers.Ce
 def test_signs_are_taken_as_given(clean: compare_numbers.Cell) -> None:
     """Nothing is turned round by its result: a score with the wrong sign stays worse than chance."""
     turned = Detector("other", "turned", ("logits",), lambda known: lambda o: -o.wrong.astype(float))
-    judged = compare.measured(made_split(1), ("clean",), [turned])["regimes"]["clean"]["scores"]["other turned"]
+    judged = compare.measured(made_split(1), COSTS, ("clean",), [turned])["regimes"]["clean"]["scores"]["other turned"]
     assert judged["auroc"] == 0
     assert clean.counts["scores"][ORACLE]["auroc"] == [1, 1]
 
@@ -111,7 +112,7 @@ def test_a_last_layer_that_does_not_give_the_logits_is_refused() -> None:
     split = made_split(1)
     other = replace(split, last_layer=LastLayer(split.last_layer.weight + 1, split.last_layer.bias))
     with pytest.raises(ValueError, match="does not give its logits"):
-        compare.measured(other, ("clean",), [])
+        compare.measured(other, COSTS, ("clean",), [])
 
 
 def test_last_layer_of_a_network_is_copied() -> None:
@@ -138,16 +139,27 @@ def test_best_is_of_others_or_of_ours_and_never_the_combination(clean: compare_n
     assert compare_numbers.projects([clean]) == ["other"]
 
 
-def test_efforts_with_the_same_columns_are_measured_once() -> None:
-    split = made_split(1)
-    bare = {n: replace(o, embedding=None, tta_probs=None) for n, o in vars(split).items() if hasattr(o, "logits")}
-    assert list(compare.p_wrong(replace(split, **bare))) == ["p_wrong fast"]
+def test_efforts_are_those_that_the_columns_allow() -> None:
+    """Without views that the classifier bears thorough is balanced; without any to choose from, not measured."""
+    split = efforts.bare_split(made_split(1), ("tta_probs",))
+    assert list(compare.p_wrong(split, replace(COSTS, views=False))) == ["p_wrong fast", "p_wrong balanced"]
+    scores = compare.p_wrong(split, COSTS)
+    assert scores["p_wrong thorough"] is scores["p_wrong balanced"]
+
+
+def test_dropout_is_left_to_thorough_effort_where_it_is_dear() -> None:
+    left_out = efforts.columns_left_out(made_split(1), replace(COSTS, dear=True))
+    assert ["mc_probs" in columns for columns in left_out.values()] == [True, True, False]
+    fast = compare.p_wrong(made_split(1), replace(COSTS, dear=True))["p_wrong fast"]
+    stream = made_split(1).test_clean
+    np.testing.assert_array_equal(fast(stream), fast(replace(stream, mc_probs=None)))
 
 
 def test_cost_adds_the_passes_that_a_score_needs(results: dict) -> None:
-    seconds = results["sets"]["digits"]["seconds"][COIN]
-    assert compare_numbers.relative_cost(results, "digits", COIN) == pytest.approx(1.5 + seconds / 1e-3)
-    assert compare_numbers.relative_cost(results, "digits", "p_wrong balanced") > 3.5
+    assert compare_numbers.relative_cost(results, "digits", COIN) == 1.5
+    assert compare_numbers.relative_cost(results, "digits", ORACLE) == 1
+    passes = [compare_numbers.relative_cost(results, "digits", f"p_wrong {effort}") for effort in efforts.EFFORTS]
+    assert passes == [1.5, 3.5, 6.5]
     assert compare_numbers.relative_cost(results, "digits", BROKEN) is None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import efforts, results_file
+from experiments import deeper, efforts, results_file
 from experiments.data import Images
 from experiments.summary import with_summary
 
@@ -40,5 +40,5 @@ def test_what_is_kept_is_for_these_pixels_and_this_network_alone(tmp_path: Path)
         return np.full((1, 1), asked[-1], np.float32)
 
     for what, value in (("embedding a", 1), ("embedding a", 1), ("embedding a", 2), ("embedding b", 1)):
-        assert efforts.kept(tmp_path, what, images(value), compute)[0, 0] == value
+        assert deeper.kept(tmp_path, what, images(value), compute)[0, 0] == value
     assert asked == [1, 2, 1]
