@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import data, efforts, splits
+from experiments import data, deeper, splits
 from experiments.measuring import MAX_SOFTMAX, named_as_originals
 from experiments.running import Options, say
 from experiments.splits import Split
@@ -77,7 +77,7 @@ def _only(stream: Stream, kept: NDArray[np.bool_]) -> Stream:
     return Stream(replace(stream.signals, scores=stream.signals.scores[:, kept]), stream.wrong)
 
 
-def seen(split: Split, regimes: tuple[str, ...]) -> Seen:
+def seen(split: Split, regimes: Sequence[str]) -> Seen:
     """Fit the default estimators to a split and score everything."""
     reference, _ = known_good(split.reference)
     defaults = [estimator() for estimator in discover().values() if estimator.default]
@@ -108,7 +108,7 @@ def sets(chosen: Options) -> dict[str, Callable[[], Iterator[Seen]]]:
     if chosen.data is None:
         say("solar cells and CIFAR-10 are left out: --data was not given")
         return made
-    for name, make in {"solar_cells": efforts.solar_splits, "cifar10": efforts.cifar10_splits}.items():
+    for name, make in {"solar_cells": deeper.solar_parts, "cifar10": deeper.cifar10_parts}.items():
         made[name] = partial(_wide, make, chosen)
     return made
 
@@ -117,5 +117,6 @@ def _digits(make: Callable[[int], Split], regimes: tuple[str, ...], count: int) 
     return (seen(make(seed), regimes) for seed in range(count))
 
 
-def _wide(make: Callable[[Options], Iterator[Split]], chosen: Options) -> Iterator[Seen]:
-    return (seen(split, ("clean", "damaged", "unknown")) for split in make(chosen))
+def _wide(make: Callable[[Options], deeper.Parts], chosen: Options) -> Iterator[Seen]:
+    _, made = make(chosen)
+    return (seen(split, regimes) for parts in made for regimes, split in parts)
