@@ -58,7 +58,7 @@ Above, p_wrong was given. Here the whole is repeated: the combiner is fitted to 
 decided on p_wrong from folds, or on images kept back from the combiner, and judged with the final combiner. Per cent of
 the fits in which the promise is broken, and the mean per cent of images not flagged. Synthetic: judged on 20,000
 other images. Real: judged on the few thousand images left over, whose own chance errors break promises too; what is
-kept back is exact by construction, so it shows how often that happens. Fits are few: of 100, three standard errors
+kept back does not have this question, so it shows how often that happens. Fits are few: of 100, three standard errors
 allow 12 broken promises, of 30 they allow 5."""
 _SYNTHETIC, _SCORES, _OTHERS = 200_000, 5, 20_000
 
