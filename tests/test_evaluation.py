@@ -184,6 +184,14 @@ def test_a_table_where_every_image_was_read_may_have_an_untyped_error_column() -
     assert evaluate(table, resamples=5).n == 10
 
 
+def test_in_a_cascade_estimators_of_a_deeper_look_are_not_judged() -> None:
+    some = labelled(3).set_column(7, "est_margin", pa.array([0.1, None, 0.3], pa.float32()))
+    efforts = pa.array(["balanced", "fast", "balanced"])
+    assert "est_margin" not in evaluate(some.append_column("effort", efforts), resamples=5).scores
+    every = labelled(3).append_column("effort", efforts)
+    assert "est_margin" in evaluate(every, resamples=5).scores
+
+
 def test_missing_columns_and_values_are_named() -> None:
     with pytest.raises(InputError, match="no column 'correct'; join the labels first"):
         evaluate(verdicts(3))

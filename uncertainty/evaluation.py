@@ -55,9 +55,9 @@ class Evaluation:
     """How good the screening was on the rows that were read and have a label; None = can't be said from these rows.
 
     Every row is counted once, in `n`, `n_unreadable` or `n_unlabelled`. `scores` holds the METRICS of `p_wrong`, of
-    `max_softmax` (1 − the largest probability, what one would use without a screener) and of each `est_` column;
-    `intervals` holds 95 % bootstrap intervals for the first two and for their `difference` on the same rows
-    (p_wrong − max_softmax: for auroc and errors_caught positive is better, for the others negative).
+    `max_softmax` (1 − the largest probability, what one would use without a screener) and of each `est_` column
+    (in a cascade: of those that every row has); `intervals` holds 95 % bootstrap intervals for the first two and for
+    their `difference` on the same rows (p_wrong − max_softmax: for auroc and errors_caught positive is better, for the others negative).
     """
 
     n: int
@@ -188,6 +188,8 @@ def measurable(table: pa.Table) -> pa.Table:
 
 def _scores(rows: pa.Table) -> dict[str, NDArray[np.float64]]:
     estimators = [name for name in rows.column_names if name.startswith("est_")]
+    if "effort" in rows.column_names:  # in a cascade, what only some images got can't be compared with what all got
+        estimators = [name for name in estimators if not rows[name].null_count]
     scores = {name: _numbers(rows, name) for name in estimators}
     # Near certainty 1 - confidence is 0 in float32 for many rows at once; the estimator still tells them apart.
     softmax = scores["est_least_confidence"] if "est_least_confidence" in scores else 1 - _numbers(rows, "confidence")
