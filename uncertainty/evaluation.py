@@ -57,7 +57,8 @@ class Evaluation:
     Every row is counted once, in `n`, `n_unreadable` or `n_unlabelled`. `scores` holds the METRICS of `p_wrong`, of
     `max_softmax` (1 − the largest probability, what one would use without a screener) and of each `est_` column
     (in a cascade: of those that every row has); `intervals` holds 95 % bootstrap intervals for the first two and for
-    their `difference` on the same rows (p_wrong − max_softmax: for auroc and errors_caught positive is better, for the others negative).
+    their `difference` on the same rows (p_wrong − max_softmax: for auroc and errors_caught positive is better, for the
+    others negative).
     """
 
     n: int
