@@ -28,7 +28,9 @@ def summary(results: dict[str, dict[str, Any]]) -> str:
     ]
     head = ["images", "stream", "max softmax", "best single estimator", "p_wrong", "change against max softmax"]
     head += ["against best single", "error rate predicted / observed"]
-    return "\n\n".join([table(head, [_row(*cell) for cell in cells]), _losses(cells, results)])
+    counts = ", ".join(f"{result['title']} {len(result['splits'])}" for result in results.values())
+    rows = table(head, [_row(*cell) for cell in cells])
+    return "\n\n".join([f"Splits: {counts}.", rows, _losses(cells, results)])
 
 
 def _row(images: str, stream: str, regime: dict[str, Any]) -> list[str]:

@@ -243,7 +243,7 @@ def test_losses_are_told() -> None:
         "blur": {"p_wrong": [0.02], "least_confidence": [0.01]},
         "noise": {"p_wrong": [0], "least_confidence": [0.01]},
     }
-    told = summarising.summary({"digits": {"title": "Toys", "regimes": regimes, "kinds": kinds}})
+    told = summarising.summary({"digits": {"title": "Toys", "splits": [0, 1], "regimes": regimes, "kinds": kinds}})
     assert "| Toys | in distribution | 20.0 | 10.0 (margin) | **10.2** | -49.0 % | +2.0 % | 10.0 % / 20.0 % |" in told
     assert told.partition("What was lost, in E-AURC:\n\n")[2].splitlines() == [
         "- Toys, half damaged by unseen kinds: p_wrong is worse than max softmax by +10.0 %.",
