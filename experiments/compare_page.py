@@ -97,7 +97,9 @@ def _splits(results: dict[str, Any]) -> str:
     counts = {
         TITLES[name]: len(next(iter(result["regimes"].values()))["images"]) for name, result in results["sets"].items()
     }
-    return ", ".join(f"{title} {count}" for title, count in counts.items())
+    missing = [title for name, title in TITLES.items() if name not in results["sets"]]
+    told = ", ".join(f"{title} {count}" for title, count in counts.items())
+    return f"{told}. Not measured yet: {', '.join(missing)}" if missing else told
 
 
 def _summary(found: list[Cell]) -> str:

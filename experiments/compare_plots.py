@@ -92,7 +92,7 @@ def _quality_cost(results: dict[str, Any]) -> Any:
         figure,
         axes,
         "cost of an image, in passes of the classifier",
-        "E-AURC against max softmax, % (above 100 left out)",
+        "E-AURC against max softmax, %",
     )
     return figure
 
