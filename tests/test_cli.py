@@ -375,7 +375,7 @@ def test_no_arguments_show_help(run):
 
 
 COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "report", "monitor"]
-COMMANDS += ["estimators", "doctor", "demo"]
+COMMANDS += ["estimators", "doctor", "demo", "update"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -66,7 +66,7 @@ def from_outputs(
     shares = expected.of(damaged=bool(copies[0]), foreign=bool(copies[1]))
     rows = evidence(usable, calibration, copies, shares, seed)
     certifying = _kept_back(rows, certify_share, seed)
-    learn = partial(_learnt, certifying=certifying, seed=seed)
+    learn = partial(learnt, certifying=certifying, seed=seed)
     combination, p_wrong = learn(rows)
     gained = worth(usable, rows.take(~certifying), combination, seed)
     return Fitted(
@@ -100,7 +100,7 @@ def _kept_back(rows: Evidence, share: float, seed: int) -> NDArray[np.bool_]:
     return np.asarray(np.isin(rows.groups, chosen))
 
 
-def _learnt(rows: Evidence, *, certifying: NDArray[np.bool_], seed: int) -> tuple[Combination, NDArray[np.float64]]:
+def learnt(rows: Evidence, *, certifying: NDArray[np.bool_], seed: int) -> tuple[Combination, NDArray[np.float64]]:
     """Combine, and give each row p_wrong from a combiner without it; those kept back get that of the final one."""
     combination = combine(rows.take(~certifying), seed)
     p_wrong = np.empty(len(rows.wrong))
