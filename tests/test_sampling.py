@@ -36,13 +36,13 @@ def drawn(design, known, rng, worse=0.0):
     w = row_weights(np.ones(OLD), p_old >= LINE, p >= LINE, labelled, chance)
     every, hit = np.append(p_old, p[labelled]), np.append(wrong_old, wrong[labelled])
     weights, low = np.append(w.old, w.new), every < LINE
+    seen, low_new = wrong[labelled], p[labelled] < LINE
+    alone = [estimate(seen, w.new)[0], estimate(seen[low_new], w.new[low_new])[0]] if w.unseen is None else [np.nan] * 2
     return [
         [estimate(hit, weights)[0], estimate(hit[low], weights[low])[0]],
         [hit.mean(), hit[low].mean()],
-        [estimate(wrong[labelled], w.new)[0], estimate(wrong[labelled][p[labelled] < LINE], w.new[p[labelled] < LINE])[0]]
-        if w.unseen is None
-        else [np.nan, np.nan],
-    ]  # fmt: skip
+        alone,
+    ]
 
 
 def truth(worse=0.0):

@@ -8,6 +8,8 @@ import pytest
 from problems import known_good, made_problem
 
 from uncertainty import Screener
+from uncertainty.combiner import Basis
+from uncertainty.combining import _expert, _Pull
 from uncertainty.errors import InputError
 from uncertainty.estimators import create
 from uncertainty.policies import Policy
@@ -113,7 +115,7 @@ def test_the_head_of_the_ranking_needs_no_chances(made, batch, verdicts):
 def test_labels_that_were_plainly_chosen_are_refused(made, batch, verdicts):
     p = verdicts.table["p_wrong"].to_numpy()
     some = (p >= np.sort(p)[-300]) & (np.arange(800) % 2 == 0) & ~flags(verdicts)
-    with pytest.raises(InputError, match="unflagged images differ in p_wrong .* a column inclusion"):
+    with pytest.raises(InputError, match=r"unflagged images differ in p_wrong .* a column inclusion"):
         updated(made, verdicts, labels_of(batch, some))
 
 
@@ -153,7 +155,7 @@ def test_labels_of_no_class_count_as_wrong_unless_all_are(made, batch, verdicts)
     labels = labels_of(batch, np.arange(800) < 200)
     found = updated(made, verdicts, labels | {"8-0": "zebra"})
     assert "1 labels, e.g. 'zebra', are no class of the model; they count as wrong" in found.notes
-    with pytest.raises(InputError, match="not one label, e.g. 'zebra', is a class of the model, e.g. '0'"):
+    with pytest.raises(InputError, match=r"not one label, e.g. 'zebra', is a class of the model, e.g. '0'"):
         updated(made, verdicts, dict.fromkeys(labels, "zebra"))
 
 
@@ -240,9 +242,6 @@ def test_several_labels_an_image():
 
 def test_weights_are_worth_copies_of_rows(made):
     """A row that counts two is a row that is there twice."""
-    from uncertainty.combining import _expert, _Pull
-    from uncertainty.combiner import Basis
-
     rows = evidence_of(made, made.calibration)
     clean = rows.take(rows.rows("clean"))
     twice = np.arange(len(clean.wrong)) % 3 == 0
