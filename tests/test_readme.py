@@ -106,7 +106,7 @@ def test_the_command_lines_run_in_their_order(workplace, monkeypatch, capsys):
         words = [word.replace("size=224", "size=32") for word in line[1:]]
         cli.app([*words, *(["--passes", "3"] if line[1] == "fit" else [])], standalone_mode=False)
         ran.append(line[1])
-    assert ran[:4] == ["fit", "screen", "rank", "evaluate"]
+    assert ran[:4] == ["fit", "screen", "monitor", "rank"]
     assert len(Verdicts.read("out")) == 40
     assert "AUROC" in capsys.readouterr().out
 

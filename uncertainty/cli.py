@@ -25,6 +25,7 @@ from uncertainty.commands import (
     report,
     screen,
     slices,
+    update,
 )
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ for command in (
     screen.screen,
     rank.rank,
     evaluate.evaluate,
+    update.update,
     slices.slices,
     compare.compare,
     report.report,

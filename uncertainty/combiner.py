@@ -72,9 +72,10 @@ class Basis:
     classes: int
 
     @classmethod
-    def of(cls, scales: tuple[Scale, ...], signals: Signals, classes: int) -> Self:
+    def of(cls, scales: tuple[Scale, ...], signals: Signals, classes: int, weights: Floats | None = None) -> Self:
         """Centre and spread by these rows: median, and the 10 % to 90 % range over that of a normal distribution."""
-        return cls(scales, *_location(_rescaled(signals.scores, scales)), *_location(signals.context), classes)
+        scores = _location(_rescaled(signals.scores, scales), weights)
+        return cls(scales, *scores, *_location(signals.context, weights), classes)
 
     def __call__(self, signals: Signals) -> Floats:
         """Return four hinges of each score, how far each context column is above and below, and the predicted class."""
@@ -204,8 +205,11 @@ def _rescaled(scores: Floats, scales: tuple[Scale, ...]) -> Floats:
     return columns
 
 
-def _location(z: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    low, middle, high = np.quantile(z, (0.1, 0.5, 0.9), axis=0)
+def _location(z: Floats, weights: Floats | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    # NumPy weighs no interpolated quantile, so rows that all count the same keep the one that it interpolates.
+    even = weights is None or not z.shape[1] or bool((weights == weights[0]).all())
+    weighed: dict[str, Any] = {} if even else {"weights": weights, "method": "inverted_cdf"}
+    low, middle, high = np.quantile(z, (0.1, 0.5, 0.9), axis=0, **weighed)
     spread = np.maximum((high - low) / 2.5631, 1e-6)  # 2.5631 standard deviations of a normal distribution
     return _tuples(middle.tolist()), _tuples(spread.tolist())
 

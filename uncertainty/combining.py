@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from uncertainty.combiner import Basis, Condition, Floats, Linear, Mixture, Scale, Signals, expit
 from uncertainty.errors import CalibrationError
+from uncertainty.losses import row_losses, standard_error
 
 FEW_ERRORS = 10
 FOLDS = 5
@@ -34,7 +35,8 @@ class Evidence:
     classes : number of classes.
     wrong : (n,) whether the classifier was wrong.
     condition : (n,) position in CONDITIONS.
-    weights : (n,) what a row counts: 1 if clean; copies so much that each condition has its declared share.
+    weights : (n,) what a row counts: 1 if clean, unless rows were drawn with unequal chances (see `sampling.py`);
+        copies so much that each condition has its declared share.
     groups : (n,) the image that a row comes from; copies are in the fold of their original.
 
     """
@@ -116,15 +118,10 @@ def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
     """Choose each expert's ridge out of fold, then fit once without each fold and once to all rows."""
     gates = [c for c in CONDITIONS[1:] if evidence.rows(c).any()]
     experts: list[Condition] = ["clean"]
-    notes: list[str] = []
     if "damaged" in gates and evidence.errors("damaged") >= FEW_ERRORS:
         experts.append("damaged")
     elif "damaged" in gates:
         gates.remove("damaged")
-        notes.append(
-            f"the damaged copies have {evidence.errors('damaged')} errors, fewer than {FEW_ERRORS}: "
-            "nothing is learnt from them"
-        )
     trained = [folds != fold for fold in range(FOLDS)]
     bases = [_basis(evidence, rows) for rows in trained]
     pulls = {c: _best_pull(evidence, c, trained, bases) for c in experts}
@@ -142,19 +139,30 @@ def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
             "estimators": list(evidence.names),
             **_judged(evidence, out_of_fold),
         },
-        notes=(*_few_errors(evidence), *notes),
+        notes=few_errors(evidence),
     )
 
 
 def _judged(evidence: Evidence, p: Floats) -> dict[str, float]:
     clean = evidence.rows("clean")
+    weights = evidence.weights[clean]
     return {
-        "error_rate": float(evidence.wrong[clean].mean()),
-        "log_loss": float(_row_losses(p[clean], evidence.wrong[clean]).mean()),
+        "error_rate": float(np.average(evidence.wrong[clean], weights=weights)),
+        "log_loss": float(np.average(row_losses(p[clean], evidence.wrong[clean]), weights=weights)),
     }
 
 
-def _few_errors(evidence: Evidence) -> list[str]:
+def few_errors(evidence: Evidence) -> tuple[str, ...]:
+    """Say of which rows there are too few errors to learn much, or anything, from."""
+    damaged = evidence.errors("damaged")
+    notes = _few_clean_errors(evidence)
+    if evidence.rows("damaged").any() and damaged < FEW_ERRORS:
+        few = f"the damaged copies have {damaged} errors, fewer than {FEW_ERRORS}"
+        notes.append(f"{few}: nothing is learnt from them")
+    return tuple(notes)
+
+
+def _few_clean_errors(evidence: Evidence) -> list[str]:
     if (errors := evidence.errors("clean")) >= FEW_ERRORS:
         return []
     start = ", ".join(name for name, begun in zip(evidence.names, evidence.start, strict=True) if begun) or "the mean"
@@ -190,7 +198,7 @@ def _basis(evidence: Evidence, rows: NDArray[np.bool_]) -> Basis:
     if not clean.any():  # a single row of calibration: its fold leaves nothing
         clean = evidence.rows("clean")
     classes = evidence.classes if evidence.classes <= _MOST_CLASSES else 0
-    return Basis.of(evidence.scales, evidence.signals.take(clean), classes)
+    return Basis.of(evidence.scales, evidence.signals.take(clean), classes, evidence.weights[clean])
 
 
 @dataclass(frozen=True)
@@ -213,8 +221,8 @@ def _best_pull(evidence: Evidence, condition: Condition, trained: list[NDArray[n
         return _Pull(max(_RIDGES), softmax=True)
     drawn, held = _best_ridge(evidence, condition, trained, bases, softmax=True)
     free, losses = _best_ridge(evidence, condition, trained, bases, softmax=False)
-    gained = held - losses
-    return free if gained.mean() > _MARGIN * gained.std() / np.sqrt(len(gained)) else drawn
+    gained, weights = held - losses, evidence.weights[evidence.rows("clean")]
+    return free if np.average(gained, weights=weights) > _MARGIN * standard_error(gained, weights) else drawn
 
 
 def _best_ridge(
@@ -231,11 +239,15 @@ def _best_ridge(
         inputs = basis(evidence.signals.take(own & ~rows))
         for k, pull in enumerate(pulls):
             held_out[k, own & ~rows] = expit(_expert(evidence, own & rows, basis, condition, pull)(inputs))
-    losses = _row_losses(held_out[:, own], evidence.wrong[own])
-    worse = losses - losses[losses.mean(axis=1).argmin()]
-    error = worse.std(axis=1) / np.sqrt(losses.shape[1])
-    k = int(np.flatnonzero(worse.mean(axis=1) <= error)[-1])
+    losses, weights = row_losses(held_out[:, own], evidence.wrong[own]), _counts(evidence, own, condition)
+    worse = losses - losses[np.average(losses, axis=1, weights=weights).argmin()]
+    k = int(np.flatnonzero(np.average(worse, axis=1, weights=weights) <= standard_error(worse, weights))[-1])
     return pulls[k], losses[k]
+
+
+def _counts(evidence: Evidence, rows: NDArray[np.bool_], condition: Condition) -> Floats:
+    """Return what rows count among those of their condition: copies all the same."""
+    return evidence.weights[rows] if condition == "clean" else np.ones(int(rows.sum()))
 
 
 def _mixture(
@@ -257,21 +269,22 @@ def _expert(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition
     """Fit P(wrong | x, condition); the clean one does not read context, which says nothing about clean images."""
     m = len(evidence.names)
     inputs, wrong = basis(evidence.signals.take(rows)), evidence.wrong[rows]
+    weights = _counts(evidence, rows, condition)
     used = np.append(np.ones(m, dtype=bool), [condition != "clean", True])[basis.sources]
     of_class = basis.sources == m + 1
     return _fit(
         inputs,
         wrong,
-        np.ones(len(wrong)),
+        weights,
         ridge=np.where(of_class, _CLASS_RIDGE, pull.ridge)[used],
         lowest=np.where(of_class, -np.inf, 0.0)[used],
         used=used,
-        center=_start(evidence, basis, inputs, wrong)[used] if pull.softmax else 0.0,
+        center=_start(evidence, basis, inputs, wrong, weights)[used] if pull.softmax else 0.0,
         further=1.0,
     )
 
 
-def _start(evidence: Evidence, basis: Basis, inputs: Floats, wrong: NDArray[np.bool_]) -> Floats:
+def _start(evidence: Evidence, basis: Basis, inputs: Floats, wrong: NDArray[np.bool_], weights: Floats) -> Floats:
     """Return the weights of max softmax alone, as steep as these errors say; what the clean expert is drawn towards."""
     direction = np.zeros(len(basis.sources))
     linear = np.searchsorted(basis.sources, np.arange(len(evidence.names)))  # the first hinge of each score
@@ -280,7 +293,7 @@ def _start(evidence: Evidence, basis: Basis, inputs: Floats, wrong: NDArray[np.b
     along = _fit(
         (inputs @ direction)[:, None],
         wrong,
-        np.ones(len(wrong)),
+        weights,
         ridge=np.array([_SOFTMAX_RIDGE]),
         lowest=np.zeros(1),
         used=np.ones(1, dtype=bool),
@@ -334,7 +347,3 @@ def _fit(
     full = np.zeros(len(used))
     full[used] = found[:-1]
     return Linear(tuple(full.tolist()), float(found[-1]))
-
-
-def _row_losses(p: Floats, wrong: NDArray[np.bool_]) -> Floats:
-    return np.asarray(-np.log(np.maximum(np.where(wrong, p, 1 - p), 1e-12)))

@@ -14,7 +14,8 @@ from uncertainty.combining import CONDITIONS, Evidence
 
 _FACTS = ("wrong", "condition", "groups", "certifying")
 ARRAYS = ("held_out", "held_out.facts", "held_out.scores", "held_out.context", "held_out.predicted")
-"""Names of the arrays that `arrays` makes."""
+"""Names of the arrays that `arrays` always makes."""
+_CHOSEN = "held_out.chosen"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,8 @@ class HeldOut:
     groups : (n,) the image that a row comes from.
     certifying : (n,) rows kept back from the combiner to certify what it says; often none.
     signals : what the estimators said of the rows.
+    chosen : (n,) rows that were not drawn as the others were: labelled later, with unequal chances, so that only their
+        weights make them speak for all; None where there are none.
 
     """
 
@@ -40,6 +43,12 @@ class HeldOut:
     groups: NDArray[np.int64]
     certifying: NDArray[np.bool_]
     signals: Signals
+    chosen: NDArray[np.bool_] | None = None
+
+    @property
+    def as_drawn(self) -> NDArray[np.bool_]:
+        """(n,) clean rows that were drawn alike, so that each may be counted once."""
+        return self.clean if self.chosen is None else np.asarray(self.clean & ~self.chosen)
 
     @classmethod
     def of(cls, evidence: Evidence, p_wrong: NDArray[np.floating], certifying: NDArray[np.bool_]) -> Self:
@@ -69,13 +78,17 @@ class HeldOut:
 
     @property
     def exact(self) -> NDArray[np.bool_]:
-        """(n,) rows that a binomial tail may count: clean, and those kept back where any were."""
-        return np.asarray(self.clean & self.certifying) if self.certifying.any() else self.clean
+        """(n,) rows that a binomial tail may count: clean, as they came, and those kept back where any were."""
+        if self.certifying.any():
+            return np.asarray(self.clean & self.certifying)
+        return self.as_drawn
 
     def take(self, rows: NDArray[np.bool_]) -> HeldOut:
         """Return the rows of a mask."""
         names = ("p_wrong", "weights", *_FACTS)
-        return HeldOut(**{name: getattr(self, name)[rows] for name in names}, signals=self.signals.take(rows))
+        chosen = None if self.chosen is None else self.chosen[rows]
+        facts = {name: getattr(self, name)[rows] for name in names}
+        return HeldOut(**facts, signals=self.signals.take(rows), chosen=chosen)
 
     def with_p_wrong(self, p_wrong: NDArray[np.floating]) -> HeldOut:
         """Return the same rows, judged otherwise."""
@@ -83,7 +96,8 @@ class HeldOut:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return plain arrays by name."""
-        return {
+        chosen = {} if self.chosen is None else {_CHOSEN: self.chosen}
+        return chosen | {
             "held_out": np.stack([self.p_wrong, self.weights]),
             "held_out.facts": np.stack([getattr(self, name).astype(np.int64) for name in _FACTS]),
             "held_out.scores": self.signals.scores,
@@ -105,4 +119,5 @@ class HeldOut:
             groups=facts["groups"],
             certifying=facts["certifying"].astype(bool),
             signals=Signals(arrays["held_out.scores"], arrays["held_out.context"], predicted),
+            chosen=arrays.get(_CHOSEN),
         )

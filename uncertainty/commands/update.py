@@ -1,0 +1,32 @@
+"""`uncertainty update`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uncertainty.commands.options import Labels, Screened
+from uncertainty.commands.shared import say_notes
+
+
+def update(
+    screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
+    out: Screened,
+    labels: Labels,
+    new: Annotated[
+        Path | None, typer.Option("-o", "--out", help="New folder. Default: SCREENER, the old one is kept beside it.")
+    ] = None,
+    inclusion: Annotated[
+        str, typer.Option(help="Column of the labels with the chance of each image to be labelled, where it is known.")
+    ] = "inclusion",
+) -> None:
+    """Learn again once labels arrive, from old and new ones: uncertainty update SCREENER OUT --labels labels.csv."""
+    from uncertainty.recalibration import update_folder
+
+    found, kept = update_folder(screener, out, labels, into=new, column=inclusion)
+    say_notes(found.notes)
+    for line in found.words():
+        typer.echo(line)
+    typer.echo(f"screener {found.screener.id} written to {new or screener}; the one before is kept in {kept}")

@@ -1,0 +1,141 @@
+"""What labelled rows count when they were not drawn evenly: weights of old rows and of new ones, so that both together
+stand for the images that arrive.
+
+Every image had a chance to be labelled: a new row counts in proportion to 1 / chance (Horvitz and Thompson 1952), the
+old ones as before. Some had none, such as unflagged images where only flagged ones are looked at: no weight can make
+others speak for them. Then the batch falls into two strata. Old and new rows speak for the one with labels, old rows
+alone for the other, and each stratum gets its share in the batch (post-stratification).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import InputError
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+_NOT_AT_RANDOM = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class RowWeights:
+    """What each row counts.
+
+    Parameters
+    ----------
+    old : (n,) of the calibration rows from before.
+    new : (m,) of the rows labelled now; together they count as many rows as are worth as much, all drawn evenly.
+    unseen : which stratum of the batch has no labels, True for the upper one (flagged); None where both have.
+    even : whether the new rows all had the same chance.
+
+    """
+
+    old: Floats
+    new: Floats
+    unseen: bool | None
+    even: bool
+
+
+def chances(upper: Mask, labelled: Mask) -> Floats:
+    """Return (m,) the chance that each labelled row had: the labelled share of its stratum, drawn at random inside.
+
+    Two flagged rows, both labelled, and four others of which one was:
+
+    >>> upper = np.array([True, True, False, False, False, False])
+    >>> chances(upper, np.array([True, True, True, False, False, False])).tolist()
+    [1.0, 1.0, 0.25]
+    """
+    share = np.empty(len(upper))
+    for stratum in (True, False):
+        own = upper == stratum
+        share[own] = labelled[own].mean() if own.any() else 1.0
+    return share[labelled]
+
+
+def row_weights(old: Floats, old_upper: Mask, upper: Mask, labelled: Mask, chance: Floats) -> RowWeights:
+    """Return what each row counts.
+
+    Parameters
+    ----------
+    old, old_upper : (n,) what the old rows count so far, and their stratum: whether they would be flagged.
+    upper, labelled : (N,) stratum of each image of the batch, and whether it has a label.
+    chance : (m,) in (0, 1], the chance of each labelled row to be labelled.
+
+    Raises InputError where no old row stands for the stratum without labels.
+
+    Half of the batch is flagged and labelled. One old row stands for the other half, so both halves count 1:
+
+    >>> flag = np.array([True, False])
+    >>> found = row_weights(np.ones(2), flag, flag, flag, np.ones(1))
+    >>> found.old.tolist(), found.new.tolist(), found.unseen
+    ([0.5, 1.0], [0.5], False)
+    """
+    even = bool((chance == chance[0]).all())
+    new = np.ones(len(chance)) if even else 1 / chance
+    new *= new.sum() / (new**2).sum()  # Kish: so many rows drawn evenly would tell as much
+    unseen = [stratum for stratum in (True, False) if (upper == stratum).any() and (upper[labelled] != stratum).all()]
+    if not unseen:
+        return RowWeights(old, new, None, even)
+    other = old_upper == unseen[0]
+    if not old[other].sum() > 0:
+        what = "flagged" if unseen[0] else "unflagged"
+        raise InputError(f"no {what} image has a label, and calibration has none to stand for them; label some of them")
+    share = float((upper != unseen[0]).mean())
+    factor = share / (1 - share) * old[other].sum() / (old[~other].sum() + new.sum())
+    return RowWeights(np.where(other, old, factor * old), factor * new, unseen[0], even)
+
+
+def estimate(wrong: Mask, weights: Floats) -> tuple[float, float]:
+    """Return the weighted error rate and its standard error.
+
+    >>> estimate(np.array([True, False]), np.array([1.0, 3.0]))[0]
+    0.25
+    """
+    rate = float(np.average(wrong, weights=weights))
+    away = weights * (wrong - rate)
+    return rate, float(np.sqrt(away @ away) / weights.sum())
+
+
+def upper_part(p_wrong: Floats, labelled: Mask) -> float | None:
+    """Return the lowest p_wrong of the labelled rows where they are all rows from there on; None where they are not.
+
+    That is how labels come that follow `uncertainty rank`.
+
+    >>> upper_part(np.array([0.1, 0.7, 0.9]), np.array([False, True, True]))
+    0.7
+    """
+    cut = float(p_wrong[labelled].min())
+    return cut if ((p_wrong >= cut) == labelled).all() and not labelled.all() else None
+
+
+def chosen_by_score(p_wrong: Floats, upper: Mask, labelled: Mask) -> bool | None:
+    """Return the stratum inside which labelled rows differ in p_wrong from the others; None where none does.
+
+    Mann-Whitney test at 0.01 %: so seldom are rows that were drawn at random taken for chosen ones.
+    """
+    from scipy.stats import mannwhitneyu
+
+    for stratum in (True, False):
+        have, lack = (p_wrong[(upper == stratum) & rows] for rows in (labelled, ~labelled))
+        if len(have) and len(lack) and np.ptp(p_wrong[upper == stratum]) > 0:
+            p_value = mannwhitneyu(have, lack, method="asymptotic").pvalue
+            if p_value < _NOT_AT_RANDOM:
+                return stratum
+    return None
+
+
+def off(upper: Mask, labelled: Mask, chance: Floats) -> tuple[int, int] | None:
+    """Return (what the labelled rows stand for, how many there are) where chances and counts contradict each other.
+
+    The labelled rows stand for Σ 1 / chance images of the strata that they are in, give or take four standard errors.
+
+    >>> off(np.ones(100, dtype=bool), np.arange(100) < 20, np.ones(20))
+    (20, 100)
+    """
+    there = int(np.isin(upper, np.unique(upper[labelled])).sum())
+    stand, spread = float((1 / chance).sum()), float(np.sqrt(((1 - chance) / chance**2).sum()))
+    return (round(stand), there) if abs(stand - there) > 4 * spread + 0.5 else None
