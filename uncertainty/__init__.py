@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from uncertainty.estimators.base import Estimator
     from uncertainty.listing import Outcomes
     from uncertainty.outputs import ModelOutputs
+    from uncertainty.policies import Policy
     from uncertainty.screener import Screener
     from uncertainty.verdicts import Verdicts
 
@@ -20,6 +21,7 @@ __all__ = [
     "Estimator",
     "ModelOutputs",
     "Outcomes",
+    "Policy",
     "Preprocess",
     "Screener",
     "UncertaintyError",
@@ -32,6 +34,7 @@ _HOMES = {
     "Estimator": "estimators.base",
     "ModelOutputs": "outputs",
     "Outcomes": "listing",
+    "Policy": "policies",
     "Preprocess": "classifiers",
     "Screener": "screener",
     "UncertaintyError": "errors",
