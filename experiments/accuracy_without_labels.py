@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -154,17 +154,23 @@ def _lines(sets: dict[str, Any], key: str) -> Iterator[list[str]]:
                 yield [name, STREAMS[stream], size, *cells]
 
 
-def main(chosen: Options) -> None:
-    """Measure, print and write."""
-    seeds, sets = range(FIRST_SPLIT, FIRST_SPLIT + min(chosen.splits, SPLITS)), {}
+def over_sets(chosen: Options, seeds: range, measure: Callable[[Split, Split, int], dict[str, Any]]) -> dict[str, Any]:
+    """Measure every split of every set: by the split, the one that has its unknown stream, and the seed."""
+    sets = {}
     for name, (make, other) in makers(chosen).items():
         found = []
         for seed in seeds:
             say(f"{name}: split {seed}")
             split = make(seed)
-            found.append(measured(split, split if other is make else other(seed), seed))
+            found.append(measure(split, split if other is make else other(seed), seed))
         sets[name] = transposed(found)
-    results = {"splits": list(seeds), "batches": BATCHES, "sets": sets}
+    return sets
+
+
+def main(chosen: Options) -> None:
+    """Measure, print and write."""
+    seeds = range(FIRST_SPLIT, FIRST_SPLIT + min(chosen.splits, SPLITS))
+    results = {"splits": list(seeds), "batches": BATCHES, "sets": over_sets(chosen, seeds, measured)}
     results_file.write(chosen.out / "accuracy_without_labels.json", results)
     page = document(json.loads((chosen.out / "accuracy_without_labels.json").read_text(encoding="utf-8")))
     (chosen.out / "accuracy_without_labels.md").write_text(page, encoding="utf-8")

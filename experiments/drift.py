@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import data, results_file
-from experiments.accuracy_without_labels import makers, rows_of
+from experiments.accuracy_without_labels import over_sets, rows_of
 from experiments.measuring import fitted
-from experiments.results_file import transposed
-from experiments.running import Options, options, say
+from experiments.running import Options, options
 from experiments.splits import Split
 from experiments.tables import table
 from uncertainty import Screener
@@ -191,15 +190,8 @@ def _share(counts: list[Any], trials: int) -> str:
 
 def main(chosen: Options) -> None:
     """Measure, print and write."""
-    seeds, sets = range(min(chosen.splits, SPLITS)), {}
-    for name, (make, other) in makers(chosen).items():
-        found = []
-        for seed in seeds:
-            say(f"{name}: split {seed}")
-            split = make(seed)
-            found.append(measured(split, split if other is make else other(seed), seed))
-        sets[name] = transposed(found)
-    results = {"splits": list(seeds), "sets": sets}
+    seeds = range(min(chosen.splits, SPLITS))
+    results = {"splits": list(seeds), "sets": over_sets(chosen, seeds, measured)}
     results_file.write(chosen.out / "drift.json", results)
     page = document(json.loads((chosen.out / "drift.json").read_text(encoding="utf-8")))
     (chosen.out / "drift.md").write_text(page, encoding="utf-8")
