@@ -36,7 +36,7 @@ def table(header):
 
 def test_the_two_commands():
     assert "pip install . && uncertainty demo\n" in blocks("bash")
-    assert "pip install '.[test]' && pytest\n" in blocks("bash")
+    assert "pip install '.[test]' && pytest -n 2\n" in blocks("bash")
 
 
 def test_nobody_is_told_to_install_the_unrelated_package():
