@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -56,6 +58,13 @@ class ImageSet:
     rows: NDArray[np.int64] | None = None
     metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, items: Sequence[ImageItem]) -> ImageSet:
+        """Make a set of items that are at hand."""
+        labels = tuple(item.label for item in items)
+        names = tuple(item.name for item in items)
+        return cls(Path(), names, lambda positions: (items[int(i)].data for i in positions), labels=labels)
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -86,6 +95,17 @@ class ImageSet:
             rows=positions,
             metadata={name: tuple(values[i] for i in picked) for name, values in self.metadata.items()},
         )
+
+    def fingerprint(self) -> str:
+        """32 hexadecimal characters that tell this set from others: names in order, metadata, sizes of packed files."""
+        hasher = hashlib.blake2b(digest_size=16)
+        packed = [[path.name, path.stat().st_size] for path in getattr(self.fetch, "paths", ())]
+        hasher.update(json.dumps([len(self), packed, sorted(self.metadata)]).encode())
+        for column in (self.names, *(self.metadata[name] for name in sorted(self.metadata))):
+            for text in column:
+                raw = b"" if text is None else text.encode("utf-8", "surrogatepass")
+                hasher.update(b"%d:" % (-1 if text is None else len(raw)) + raw)
+        return hasher.hexdigest()
 
     def labelled(self) -> ImageSet:
         """Return the set with labels: its own, or else its folder names; InputError when it has neither."""
