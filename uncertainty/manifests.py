@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -210,7 +211,18 @@ def _name(value: Any, path: Path, row: int) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"{path}, row {row + 1}, has the file name {value!r}, which is not valid Unicode") from error
-    return PurePath(value).as_posix()
+    return posix(value)
+
+
+def posix(name: str) -> str:
+    """Return a path with single slashes and no dots in between; `..` stays.
+
+    >>> posix("a/b.png"), posix("./a//b.png"), posix("../a/./b.png")
+    ('a/b.png', 'a/b.png', '../a/b.png')
+    """
+    # A path keeps its parts for ever once it was taken apart, which counts where there are millions.
+    plain = os.sep == "/" and not ("//" in name or "/./" in name or name.startswith("./") or name.endswith(("/", "/.")))
+    return name if plain else PurePath(name).as_posix()
 
 
 def _label(value: Any, path: Path, row: int) -> Label:

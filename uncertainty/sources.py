@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
 from uncertainty.images import IMAGE_SUFFIXES, is_image_name
-from uncertainty.manifests import MANIFEST_SUFFIXES, Label, check_unique, read_manifest
+from uncertainty.manifests import MANIFEST_SUFFIXES, Label, check_unique, posix, read_manifest
 from uncertainty.shards import find_shards, is_shard, read_shards
 from uncertainty.texts import Coded, Texts, taken
 
@@ -188,7 +188,7 @@ def _from_folder(root: Path) -> ImageSet:
 
 
 def _from_files(root: Path, files: Sequence[str]) -> ImageSet:
-    names = Texts.of(_text(PurePath(file).as_posix()) for file in files)
+    names = Texts.of(_text(posix(file)) for file in files)
     check_unique(names, root)
     return ImageSet(root, names, _FilesAt(root, names if names == files else files))
 
