@@ -220,7 +220,7 @@ def posix(name: str) -> str:
     >>> posix("a/b.png"), posix("./a//b.png"), posix("../a/./b.png")
     ('a/b.png', 'a/b.png', '../a/b.png')
     """
-    # A path keeps its parts for ever once it was taken apart, which counts where there are millions.
+    # pathlib interns the parts of every path, in a table that grows with the images.
     plain = os.sep == "/" and not ("//" in name or "/./" in name or name.startswith("./") or name.endswith(("/", "/.")))
     return name if plain else PurePath(name).as_posix()
 
