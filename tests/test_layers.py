@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "uncertainty"
 
 LAYERS = (
-    ("errors", "defaults", "plain"),
+    ("errors", "defaults", "plain", "texts"),
     (
         "outputs",
         "verdicts",
@@ -65,7 +65,7 @@ LAYERS = (
         "monitoring.*",
     ),
     ("screener", "fitting", "saving", "incoming", "updating"),
-    ("pipeline", "evaluating", "recalibration", "report", "report.*"),
+    ("parts", "screening", "finishing", "pipeline", "evaluating", "recalibration", "report", "report.*"),
     ("demo", "demo.*"),
     ("cli", "commands", "commands.*", "findings_text", "tables", "progress", "__main__"),
 )

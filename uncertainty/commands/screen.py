@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,18 +26,33 @@ def screen(
     device: Device = None,
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a screening that was interrupted.")] = False,
+    features: Annotated[
+        bool, typer.Option(help="Also write features.parquet, for choosing images that differ.")
+    ] = True,
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
-    from uncertainty.pipeline import screen_into
+    from uncertainty.pipeline import finished_summary, screen_into
     from uncertainty.sources import find_images
 
     fitted = loaded(screener, model, device)
     fitted = fitted if policy is None else fitted.with_policy(policy)
     found = find_images(images)
-    with shown_progress("screening", len(found)) as progress:
+    before = finished_summary(out) if resume else None
+    with _interruptible(out), shown_progress("screening", len(found)) as progress:
         summary = screen_into(
-            out, fitted, found, ending=f".{format}", progress=progress, batch_size=batch_size, workers=workers
+            out,
+            fitted,
+            found,
+            ending=f".{format}",
+            resume=resume,
+            features=features,
+            progress=progress,
+            batch_size=batch_size,
+            workers=workers,
         )
+    if before is not None:
+        say_notes([f"{out} was finished already, so nothing was done; without --resume it is screened anew"])
     say_notes(fitted.notes)
     if seen := summary["provenance"]["images_that_fitted_the_screener"]:
         say_notes([f"{seen} of these images fitted the screener; their p_wrong is too low to be trusted"])
@@ -49,3 +66,17 @@ def screen(
         f"{summary['images']} images: {summary['flagged']} flagged, {summary['unreadable']} of them unreadable; about "
         f"{summary['predicted_errors']:.0f} errors expected\n{fitted.describe()}\nverdicts written to {out}"
     )
+
+
+@contextmanager
+def _interruptible(out: Path) -> Iterator[None]:
+    """Where the user interrupts, say in one line what is kept and how to go on."""
+    from uncertainty.parts import progress_of
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        begun = progress_of(out)
+        kept = "no image was done" if begun is None else f"{begun[0]} of {begun[1]} images are done"
+        typer.echo(f"interrupted: {kept}; go on with the same command and --resume", err=True)
+        raise typer.Exit(130) from None
