@@ -30,6 +30,7 @@ LAYERS = (
     ),
     (
         "neighbors",
+        "neighbors.*",
         "combiner",
         "combining",
         "thresholds",

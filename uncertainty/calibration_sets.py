@@ -17,6 +17,7 @@ from uncertainty.classifiers.base import ArrayItem, Classifier, Collected, Image
 from uncertainty.combining import FOLDS
 from uncertainty.corruptions import random_corruption
 from uncertainty.errors import CalibrationError, InputError, OverlapError
+from uncertainty.estimators._known_good import settle
 from uncertainty.estimators.base import Estimator
 from uncertainty.novelty import random_foreign
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
@@ -279,7 +280,7 @@ def fit_estimators(
     if not fitted:
         why = "; ".join(notes) or "none was given"
         raise CalibrationError(f"no estimator can be used with these outputs: {why}")
-    return tuple(fitted), tuple(notes)
+    return tuple(fitted), (*notes, *settle(fitted, calibration))
 
 
 def _too_few(estimator: Estimator, calibration: ModelOutputs) -> str:
