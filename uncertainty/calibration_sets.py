@@ -70,9 +70,9 @@ def collect(
         notes.append(
             f"one labelled set was given: {len(reference)} of its images became the reference, the rest calibration"
         )
-    good = classifier.collect(_labelled_if_known(reference, classifier), passes=0, **options)
+    good, unreadable = collect_reference(classifier, reference, **options)
     held_out = classifier.collect(labelled, passes=passes, seed=seed, views=tuple(VIEWS) if auto else views, **options)
-    notes += _unreadable("reference", good) + _unreadable("calibration", held_out)
+    notes += unreadable + _unreadable("calibration", held_out)
     if one_set:
         held_out, left_out = _without_copies(good, held_out)
         notes += left_out
@@ -97,6 +97,12 @@ def collect(
         notes=tuple(notes),
         views=tuple(views),
     )
+
+
+def collect_reference(classifier: Classifier, images: Images, **options: Any) -> tuple[Collected, list[str]]:
+    """Run the classifier once over known-good images; say what can't be read."""
+    good = classifier.collect(_labelled_if_known(images, classifier), passes=0, **options)
+    return good, _unreadable("reference", good)
 
 
 def _renamed(reference: ModelOutputs) -> ModelOutputs:
