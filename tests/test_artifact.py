@@ -75,7 +75,7 @@ def test_unpack_undoes_pack():
 def test_pack_leaves_numbers_in_the_manifest_and_keeps_arguments():
     estimator = create("nn_distance", k=2).restore({"count_": np.int64(3), "flag_": True, "x_": np.arange(2)})
     (saved,), arrays = artifact.pack([estimator])
-    assert saved.arguments == {"k": 2}
+    assert saved.arguments == {"k": 2, "approximate": None}
     assert saved.numbers == {"count_": 3, "flag_": True}
     assert type(saved.numbers["count_"]) is int
     assert list(arrays) == ["nn_distance.x_"]

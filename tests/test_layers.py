@@ -30,6 +30,7 @@ LAYERS = (
     ),
     (
         "neighbors",
+        "neighbors.*",
         "combiner",
         "combining",
         "thresholds",
@@ -64,7 +65,7 @@ LAYERS = (
         "monitoring",
         "monitoring.*",
     ),
-    ("screener", "fitting", "saving", "incoming", "updating"),
+    ("screener", "fitting", "saving", "known_good", "incoming", "updating"),
     ("parts", "screening", "finishing", "pipeline", "evaluating", "recalibration", "report", "report.*"),
     ("demo", "demo.*"),
     ("cli", "commands", "commands.*", "findings_text", "tables", "progress", "__main__"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CLASSES, tiny_classifier
+from conftest import CLASSES, tiny_classifier, write_images
 
 from uncertainty import ModelOutputs, cli
 from uncertainty.estimators import discover
@@ -51,7 +51,8 @@ def test_nobody_is_told_to_install_the_unrelated_package():
 
 def test_every_command_is_named():
     for command in cli.app.registered_commands:
-        assert re.search(rf"uncertainty {command.callback.__name__}\b", README), command.callback.__name__
+        name = command.callback.__name__.replace("_", "-")
+        assert re.search(rf"uncertainty {name}\b", README), name
 
 
 def test_every_estimator_is_in_the_table_and_no_other():
@@ -81,6 +82,10 @@ def workplace(world, tmp_path, monkeypatch):
     names = sorted(path.name for path in world.incoming.iterdir())
     rows = [f"{name},{CLASSES[i % 3]}" for i, name in enumerate(names)]
     (tmp_path / "labels.csv").write_text("\n".join(["file_name,label", *rows]), "utf-8")
+    write_images(tmp_path / "more_good", 9, seed=6)
+    for path in (tmp_path / "more_good").rglob("*.png"):
+        path.rename(path.with_stem(f"more_{path.stem}"))
+    (tmp_path / "names.txt").write_text("cat/000.png\n", "utf-8")
     save_file(world.classifier.network.module.state_dict(), tmp_path / "model.safetensors")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from uncertainty.classifiers.base import Classifier
 from uncertainty.errors import ArtifactError, OutputsError, UncertaintyError
 from uncertainty.estimators import create
+from uncertainty.estimators._known_good import share
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs, Task
 from uncertainty.verdicts import replacing
@@ -123,7 +124,7 @@ def names_from_array(array: NDArray[np.uint8] | None) -> tuple[str, ...]:
 def unpack(saved: Sequence[SavedEstimator], arrays: Mapping[str, NDArray[Any]]) -> tuple[Estimator, ...]:
     """Undo `pack`."""
     try:
-        return tuple(
+        restored = tuple(
             create(one.name, **one.arguments).restore(
                 {**one.numbers, **{attribute: arrays[key] for attribute, key in one.arrays.items()}}
             )
@@ -133,6 +134,8 @@ def unpack(saved: Sequence[SavedEstimator], arrays: Mapping[str, NDArray[Any]]) 
         raise ArtifactError(f"the screener lacks the array {error}; it is damaged, fit it again") from error
     except (UncertaintyError, TypeError) as error:
         raise ArtifactError(f"the screener can't be rebuilt: {error}; fit it again with this release") from error
+    share(restored)
+    return restored
 
 
 def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> None:

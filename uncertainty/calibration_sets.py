@@ -17,6 +17,7 @@ from uncertainty.classifiers.base import ArrayItem, Classifier, Collected, Image
 from uncertainty.combining import FOLDS
 from uncertainty.corruptions import random_corruption
 from uncertainty.errors import CalibrationError, InputError, OverlapError
+from uncertainty.estimators._known_good import settle
 from uncertainty.estimators.base import Estimator
 from uncertainty.novelty import random_foreign
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
@@ -69,9 +70,9 @@ def collect(
         notes.append(
             f"one labelled set was given: {len(reference)} of its images became the reference, the rest calibration"
         )
-    good = classifier.collect(_labelled_if_known(reference, classifier), passes=0, **options)
+    good, unreadable = collect_reference(classifier, reference, **options)
     held_out = classifier.collect(labelled, passes=passes, seed=seed, views=tuple(VIEWS) if auto else views, **options)
-    notes += _unreadable("reference", good) + _unreadable("calibration", held_out)
+    notes += unreadable + _unreadable("calibration", held_out)
     if one_set:
         held_out, left_out = _without_copies(good, held_out)
         notes += left_out
@@ -96,6 +97,12 @@ def collect(
         notes=tuple(notes),
         views=tuple(views),
     )
+
+
+def collect_reference(classifier: Classifier, images: Images, **options: Any) -> tuple[Collected, list[str]]:
+    """Run the classifier once over known-good images; say what can't be read."""
+    good = classifier.collect(_labelled_if_known(images, classifier), passes=0, **options)
+    return good, _unreadable("reference", good)
 
 
 def _renamed(reference: ModelOutputs) -> ModelOutputs:
@@ -279,7 +286,7 @@ def fit_estimators(
     if not fitted:
         why = "; ".join(notes) or "none was given"
         raise CalibrationError(f"no estimator can be used with these outputs: {why}")
-    return tuple(fitted), tuple(notes)
+    return tuple(fitted), (*notes, *settle(fitted, calibration))
 
 
 def _too_few(estimator: Estimator, calibration: ModelOutputs) -> str:

@@ -17,7 +17,7 @@ from uncertainty.combiner import Mixture
 from uncertainty.combining import Combination, Evidence, combine
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
-from uncertainty.estimators._known_good import known_good_names
+from uncertainty.estimators._known_good import known_good_names, recall
 from uncertainty.estimators.base import Estimator
 from uncertainty.evidence import Shares, counted, evidence, worth
 from uncertainty.held_out import HeldOut
@@ -80,6 +80,7 @@ def from_outputs(
             "certifying": int((rows.rows("clean") & certifying).sum()),
             **counted(rows, shares),
             **combination.report,
+            **recall(usable),
         },
         notes=(*notes, *off, *combination.notes, *nothing_deeper(usable, deeper), *gained),
         model=SavedModel(classes=list(classes or map(str, range(calibration.n_classes))), task=calibration.task),

@@ -30,13 +30,12 @@ def update_folder(
     Without `into` the new one takes its place, and the old one is copied to `SCREENER.<its id>` first. `column` of the
     labels is the chance of each image to be labelled; it may be absent if it is the default.
     """
-    if into is not None and (into / MANIFEST).exists():
-        raise InputError(f"{into} holds a screener already; choose another folder for the new one")
+    _refuse_occupied(into)
     verdicts, given = Verdicts.read(out), read_labels(labels)
     names = verdicts.table["file_name"].to_pylist()
     old = Screener.load(screener)
     found = updated(old, verdicts, given, read_inclusion(labels, column), _digests(out, names))
-    kept = screener if into is not None else _copied(screener, old.id)
+    kept = kept_beside(screener, old.id, into=into)
     found.screener.save(into or screener)
     return found, kept
 
@@ -83,8 +82,19 @@ def _digests(out: Path, names: Iterable[str]) -> Mapping[str, str]:
     return found
 
 
-def _copied(screener: Path, id: str) -> Path:
-    """Copy a screener beside itself, under a name that appears only when the copy is whole."""
+def _refuse_occupied(into: Path | None) -> None:
+    if into is not None and (into / MANIFEST).exists():
+        raise InputError(f"{into} holds a screener already; choose another folder for the new one")
+
+
+def kept_beside(screener: Path, id: str, *, into: Path | None = None) -> Path:
+    """Return where a screener will be kept: copied to `SCREENER.<its id>`, whole or not at all, or where it is.
+
+    Where it is, if the new one goes `into` another folder; InputError where that holds a screener.
+    """
+    _refuse_occupied(into)
+    if into is not None:
+        return screener
     whole = screener.resolve()
     kept = whole.with_name(f"{whole.name}.{id}")
     if not kept.exists():

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from uncertainty import calibration_sets, fitting, saving
+from uncertainty import calibration_sets, fitting, known_good, saving
 from uncertainty.answers import Answer, answers
 from uncertainty.artifact import SavedModel
 from uncertainty.cascade import Cascade, dear_columns, decided
@@ -209,6 +209,14 @@ class Screener:
         notes = [note for note in self.notes if note not in own] + decision.notes(self.model.classes)
         now = replace(self, decision=decision, calibration=calibration, cascade=cascade, notes=tuple(notes))
         return replace(now, history=(*self.history, self.decision.to_dict()))
+
+    def with_known_good(self, reference: Images | ModelOutputs, **options: Any) -> Screener:
+        """Return one that also compares with these; calibration stays. `options`: see `Classifier.stream`."""
+        return replace(self, **known_good.added(vars(self), reference, **options))
+
+    def without_known_good(self, names: Sequence[str]) -> Screener:
+        """Return one that compares no more with the reference images of these names; calibration stays."""
+        return replace(self, **known_good.removed(vars(self), names))
 
     def with_budget(self, budget: float) -> Screener:
         """Return the same screener with the threshold that flags at most `budget` of the calibration weight."""

@@ -39,7 +39,7 @@ def discover() -> dict[str, type[Estimator]]:
 def create(name: str, **arguments: Any) -> Estimator:
     """Return a new, unfitted estimator by name, with the arguments of its constructor.
 
-    >>> create("nn_distance", k=3).arguments()
+    >>> create("nn_guide", k=3).arguments()
     {'k': 3}
     """
     known = discover()

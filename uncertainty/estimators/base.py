@@ -67,8 +67,7 @@ class Estimator(ABC):
             rows.require(column, self.name)
         if self.learns_from == "calibration":
             self._check_errors(rows)
-        for attribute in self.learnt():
-            delattr(self, attribute)
+        self._forget()
         self._fit(rows)
         return self
 
@@ -115,6 +114,10 @@ class Estimator(ABC):
         for attribute, value in learnt.items():
             setattr(self, attribute, value)
         return self
+
+    def _forget(self) -> None:
+        for attribute in self.learnt():
+            delattr(self, attribute)
 
     def _check_task(self, outputs: ModelOutputs) -> None:
         if outputs.task not in self.tasks:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.estimators._known_good import known_good_index
+from uncertainty.estimators._known_good import KnownGoodEstimator
 from uncertainty.estimators._vote import dissent
-from uncertainty.estimators.base import Estimator
-from uncertainty.neighbors import NeighborIndex
 from uncertainty.outputs import ModelOutputs
 
 
-class NeighbourAgreement(Estimator):
+class NeighbourAgreement(KnownGoodEstimator):
     """Share of the k nearest known-good images, in the classifier's own features, that are of another class.
 
     Formula: 1 - (Σ_i w_i [class_i = ŷ] + 1/c) / (Σ_i w_i + 1) over the k nearest, w_i = (1 - (d_i / d_k)²) + 1/k, as in
     second_opinion_vote. Multilabel: none.
     Range: [0, 1].
     Needs: features and logits; reference rows with features (class = label, or prediction without labels).
-    Fit keeps: `vectors_` (m, d) float32 of length 1, sorted by class, and `classes_` (m,).
-    Cost: O(n m d) by exact search, 4 m d bytes.
+    Fit keeps: `index_`, the vectors (m, d) of length 1, sorted by class, and their classes (m,).
+    Cost: as in nn_distance, with which it shares the index.
     Source: Papernot & McDaniel 2018, "Deep k-Nearest Neighbors", of the last layer alone.
 
     Examples
@@ -44,12 +42,8 @@ class NeighbourAgreement(Estimator):
     reason = "nearer_to_another_class"
     default = False
 
-    def __init__(self, k: int = 20) -> None:
-        self.k = k
-
-    def _fit(self, reference: ModelOutputs) -> None:
-        index = known_good_index(reference)
-        self.vectors_, self.classes_ = index.vectors, index.classes
+    def __init__(self, k: int = 20, approximate: bool | None = None) -> None:
+        self.k, self.approximate = k, approximate
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
-        return dissent(NeighborIndex(self.vectors_, self.classes_), outputs.features, self.k, outputs)
+        return dissent(self.index_, outputs.features, self.k, outputs)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.estimators._known_good import known_good_index, neighbours_for
-from uncertainty.estimators.base import Estimator
-from uncertainty.neighbors import LARGEST_DISTANCE, NeighborIndex
+from uncertainty.estimators._known_good import KnownGoodEstimator, neighbours_for
+from uncertainty.neighbors import LARGEST_DISTANCE
 from uncertainty.outputs import ModelOutputs
 
 
-class NNDistance(Estimator):
+class NNDistance(KnownGoodEstimator):
     """Distance to the k-th nearest known-good image in the classifier's feature space, of whatever class.
 
     Formula: the k-th smallest ‖f/‖f‖ - r/‖r‖‖ over known-good features r; the furthest where there are fewer than k.
     Without an argument k = max(1, √m / 12) rounded, m the number of known-good images. Multilabel: the same.
     Range: [0, 2].
     Needs: features; reference rows with features.
-    Fit keeps: `vectors_` (m, d) float32 of length 1, sorted by class, and `classes_` (m,), `k_`.
-    Cost: O(n m d) by exact search, 4 m d bytes.
+    Fit keeps: `index_`, the vectors (m, d) of length 1, sorted by class, and their classes (m,); `k_`.
+    Cost: O(n m d) and 4 m d bytes, shared with trust_ratio; where m d > 10⁸, search is approximate (`approximate`
+    says otherwise): some O(n √m d) and 3 m d bytes.
     Source: Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors" (k = 50 for 50,000 images).
 
     Examples
@@ -40,13 +40,12 @@ class NNDistance(Estimator):
     family = "neighbours"
     reason = "far_from_known_good"
 
-    def __init__(self, k: int | None = None) -> None:
-        self.k = k
+    def __init__(self, k: int | None = None, approximate: bool | None = None) -> None:
+        self.k, self.approximate = k, approximate
 
     def _fit(self, reference: ModelOutputs) -> None:
-        index = known_good_index(reference)
-        self.vectors_, self.classes_ = index.vectors, index.classes
-        self.k_ = self.k or neighbours_for(len(index.classes))
+        super()._fit(reference)
+        self.k_ = self.k or neighbours_for(len(self.index_.classes))
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
-        return NeighborIndex(self.vectors_, self.classes_).search(outputs.features, int(self.k_))[:, -1]
+        return self.index_.search(outputs.features, int(self.k_))[:, -1]

@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.estimators._known_good import known_good_index, neighbours_for
-from uncertainty.estimators.base import Estimator
-from uncertainty.neighbors import LARGEST_DISTANCE, NeighborIndex
+from uncertainty.estimators._known_good import KnownGoodEstimator, neighbours_for
+from uncertainty.neighbors import LARGEST_DISTANCE
 from uncertainty.outputs import ModelOutputs
 
 
-class SecondOpinionDistance(Estimator):
+class SecondOpinionDistance(KnownGoodEstimator):
     """Distance to the k-th nearest known-good image in the embedding of a second network, of whatever class.
 
     Formula: the k-th smallest ‖e/‖e‖ - r/‖r‖‖ over known-good embeddings r, k as in nn_distance. Multilabel: the same.
     Range: [0, 2].
     Needs: embedding; reference rows with embedding.
-    Fit keeps: `vectors_` (m, e) float32 of length 1, sorted by class, `classes_` (m,), `k_`.
-    Cost: one pass of the second network; O(n m e) by exact search, 4 m e bytes.
+    Fit keeps: `index_`, the vectors (m, e) of length 1, sorted by class, and their classes (m,); `k_`.
+    Cost: one pass of the second network; search as in nn_distance, shared with second_opinion_vote.
     Source: Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors", on features that the
     classifier's own training has not bent.
 
@@ -33,6 +32,7 @@ class SecondOpinionDistance(Estimator):
 
     """
 
+    column = "embedding"
     needs = ("embedding",)
     fit_needs = ("embedding",)
     bounds = (0.0, LARGEST_DISTANCE)
@@ -40,10 +40,12 @@ class SecondOpinionDistance(Estimator):
     family = "second opinion"
     reason = "far_from_known_good"
 
+    def __init__(self, approximate: bool | None = None) -> None:
+        self.approximate = approximate
+
     def _fit(self, reference: ModelOutputs) -> None:
-        index = known_good_index(reference, "embedding")
-        self.vectors_, self.classes_ = index.vectors, index.classes
-        self.k_ = neighbours_for(len(index.classes))
+        super()._fit(reference)
+        self.k_ = neighbours_for(len(self.index_.classes))
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
-        return NeighborIndex(self.vectors_, self.classes_).search(outputs.embedding, int(self.k_))[:, -1]
+        return self.index_.search(outputs.embedding, int(self.k_))[:, -1]

@@ -5,22 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.estimators._known_good import known_good_index
+from uncertainty.estimators._known_good import KnownGoodEstimator
 from uncertainty.estimators._vote import dissent
-from uncertainty.estimators.base import Estimator
-from uncertainty.neighbors import NeighborIndex
 from uncertainty.outputs import ModelOutputs
 
 
-class SecondOpinionVote(Estimator):
+class SecondOpinionVote(KnownGoodEstimator):
     """Share of the k nearest known-good images, in the embedding of a second network, that are of another class.
 
     Formula: 1 - (Σ_i w_i [class_i = ŷ] + 1/c) / (Σ_i w_i + 1) over the k nearest, w_i = (1 - (d_i / d_k)²) + 1/k, so
     that nearer images have more say and votes seldom tie; c classes share one vote. Multilabel: none.
     Range: [0, 1].
     Needs: embedding and logits; reference rows with embedding (class = label, or prediction without labels).
-    Fit keeps: `vectors_` (m, e) float32 of length 1, sorted by class, and `classes_` (m,).
-    Cost: one pass of the second network; O(n m e) by exact search, 4 m e bytes.
+    Fit keeps: `index_`, the vectors (m, e) of length 1, sorted by class, and their classes (m,).
+    Cost: one pass of the second network; search as in nn_distance, shared with second_opinion_distance.
     Source: Papernot & McDaniel 2018, "Deep k-Nearest Neighbors", on the features of another network.
 
     Examples
@@ -35,6 +33,7 @@ class SecondOpinionVote(Estimator):
 
     """
 
+    column = "embedding"
     needs = ("embedding", "logits")
     fit_needs = ("embedding",)
     bounds = (0.0, 1.0)
@@ -43,12 +42,8 @@ class SecondOpinionVote(Estimator):
     family = "second opinion"
     reason = "second_opinion_disagrees"
 
-    def __init__(self, k: int = 20) -> None:
-        self.k = k
-
-    def _fit(self, reference: ModelOutputs) -> None:
-        index = known_good_index(reference, "embedding")
-        self.vectors_, self.classes_ = index.vectors, index.classes
+    def __init__(self, k: int = 20, approximate: bool | None = None) -> None:
+        self.k, self.approximate = k, approximate
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
-        return dissent(NeighborIndex(self.vectors_, self.classes_), outputs.embedding, self.k, outputs)
+        return dissent(self.index_, outputs.embedding, self.k, outputs)

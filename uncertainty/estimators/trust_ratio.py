@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.estimators._known_good import known_good_index, neighbours_for
-from uncertainty.estimators.base import Estimator
-from uncertainty.neighbors import LARGEST_DISTANCE, NeighborIndex
+from uncertainty.estimators._known_good import KnownGoodEstimator, neighbours_for
 from uncertainty.outputs import ModelOutputs
 
 
-class TrustRatio(Estimator):
+class TrustRatio(KnownGoodEstimator):
     """Distance to known-good images of the predicted class, against distance to the nearest other class.
 
     Formula: d_ŷ / (d_ŷ + d_o), d_ŷ and d_o the distances (as in nn_distance) to the k-th nearest known-good image of
@@ -21,8 +19,9 @@ class TrustRatio(Estimator):
     Range: [0, 1], 1/2 = on the border, also where both distances are 0; 1 where no known-good image has the predicted
     class; with a single class d_o is the largest distance there is, 2.
     Needs: features and logits; reference rows with features (class = label, or prediction without labels).
-    Fit keeps: `vectors_` (m, d) float32 of length 1, sorted by class, and `classes_` (m,), `k_`.
-    Cost: O(n m d) by exact search, and O(n c k d) to measure the candidates of each class again; 4 m d bytes.
+    Fit keeps: `index_`, the vectors (m, d) of length 1, sorted by class, and their classes (m,); `k_`.
+    Cost: as in nn_distance, with which it shares the index and one look at it; and O(n k d) for the candidates of the
+    two classes.
     Source: Jiang et al. 2018, "To Trust Or Not To Trust A Classifier".
 
     Examples
@@ -45,20 +44,15 @@ class TrustRatio(Estimator):
     family = "neighbours"
     reason = "nearer_to_another_class"
 
-    def __init__(self, k: int | None = None) -> None:
-        self.k = k
+    def __init__(self, k: int | None = None, approximate: bool | None = None) -> None:
+        self.k, self.approximate = k, approximate
 
     def _fit(self, reference: ModelOutputs) -> None:
-        index = known_good_index(reference)
-        self.vectors_, self.classes_ = index.vectors, index.classes
-        self.k_ = self.k or neighbours_for(len(index.classes) / max(1, len(index.known_classes)))
+        super()._fit(reference)
+        self.k_ = self.k or neighbours_for(len(self.index_.classes) / len(self.index_.known_classes))
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
-        index = NeighborIndex(self.vectors_, self.classes_)
-        distances = index.class_distances(outputs.features, int(self.k_))
-        is_predicted = index.known_classes == outputs.predictions[:, None]
-        own = distances.min(axis=1, where=is_predicted, initial=np.inf)
-        other = distances.min(axis=1, where=~is_predicted, initial=LARGEST_DISTANCE)
+        own, other = self.index_.own_and_other(outputs.features, outputs.predictions, int(self.k_))
         known = np.isfinite(own)
         own = np.where(known, own, 1.0)
         total = own + other
