@@ -27,6 +27,8 @@ LAYERS = (
         "shards",
         "sources",
         "labels",
+        "imports",
+        "imports.*",
     ),
     (
         "neighbors",
@@ -61,11 +63,13 @@ LAYERS = (
         "slices",
         "stratified",
         "rows",
+        "returned",
+        "label_quality",
         "monitoring",
         "monitoring.*",
     ),
     ("screener", "fitting", "saving", "incoming", "updating"),
-    ("pipeline", "evaluating", "recalibration", "report", "report.*"),
+    ("pipeline", "evaluating", "recalibration", "exports", "exports.*", "report", "report.*"),
     ("demo", "demo.*"),
     ("cli", "commands", "commands.*", "findings_text", "tables", "progress", "__main__"),
 )
