@@ -423,7 +423,7 @@ def test_no_arguments_show_help(run):
 
 
 COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "report", "monitor"]
-COMMANDS += ["estimators", "doctor", "demo", "update", "export"]
+COMMANDS += ["estimators", "doctor", "demo", "update", "export", "labels"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

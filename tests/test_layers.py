@@ -69,7 +69,7 @@ LAYERS = (
         "monitoring.*",
     ),
     ("screener", "fitting", "saving", "incoming", "updating"),
-    ("pipeline", "evaluating", "recalibration", "exports", "exports.*", "report", "report.*"),
+    ("pipeline", "evaluating", "recalibration", "label_checks", "exports", "exports.*", "report", "report.*"),
     ("demo", "demo.*"),
     ("cli", "commands", "commands.*", "findings_text", "tables", "progress", "__main__"),
 )

@@ -36,7 +36,7 @@ def read_zip(path: Path) -> Annotations:
     try:
         with zipfile.ZipFile(path) as archive:
             return _from_zip(archive, path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise InputError(f"{path} can't be read as a zip ({error}); export it again") from error
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror or error})") from error
