@@ -299,9 +299,11 @@ def test_evaluate_tells_how_good_and_what_did_not_meet(run, world, out, tmp_path
         "evaluate", out, "--labels", write_labels(tmp_path / "l.csv", labels.items()), "--resamples", 20
     )
     assert (status, err) == (0, "")
-    assert "39 labelled images" in text
-    assert "left out: 1 images without a label, 1 labels without an image" in text
-    assert "1 images have a label that is no class of the model, counted as wrong: 'yak'" in text
+    assert "38 labelled images" in text
+    assert "left out: 2 images without a label, 1 labels without an image" in text
+    assert "1 labels kept apart in labels_kept_apart.csv, no class of the model, e.g. 'yak' of '000.png'" in text
+    kept = (out / "labels_kept_apart.csv").read_text("utf-8").splitlines()
+    assert kept[1:] == ["away.png,cat,,no such image was screened", "000.png,yak,,no class of the model"]
     assert "p_wrong" in text
     assert "max_softmax" in text
     assert (out / "evaluation.json").exists()
@@ -445,7 +447,7 @@ def test_known_good_images_come_and_go(run, fails, world, fitted, tmp_path):
 
 
 COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "report", "monitor"]
-COMMANDS += ["estimators", "doctor", "demo", "update", "known_good"]
+COMMANDS += ["estimators", "doctor", "demo", "update", "known_good", "export", "labels"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

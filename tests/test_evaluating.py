@@ -11,6 +11,7 @@ from problems import known_good, made_problem
 from uncertainty.errors import InputError
 from uncertainty.evaluating import evaluate_folder, labelled
 from uncertainty.findings_text import findings_text
+from uncertainty.listing import NO_KNOWN_CLASS
 from uncertainty.outputs import ModelOutputs
 from uncertainty.pipeline import screen_into
 from uncertainty.screener import Screener
@@ -81,11 +82,11 @@ def test_labels_without_images_and_images_without_labels_are_counted(world, out,
 @pytest.mark.parametrize("ending", FORMATS)
 def test_labels_of_no_class_are_listed_and_wrong(world, mixed, tmp_path, ending):
     screen_into(tmp_path, world.screener, mixed, ending=ending)
-    labels = truth(world) | {"000.png": "yak", "001.png": "yak"}
+    labels = truth(world) | {"000.png": NO_KNOWN_CLASS, "001.png": NO_KNOWN_CLASS}
     evaluation = evaluate_folder(
         tmp_path, write_labels(tmp_path / "labels.csv", labels.items()), resamples=5
     ).evaluation
-    assert evaluation.unknown_labels == {"yak": 2}
+    assert evaluation.unknown_labels == {NO_KNOWN_CLASS: 2}
     assert evaluation.accuracy <= 38 / 40
 
 

@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from uncertainty.comparison import Comparison, compare
 from uncertainty.confusion import ClassReport, ClassRow, Pair, class_report
-from uncertainty.evaluation import Evaluation, Match, evaluate, join_labels, match_labels
+from uncertainty.evaluation import Evaluation, Match, evaluate, join_labels
 from uncertainty.labels import read_labels
 from uncertainty.listing import Outcomes
 from uncertainty.manifests import MANIFEST_SUFFIXES, read_manifest
 from uncertainty.pipeline import SUMMARY
+from uncertainty.returned import Returned, returned_labels
 from uncertainty.slices import Slice, SliceReport, slice_report
 from uncertainty.verdicts import METADATA, WIDE_CLASSES, Verdicts, replacing, with_columns, write_table
 
@@ -31,19 +32,24 @@ class Findings:
     match: Match
     classes: ClassReport
     slices: SliceReport
+    returned: Returned
 
     def to_json(self) -> dict[str, Any]:
         """Return what `evaluation.json` holds."""
-        labels = {"n_labels_without_image": self.match.labels_without_row}
+        labels = {
+            "n_labels_without_image": self.match.labels_without_row,
+            "n_labels_kept_apart": self.returned.counts,
+        }
         return self.evaluation.to_json() | labels | self.classes.to_json() | {"slices": self.slices.to_json()}
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Verdicts with their labels: the table, how names met, the rows that count, the classifier's classes (None: the
-    files do not say), and what is usual of images."""
+    """Verdicts with their labels: the table, what came back and how names met, the rows that count, the classifier's
+    classes (None: the files do not say), and what is usual of images."""
 
     table: pa.Table
+    returned: Returned
     match: Match
     outcomes: Outcomes
     classes: Sequence[str] | None
@@ -51,14 +57,19 @@ class Labelled:
 
 
 def labelled(folder: Path, labels: Path) -> Labelled:
-    """Read the verdicts of a folder, or one verdict table, and join labels with all their columns."""
-    verdicts, known = Verdicts.read(folder), read_labels(labels)
-    summary = _summary(folder if folder.is_dir() else folder.parent)
-    table = _with_more(join_labels(verdicts.table, known), labels)
+    """Read the verdicts of a folder, or one verdict table, and join labels with all their columns.
+
+    Labels that can't be used are written beside the verdicts, to `labels_kept_apart.csv`.
+    """
+    verdicts, where = Verdicts.read(folder), folder if folder.is_dir() else folder.parent
+    summary = _summary(where)
     classes = verdicts.classes or summary.get("classes")
+    known = returned_labels(labels, verdicts.table, classes)
+    table = _with_more(join_labels(verdicts.table, known.labels), labels)
+    known.write(where)
     provenance = verdicts.provenance or summary.get("provenance", {})
     outcomes = Outcomes.from_verdicts(table, classes=classes)
-    return Labelled(table, match_labels(table, known), outcomes, classes, provenance.get("usual_quality", {}))
+    return Labelled(table, known, known.match(table), outcomes, classes, provenance.get("usual_quality", {}))
 
 
 def evaluate_folder(
@@ -76,6 +87,7 @@ def evaluate_folder(
         found.match,
         class_report(found.outcomes, precision=precision, recall=recall),
         slice_report(found.outcomes, usual=found.usual),
+        found.returned,
     )
     where = folder if folder.is_dir() else folder.parent
     write_json(where / "evaluation.json", findings.to_json())
@@ -86,7 +98,10 @@ def evaluate_folder(
 
 
 def slices_of_folder(folder: Path, labels: Path, by: Sequence[str] | None) -> SliceReport:
-    """Compare slices of the verdicts of a folder, all or those asked for, and write `slices.csv`."""
+    """Compare slices of the verdicts of a folder, all or those asked for, and write `slices.csv`.
+
+    Labels that can't be used are kept apart as `evaluate_folder` does it.
+    """
     found = labelled(folder, labels)
     report = slice_report(found.outcomes, usual=found.usual, by=by)
     write_table(_slice_table(report), (folder if folder.is_dir() else folder.parent) / "slices.csv")

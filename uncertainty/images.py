@@ -81,6 +81,21 @@ def decode(data: Path | bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     return DecodedImage(pixels, width=pixels.shape[1], height=pixels.shape[0])
 
 
+def size(data: Path | bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return (width, height) of the upright image, from its header alone; raises ImageError as `decode` does.
+
+    >>> size(b"P6 2 1 255 ")
+    (2, 1)
+    """
+    with _reasons(), _opened(data) as stream, _SILENCE:
+        image = _open_image(stream, max_pixels)
+        try:
+            turned = image.getexif().get(_ORIENTATION_TAG) in (5, 6, 7, 8)
+        except Exception:  # as in `_upright`
+            turned = False
+        return (image.height, image.width) if turned else (image.width, image.height)
+
+
 def digest(data: Path | bytes) -> str:
     """16 hexadecimal characters of BLAKE2b over the encoded bytes: equal for equal files.
 

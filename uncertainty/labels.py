@@ -8,46 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from uncertainty.errors import InputError
-from uncertainty.manifests import LABEL_COLUMN, Label, quoted, read_manifest
-from uncertainty.sources import AnyPath, ImageSet, find_images
+from uncertainty.imports import read_annotations
+from uncertainty.sources import AnyPath
 
 _TABLE_KEYS = ("id2label", "label_names")
 
 
 def read_labels(path: AnyPath) -> dict[str, str]:
-    """Return label by file name, from a table with `file_name` and `label` or from a folder of class folders.
+    """Return label by file name: of a table, class folders, a Label Studio or a CVAT export, see `read_annotations`.
 
-    A folder gives two names to an image where it can: the whole one, `cat/monday/1.jpg`, and the one without the class
-    folder, `monday/1.jpg`, which it had if it was screened first and sorted into classes afterwards; the second only
-    where it belongs to one image alone. Rows without a label are left out; integer labels become strings.
+    An image of class folders stands there under each name that it may have had. Rows without a label are left out;
+    integer labels become strings.
 
     Raises InputError: no `label` column (the columns found are quoted), no label at all, or one name with two labels.
     """
     source = Path(path)
-    if source.is_dir():
-        return _folder_labels(find_images(source).labelled())
-    if not source.exists():
-        raise InputError(f"{source} does not exist; give a table with the columns file_name and label")
-    manifest = read_manifest(source)
-    if manifest.labels is None:
-        raise InputError(f"{source} has no column {LABEL_COLUMN}; it has {quoted(manifest.columns)}")
+    rows = read_annotations(source).rows
     labels: dict[str, str] = {}
-    for name, label in zip(manifest.names, manifest.labels, strict=True):
-        if label is not None and labels.setdefault(name, str(label)) != str(label):
-            raise InputError(f"{source} gives {name!r} two labels, {labels[name]!r} and {str(label)!r}; keep one")
-    if not labels:
-        raise InputError(f"{source} names {len(manifest.names)} images and labels none of them")
-    return labels
-
-
-def _folder_labels(images: ImageSet) -> dict[str, str]:
-    pairs: list[tuple[str, Label]] = list(zip(images.names, images.labels or (), strict=True))
-    labels = {name: str(label) for name, label in pairs if label is not None}
-    if images.folder_labels is None:
-        return labels
-    inner = Counter(name.partition("/")[2] for name in images.names)
-    short = {name.partition("/")[2]: label for name, label in labels.items()}
-    return {name: label for name, label in short.items() if inner[name] == 1} | labels
+    for row in rows:
+        name, label = row.names[0], row.label
+        if labels.setdefault(name, label) != label:
+            raise InputError(f"{source} gives {name!r} two labels, {labels[name]!r} and {label!r}; keep one")
+    short = {name: row.label for row in rows for name in row.names[1:]}
+    return short | labels
 
 
 def read_class_names(path: AnyPath) -> tuple[str, ...]:

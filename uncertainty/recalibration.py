@@ -7,14 +7,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from uncertainty.artifact import MANIFEST
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images import digest
-from uncertainty.labels import read_labels
-from uncertainty.manifests import read_manifest
+from uncertainty.imports import read_annotations
+from uncertainty.manifests import MANIFEST_SUFFIXES, read_manifest
 from uncertainty.pipeline import SUMMARY
+from uncertainty.returned import UNKNOWN_FILE, returned_labels
 from uncertainty.screener import Screener
 from uncertainty.updating import Update, updated
 from uncertainty.verdicts import Verdicts
@@ -31,10 +33,15 @@ def update_folder(
     labels is the chance of each image to be labelled; it may be absent if it is the default.
     """
     _refuse_occupied(into)
-    verdicts, given = Verdicts.read(out), read_labels(labels)
+    verdicts, old = Verdicts.read(out), Screener.load(screener)
     names = verdicts.table["file_name"].to_pylist()
-    old = Screener.load(screener)
-    found = updated(old, verdicts, given, read_inclusion(labels, column), _digests(out, names))
+    given = returned_labels(labels, verdicts.table, old.model.classes)
+    found = updated(old, verdicts, given.labels, read_inclusion(labels, column), _digests(out, names))
+    given.write(out if out.is_dir() else out.parent)
+    strangers = given.match(verdicts.table).labels_without_row
+    left_out = {**found.left_out, "labels without an image": strangers or found.left_out["labels without an image"]}
+    left_out |= {f"labels kept apart, {why}": n for why, n in given.counts.items() if why != UNKNOWN_FILE}
+    found = replace(found, left_out=left_out, notes=(*found.notes, *given.words()))
     kept = kept_beside(screener, old.id, into=into)
     found.screener.save(into or screener)
     return found, kept
@@ -45,17 +52,29 @@ def read_inclusion(labels: Path, column: str = INCLUSION) -> dict[str, float] | 
 
     Raises InputError: a column that was asked for is absent, a cell is no number, or one name has two of them.
     """
-    manifest = None if labels.is_dir() else read_manifest(labels)
-    cells = {} if manifest is None else manifest.metadata
-    if manifest is None or column not in cells:
+    cells = _columns(labels, column)
+    if not cells:
         if column != INCLUSION:
             raise InputError(f"{labels} has no column {column!r} with the chance of each image to be labelled")
         return None
     chances: dict[str, float] = {}
-    for name, cell in zip(manifest.names, cells[column], strict=True):
+    for name, cell in cells:
         if cell is not None and chances.setdefault(name, _number(cell, name, labels)) != _number(cell, name, labels):
             raise InputError(f"{labels} gives {name!r} two chances, {chances[name]:g} and {cell}; keep one")
     return chances
+
+
+def _columns(labels: Path, column: str) -> list[tuple[str, str | None]]:
+    """Return (file name, cell) of a column of a table, or of what Label Studio's tasks carry; [] where it is absent."""
+    if labels.is_file() and labels.suffix.lower() in MANIFEST_SUFFIXES:
+        manifest = read_manifest(labels)
+        return list(zip(manifest.names, manifest.metadata.get(column, ()), strict=False))
+    more = read_annotations(labels).more
+    return [(name, values.get(column)) for name, values in more.items()] if _has(more, column) else []
+
+
+def _has(more: Mapping[str, Mapping[str, str | None]], column: str) -> bool:
+    return any(values.get(column) is not None for values in more.values())
 
 
 def _number(cell: str, name: str, labels: Path) -> float:

@@ -28,6 +28,8 @@ def evaluate(
     found = evaluate_folder(out, labels, seed=seed, resamples=resamples, precision=precision, recall=recall)
     console().print(evaluation_table(found.evaluation))
     typer.echo(evaluation_text(found.evaluation, found.match))
+    for line in found.returned.words():
+        typer.echo(line)
     console().print(class_table(found.classes))
     typer.echo(findings_text(found.classes, found.slices))
     folder = out if out.is_dir() else out.parent

@@ -24,7 +24,9 @@ Workers = Annotated[int, typer.Option(min=1, help="Threads that decode images.")
 
 
 Screened = Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")]
-Labels = Annotated[Path, typer.Option(help="CSV with file_name and label, or a folder of class folders.")]
+Labels = Annotated[
+    Path, typer.Option(help="CSV with file_name and label, class folders, or an export of Label Studio or CVAT.")
+]
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap resamples behind the intervals.")]
 ResamplesSeed = Annotated[int, typer.Option(min=0, help="Of the resamples.")]
 

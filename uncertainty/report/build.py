@@ -13,13 +13,13 @@ from uncertainty.defaults import REPORT_IMAGES
 from uncertainty.errors import InputError
 from uncertainty.evaluating import evaluate_folder
 from uncertainty.evaluation import evaluate, join_labels
-from uncertainty.labels import read_labels
 from uncertainty.pipeline import SUMMARY
 from uncertainty.report.data import chosen, described, finite, gather
 from uncertainty.report.page import page
 from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import Pictures, Thumbnail, thumbnails
 from uncertainty.report.words import basis, missing, summary
+from uncertainty.returned import Returned, returned_labels
 from uncertainty.verdicts import Verdicts, replacing
 
 if TYPE_CHECKING:
@@ -67,9 +67,11 @@ def write_report(
         raise InputError(f"{path} must end in .html; name the page, e.g. report.html")
     table = Verdicts.read(out).table
     told = _read_json(folder / SUMMARY) or {"provenance": Verdicts(table).provenance}
-    evaluation = None
+    evaluation, notes = None, list[str]()
     if labels is not None:
-        table, evaluation = _judged(out, folder, table, labels)
+        known = returned_labels(labels, table, Verdicts(table).classes or told.get("classes"))
+        table, evaluation = _judged(out, folder, table, known, labels)
+        notes += known.words()
     rows = Rows.of(table)
     data = gather(rows, told, evaluation)
     if (monitoring := _read_json(folder / MONITORING)) is not None:
@@ -77,9 +79,9 @@ def write_report(
     shown = chosen(rows, most)
     pictures = _pictures(images, told)
     data["images"] = described(rows, shown, data["classes"])
-    notes: list[str] = []
     if illustrate is not None:
-        fields, whole, notes = illustrate(rows, shown, pictures)
+        fields, whole, more = illustrate(rows, shown, pictures)
+        notes += more
         data["images"] = [record | more for record, more in zip(data["images"], fields, strict=True)]
         data |= whole
     thumbs = _with_thumbnails(data["images"], pictures, [rows.names[i] for i in shown], path)
@@ -95,9 +97,10 @@ def write_report(
     return Report(path, thumbs, tuple(data["notes"]))
 
 
-def _judged(out: Path, folder: Path, table: pa.Table, labels: Path) -> tuple[pa.Table, dict[str, Any]]:
+def _judged(out: Path, folder: Path, table: pa.Table, known: Returned, labels: Path) -> tuple[pa.Table, dict[str, Any]]:
     """Join labels, and return the figures of `evaluate` for exactly these rows and labels."""
-    joined = join_labels(table, read_labels(labels))
+    joined = join_labels(table, known.labels)
+    known.write(folder)
     figures = evaluate(joined, resamples=_QUICK).to_json()
     same = [name for name, value in figures.items() if not isinstance(value, dict) and name != "resamples"]
     kept = _read_json(folder / EVALUATION)

@@ -1,0 +1,50 @@
+"""`uncertainty export`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uncertainty.commands.shared import say_notes
+
+
+class Target(StrEnum):
+    """Where an export can go."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    LABEL_STUDIO = "label-studio"
+    CVAT = "cvat"
+    CVAT_FOLDERS = "cvat-folders"
+    FIFTYONE = "fiftyone"
+    HF = "hf"
+
+
+def export(
+    source: Annotated[Path, typer.Argument(help="Folder that `screen` wrote, or a table, e.g. what `rank` wrote.")],
+    to: Annotated[Target, typer.Option(help="The tool or library that opens it.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="New folder or .zip; for csv and parquet a file.")],
+    images: Annotated[Path | None, typer.Option(help="Where the images are, if not where they were screened.")] = None,
+    image_url_prefix: Annotated[
+        str, typer.Option(help="Label Studio: what stands before names in addresses, e.g. s3://bucket/images/.")
+    ] = "",
+    copy: Annotated[
+        bool | None, typer.Option("--copy/--link", help="Bring the images along, as copies or as links.")
+    ] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="File of class names, for a table that is not beside its summary.json.")
+    ] = None,
+) -> None:
+    """Export for a labelling tool: uncertainty export out/ranking.csv --to label-studio -o tasks/."""
+    from uncertainty.exports import export as exported
+    from uncertainty.exports.base import Place
+    from uncertainty.labels import read_class_names
+
+    names = read_class_names(classes) if classes else None
+    place: Place = "nowhere" if copy is None else "copy" if copy else "link"
+    done = exported(source, to, out, images=images, classes=names, image_url_prefix=image_url_prefix, place=place)
+    say_notes(done.notes)
+    typer.echo(f"{done.images} images written to {done.path}")

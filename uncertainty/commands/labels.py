@@ -1,0 +1,25 @@
+"""`uncertainty labels`."""
+
+from __future__ import annotations
+
+import typer
+
+from uncertainty.commands.options import Labels, Resamples, ResamplesSeed, Screened
+
+_SHOWN = 10
+
+
+def labels(out: Screened, labels: Labels, resamples: Resamples = 1000, seed: ResamplesSeed = 0) -> None:
+    """Say how far annotators agree and which labels are likely wrong: uncertainty labels OUT --labels labels.csv."""
+    from uncertainty.label_checks import LABEL_ERRORS, check_labels, words
+    from uncertainty.tables import shown
+
+    check = check_labels(out, labels, seed=seed, resamples=resamples)
+    for row in check.table.slice(0, min(check.likely, _SHOWN)).to_pylist():
+        said = f"{shown(row['label'])}, more likely {shown(row['suggested'])}"
+        typer.echo(f"label wrong {row['label_wrong']:.3f}  {said}  {shown(row['file_name'])}")
+    for line in words(check):
+        typer.echo(line)
+    typer.echo(
+        f"all labels, the likeliest errors first, written to {(out if out.is_dir() else out.parent) / LABEL_ERRORS}"
+    )

@@ -1,0 +1,28 @@
+"""What a person said about an image, whichever tool it was said in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One answer: a label, who gave it ("" where the file does not say), and what the image may be called.
+
+    `names` are tried in turn against the images that were screened; the first is the one to show. Several labels of
+    one image are joined by semicolons.
+    """
+
+    names: tuple[str, ...]
+    label: str
+    annotator: str = ""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """All answers of a file, what there is to say about it, and what else it knows of an image, by name and column."""
+
+    rows: tuple[Annotation, ...]
+    notes: tuple[str, ...] = ()
+    more: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
