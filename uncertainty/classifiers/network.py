@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +19,7 @@ from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
 from uncertainty.errors import ModelError
 
-Autocast = Literal["bf16", "fp16"]
-_ALIKE = 1e-2  # of the largest logit: above rounding in low precision, below what another order of pixels does
+_ALIKE = 1e-2  # of the largest logit: far above rounding, below what another order of pixels does
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -70,21 +69,24 @@ class Network:
     notes: tuple[str, ...]
     dropout_cost: float = 1.0
     channels_last: bool = False
-    autocast: Autocast | None = None
+    autocast: str | None = None
     masks: Masks = field(default_factory=Masks)
 
     @classmethod
-    def probe(cls, module: nn.Module, example: NDArray[np.float32], autocast: Autocast | None = None) -> Network:
+    def probe(cls, module: nn.Module, example: NDArray[np.float32], autocast: str | None = None) -> Network:
         """Run the module on a few noisy copies of one example (channels, h, w) to find out what it can tell."""
+        if autocast not in (None, *_DTYPES):
+            raise ModelError(f"autocast is {autocast!r}; it must be one of {', '.join(_DTYPES)}")
         # Noise from a seed, since in a blank image two different networks can look alike.
         noise = torch.randn((3, *example.shape), generator=torch.Generator().manual_seed(0))
         images = (torch.from_numpy(example) + noise).to(_device(module))
-        with evaluating(module, autocast):
+        with evaluating(module):
             logits, head = _find_head(module, images)
             if last := _takes_channels_last(module, images, logits):
                 images = images.contiguous(memory_format=torch.channels_last)
             called = calls_dropout(module, images)
             dropout = called and shares_masks(partial(_run, module), images)
+        with evaluating(module, autocast):
             replay = cut_before_dropout(module, images, autocast) if dropout else None
             cost = _cost(replay, images) if replay else 1.0
         notes = _notes(head, called, dropout, replay)
@@ -171,7 +173,7 @@ def _cost(replay: Replay, images: Tensor) -> float:
 
 
 @contextmanager
-def evaluating(module: nn.Module, autocast: Autocast | None = None) -> Iterator[None]:
+def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]:
     """Put the module in eval mode without gradients; afterwards every training flag is as it was, whatever happens."""
     training = [m for m in module.modules() if m.training]
     module.eval()
