@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty.classifiers.dropout import Masks, SharedMasks, calls_dropout, shares_masks
-from uncertainty.classifiers.replay import Replay, can_replay, cut_before_dropout
+from uncertainty.classifiers.replay import Replay, cut_before_dropout
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
 from uncertainty.errors import ModelError
@@ -129,7 +129,7 @@ class Network:
 
     def _until_dropout(self, x: Tensor) -> tuple[Any, ...] | None:
         """Run everything before the first dropout; None where the network can't be cut there."""
-        return self.replay.prefix(x) if self.replay and can_replay(self.module) else None
+        return self.replay.prefix(x) if self.replay and self.replay.skips_no_hook() else None
 
     def _samples(self, x: Tensor, prefix: tuple[Any, ...] | None, passes: int, seed: int) -> NDArray[np.float32]:
         if prefix is not None and self.replay is not None:
@@ -176,7 +176,8 @@ def _cost(replay: Replay, images: Tensor) -> float:
 def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]:
     """Put the module in eval mode without gradients; afterwards every training flag is as it was, whatever happens."""
     training = [m for m in module.modules() if m.training]
-    module.eval()
+    if training:
+        module.eval()
     kind = _device(module).type
     try:
         # Not inference_mode: what a module caches there could never again be used for a gradient.

@@ -25,7 +25,8 @@ class Replay:
     """A traced network in two parts, which share the modules and weights of the original.
 
     `stacks` says whether several sub-networks may run as one batch; `per_image` which of the values that cross the cut
-    have rows of images; `first` which of these is read by the first dropout and by nothing else, None: none.
+    have rows of images; `first` which of these is read by the first dropout and by nothing else, None: none. `parts`
+    are the modules that tracing took apart.
     """
 
     before: fx.GraphModule
@@ -33,6 +34,11 @@ class Replay:
     first: int | None
     per_image: tuple[bool, ...] = ()
     stacks: bool = False
+    parts: tuple[nn.Module, ...] = ()
+
+    def skips_no_hook(self) -> bool:
+        """Whether no part that was taken apart has a forward hook now, since a replay would skip it."""
+        return not any(map(_hooked, self.parts))
 
     def prefix(self, inputs: Tensor) -> tuple[Any, ...]:
         """Run everything before the first dropout; return the values that the rest still needs."""
@@ -68,7 +74,7 @@ class Replay:
 
     def _together(self, prefix: tuple[Any, ...]) -> int:
         # A hook would see the rows of several sub-networks as one batch.
-        if not self.stacks or any(part._forward_hooks or part._forward_pre_hooks for part in self.after.modules()):
+        if not self.stacks or any(map(_hooked, self.after.modules())):
             return 1
         floats: int = sum(v.numel() for v, rows in zip(prefix, self.per_image, strict=True) if rows)
         return max(1, _AT_ONCE // max(floats, 1))
@@ -80,23 +86,25 @@ def cut_before_dropout(module: nn.Module, inputs: Tensor, autocast: str | None =
     A network whose path depends on its input can't be traced; the caller then runs T full passes, which is as exact.
     """
     try:
-        if not can_replay(module):
+        if any(map(_hooked, parts := _taken_apart(module))):
             return None
         graph = fx.symbolic_trace(module)
         replay = _split(graph, _first_dropout(graph, inputs))
         if not _agree(replay, module, inputs):
             return None
-        replay = replace(replay, per_image=_rows_of_images(replay, inputs))
+        replay = replace(replay, per_image=_rows_of_images(replay, inputs), parts=parts)
     except Exception:  # tracing runs the user's code with stand-ins for tensors: anything may be raised
         return None
     return replace(replay, stacks=_stacks(replay, inputs, _SAME[autocast]))
 
 
-def can_replay(module: nn.Module) -> bool:
-    """Whether no part of the network that tracing takes apart has a forward hook now, since a replay would skip it."""
+def _taken_apart(module: nn.Module) -> tuple[nn.Module, ...]:
     tracer = fx.Tracer()
-    parts = (m for name, m in module.named_modules() if not name or not tracer.is_leaf_module(m, name))
-    return not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
+    return tuple(m for name, m in module.named_modules() if not name or not tracer.is_leaf_module(m, name))
+
+
+def _hooked(part: nn.Module) -> bool:
+    return bool(part._forward_hooks or part._forward_pre_hooks)
 
 
 def _first_dropout(graph: fx.GraphModule, inputs: Tensor) -> int:
