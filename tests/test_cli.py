@@ -20,10 +20,11 @@ import pytest
 from conftest import CLASSES, write_images
 from PIL import Image
 
-from uncertainty import cli
+from uncertainty import artifact, cli
 from uncertainty.commands import fit as fit_command
 from uncertainty.commands.options import Effort
 from uncertainty.parts import progress_of
+from uncertainty.screener import Screener
 from uncertainty.verdicts import Verdicts
 
 # What a user would keep beside the weights; each factory is a way to be right or wrong.
@@ -381,6 +382,31 @@ def updating(world, tmp_path, fitted, inclusion=None):
     cells = [(name, CLASSES[k % 3], *([] if inclusion is None else [inclusion])) for k, name in enumerate(names)]
     header = ("file_name", "label") if inclusion is None else ("file_name", "label", "inclusion")
     return shutil.copytree(fitted, tmp_path / "screener"), write_labels(tmp_path / "labels.csv", cells, header)
+
+
+def test_a_precision_is_asked_for_once(run, fails, world, tmp_path):
+    fit = ("fit", "--model", SPEC, "--reference", world.reference, "--calibration", world.calibration, *FIT)
+    assert run(*fit, "--autocast", "bf16", "-o", tmp_path / "s")[0] == 0
+    assert Screener.load(tmp_path / "s").model.spec.endswith("&autocast=bf16")
+    assert run("screen", tmp_path / "s", world.incoming, "-o", tmp_path / "out")[0] == 0
+    said = fails("screen", tmp_path / "s", world.incoming, "-o", tmp_path / "out", "--model", SPEC)
+    assert "precision differ" in said
+
+
+def test_a_screener_from_before_there_was_a_draft_decodes_at_full_size(run, fails, world, tmp_path):
+    fit = ("fit", "--reference", world.reference, "--calibration", world.calibration, *FIT, "-o", tmp_path / "s")
+    assert run(*fit, "--model", f"{SPEC}&draft=0")[0] == 0
+    assert "draft" not in Screener.load(tmp_path / "s").model.preprocess
+    out = ("-o", tmp_path / "out")
+    assert run("screen", tmp_path / "s", world.incoming, *out, "--model", SPEC)[0] == 0
+
+
+def test_a_screener_is_read_once(run, world, fitted, tmp_path, monkeypatch):
+    reads = []
+    read = artifact.read
+    monkeypatch.setattr(artifact, "read", lambda *given, **more: reads.append(given) or read(*given, **more))
+    assert run("screen", fitted, world.incoming, "-o", tmp_path / "out")[0] == 0
+    assert len(reads) == 1
 
 
 def test_labels_update_a_screener_and_the_old_one_is_kept(run, fails, world, fitted, out, tmp_path):

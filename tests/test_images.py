@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from uncertainty import images
 from uncertainty.errors import ImageError
-from uncertainty.images import IMAGE_SUFFIXES, decode, digest, digest_pixels, is_image_name
+from uncertainty.images import IMAGE_SUFFIXES, Least, decode, digest, digest_pixels, is_image_name, read
 
 
 def encoded(image, format="PNG", **options):
@@ -256,3 +257,59 @@ def test_large_files_are_hashed_in_pieces(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert len(digest(path)) == 16
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32_000
+
+
+def smooth_jpeg(width, height, **options):
+    """A smooth JPEG with a bright left upper corner."""
+    across, down = np.linspace(255, 0, width), np.linspace(255, 0, height)
+    pixels = np.stack([np.add.outer(down, across) / 2] * 3, axis=2).astype(np.uint8)
+    return encoded(Image.fromarray(pixels), "JPEG", quality=95, **options)
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "decoded"),
+    [
+        ((1600, 1200), Least(150, 200), (200, 150)),
+        ((1600, 1200), Least(151, 200), (400, 300)),
+        ((1600, 1200), Least(100, 201), (400, 300)),
+        ((1200, 1600), Least(300, 400), (300, 400)),
+        ((1600, 1200), Least(601, 0), (1600, 1200)),
+        ((1601, 1203), Least(600, 800), (801, 602)),
+        ((90, 60), Least(64, 64), (90, 60)),
+    ],
+)
+def test_a_large_jpeg_is_decoded_at_a_part_of_its_size(size, least, decoded):
+    found = decode(smooth_jpeg(*size), least=least)
+    assert found.pixels.shape == (decoded[1], decoded[0], 3)
+    assert (found.width, found.height) == size
+    whole = Image.fromarray(decode(smooth_jpeg(*size)).pixels).resize(decoded, Image.Resampling.BOX)
+    assert np.abs(np.asarray(whole, dtype=int) - found.pixels).mean() < 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_part_of_its_size_keeps_orientation_and_sides(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = smooth_jpeg(800, 600, exif=exif)
+    whole, part = decode(data), decode(data, least=Least(100, 100))
+    assert (part.width, part.height) == (whole.width, whole.height) == (whole.pixels.shape[1], whole.pixels.shape[0])
+    assert part.pixels.shape[0] * 4 == whole.pixels.shape[0]
+    assert np.abs(part.pixels.astype(int) - whole.pixels[2::4, 2::4]).mean() < 3
+
+
+def test_only_a_jpeg_has_parts_of_its_size():
+    assert decode(encoded(Image.new("RGB", (800, 600))), least=Least(10, 10)).pixels.shape == (600, 800, 3)
+
+
+def test_the_limit_of_pixels_is_that_of_the_file():
+    with pytest.raises(ImageError, match="480,000 pixels, more than the limit of 400,000"):
+        decode(smooth_jpeg(800, 600), max_pixels=400_000, least=Least(10, 10))
+
+
+def test_a_file_is_read_whole_unless_it_is_very_large(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(b"12345")
+    assert read(tmp_path / "a.jpg") == b"12345"
+    monkeypatch.setattr(images, "_MOST_BYTES", 4)
+    assert read(tmp_path / "a.jpg") == tmp_path / "a.jpg"
+    with pytest.raises(ImageError, match="does not exist"):
+        read(tmp_path / "b.jpg")

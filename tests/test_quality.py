@@ -104,3 +104,12 @@ def test_pixels_are_left_alone():
     pixels.flags.writeable = False
     quality(DecodedImage(pixels, 300, 300))
     assert (pixels == copy).all()
+
+
+def test_a_part_of_the_size_is_measured_like_the_whole():
+    whole = Image.fromarray(scene(1000, seed=4))
+    expected = measured(np.array(whole))
+    for side in (500, 251):
+        part = np.array(whole.resize((side, side), Image.Resampling.BOX))
+        found = measured(part, size=(1000, 1000))
+        assert found == pytest.approx(expected, abs=0.06)

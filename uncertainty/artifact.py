@@ -179,7 +179,7 @@ def refuse_another_model(folder: Path, manifest: Manifest, classifier: Classifie
     if classifier.sha256 != manifest.model.sha256:
         raise ArtifactError(
             f"{folder} was fitted with model {str(manifest.model.sha256)[:12]}, this one is "
-            f"{classifier.sha256[:12]} (weights, classes or preprocessing differ); fit a screener for it"
+            f"{classifier.sha256[:12]} (weights, classes, preprocessing or precision differ); fit a screener for it"
         )
 
 

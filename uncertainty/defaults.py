@@ -11,6 +11,8 @@ MC_PASSES = 30
 BATCH_SIZE = 32
 WORKERS = 2
 """Threads that decode images."""
+DRAFT = 2
+"""How many times the pixels that are needed, on each side, a large JPEG keeps while it is decoded; 0: all of them."""
 CASCADE_LOSS = 0.01
 """Share of E-AURC that a cascade may lose against full evidence on every image."""
 FEW_PASSES = 3.0

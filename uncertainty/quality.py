@@ -12,7 +12,7 @@ from uncertainty.images import DecodedImage
 
 QUALITY_NAMES = ("brightness", "darkness", "contrast", "blur", "saturation", "entropy", "size", "aspect")
 
-_LONG_SIDE = 256
+LONG_SIDE = 256
 _LEVELS = np.arange(256, dtype=np.float64)
 # The variance of one grey level, which is all the rounding to 8 bits can tell from none.
 _SMALLEST_VARIANCE = 1 / 255**2
@@ -23,7 +23,8 @@ def quality(image: DecodedImage) -> NDArray[np.float32]:
 
     All but the last two are taken from a copy reduced by a whole factor (the mean of k x k boxes) until its long side
     is at most 256 pixels: that is about what a classifier sees, it is cheap, and it makes files of different resolution
-    comparable. Y is the luminance 0.299 R + 0.587 G + 0.114 B in 0..1, Pq its q-th percentile.
+    comparable. An image that was decoded at a part of its size gets a copy as large as the whole would get. Y is the
+    luminance 0.299 R + 0.587 G + 0.114 B in 0..1, Pq its q-th percentile.
 
     ==========  ==================================================  ==========  =====================
     name        formula                                             range       high means
@@ -45,7 +46,7 @@ def quality(image: DecodedImage) -> NDArray[np.float32]:
     >>> quality(DecodedImage(half, width=4, height=2)).round(4).tolist()  # the Laplacian is +1 and -1: variance 1
     [0.5, 0.0, 1.0, -0.0, 0.0, 1.0, 3.0, 1.0]
     """
-    small = _reduced(image.pixels)
+    small = _reduced(image)
     grey = Image.fromarray(small).convert("L")
     shares = np.asarray(grey.histogram(), dtype=np.float64) / (grey.width * grey.height)
     low, high = _percentiles(shares)
@@ -64,9 +65,15 @@ def quality(image: DecodedImage) -> NDArray[np.float32]:
     )
 
 
-def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    factor = -(-max(pixels.shape[:2]) // _LONG_SIDE)
-    return pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
+def _reduced(image: DecodedImage) -> NDArray[np.uint8]:
+    factor = -(-max(image.width, image.height) // LONG_SIDE)
+    if factor == 1:
+        return image.pixels
+    pixels = Image.fromarray(image.pixels)
+    if pixels.size == (image.width, image.height):
+        return np.asarray(pixels.reduce(factor))
+    size = -(-image.width // factor), -(-image.height // factor)
+    return np.asarray(pixels.resize(size, Image.Resampling.BOX))
 
 
 def _percentiles(shares: NDArray[np.float64]) -> tuple[float, float]:

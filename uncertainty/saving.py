@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from uncertainty import artifact, combiner
-from uncertainty.artifact import Manifest
+from uncertainty.artifact import Manifest, SavedModel
 from uncertainty.cascade import CASCADE_ROWS, Cascade
 from uncertainty.classifiers.base import Classifier
 from uncertainty.deciding import Decision
@@ -36,9 +36,11 @@ def save(folder: Path, fields: Mapping[str, Any]) -> None:
     artifact.write(folder, manifest, arrays)
 
 
-def load(folder: Path, classifier: Classifier | None) -> dict[str, Any]:
-    """Return the fields of a saved screener; with a classifier, it must be the one it was fitted with."""
+def load(folder: Path, classifier: Classifier | Callable[[SavedModel], Classifier] | None) -> dict[str, Any]:
+    """Return the fields of a saved screener; with a classifier, or a way to one, it must be that it was fitted with."""
     manifest, arrays = artifact.read(folder, needed=("fitted_on", *ARRAYS, *BASELINE_ARRAYS))
+    if classifier is not None and not isinstance(classifier, Classifier):
+        classifier = classifier(manifest.model)
     if classifier is not None:
         artifact.refuse_another_model(folder, manifest, classifier)
     return {
@@ -50,6 +52,7 @@ def load(folder: Path, classifier: Classifier | None) -> dict[str, Any]:
         "baseline": Baseline.from_arrays(arrays),
         "known_good": artifact.names_from_array(arrays.get("known_good")),
         "cascade": Cascade.restored(manifest.cascade, arrays),
+        "classifier": classifier,
         **{name: getattr(manifest, name) for name in _PLAIN},
     }
 

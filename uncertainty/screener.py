@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -340,9 +340,11 @@ class Screener:
         saving.save(Path(folder), vars(self))
 
     @classmethod
-    def load(cls, folder: str | Path, classifier: Classifier | None = None) -> Screener:
-        """Read a saved screener; with a classifier, it must be the one the screener was fitted with.
+    def load(
+        cls, folder: str | Path, classifier: Classifier | Callable[[SavedModel], Classifier] | None = None
+    ) -> Screener:
+        """Read a saved screener; a classifier, or what makes one of the saved model, must be that it was fitted with.
 
         Raises ArtifactError for a damaged or foreign file, another format version, or another model.
         """
-        return cls(**saving.load(Path(folder), classifier), classifier=classifier)
+        return cls(**saving.load(Path(folder), classifier))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from uncertainty.artifact import SavedModel
 from uncertainty.classifiers.base import ArrayItem, Batch, Classifier
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError, ModelError
@@ -134,14 +135,16 @@ def counts_of(schema: pa.Schema) -> dict[str, int]:
 
 def load_screener(folder: Path, model: str | None = None, device: str | None = None) -> Screener:
     """Load a screener with the classifier that it was fitted with."""
-    saved = Screener.load(folder).model
-    spec = model or saved.spec
-    if spec is None:
-        raise ModelError(f"{folder} does not say which model it was fitted with; give --model SPEC")
-    classifier: Classifier = Classifier.load(spec, classes=saved.classes, device=device)
-    if saved.embedder is not None:
-        classifier = classifier.with_embedder(saved.embedder, device=device)
-    return Screener.load(folder, classifier)
+
+    def of(saved: SavedModel) -> Classifier:
+        if (spec := model or saved.spec) is None:
+            raise ModelError(f"{folder} does not say which model it was fitted with; give --model SPEC")
+        # As it was decoded for calibration: screeners from before there was a draft have none.
+        draft = (saved.preprocess or {}).get("draft", 0)
+        classifier = Classifier.load(spec, classes=saved.classes, device=device).with_draft(draft)
+        return classifier if saved.embedder is None else classifier.with_embedder(saved.embedder, device=device)
+
+    return Screener.load(folder, of)
 
 
 @dataclass(frozen=True)

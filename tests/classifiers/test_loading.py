@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from uncertainty.classifiers import loading
 from uncertainty.classifiers.loading import ArrayItem, image_items, load, load_ahead
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import ImageError, InputError
-from uncertainty.images import decode, digest, digest_pixels
+from uncertainty.images import DecodedImage, decode, digest, digest_pixels
 from uncertainty.quality import quality
 from uncertainty.sources import ImageItem, find_images
 
@@ -127,3 +130,32 @@ def test_who_stops_early_leaves_no_thread_behind() -> None:
     next(loaded)
     loaded.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def jpeg(path: Path, side: int = 4096) -> Path:
+    levels = np.linspace(0, 255, side).astype(np.uint8)
+    Image.fromarray(np.repeat(levels[:, None, None], side, axis=1).repeat(3, axis=2)).save(path, "JPEG")
+    return path
+
+
+def test_a_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels(1)[0]).save(path)
+    opened: list[object] = []
+    monkeypatch.setattr("builtins.open", lambda name, *how: opened.append(name) or io.FileIO(name))
+    loaded = load(ImageItem("a.png", path), PREPROCESS, second=replace(PREPROCESS, size=3))
+    assert loaded.error is None
+    assert opened == [path]
+
+
+def test_a_large_jpeg_is_decoded_in_part_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = ImageItem("a.jpg", jpeg(tmp_path / "a.jpg"))
+    seen: list[DecodedImage] = []
+    monkeypatch.setattr(loading, "quality", lambda image: seen.append(image) or quality(image))
+    small, full = load(item, PREPROCESS), load(item, replace(PREPROCESS, draft=0))
+    load(item, PREPROCESS, second=replace(PREPROCESS, size=500))
+    load(item, PREPROCESS, second=replace(PREPROCESS, draft=0))
+    assert [len(image.pixels) for image in seen] == [512, 4096, 1024, 4096]
+    assert {(image.width, image.height) for image in seen} == {(4096, 4096)}
+    np.testing.assert_allclose(small.inputs, full.inputs, atol=0.05)
+    np.testing.assert_allclose(small.quality, full.quality, atol=0.05)

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from classifiers import networks
-from classifiers.networks import HIDDEN, PREPROCESS, answers, classifier, hidden, inputs, made
+from classifiers.networks import HIDDEN, PREPROCESS, answers, classifier, hidden, inputs, made, uncut
 from uncertainty import Classifier
 from uncertainty.classifiers.network import Network
 from uncertainty.errors import ModelError
@@ -225,3 +225,39 @@ def test_a_head_alone_can_be_probed() -> None:
 def test_no_passes_were_asked_for() -> None:
     assert answers(classifier(networks.simple()), inputs(2), passes=0).mc_probs is None
     assert PREPROCESS.size == 4
+
+
+def test_autocast_replays_what_full_passes_give() -> None:
+    module = networks.convolutional(nn.Dropout(0.3))
+    low, full = Classifier.from_module(module, preprocess=PREPROCESS, autocast="bf16"), classifier(module)
+    x = inputs(6)
+    assert low.notes == full.notes == ()
+    assert low.network.replay is not None
+    assert low.network.replay.stacks
+    found, exact = answers(low, x), answers(full, x)
+    assert (found.logits != exact.logits).any()
+    np.testing.assert_allclose(found.logits, exact.logits, atol=0.03)
+    np.testing.assert_allclose(found.mc_probs, answers(uncut(low), x).mc_probs, atol=0.01)
+    np.testing.assert_allclose(found.mc_probs, exact.mc_probs, atol=0.02)
+    assert found.logits.dtype == np.float32
+
+
+def test_autocast_belongs_to_the_fingerprint_and_must_be_known() -> None:
+    prints = {
+        Classifier.from_module(networks.simple(), autocast=a, preprocess=PREPROCESS).sha256 for a in (None, "bf16")
+    }
+    assert len(prints) == 2
+    with pytest.raises(ModelError, match="autocast is 'int8'; it must be one of bf16, fp16"):
+        Classifier.from_module(networks.simple(), autocast="int8", preprocess=PREPROCESS)
+
+
+def test_channels_last_only_where_the_network_bears_it() -> None:
+    def viewed(m: Any, x: Tensor) -> Tensor:
+        rows = x.view(x.shape[0], -1)  # fails unless the memory is in the usual order
+        return m.fc(torch.relu(m.hidden(rows)) + m.conv(x).mean())
+
+    fails = classifier(networks.made(viewed, conv=nn.Conv2d(3, 4, 1)))
+    bears = classifier(networks.convolutional(nn.Dropout(0.5)))
+    assert (fails.network.channels_last, bears.network.channels_last) == (False, True)
+    assert not classifier(networks.simple()).network.channels_last
+    assert np.isfinite(answers(fails, inputs(3)).logits).all()

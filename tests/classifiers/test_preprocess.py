@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.errors import ModelError
+from uncertainty.images import Least
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 
@@ -126,6 +127,8 @@ def test_pixels_are_not_changed() -> None:
         {"mean": (math.inf, 0, 0)},
         {"resize": "long_side"},
         {"interpolation": "box"},
+        {"draft": -1},
+        {"draft": 1.5},
         {"unheard_of": 1},
     ],
     ids=str,
@@ -148,3 +151,18 @@ def test_whole_and_decimal_numbers_are_one_setting() -> None:
     assert str(Preprocess(crop_pct=1, std=(1, 1, 1)).to_dict()) == str(
         Preprocess(crop_pct=1.0, std=(1.0,) * 3).to_dict()
     )
+
+
+def test_without_draft_the_settings_are_what_they_were_before_there_was_one() -> None:
+    assert "draft" not in Preprocess(draft=0).to_dict()
+    assert Preprocess(draft=3).to_dict()["draft"] == 3
+
+
+def test_what_a_decoded_image_must_keep() -> None:
+    first, second = Preprocess(size=224, crop_pct=0.875), Preprocess(size=100, draft=4)
+    assert first.least == Least(2 * 256, 2 * 256)
+    assert second.least == Least(4 * 100, 4 * 256)
+    assert least_of(first, None) == first.least
+    assert least_of(first, second) == Least(512, 1024)
+    whole = Preprocess(draft=0)
+    assert whole.least is least_of(whole, None) is least_of(first, whole) is least_of(whole, first) is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from classifiers import networks
 from classifiers.networks import answers, classifier, inputs, uncut
 from experiments import resnet20
 from uncertainty import Classifier, Preprocess
+from uncertainty.classifiers import dropout, replay
 
 CUT = {
     "head only": networks.simple,
@@ -35,7 +37,7 @@ def test_cut_equals_full_passes_exactly(make: Callable[[], nn.Module]) -> None:
     cut, full = answers(one, x), answers(uncut(one), x)
     assert (cut.logits == full.logits).all()
     assert (cut.features == full.features).all()
-    assert (cut.mc_probs == full.mc_probs).all()
+    np.testing.assert_allclose(cut.mc_probs, full.mc_probs, atol=1e-6)
 
 
 def test_resnet_is_cut_exactly() -> None:
@@ -154,3 +156,88 @@ def test_weights_loaded_later_are_the_ones_that_run() -> None:
     with torch.no_grad():
         one.network.module.load_state_dict({k: v * 1.5 for k, v in one.network.module.state_dict().items()})
     assert (answers(one, x).mc_probs == answers(uncut(one), x).mc_probs).all()
+
+
+def stacked(one: Classifier, x: np.ndarray, passes: int) -> np.ndarray:
+    forward = one.network(x, passes, 3)
+    assert forward.mc_logits is not None
+    return forward.mc_logits
+
+
+@pytest.mark.parametrize("make", CUT.values(), ids=list(CUT))
+def test_sub_networks_of_one_batch_equal_each_alone(make: Callable[[], nn.Module]) -> None:
+    one, x = classifier(make()), inputs(5)
+    assert one.network.replay is not None
+    assert one.network.replay.stacks
+    alone = replace(one, network=replace(one.network, replay=replace(one.network.replay, stacks=False)))
+    np.testing.assert_allclose(stacked(one, x, 7), stacked(alone, x, 7), atol=1e-5)
+
+
+def test_masks_of_a_sub_network_are_the_same_however_many_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, x = classifier(networks.functional()), inputs(4)
+    whole = stacked(one, x, 9)
+    monkeypatch.setattr(replay, "_AT_ONCE", 3 * 4 * networks.HIDDEN)
+    np.testing.assert_allclose(stacked(one, x, 9), whole, atol=1e-5)
+    np.testing.assert_allclose(stacked(one, x, 4), whole[:, :4], atol=1e-5)
+
+
+def test_dropout_in_the_head_runs_once_for_all_sub_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    linear = torch.nn.functional.linear
+    monkeypatch.setattr("torch.nn.functional.linear", lambda x, *rest: rows.append(len(x)) or linear(x, *rest))
+    one = classifier(networks.simple())
+    rows.clear()
+    answers(one, inputs(4), passes=7)
+    assert rows == [4, 4, 7 * 4]  # the hidden layer, the head of the plain pass, the head of all seven
+
+
+def test_what_depends_on_the_number_of_images_is_not_stacked() -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        n, h = x.shape[0], networks.hidden(m, x)
+        return m.fc(m.drop(h).reshape(n, -1)[:, : networks.HIDDEN])
+
+    one, x = classifier(networks.made(forward, drop=nn.Dropout(0.5))), inputs(4)
+    assert one.network.replay is not None
+    assert not one.network.replay.stacks
+    np.testing.assert_allclose(answers(one, x).mc_probs, answers(uncut(one), x).mc_probs, atol=1e-6)
+
+
+def test_a_constant_that_crosses_the_cut_is_shared_by_all_copies() -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        return m.fc(m.drop(networks.hidden(m, x)) + m.shift)
+
+    module = networks.made(forward, drop=nn.Dropout(0.5))
+    module.register_buffer("shift", torch.linspace(-1, 1, networks.HIDDEN).expand(4, -1)[:1].clone())
+    one, x = classifier(module), inputs(4)
+    assert one.network.replay is not None
+    assert one.network.replay.stacks
+    np.testing.assert_allclose(answers(one, x).mc_probs, answers(uncut(one), x).mc_probs, atol=1e-6)
+
+
+def test_masks_are_drawn_once_for_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    draw = dropout._drawn
+    monkeypatch.setattr(dropout, "_drawn", lambda *key: drawn.append(key) or draw(*key))
+    one = classifier(networks.simple())
+    drawn.clear()
+    first = answers(one, inputs(4), 5).mc_probs
+    assert len(drawn) == 5
+    answers(one, inputs(7, seed=1), 5)
+    assert len(drawn) == 5
+    assert (answers(one, inputs(4), 5).mc_probs == first).all()
+    answers(one, inputs(4), 5, seed=1)
+    assert len(drawn) == 10
+
+
+def test_masks_beyond_the_room_are_drawn_again() -> None:
+    masks, drawn = dropout.Masks(room=12), []
+
+    def draw(key: int) -> Callable[[], Tensor]:
+        return lambda: drawn.append(key) or torch.full((2,), float(key))  # type: ignore[func-returns-value]
+
+    for key in (1, 1, 2, 2, 1):
+        assert masks.get(key, draw(key)).tolist() == [key, key]
+    assert drawn == [1, 2, 1]
+    too_large = dropout.Masks(room=4)
+    assert [too_large.get(3, draw(3)).tolist() for _ in range(2)] == [[3, 3]] * 2
+    assert drawn == [1, 2, 1, 3, 3]

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from uncertainty.classifiers.batches import Batch, Collected, Deeper, Row
 from uncertainty.classifiers.loading import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
-from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.defaults import BATCH_SIZE, MC_PASSES, WORKERS
 from uncertainty.errors import InputError, ModelError
+from uncertainty.images import Least
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
 
 if TYPE_CHECKING:
@@ -64,16 +65,19 @@ class Classifier:
         task: Task = "multiclass",
         decision_thresholds: Sequence[float] | None = None,
         spec: str | None = None,
+        autocast: str | None = None,
     ) -> Self:
         """Wrap a torch module that maps (b, channels, size, size) float32 to logits (b, c).
 
-        Without `classes` they are called "0", "1", … Raises ModelError where the module's output does not fit them.
+        Without `classes` they are called "0", "1", … With `autocast` torch runs what bears it in that precision. Raises
+        ModelError where the module's output does not fit the classes.
         """
         from uncertainty.classifiers.network import Network
 
         preprocess = preprocess or Preprocess()
         channels = 1 if preprocess.grayscale else 3
-        network = Network.probe(module, np.zeros((channels, preprocess.size, preprocess.size), dtype=np.float32))
+        example = np.zeros((channels, preprocess.size, preprocess.size), dtype=np.float32)
+        network = Network.probe(module, example, autocast)
         names = _class_names(range(network.outputs) if classes is None else classes, network.outputs)
         thresholds = _decision_thresholds(decision_thresholds, network.outputs, task)
         return cls(network, names, preprocess, task, thresholds, spec)
@@ -95,10 +99,11 @@ class Classifier:
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of weights, classes, preprocessing and decisions: outputs of another one are not comparable."""
+        """Fingerprint of weights, classes, preprocessing, decisions and precision: all that the outputs depend on."""
         import torch
 
-        settings = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds]
+        settings: list[Any] = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds]
+        settings += [self.network.autocast] if self.network.autocast else []
         sha = hashlib.sha256(json.dumps(settings).encode())
         for name, tensor in sorted(self.network.module.state_dict().items()):
             if not isinstance(tensor, torch.Tensor):
@@ -118,9 +123,18 @@ class Classifier:
         """
         from uncertainty.classifiers.embedder import Embedder
 
-        if isinstance(embedder, str):
-            return replace(self, embedder=Embedder.load(embedder, device=device))
-        return replace(self, embedder=Embedder.of(embedder))
+        # One decoding for both: the second opinion bears the draft that the classifier does.
+        model = Embedder.model(embedder, device=device) if isinstance(embedder, str) else embedder
+        return replace(self, embedder=Embedder.of(model.with_draft(self.preprocess.draft)))
+
+    def with_draft(self, draft: int) -> Classifier:
+        """Return the same classifier with another `draft`, see `Preprocess`; before a second opinion is added."""
+        return replace(self, preprocess=replace(self.preprocess, draft=draft))
+
+    @property
+    def least(self) -> Least | None:
+        """The size that a decoded image must keep for network and second opinion; None: all of it."""
+        return least_of(self.preprocess, None if self.embedder is None else self.embedder.preprocess)
 
     def with_classes(self, classes: Sequence[str]) -> Classifier:
         """Return the same classifier with other class names; the number must match."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
-from torch import Tensor
+from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
 from uncertainty.errors import ModelError
@@ -26,18 +26,53 @@ _ALPHA_CHANNELWISE: tuple[Callable[..., Any], ...] = (F.feature_alpha_dropout, t
 _ALL = frozenset(_ELEMENTWISE + _CHANNELWISE + _ALPHA + _ALPHA_CHANNELWISE)
 _SELU_FLOOR = -1.7580993408473766  # the value that alpha dropout puts in place of a dropped unit, -scale * alpha
 
+_ROOM = 1 << 26  # bytes of masks that a network keeps
 _SAME = 1e-3  # of the largest logit: far above rounding, far below what another mask does
 
 
+class Masks:
+    """Masks that were drawn, kept while there is room: drawing is dear beside a small matrix product."""
+
+    def __init__(self, room: int = _ROOM) -> None:
+        self._room, self._held = room, 0
+        self._masks: dict[Any, Tensor] = {}
+
+    def get(self, key: Any, draw: Callable[[], Tensor]) -> Tensor:
+        """Return what was drawn for this key, or draw it; the key must say all that the mask depends on."""
+        if (mask := self._masks.get(key)) is not None:
+            return mask
+        mask = draw()
+        size = mask.numel() * mask.element_size()
+        if size <= self._room:
+            if self._held + size > self._room:
+                self._masks, self._held = {}, 0
+            self._masks[key], self._held = mask, self._held + size
+        return mask
+
+
 class SharedMasks(TorchFunctionMode):
-    """While active, dropout multiplies by the masks of one sub-network; `pass_index=None` only counts the calls.
+    """While active, dropout multiplies by the masks of sub-networks; `pass_index=None` only counts the calls.
+
+    With a range of k sub-networks the rows of each dropout call are k copies of the batch, one for each, one after the
+    other; with `copies=1` those of the first call are the batch itself, and come out as k copies.
 
     `calls` is the number of dropout calls with p > 0 seen so far, `groups` how many rows each image had in each call.
     """
 
-    def __init__(self, batch: int, seed: int = 0, pass_index: int | None = None) -> None:
+    def __init__(
+        self,
+        batch: int,
+        seed: int = 0,
+        pass_index: int | range | None = None,
+        *,
+        masks: Masks | None = None,
+        copies: int | None = None,
+    ) -> None:
         super().__init__()
-        self.batch, self.seed, self.pass_index = batch, seed, pass_index
+        self.batch, self.seed, self.counting = batch, seed, pass_index is None
+        self.passes = pass_index if isinstance(pass_index, range) else range(pass_index or 0, (pass_index or 0) + 1)
+        self.masks = Masks(0) if masks is None else masks
+        self.copies = len(self.passes) if copies is None else copies
         self.calls = 0
         self.groups: list[float] = []
 
@@ -52,26 +87,38 @@ class SharedMasks(TorchFunctionMode):
             return x
         call, self.calls = self.calls, self.calls + 1
         self.groups.append(x.shape[0] / self.batch if x.dim() else math.nan)
-        return x if self.pass_index is None else self._dropped(func, x, p, call)
+        return x if self.counting else self._dropped(func, x, p, call)
 
     def _dropped(self, func: Callable[..., Any], x: Tensor, p: float, call: int) -> Tensor:
-        rows, rest = divmod(x.shape[0], self.batch)
+        copies = self.copies if call == 0 else len(self.passes)
+        rows, rest = divmod(x.shape[0], copies * self.batch)
         if rest:
             raise ModelError(f"a dropout layer sees {x.shape[0]} rows for {self.batch} images; rows must come first")
+        images = x.reshape(copies, self.batch, rows, *x.shape[1:])
         if p == 1:
-            return torch.zeros_like(x)
+            return torch.zeros_like(images.expand(len(self.passes), *images.shape[1:])).flatten(0, 2)
         channelwise = func in _CHANNELWISE or func in _ALPHA_CHANNELWISE
         shape = (rows, x.shape[1], *([1] * (x.dim() - 2))) if channelwise else (rows, *x.shape[1:])
-        keep = self._keep(shape, p, call).to(x.device)
-        images = x.reshape(self.batch, rows, *x.shape[1:])
         alpha = func in _ALPHA or func in _ALPHA_CHANNELWISE
-        return (_alpha(images, keep, p) if alpha else images * (keep.to(x.dtype) / (1 - p))).flatten(0, 1)
+        last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+        key = (self.seed, self.passes, call, shape, p, alpha, last, x.dtype, x.device)
+        keep = self.masks.get(key, lambda: self._keep(shape, p, call, alpha, last, x))
+        return (_alpha(images, keep, p) if alpha else images * keep).flatten(0, 2)
 
-    def _keep(self, shape: tuple[int, ...], p: float, call: int) -> Tensor:
-        # Drawn on the CPU whatever the device, so that a GPU sees the same sub-networks.
-        state = np.random.SeedSequence([self.seed, self.pass_index or 0, call]).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(state[0] >> 1))
-        return torch.rand(shape, generator=generator) >= p
+    def _keep(self, shape: tuple[int, ...], p: float, call: int, alpha: bool, last: bool, x: Tensor) -> Tensor:
+        """Draw (k, 1, rows, …): what to keep for alpha dropout, else what to multiply by."""
+        keep = torch.cat([_drawn(shape, p, self.seed, index, call) for index in self.passes])
+        if last:  # laid out as what it is multiplied with
+            keep = keep.contiguous(memory_format=torch.channels_last)
+        keep = keep.to(x.device).view(len(self.passes), 1, *shape)
+        return keep if alpha else keep.to(x.dtype) / (1 - p)
+
+
+def _drawn(shape: tuple[int, ...], p: float, seed: int, index: int, call: int) -> Tensor:
+    # Drawn on the CPU whatever the device, so that a GPU sees the same sub-networks.
+    state = np.random.SeedSequence([seed, index, call]).generate_state(1, np.uint64)
+    generator = torch.Generator().manual_seed(int(state[0] >> 1))
+    return torch.rand(shape, generator=generator) >= p
 
 
 def _input_and_p(input: Tensor, p: float = 0.5, *_: Any, **__: Any) -> tuple[Tensor, float]:
@@ -105,6 +152,13 @@ def shares_masks(module: Callable[[Tensor], Tensor], images: Tensor) -> bool:
 def calls_dropout(module: Callable[[Tensor], Tensor], images: Tensor) -> bool:
     """Whether a forward pass calls dropout with p > 0."""
     return bool(_groups(module, images))
+
+
+def is_dropout(graph: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node of a traced graph is nothing but a call of dropout."""
+    if node.op == "call_module":
+        return isinstance(graph.get_submodule(str(node.target)), nn.modules.dropout._DropoutNd)
+    return node.op == "call_function" and node.target in _ALL
 
 
 def _groups(module: Callable[[Tensor], Tensor], images: Tensor) -> list[float]:

@@ -39,13 +39,18 @@ class Embedder:
         """Use any classifier as a backbone; its classes don't matter."""
         return cls(model.network, model.preprocess, model.sha256, model.spec)
 
-    @classmethod
-    def load(cls, spec: str, *, device: str | None = None) -> Embedder:
-        """Load a preset by name, or any model spec."""
+    @staticmethod
+    def model(spec: str, *, device: str | None = None) -> Classifier:
+        """Load the backbone: a preset by name, or any model spec."""
         from uncertainty.classifiers.spec import load
 
         name, mark, query = spec.partition("?")
-        return cls.of(load(PRESETS.get(name, name) + mark + query, device=device))
+        return load(PRESETS.get(name, name) + mark + query, device=device)
+
+    @classmethod
+    def load(cls, spec: str, *, device: str | None = None) -> Embedder:
+        """Load what `model` loads, as an embedder."""
+        return cls.of(cls.model(spec, device=device))
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the embedding (b, e) of preprocessed images."""

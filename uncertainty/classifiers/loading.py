@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.errors import ImageError, InputError
-from uncertainty.images import DecodedImage, decode, digest, digest_pixels
+from uncertainty.images import DecodedImage, decode, digest, digest_pixels, read
 from uncertainty.quality import quality
 from uncertainty.sources import ImageItem, ImageSet, find_images
 
@@ -86,14 +86,18 @@ def _named(arrays: Sequence[NDArray[np.uint8]]) -> Iterator[ArrayItem]:
 def load(
     item: ImageItem | ArrayItem, preprocess: Preprocess, second: Preprocess | None = None, damage: Damage | None = None
 ) -> Loaded:
-    """Decode once, damage, and preprocess for network and second opinion; what makes it unreadable ends in `error`."""
+    """Read and decode once, damage, and preprocess for network and second opinion.
+
+    What makes an image unreadable ends in `error`.
+    """
     loaded = Loaded(item)
     try:
         if isinstance(item.data, np.ndarray):
             loaded.digest, image = digest_pixels(item.data), _from_array(item.data)
         else:
-            loaded.digest = digest(item.data)
-            image = decode(item.data)
+            data = read(item.data)
+            loaded.digest = digest(data)
+            image = decode(data, least=least_of(preprocess, second))
         if damage is not None:
             image = replace(image, pixels=damage(image.pixels, item.name))
         loaded.inputs, loaded.quality = preprocess(image.pixels), quality(image)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,11 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uncertainty.classifiers.dropout import SharedMasks, calls_dropout, shares_masks
-from uncertainty.classifiers.replay import Replay, can_replay, cut_before_dropout
+from uncertainty.classifiers.dropout import Masks, SharedMasks, calls_dropout, shares_masks
+from uncertainty.classifiers.replay import Replay, cut_before_dropout
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
 from uncertainty.errors import ModelError
+
+_ALIKE = 1e-2  # of the largest logit: far above rounding, below what another order of pixels does
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +57,8 @@ class Network:
     another device it needs a new probe. `outputs` is the number of logits; `head` is None where they don't come out of
     an nn.Linear; `dropout` says whether dropout was called and can be shared by all images; `replay` is None where the
     graph could not be cut, and T sub-networks then take T full passes; `notes` says so. `dropout_cost` is what one
-    sub-network costs, as a share of the multiplications of a full pass.
+    sub-network costs, as a share of the multiplications of a full pass. `channels_last` says that convolutions get
+    their inputs in that order of memory, which is faster; `autocast` in which precision torch may run them.
     """
 
     module: nn.Module
@@ -64,45 +68,77 @@ class Network:
     replay: Replay | None
     notes: tuple[str, ...]
     dropout_cost: float = 1.0
+    channels_last: bool = False
+    autocast: str | None = None
+    masks: Masks = field(default_factory=Masks)
 
     @classmethod
-    def probe(cls, module: nn.Module, example: NDArray[np.float32]) -> Network:
+    def probe(cls, module: nn.Module, example: NDArray[np.float32], autocast: str | None = None) -> Network:
         """Run the module on a few noisy copies of one example (channels, h, w) to find out what it can tell."""
+        if autocast not in (None, *_DTYPES):
+            raise ModelError(f"autocast is {autocast!r}; it must be one of {', '.join(_DTYPES)}")
         # Noise from a seed, since in a blank image two different networks can look alike.
         noise = torch.randn((3, *example.shape), generator=torch.Generator().manual_seed(0))
         images = (torch.from_numpy(example) + noise).to(_device(module))
         with evaluating(module):
             logits, head = _find_head(module, images)
+            if last := _takes_channels_last(module, images, logits):
+                images = images.contiguous(memory_format=torch.channels_last)
             called = calls_dropout(module, images)
             dropout = called and shares_masks(partial(_run, module), images)
-            replay = cut_before_dropout(module, images) if dropout else None
+        with evaluating(module, autocast):
+            replay = cut_before_dropout(module, images, autocast) if dropout else None
             cost = _cost(replay, images) if replay else 1.0
-        return cls(module, logits.shape[1], head, dropout, replay, _notes(head, called, dropout, replay), cost)
+        notes = _notes(head, called, dropout, replay)
+        return cls(module, logits.shape[1], head, dropout, replay, notes, cost, last, autocast)
 
     def __call__(
-        self, inputs: NDArray[np.float32], passes: int = 0, seed: int = 0, views: Sequence[str] = ()
+        self, inputs: NDArray[Any] | Tensor, passes: int = 0, seed: int = 0, views: Sequence[str] = ()
     ) -> Forward:
         """Run (b, channels, h, w), `passes` dropout sub-networks on it, and the network on its `views`."""
-        # A copy of what is read-only, of which torch warns.
-        x = torch.from_numpy(np.require(inputs, requirements="W")).to(_device(self.module))
-        with evaluating(self.module):
+        x = self._placed(inputs)
+        with evaluating(self.module, self.autocast):
             with _captured_input(self.head) as captured:
-                run = self._from_dropout_on(x)
-                logits = run()
-            samples = _samples(run, len(x), passes, seed) if self.dropout and passes else None
+                prefix = self._until_dropout(x)
+                logits = self.module(x) if prefix is None or self.replay is None else self.replay.suffix(prefix)
+            samples = self._samples(x, prefix, passes, seed) if self.dropout and passes else None
             viewed = _numpy(view_logits(self.module, x, views)) if views else None
         features = _numpy(captured[-1].flatten(1)) if captured else None
         return Forward(_numpy(logits), features, samples, tta_logits=viewed)
 
     def deeper(
-        self, seen: Forward, inputs: NDArray[np.float32], passes: int = 0, seed: int = 0, views: Sequence[str] = ()
+        self,
+        seen: Forward,
+        inputs: NDArray[Any] | Tensor,
+        passes: int = 0,
+        seed: int = 0,
+        views: Sequence[str] = (),
     ) -> Forward:
         """Add dropout sub-networks and views to what was seen of the same images."""
-        x = torch.from_numpy(np.require(inputs, requirements="W")).to(_device(self.module))
-        with evaluating(self.module):
+        x = self._placed(inputs)
+        with evaluating(self.module, self.autocast):
             if self.dropout and passes:
-                seen = replace(seen, mc_logits=_samples(self._from_dropout_on(x), len(x), passes, seed))
+                seen = replace(seen, mc_logits=self._samples(x, self._until_dropout(x), passes, seed))
             return replace(seen, tta_logits=_numpy(view_logits(self.module, x, views))) if views else seen
+
+    def _placed(self, inputs: NDArray[Any] | Tensor) -> Tensor:
+        # A copy of what is read-only, of which torch warns.
+        x = inputs if isinstance(inputs, Tensor) else torch.from_numpy(np.require(inputs, requirements="W"))
+        form = torch.channels_last if self.channels_last else torch.contiguous_format
+        return x.to(_device(self.module)).contiguous(memory_format=form)
+
+    def _until_dropout(self, x: Tensor) -> tuple[Any, ...] | None:
+        """Run everything before the first dropout; None where the network can't be cut there."""
+        return self.replay.prefix(x) if self.replay and self.replay.skips_no_hook() else None
+
+    def _samples(self, x: Tensor, prefix: tuple[Any, ...] | None, passes: int, seed: int) -> NDArray[np.float32]:
+        if prefix is not None and self.replay is not None:
+            return _numpy(self.replay.samples(prefix, len(x), passes, seed, self.masks))
+        samples = []
+        for pass_index in range(passes):
+            with SharedMasks(len(x), seed, pass_index, masks=self.masks):
+                samples.append(_numpy(self.module(x)))
+        return np.stack(samples, axis=1)
 
     def affordable(self, passes: int | None) -> tuple[int, bool]:
         """Return how many dropout sub-networks to run, and whether they cost more than a few passes, all together.
@@ -123,12 +159,6 @@ class Network:
             "--effort thorough runs them",
         )
 
-    def _from_dropout_on(self, x: Tensor) -> Callable[[], Tensor]:
-        """Return what is to be run for each sub-network; all before it runs here and now."""
-        if self.replay and can_replay(self.module):
-            return partial(self.replay.suffix, self.replay.prefix(x))
-        return partial(self.module, x)
-
 
 def _cost(replay: Replay, images: Tensor) -> float:
     """Count multiplications after the first dropout against all; 1 where there are none to count."""
@@ -142,26 +172,31 @@ def _cost(replay: Replay, images: Tensor) -> float:
     return counts[1] / max(sum(counts), 1)
 
 
-def _samples(run: Callable[[], Tensor], batch: int, passes: int, seed: int) -> NDArray[np.float32]:
-    samples = []
-    for pass_index in range(passes):
-        with SharedMasks(batch, seed, pass_index):
-            samples.append(_numpy(run()))
-    return np.stack(samples, axis=1)
-
-
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]:
     """Put the module in eval mode without gradients; afterwards every training flag is as it was, whatever happens."""
     training = [m for m in module.modules() if m.training]
-    module.eval()
+    if training:
+        module.eval()
+    kind = _device(module).type
     try:
         # Not inference_mode: what a module caches there could never again be used for a gradient.
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(kind, _DTYPES[autocast]) if autocast else nullcontext():
             yield
     finally:
         for m in training:
             m.training = True
+
+
+def _takes_channels_last(module: nn.Module, images: Tensor, logits: Tensor) -> bool:
+    """Whether there are convolutions over images, and the module answers alike where channels lie last in memory."""
+    if not any(isinstance(m, nn.Conv2d) for m in module.modules()):
+        return False
+    try:
+        found = module(images.contiguous(memory_format=torch.channels_last))
+    except Exception:  # a view of the input in its usual order: anything may be raised
+        return False
+    return bool((found - logits).abs().max() <= _ALIKE * logits.abs().max())
 
 
 @contextmanager

@@ -5,7 +5,8 @@ it knows its class names and preprocessing itself. What the spec states wins ove
 
 weights : .safetensors, or a .pth / .pt state dict (loaded with weights_only=True, never otherwise).
 classes : file of class names, .txt one a line, or JSON.
-size, crop_pct, resize, interpolation, mean, std, grayscale : as in `Preprocess`; mean and std as 0.5,0.5,0.5.
+size, crop_pct, resize, interpolation, mean, std, grayscale, draft : as in `Preprocess`; mean and std as 0.5,0.5,0.5.
+autocast : bf16 or fp16, the precision in which torch runs what bears it.
 """
 
 from __future__ import annotations
@@ -38,15 +39,17 @@ _PREPROCESS: dict[str, Callable[[str], Any]] = {
     "mean": _three,
     "std": _three,
     "grayscale": _truth,
+    "draft": int,
 }
+_KEYS = ("weights", "classes", *_PREPROCESS, "autocast")
 
 
 def load(spec: str, *, classes: Sequence[str] | None = None, device: str | None = None) -> Classifier:
     """Load what a spec names; raises ModelError, in one line, for each thing that can be wrong with it."""
     target, _, query = spec.partition("?")
     options = dict(part.partition("=")[::2] for part in query.split("&") if part)
-    if unknown := sorted(set(options) - {"weights", "classes", *_PREPROCESS}):
-        raise ModelError(f"model spec has unknown keys {unknown}; known are weights, classes, {', '.join(_PREPROCESS)}")
+    if unknown := sorted(set(options) - set(_KEYS)):
+        raise ModelError(f"model spec has unknown keys {unknown}; known are {', '.join(_KEYS)}")
     options |= {key: str(Path(options[key]).absolute()) for key in ("weights", "classes") if key in options}
     made = _made(target)
     known = made if isinstance(made, Classifier) else None
@@ -61,6 +64,7 @@ def load(spec: str, *, classes: Sequence[str] | None = None, device: str | None 
         preprocess=_preprocess(options, known.preprocess if known else Preprocess()),
         task=known.task if known else "multiclass",
         decision_thresholds=known.decision_thresholds if known else None,
+        autocast=options.get("autocast", known.network.autocast if known else None),
         spec="?".join(filter(None, [target, "&".join(f"{k}={v}" for k, v in options.items())])),
     )
 

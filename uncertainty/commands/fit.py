@@ -9,6 +9,7 @@ import typer
 
 from uncertainty.commands.asking import asking
 from uncertainty.commands.options import (
+    Autocast,
     BatchSize,
     Cascaded,
     CascadeLoss,
@@ -48,6 +49,7 @@ def fit(
     cascade_loss: CascadeLoss = CASCADE_LOSS,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     device: Device = None,
+    autocast: Autocast = None,
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
 ) -> None:
@@ -57,10 +59,9 @@ def fit(
 
     labelled, good = find_images(calibration), find_images(reference) if reference else None
     embedder, tta = effort.evidence(embedder, tta)
-    classifier = classifier_of(model, classes, embedder, device)
+    classifier = classifier_of(model, classes, embedder, device, autocast)
     out.mkdir(parents=True, exist_ok=True)  # better refused now than after a long fit
-    total = forward_passes(good, labelled, bool(expect_damage) + bool(expect_unknown))
-    with shown_progress("fitting", total) as progress:
+    with shown_progress("fitting", forward_passes(good, labelled, expect_damage, expect_unknown)) as progress:
         screener = Screener.fit(
             classifier,
             good,

@@ -19,6 +19,18 @@ CertifyShare = Annotated[
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")]
 Device = Annotated[str | None, typer.Option(help="Where the network runs, e.g. cpu or cuda.")]
+
+
+class Precision(StrEnum):
+    """In which precision torch runs what bears it."""
+
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+Autocast = Annotated[
+    Precision | None, typer.Option(help="Run the network in this precision; the screener remembers it.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in one forward pass.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode images.")]
 

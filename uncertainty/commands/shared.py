@@ -14,17 +14,25 @@ if TYPE_CHECKING:
     from uncertainty.sources import ImageSet
 
 
-def classifier_of(model: str, classes: Path | None, embedder: str | None, device: str | None) -> Classifier:
-    """Load a model spec, with names for its classes and a second opinion where there are any."""
+def classifier_of(
+    model: str, classes: Path | None, embedder: str | None, device: str | None, autocast: str | None = None
+) -> Classifier:
+    """Load a model spec, with names for its classes and a second opinion where there are any.
+
+    A precision becomes part of the spec, so that a screener of this classifier runs it alike.
+    """
     from uncertainty.classifiers import Classifier
     from uncertainty.labels import read_class_names
 
+    if autocast is not None:
+        model = f"{model}{'&' if '?' in model else '?'}autocast={autocast}"
     classifier = Classifier.load(model, classes=read_class_names(classes) if classes else None, device=device)
     return classifier if embedder is None else classifier.with_embedder(embedder, device=device)
 
 
-def forward_passes(good: ImageSet | None, labelled: ImageSet, copies: int) -> int:
-    """How many images a fit classifies: reference, calibration, and so many copies of calibration."""
+def forward_passes(good: ImageSet | None, labelled: ImageSet, *shares: float) -> int:
+    """How many images a fit classifies: reference, calibration, and a copy of calibration for each share above 0."""
+    copies = sum(share > 0 for share in shares)
     n_good = len(labelled) // 2 if good is None else len(good)
     n_calibration = len(labelled) - n_good if good is None else len(labelled)
     return n_good + n_calibration * (1 + copies)

@@ -73,7 +73,7 @@ class Illustrations:
         self, classifier: Classifier, rows: Rows, part: list[int], pictures: Pictures, known: KnownGood | None
     ) -> dict[int, dict[str, Any]]:
         """Return fields by position in `part`, for the images that are still there."""
-        prepared = each(pictures, [rows.names[row] for row in part], partial(_prepared, classifier.preprocess), None)
+        prepared = each(pictures, [rows.names[row] for row in part], partial(_prepared, classifier), None)
         at = [k for k, one in enumerate(prepared) if one is not None]
         if not at:
             return {}
@@ -110,13 +110,14 @@ class Illustrations:
         return {"known_good": [uri for _, uri in there]}
 
 
-def _prepared(preprocess: Preprocess, data: Path | bytes) -> tuple[NDArray[np.float32], list[float]] | None:
+def _prepared(classifier: Classifier, data: Path | bytes) -> tuple[NDArray[np.float32], list[float]] | None:
     """Return the network's input, and which part of the image it is: left, top, width and height as shares."""
     try:
-        pixels = decode(data).pixels
+        image = decode(data, least=classifier.least)
     except ImageError:
         return None
-    return preprocess(pixels), visible(preprocess, pixels.shape[1], pixels.shape[0])
+    preprocess = classifier.preprocess
+    return preprocess(image.pixels), visible(preprocess, image.width, image.height)
 
 
 def visible(preprocess: Preprocess, width: int, height: int) -> list[float]:

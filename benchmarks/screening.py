@@ -1,0 +1,179 @@
+"""What `uncertainty screen` costs beside a bare loop of decode and forward pass: python -m benchmarks.screening.
+
+EfficientNet-Lite0 with dropout in its head, JPEG photographs of 500x375, 20,000 known-good rows. The photographs are
+crops of the two that scikit-learn brings, enlarged by chance: that is enough for timing, and for nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from experiments import solar_network
+from uncertainty import Classifier, ModelOutputs, Preprocess, Screener
+from uncertainty.artifact import SavedModel
+from uncertainty.pipeline import screen_into
+from uncertainty.sources import ImageSet, find_images
+
+PHOTOS, KNOWN_GOOD, CALIBRATION, TURNS = 1000, 20_000, 1000, 8
+BATCH, WORKERS, CLASSES = 32, 2, 4
+
+
+def write_photos(folder: Path, count: int, size: tuple[int, int] = (500, 375), seed: int = 0) -> None:
+    """Write JPEG files of so many pixels: random crops of two photographs, enlarged to that size."""
+    from sklearn.datasets import load_sample_images
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    photos = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    for row in range(count):
+        photo = photos[row % len(photos)]
+        width = int(rng.integers(photo.width // 2, photo.width * 7 // 8))
+        height = width * size[1] // size[0]
+        left, top = (int(rng.integers(0, most + 1)) for most in (photo.width - width, photo.height - height))
+        crop = photo.resize(size, Image.Resampling.BICUBIC, (left, top, left + width, top + height))
+        crop.save(folder / f"{row:05d}.jpg", quality=90)
+
+
+def classifier() -> Classifier:
+    """EfficientNet-Lite0 with a dropout head, as in the experiments on solar cells."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = solar_network.network(CLASSES)
+    preprocess = Preprocess(size=solar_network.INPUT_SIZE, mean=solar_network.MEAN, std=solar_network.STD)
+    return Classifier.from_module(module, preprocess=preprocess)
+
+
+def fitted(model: Classifier, photos: ImageSet, known_good: int = KNOWN_GOOD, passes: int = 30) -> Screener:
+    """Return a screener with so many known-good rows: real outputs of some photographs, and noise."""
+    outputs = model.run(photos.select(range(min(64, len(photos)))), passes=passes)
+    rng = np.random.default_rng(0)
+    reference = _more(replace(outputs, mc_probs=None), "known", known_good, rng)
+    calibration = _more(outputs, "calibration", CALIBRATION, rng)
+    screener = Screener.fit_outputs(reference, calibration)
+    return replace(screener, passes=passes, model=SavedModel.of(model), classifier=model)
+
+
+def _more(outputs: ModelOutputs, name: str, count: int, rng: np.random.Generator) -> ModelOutputs:
+    rows = rng.integers(0, len(outputs), count)
+    columns = {c: getattr(outputs, c)[rows] for c in ("features", "mc_probs", "quality") if outputs.has(c)}
+    for c in ("features", "quality"):
+        columns[c] = columns[c] + rng.normal(0, 0.1, columns[c].shape).astype(np.float32)
+    logits = outputs.logits[rows] + rng.normal(0, 1, (count, outputs.n_classes)).astype(np.float32)
+    labels = logits.argmax(axis=1)
+    if name == "calibration":
+        wrong = rng.random(count) < 0.2
+        labels = np.where(wrong, (labels + 1) % outputs.n_classes, labels)
+    return ModelOutputs(ids=[f"{name}{k}" for k in range(count)], logits=logits, labels=labels, **columns)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds for the same images, one entry a turn: by the clock, and of the processor."""
+
+    bare: list[tuple[float, float]]
+    screened: list[tuple[float, float]]
+
+    def ratio(self, which: int) -> float:
+        """Median over the turns of screening / bare loop; 0: by the clock, 1: of the processor."""
+        return median(b[which] / a[which] for a, b in zip(self.bare, self.screened, strict=True))
+
+    def per_image(self, which: int, images: int) -> tuple[float, float]:
+        """Median milliseconds an image, bare and screened."""
+        bare, screened = (1000 * median(turn[which] for turn in turns) for turns in (self.bare, self.screened))
+        return bare / images, screened / images
+
+
+def bare_loop(
+    model: Classifier, paths: Sequence[Path], batch: int = BATCH, workers: int = WORKERS
+) -> NDArray[np.float32]:
+    """Decode and preprocess ahead in threads, run the module on batches, return the logits: nothing else."""
+
+    def inputs(path: Path) -> NDArray[np.float32]:
+        with Image.open(path) as image:
+            return model.preprocess(np.asarray(image.convert("RGB")))
+
+    logits = []
+    with ThreadPoolExecutor(workers) as pool, torch.no_grad():
+        loaded = _ahead(pool, inputs, paths, 2 * batch)
+        while group := list(islice(loaded, batch)):
+            x = torch.from_numpy(np.stack(group)).contiguous(memory_format=torch.channels_last)
+            logits.append(model.network.module(x).numpy())
+    return np.concatenate(logits)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, load: Callable[[Path], NDArray[np.float32]], paths: Sequence[Path], most: int
+) -> Iterator[NDArray[np.float32]]:
+    waiting = deque(pool.submit(load, path) for path in paths[:most])
+    for path in paths[most:]:
+        yield waiting.popleft().result()
+        waiting.append(pool.submit(load, path))
+    for future in waiting:
+        yield future.result()
+
+
+def measure(screener: Screener, photos: ImageSet, out: Path, turns: int = TURNS) -> Cost:
+    """Run bare loop and screening over the same part of the photographs in turn, part after part."""
+    model = screener.classifier
+    bare, screened = [], []
+    for rows in np.array_split(np.arange(len(photos)), turns):
+        part = photos.select(rows)
+        paths = [item.data for item in part if isinstance(item.data, Path)]
+        ways = [
+            lambda paths=paths: bare_loop(model, paths),
+            lambda part=part: screen_into(out, screener, part, batch_size=BATCH, workers=WORKERS),
+        ]
+        order = (0, 1) if len(bare) % 2 == 0 else (1, 0)
+        seconds = {k: _seconds(ways[k]) for k in order}
+        bare.append(seconds[0])
+        screened.append(seconds[1])
+    return Cost(bare, screened)
+
+
+def _seconds(way: Callable[[], object]) -> tuple[float, float]:
+    clock, processor = perf_counter(), process_time()
+    way()
+    return perf_counter() - clock, process_time() - processor
+
+
+def main() -> None:
+    """Print milliseconds an image and the ratio, for each number of torch threads."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=int, default=PHOTOS, help="default: %(default)s")
+    parser.add_argument("--known-good", type=int, default=KNOWN_GOOD, help="rows of the index (default: %(default)s)")
+    parser.add_argument("--turns", type=int, default=TURNS, help="the median of so many (default: %(default)s)")
+    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of torch (default: 1 2)")
+    chosen = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        write_photos(Path(folder) / "photos", chosen.photos)
+        photos = find_images(Path(folder) / "photos")
+        screener = fitted(classifier(), photos, chosen.known_good)
+        for threads in chosen.threads:
+            torch.set_num_threads(threads)
+            screener.screen(photos.select(range(BATCH)))  # warms up
+            cost, images = measure(screener, photos, Path(folder) / "out", chosen.turns), chosen.photos / chosen.turns
+            for which, name in enumerate(("by the clock", "processor")):
+                bare, screened = cost.per_image(which, images)
+                sys.stdout.write(
+                    f"{threads} threads, {name:12}: bare {bare:6.2f} ms an image, screened {screened:6.2f} ms, "
+                    f"{cost.ratio(which):.3f} times\n"
+                )
+
+
+if __name__ == "__main__":
+    main()
