@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from uncertainty.verdicts import replacing
 
 FORMAT_VERSION = 2
 MANIFEST, ARRAYS = "manifest.json", "arrays.safetensors"
+# Names of safetensors: a letter for the kind, and the bits.
+_DTYPES = {f"{kind.upper()}{8 * n}": np.dtype(f"<{kind}{n}") for kind in "fiu" for n in (2, 4, 8)}
+_DTYPES |= {"I8": np.dtype(np.int8), "U8": np.dtype(np.uint8), "BOOL": np.dtype(np.bool_)}
 
 
 class SavedEstimator(BaseModel):
@@ -153,23 +157,38 @@ def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) 
 
 def read(folder: Path, needed: Sequence[str] = ()) -> tuple[Manifest, dict[str, NDArray[Any]]]:
     """Read both files; ArtifactError where one is missing, damaged, of another version, or lacks a needed array."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     for name in (MANIFEST, ARRAYS):
         if not (folder / name).is_file():
             raise ArtifactError(f"{folder} holds no {name}; it is not a screener, make one with `uncertainty fit`")
     manifest = _read_manifest(folder / MANIFEST)
-    data = (folder / ARRAYS).read_bytes()
-    if hashlib.sha256(data).hexdigest() != manifest.arrays_sha256:
-        raise ArtifactError(f"{folder / ARRAYS} is damaged or of another screener: its hash is not the manifest's")
-    try:
-        arrays = load(data)
-    except SafetensorError as error:
-        raise ArtifactError(f"{folder / ARRAYS} can't be read: {error}") from error
+    with (folder / ARRAYS).open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != manifest.arrays_sha256:
+            raise ArtifactError(f"{folder / ARRAYS} is damaged or of another screener: its hash is not the manifest's")
+        try:
+            arrays = _read_arrays(file)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{folder / ARRAYS} can't be read: {error}; fit the screener again") from error
     if missing := sorted(set(needed) - arrays.keys()):
         raise ArtifactError(f"{folder / ARRAYS} lacks {missing[0]!r}; the screener is damaged, fit it again")
     return manifest, arrays
+
+
+def _read_arrays(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    """Read a safetensors file array by array: `safetensors.load` holds all of them twice, and an index is large."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    start = 8 + int.from_bytes(file.read(8), "little")
+    if start > size:
+        raise ValueError(f"its header would end at {start} of {size} bytes")
+    header = json.loads(file.read(start - 8))
+    header.pop("__metadata__", None)
+    arrays = {}
+    for name, one in header.items():
+        begin, end = one["data_offsets"]
+        file.seek(start + begin)
+        dtype = _DTYPES[one["dtype"]]
+        arrays[name] = np.fromfile(file, dtype, (end - begin) // dtype.itemsize).reshape(one["shape"])
+    return arrays
 
 
 def refuse_another_model(folder: Path, manifest: Manifest, classifier: Classifier) -> None:
