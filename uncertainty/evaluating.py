@@ -13,7 +13,6 @@ import pyarrow as pa
 from uncertainty.comparison import Comparison, compare
 from uncertainty.confusion import ClassReport, ClassRow, Pair, class_report
 from uncertainty.evaluation import Evaluation, Match, evaluate, join_labels
-from uncertainty.labels import read_labels
 from uncertainty.listing import Outcomes
 from uncertainty.manifests import MANIFEST_SUFFIXES, read_manifest
 from uncertainty.pipeline import SUMMARY
@@ -62,12 +61,11 @@ def labelled(folder: Path, labels: Path) -> Labelled:
     Labels that can't be used are written beside the verdicts, to `labels_kept_apart.csv`.
     """
     verdicts, where = Verdicts.read(folder), folder if folder.is_dir() else folder.parent
-    summary = _summary(where)
-    classes = verdicts.classes or summary.get("classes")
+    classes = _classes(verdicts, folder)
     known = returned_labels(labels, verdicts.table, classes)
     table = _with_more(join_labels(verdicts.table, known.labels), labels)
     known.write(where)
-    provenance = verdicts.provenance or summary.get("provenance", {})
+    provenance = verdicts.provenance or _summary(where).get("provenance", {})
     outcomes = Outcomes.from_verdicts(table, classes=classes)
     return Labelled(table, known, known.match(table), outcomes, classes, provenance.get("usual_quality", {}))
 
@@ -110,10 +108,13 @@ def slices_of_folder(folder: Path, labels: Path, by: Sequence[str] | None) -> Sl
 
 def compare_folders(a: Path, b: Path, labels: Path, out: Path, *, seed: int = 0, resamples: int = 1000) -> Comparison:
     """Compare the verdicts of two folders and write `comparison.json`, `fixed.csv` and `broken.csv` into a third."""
-    known = read_labels(labels)
-    found = compare(
-        *(join_labels(Verdicts.read(folder).table, known) for folder in (a, b)), seed=seed, resamples=resamples
-    )
+    verdicts = [Verdicts.read(folder) for folder in (a, b)]
+    known = [
+        returned_labels(labels, one.table, _classes(one, folder)) for one, folder in zip(verdicts, (a, b), strict=True)
+    ]
+    tables = [join_labels(one.table, told.labels) for one, told in zip(verdicts, known, strict=True)]
+    found = compare(*tables, seed=seed, resamples=resamples)
+    known[0].write(out)
     write_json(out / "comparison.json", found.to_json())
     for name, table in (("fixed", found.fixed), ("broken", found.broken)):
         write_table(table, out / f"{name}.csv")
@@ -124,6 +125,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file; a crash leaves the old one or the new one."""
     with replacing(path, binary=False) as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _classes(verdicts: Verdicts, folder: Path) -> Sequence[str] | None:
+    return verdicts.classes or _summary(folder if folder.is_dir() else folder.parent).get("classes")
 
 
 def _summary(folder: Path) -> dict[str, Any]:

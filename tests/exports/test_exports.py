@@ -232,6 +232,28 @@ def test_several_labels_an_image(tmp_path, root):
     assert any("class folders hold one class an image" in note for note in done.notes)
 
 
+@pytest.mark.parametrize("place", ["nowhere", "copy"])
+def test_names_that_a_form_can_t_hold_are_left_out_and_the_others_come_back(tmp_path, place):
+    from PIL import Image
+
+    odd = ("bell\x07.png", "two\nlines.png", 'quo"te.png', " space .png", "a&b;'<c>.png", "tab\t.png")
+    (tmp_path / "in").mkdir()
+    for name in odd:
+        Image.new("RGB", (2, 3)).save(tmp_path / "in" / name)
+    table = ranking(odd, predicted_label=["cat"] * 6)
+    for to, lost in (("cvat", odd[:1]), ("label-studio", ()), ("fiftyone", ()), ("hf", ()), ("cvat-folders", None)):
+        done = write(table, to, tmp_path / to, classes=("cat",), images=tmp_path / "in", place=place)
+        if to != "cvat-folders":
+            assert done.images == 6 - len(lost)
+        elif place == "nowhere":
+            assert done.images == 4
+    read = read_annotations(tmp_path / "cvat" / "annotations.xml").rows
+    assert {row.names[0] for row in read} == set(odd[1:])
+    if place == "copy":
+        rows = read_annotations(tmp_path / "cvat-folders").rows
+        assert {row.names[-1] for row in rows} >= set(odd)
+
+
 def test_a_failure_leaves_nothing_behind(tmp_path, root, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

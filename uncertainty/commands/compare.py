@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from uncertainty.commands.options import Labels, Resamples, ResamplesSeed
-from uncertainty.commands.shared import console
+from uncertainty.commands.shared import console, say_kept_apart
 
 
 def compare(
@@ -26,4 +26,5 @@ def compare(
     found = compare_folders(a, b, labels, out, seed=seed, resamples=resamples)
     console().print(comparison_table(found))
     typer.echo(comparison_text(found))
+    say_kept_apart(out)
     typer.echo(f"comparison.json, fixed.csv and broken.csv written to {out}")

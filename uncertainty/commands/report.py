@@ -14,7 +14,9 @@ from uncertainty.defaults import REPORT_IMAGES
 
 def report(
     out: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
-    labels: Annotated[Path | None, typer.Option(help="CSV with file_name and label, or a folder of classes.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV with file_name and label, class folders, or a Label Studio or CVAT export.")
+    ] = None,
     images: Annotated[Path | None, typer.Option(help="Where the screened images are now.")] = None,
     page: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; default report.html in OUT.")] = None,
     most: Annotated[

@@ -51,6 +51,14 @@ def say_notes(notes: Any) -> None:
         typer.echo(f"note: {note}", err=True)
 
 
+def say_kept_apart(folder: Path) -> None:
+    """Say that labels could not be used, where a file of them was written."""
+    from uncertainty.returned import KEPT_APART
+
+    if (folder / KEPT_APART).exists():
+        say_notes([f"labels that can't be used are named in {folder / KEPT_APART}"])
+
+
 def console() -> Any:
     """Return where tables are printed: as wide as the terminal, or 160 characters."""
     from rich.console import Console

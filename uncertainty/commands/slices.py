@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from uncertainty.commands.options import Labels, Screened
-from uncertainty.commands.shared import console
+from uncertainty.commands.shared import console, say_kept_apart
 
 
 def slices(
@@ -24,4 +24,6 @@ def slices(
     report = slices_of_folder(out, labels, [name.strip() for name in by.split(",")] if by else None)
     console().print(slice_table(report))
     typer.echo(slices_text(report))
-    typer.echo(f"slices.csv written to {out if out.is_dir() else out.parent}")
+    folder = out if out.is_dir() else out.parent
+    say_kept_apart(folder)
+    typer.echo(f"slices.csv written to {folder}")
