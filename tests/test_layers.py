@@ -63,6 +63,8 @@ LAYERS = (
         "rows",
         "monitoring",
         "monitoring.*",
+        "annotation",
+        "annotation.*",
     ),
     ("screener", "fitting", "saving", "incoming", "updating"),
     ("pipeline", "evaluating", "recalibration", "report", "report.*"),
