@@ -27,6 +27,7 @@ LAYERS = (
         "shards",
         "sources",
         "labels",
+        "likeness",
     ),
     (
         "neighbors",
@@ -67,7 +68,7 @@ LAYERS = (
         "annotation.*",
     ),
     ("screener", "fitting", "saving", "incoming", "updating"),
-    ("pipeline", "evaluating", "recalibration", "report", "report.*"),
+    ("pipeline", "ranking", "evaluating", "recalibration", "report", "report.*"),
     ("demo", "demo.*"),
     ("cli", "commands", "commands.*", "findings_text", "tables", "progress", "__main__"),
 )

@@ -5,12 +5,16 @@ import inspect
 import numpy as np
 import pytest
 
-from uncertainty.annotation import strategies
+from uncertainty.annotation import spreading, strategies
 from uncertainty.errors import InputError
 from uncertainty.neighbors import normalised
 
-ALL = [f for f in vars(strategies).values() if inspect.isfunction(f) and not f.__name__.startswith("_")]
-ALL = [f for f in ALL if f.__module__ == strategies.__name__]
+ALL = [
+    f
+    for module in (strategies, spreading)
+    for f in vars(module).values()
+    if inspect.isfunction(f) and f.__module__ == module.__name__ and "probs" in inspect.signature(f).parameters
+]
 
 
 def pool(m=300, d=6, classes=4, seed=0):
@@ -77,7 +81,7 @@ def test_facility_location_is_the_plain_greedy_one():
         gains = p @ np.maximum(similar - covered[:, None], 0)
         gains[picked] = -1
         picked.append(int(gains.argmax()))
-    assert strategies.facility_location(p, x, 15).tolist() == picked
+    assert strategies.facility_location(p, x, 15, beta=8).tolist() == picked
 
 
 def test_facility_location_keeps_away_from_what_has_labels():

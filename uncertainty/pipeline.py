@@ -17,7 +17,7 @@ from uncertainty.errors import InputError
 from uncertainty.monitoring.watch import Monitoring, monitor
 from uncertainty.screener import Screener
 from uncertainty.sources import ImageSet, metadata_of
-from uncertainty.verdicts import FORMATS, Verdicts, metadata_table, ranks, replacing, write_batches, write_table
+from uncertainty.verdicts import FORMATS, Verdicts, metadata_table, ranks, replacing, write_batches
 
 SUMMARY, MONITORING = "summary.json", "monitoring.json"
 
@@ -135,17 +135,6 @@ def _monitored(batches: Any, screener: Screener, **options: Any) -> Monitoring:
         estimators, judge = s.cascade.cheap(estimators), s.cascade.combiner
     baseline = s.baseline.only([e in estimators for e in s.estimators])
     return monitor(batches, judge, estimators, s.calibrated_on, baseline, s.model.classes, **options)
-
-
-def rank_folder(folder: Path, n: int, path: Path) -> pa.Table:
-    """Write the n most suspicious readable images of a folder's verdicts, the first to look at first."""
-    if n < 1:
-        raise InputError(f"-n is {n}; ask for at least one image")
-    table = Verdicts.read(folder).table
-    readable = table.filter(table["error"].is_null()).sort_by("rank").slice(0, n)
-    chosen = readable.select(["rank", "file_name", "predicted_label", "confidence", "p_wrong", "flagged", "reasons"])
-    write_table(chosen, path)
-    return chosen
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

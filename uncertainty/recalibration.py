@@ -19,7 +19,8 @@ from uncertainty.screener import Screener
 from uncertainty.updating import Update, updated
 from uncertainty.verdicts import Verdicts
 
-INCLUSION = "inclusion"
+INCLUSION, RANKED_INCLUSION = "inclusion", "inclusion_probability"
+"""Columns of labels that are looked for unless another is named; the second is what `uncertainty rank` writes."""
 
 
 def update_folder(
@@ -44,10 +45,14 @@ def update_folder(
 def read_inclusion(labels: Path, column: str = INCLUSION) -> dict[str, float] | None:
     """Return the chance of each image to be labelled, by file name; None where the labels have no such column.
 
+    Where `inclusion` is looked for, `inclusion_probability` does as well, but for a list that was not drawn at all.
     Raises InputError: a column that was asked for is absent, a cell is no number, or one name has two of them.
     """
     manifest = None if labels.is_dir() else read_manifest(labels)
     cells = {} if manifest is None else manifest.metadata
+    ranked = cells.get(RANKED_INCLUSION, ())
+    if column == INCLUSION and column not in cells and any(map(_below_one, ranked)):
+        column = RANKED_INCLUSION
     if manifest is None or column not in cells:
         if column != INCLUSION:
             raise InputError(f"{labels} has no column {column!r} with the chance of each image to be labelled")
@@ -57,6 +62,13 @@ def read_inclusion(labels: Path, column: str = INCLUSION) -> dict[str, float] | 
         if cell is not None and chances.setdefault(name, _number(cell, name, labels)) != _number(cell, name, labels):
             raise InputError(f"{labels} gives {name!r} two chances, {chances[name]:g} and {cell}; keep one")
     return chances
+
+
+def _below_one(cell: str | None) -> bool:
+    try:
+        return cell is not None and float(cell) < 1
+    except ValueError:
+        return True
 
 
 def _number(cell: str, name: str, labels: Path) -> float:

@@ -41,7 +41,7 @@ def random(
     >>> sorted(random(np.zeros(3), None, 5).tolist())
     [0, 1, 2]
     """
-    return np.random.default_rng(seed).permutation(len(p_wrong))[: _many(p_wrong, n)]
+    return np.random.default_rng(seed).permutation(len(p_wrong))[: many(p_wrong, n)]
 
 
 def uncertainty(
@@ -58,7 +58,7 @@ def uncertainty(
     >>> uncertainty(np.array([0.2, 0.9, 0.2]), None, 2).tolist()
     [1, 0]
     """
-    return np.argsort(-np.asarray(p_wrong), kind="stable")[: _many(p_wrong, n)]
+    return np.argsort(-np.asarray(p_wrong), kind="stable")[: many(p_wrong, n)]
 
 
 def power(
@@ -79,7 +79,7 @@ def power(
     0
     """
     noise = np.random.default_rng(seed).gumbel(size=len(p_wrong))
-    return np.argsort(-(np.log(np.maximum(p_wrong, _EPSILON)) + noise), kind="stable")[: _many(p_wrong, n)]
+    return np.argsort(-(np.log(np.maximum(p_wrong, _EPSILON)) + noise), kind="stable")[: many(p_wrong, n)]
 
 
 def weighted_kmeans(
@@ -101,7 +101,7 @@ def weighted_kmeans(
     >>> weighted_kmeans(np.array([0.9, 0.1, 0.5]), x, 2).tolist()
     [0, 2]
     """
-    n = _many(p_wrong, n)
+    n = many(p_wrong, n)
     top, x, w = _top(p_wrong, features, n, beta)
     centres = _centres(x, w, n, seed)
     picked = [rows[((x[rows] - centre) ** 2).sum(axis=1).argmin()] for rows, centre in _clusters(x, centres)]
@@ -125,7 +125,7 @@ def top_of_clusters(
     >>> top_of_clusters(np.array([0.3, 0.4, 0.2]), x, 2).tolist()
     [1, 2]
     """
-    n = _many(p_wrong, n)
+    n = many(p_wrong, n)
     top, x, w = _top(p_wrong, features, n, beta)
     picked = [rows[w[rows].argmax()] for rows, _ in _clusters(x, _centres(x, w, n, seed))]
     return _filled(top[np.array(picked, dtype=np.int64)], p_wrong, n)
@@ -179,7 +179,7 @@ def facility_location(
     probs: Floats | None = None,
     labelled_features: Floats | None = None,
     seed: int = 0,
-    beta: float = _BETA,
+    beta: float = 4,
 ) -> Positions:
     """Return n candidates S that stand best for the beta n of largest p_wrong: greedily the largest
     Σᵢ p_wrongᵢ max over j in S of cos(i, j), at least 0 (Wei, Iyer and Bilmes 2015). What has labels stands for its
@@ -191,7 +191,7 @@ def facility_location(
     >>> facility_location(np.array([0.9, 0.8, 0.5]), x, 2).tolist()
     [1, 2]
     """
-    n = _many(p_wrong, n)
+    n = many(p_wrong, n)
     top, x, w = _top(p_wrong, features, n, beta)
     covered = np.zeros(len(x), dtype=np.float32)
     if labelled_features is not None and len(labelled_features):
@@ -229,7 +229,7 @@ def badge(
     """
     if probs is None:
         raise InputError("badge reads probabilities and got none; give probs (m, K), or choose another strategy")
-    n = _many(p_wrong, n)
+    n = many(p_wrong, n)
     x, residual = np.asarray(features, dtype=np.float32), np.array(probs, dtype=np.float32)
     residual[np.arange(len(residual)), residual.argmax(axis=1)] -= 1
     squares = (np.square(x).sum(axis=1) * np.square(residual).sum(axis=1)).astype(np.float64)
@@ -244,7 +244,8 @@ def badge(
     return np.array(picked, dtype=np.int64)
 
 
-def _many(p_wrong: Floats, n: int) -> int:
+def many(p_wrong: Floats, n: int) -> int:
+    """Return n, or how many candidates there are if that is fewer; raises InputError below 1."""
     if n < 1:
         raise InputError(f"{n} images were asked for; ask for at least one")
     return min(n, len(p_wrong))
@@ -290,7 +291,7 @@ def _filled(picked: Positions, p_wrong: Floats, n: int) -> Positions:
 def _furthest(
     weights: Floats, p_wrong: Floats, features: Floats, n: int, labelled_features: Floats | None
 ) -> Positions:
-    n, x = _many(p_wrong, n), np.asarray(features, dtype=np.float32)
+    n, x = many(p_wrong, n), np.asarray(features, dtype=np.float32)
     nearest = np.full(len(x), np.inf)
     if labelled_features is not None and len(labelled_features):
         nearest = (2 - 2 * _largest_cosines(x, np.asarray(labelled_features, dtype=np.float32))).clip(min=0)
