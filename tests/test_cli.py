@@ -25,7 +25,7 @@ from uncertainty.commands import fit as fit_command
 from uncertainty.commands.options import Effort
 from uncertainty.parts import progress_of
 from uncertainty.screener import Screener
-from uncertainty.verdicts import Verdicts
+from uncertainty.verdicts import Verdicts, read_table
 
 # What a user would keep beside the weights; each factory is a way to be right or wrong.
 MODELS = """
@@ -278,11 +278,13 @@ def test_contradictory_policies_change_nothing(fails, fitted, asked, said):
 
 def test_rank_lists_and_writes(run, out):
     status, text, err = run("rank", out, "-n", 12)
-    assert (status, err) == (0, "")
+    assert status == 0
+    assert all(line.startswith("note: ") for line in err.splitlines())
     with (out / "ranking.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["rank"] for row in rows] == [str(k) for k in range(1, 13)]
-    assert len(text.splitlines()) == 11
+    assert len(text.splitlines()) == 12
+    assert text.splitlines()[-2].startswith("expected among these 12: ")
     assert rows[0]["file_name"] in text.splitlines()[0]
     assert "12 images" in text.splitlines()[-1]
 
@@ -291,6 +293,15 @@ def test_rank_of_one_table_to_a_named_file(run, out, tmp_path):
     assert run("rank", out / "verdicts.parquet", "-n", 2, "-o", tmp_path / "top.jsonl")[0] == 0
     rows = [json.loads(line) for line in (tmp_path / "top.jsonl").read_text("utf-8").splitlines()]
     assert [row["rank"] for row in rows] == [1, 2]
+
+
+def test_rank_says_when_to_stop_and_takes_what_is_labelled(run, out, tmp_path):
+    first = run("rank", out, "-n", 5, "--explore", 0.2, "--quota-per", "predicted", "-o", tmp_path / "a.csv")[1]
+    assert "time to stop" not in first
+    status, text, err = run("rank", out, "-n", 5, "--exclude", tmp_path / "a.csv", "--stop-below", 0.99, "--seed", 1)
+    assert status == 0
+    assert "note: 5 images are excluded by name" in err
+    assert "of these are expected to be errors, below 99.0%" in text
 
 
 def test_evaluate_tells_how_good_and_what_did_not_meet(run, world, out, tmp_path):
@@ -779,17 +790,17 @@ def test_a_folder_that_cannot_be_written(fails, world, fitted, tmp_path):
 
 
 def test_an_unexpected_error_is_one_line_too(fails, out, monkeypatch):
-    def break_down(*arguments):
+    def break_down(*arguments, **options):
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("uncertainty.pipeline.rank_folder", break_down)
+    monkeypatch.setattr("uncertainty.ranking.rank_folder", break_down)
     monkeypatch.delenv("UNCERTAINTY_DEBUG", raising=False)
     message = fails("rank", out)
     assert message.startswith("error: unexpected ZeroDivisionError: two lines; UNCERTAINTY_DEBUG=1 shows where")
 
 
 def test_debugging_shows_where(home, monkeypatch, out):
-    monkeypatch.setattr("uncertainty.pipeline.rank_folder", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("uncertainty.ranking.rank_folder", lambda *arguments, **options: 1 / 0)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "argv", ["uncertainty", "rank", str(out)])
     monkeypatch.setenv("UNCERTAINTY_DEBUG", "1")
@@ -912,9 +923,9 @@ def test_odd_names_survive_ranking_and_labels(run, zoo, fitted, tmp_path):
     assert run("screen", fitted, folder, "-o", tmp_path / "o")[0] == 0
     status, text, _ = run("rank", tmp_path / "o", "-n", 100)
     assert status == 0
-    assert len(text.splitlines()) == 11
-    with (tmp_path / "o" / "ranking.csv").open(newline="", encoding="utf-8") as file:
-        ranked = {row["file_name"].removeprefix("'") for row in csv.DictReader(file)}
+    assert len(text.splitlines()) == 12
+    ranking = read_table(tmp_path / "o" / "ranking.csv").to_pylist()
+    ranked = {name for row in ranking for name in (row["file_name"], *row["duplicates"])}
     names = {row for row in Verdicts.read(tmp_path / "o").table["file_name"].to_pylist()}
     assert ranked == names - unreadable.keys()
     labels = write_labels(tmp_path / "labels.csv", [(name, "cat") for name in names])

@@ -29,6 +29,7 @@ LAYERS = (
         "labels",
         "imports",
         "imports.*",
+        "likeness",
     ),
     (
         "neighbors",
@@ -68,6 +69,8 @@ LAYERS = (
         "label_quality",
         "monitoring",
         "monitoring.*",
+        "annotation",
+        "annotation.*",
     ),
     ("screener", "fitting", "saving", "known_good", "incoming", "updating"),
     (
@@ -75,6 +78,7 @@ LAYERS = (
         "screening",
         "finishing",
         "pipeline",
+        "ranking",
         "evaluating",
         "recalibration",
         "label_checks",

@@ -14,7 +14,7 @@ from uncertainty import finishing, pipeline
 from uncertainty.classifiers.base import Batch, Row
 from uncertainty.errors import InputError
 from uncertainty.images import digest
-from uncertainty.pipeline import FEATURES_FILE, rank_folder, screen_into
+from uncertainty.pipeline import FEATURES_FILE, screen_into
 from uncertainty.quality import QUALITY_NAMES
 from uncertainty.shards import find_shards
 from uncertainty.sources import ImageItem, ImageSet
@@ -236,40 +236,6 @@ def test_rows_are_written_while_images_still_come(world, mixed, tmp_path, monkey
     monkeypatch.setattr(pipeline, "task_of", lambda *given, **options: task_of(*given, rows_in_a_part=64, **options))
     screen_into(tmp_path, Streaming(world.screener, measured), named(60), batch_size=8)
     assert bytes_of[-1] < bytes_of[5] + 100_000
-
-
-@pytest.mark.parametrize("ending", FORMATS)
-def test_ranking_is_the_top_of_the_ranks(out, tmp_path, ending):
-    target = tmp_path / f"ranking{ending}"
-    chosen = rank_folder(out, 5, target)
-    assert chosen["rank"].to_pylist() == [1, 2, 3, 4, 5]
-    table = Verdicts.read(out).table
-    top = table.sort_by([("p_wrong", "descending")]).slice(0, 5)
-    assert sorted(chosen["p_wrong"].to_pylist()) == sorted(top["p_wrong"].to_pylist())
-    assert target.exists()
-
-
-def test_ranking_leaves_out_what_cannot_be_read(out, tmp_path):
-    chosen = rank_folder(out, 1000, tmp_path / "ranking.csv")
-    assert len(chosen) == 40
-    assert "019a.png" not in chosen["file_name"].to_pylist()
-
-
-@pytest.mark.parametrize("n", [0, -1])
-def test_ranking_of_no_images_is_refused(out, tmp_path, n):
-    with pytest.raises(InputError, match=f"-n is {n}; ask for at least one image"):
-        rank_folder(out, n, tmp_path / "ranking.csv")
-
-
-def test_ranking_to_another_kind_of_file_is_refused(out, tmp_path):
-    with pytest.raises(InputError, match=r"'\.xlsx'; write to one of"):
-        rank_folder(out, 3, tmp_path / "ranking.xlsx")
-    assert not (tmp_path / "ranking.xlsx").exists()
-
-
-def test_a_folder_without_verdicts_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="holds no verdicts"):
-        rank_folder(tmp_path, 3, tmp_path / "r.csv")
 
 
 @pytest.fixture

@@ -8,15 +8,19 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from uncertainty.comparison import Comparison, compare
 from uncertainty.confusion import ClassReport, ClassRow, Pair, class_report
-from uncertainty.evaluation import Evaluation, Match, evaluate, join_labels
+from uncertainty.evaluation import Evaluation, Match, evaluate, join_labels, measurable
 from uncertainty.listing import Outcomes
 from uncertainty.manifests import MANIFEST_SUFFIXES, read_manifest
 from uncertainty.pipeline import SUMMARY
+from uncertainty.plain import plain
+from uncertainty.recalibration import read_inclusion
 from uncertainty.returned import Returned, returned_labels
+from uncertainty.sampling import DesignEstimate, design_estimate
 from uncertainty.slices import Slice, SliceReport, slice_report
 from uncertainty.verdicts import METADATA, WIDE_CLASSES, Verdicts, replacing, with_columns, write_table
 
@@ -25,19 +29,21 @@ _POINTS, _FEW_POINTS = 65, 20
 
 @dataclass(frozen=True)
 class Findings:
-    """All that verdicts and labels tell together."""
+    """All that verdicts and labels tell together; `design` where the labels say with which chance images got them."""
 
     evaluation: Evaluation
     match: Match
     classes: ClassReport
     slices: SliceReport
     returned: Returned
+    design: DesignEstimate | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what `evaluation.json` holds."""
         labels = {
             "n_labels_without_image": self.match.labels_without_row,
             "n_labels_kept_apart": self.returned.counts,
+            "design": plain(self.design),
         }
         return self.evaluation.to_json() | labels | self.classes.to_json() | {"slices": self.slices.to_json()}
 
@@ -86,6 +92,7 @@ def evaluate_folder(
         class_report(found.outcomes, precision=precision, recall=recall),
         slice_report(found.outcomes, usual=found.usual),
         found.returned,
+        _design(found.table, labels),
     )
     where = folder if folder.is_dir() else folder.parent
     write_json(where / "evaluation.json", findings.to_json())
@@ -93,6 +100,15 @@ def evaluate_folder(
         write_table(table, where / f"{name}.csv")
     write_json(where / "curves.json", _curves(findings.classes))
     return findings
+
+
+def _design(table: pa.Table, labels: Path) -> DesignEstimate | None:
+    """Estimate the accuracy of all images from the chances in the labels; None where no chance is below 1."""
+    chances = read_inclusion(labels) or {}
+    rows = measurable(table).select(["file_name", "correct"]).to_pylist()
+    known = [(not row["correct"], chances[row["file_name"]]) for row in rows if row["file_name"] in chances]
+    wrong, chance = np.array([w for w, _ in known], dtype=bool), np.array([c for _, c in known], dtype=np.float64)
+    return design_estimate(wrong, chance) if (chance < 1).any() else None
 
 
 def slices_of_folder(folder: Path, labels: Path, by: Sequence[str] | None) -> SliceReport:

@@ -13,13 +13,30 @@ if TYPE_CHECKING:
     from uncertainty.bootstrap import Interval
     from uncertainty.comparison import Comparison
     from uncertainty.confusion import ClassReport, ClassRow
+    from uncertainty.evaluation import Evaluation
+    from uncertainty.sampling import DesignEstimate
     from uncertainty.slices import Slice, SliceReport
 
 _CLASSES = 20
 _PAIRS = 5
 _SLICES = 3
 _OVERLAPS = 2
+_OFF = 0.01
 _COMPARED = {"accuracy": "accuracy", **METRIC_NAMES, "brier": "Brier score", "ece": "calibration error"}
+
+
+def design_text(design: DesignEstimate, evaluation: Evaluation) -> str:
+    """Return the accuracy of all images, estimated by how they were chosen for labelling, as a sentence."""
+    images = evaluation.n + evaluation.n_unlabelled
+    text = (
+        f"accuracy of all images, by their chances to be labelled: {percent(design.accuracy)} (95 % interval "
+        f"{percent(design.low)} to {percent(design.high)}; {design.by_chance} of {design.labels} labels were drawn by "
+        "chance); all other measures are of the labelled images alone"
+    )
+    if abs(design.stand_for - images) <= _OFF * images:
+        return text
+    why = "some labels are missing, or some images could not be chosen"
+    return f"{text}; the labels stand for {design.stand_for:.0f} of {images} images: {why}"
 
 
 def class_table(report: ClassReport) -> Table:

@@ -8,8 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from uncertainty.classifiers.base import Images, image_items
 from uncertainty.defaults import BATCH_SIZE
 from uncertainty.errors import InputError
@@ -19,9 +17,9 @@ from uncertainty.parts import Task, clear, in_progress, opened, writing
 from uncertainty.screener import Screener
 from uncertainty.screening import part_tables, task_of
 from uncertainty.sources import ImageSet, metadata_of
-from uncertainty.verdicts import FORMATS, Verdicts, write_table
+from uncertainty.verdicts import FORMATS, Verdicts
 
-__all__ = ["FEATURES_FILE", "MONITORING", "SUMMARY", "monitor_folder", "rank_folder", "screen_into"]
+__all__ = ["FEATURES_FILE", "MONITORING", "SUMMARY", "monitor_folder", "screen_into"]
 
 _TASK = "task"
 
@@ -106,14 +104,3 @@ def monitor_folder(folder: Path, screener: Screener, **options: Any) -> Monitori
     found = monitored(verdicts.table.to_batches(max_chunksize=4096), screener, **options)
     write_json((folder if folder.is_dir() else folder.parent) / MONITORING, found.to_json())
     return found
-
-
-def rank_folder(folder: Path, n: int, path: Path) -> pa.Table:
-    """Write the n most suspicious readable images of a folder's verdicts, the first to look at first."""
-    if n < 1:
-        raise InputError(f"-n is {n}; ask for at least one image")
-    table = Verdicts.read(folder).table
-    readable = table.filter(table["error"].is_null()).sort_by("rank").slice(0, n)
-    chosen = readable.select(["rank", "file_name", "predicted_label", "confidence", "p_wrong", "flagged", "reasons"])
-    write_table(chosen, path)
-    return chosen

@@ -21,7 +21,8 @@ from uncertainty.screener import Screener
 from uncertainty.updating import Update, updated
 from uncertainty.verdicts import Verdicts
 
-INCLUSION = "inclusion"
+INCLUSION, RANKED_INCLUSION = "inclusion", "inclusion_probability"
+"""Columns of labels that are looked for unless another is named; the second is what `uncertainty rank` writes."""
 
 
 def update_folder(
@@ -50,9 +51,13 @@ def update_folder(
 def read_inclusion(labels: Path, column: str = INCLUSION) -> dict[str, float] | None:
     """Return the chance of each image to be labelled, by file name; None where the labels have no such column.
 
+    Where `inclusion` is looked for, `inclusion_probability` does as well, but for a list that was not drawn at all.
     Raises InputError: a column that was asked for is absent, a cell is no number, or one name has two of them.
     """
     cells = _columns(labels, column)
+    if column == INCLUSION and not cells:
+        ranked = _columns(labels, RANKED_INCLUSION)
+        cells = ranked if any(_below_one(cell) for _, cell in ranked) else []
     if not cells:
         if column != INCLUSION:
             raise InputError(f"{labels} has no column {column!r} with the chance of each image to be labelled")
@@ -75,6 +80,13 @@ def _columns(labels: Path, column: str) -> list[tuple[str, str | None]]:
 
 def _has(more: Mapping[str, Mapping[str, str | None]], column: str) -> bool:
     return any(values.get(column) is not None for values in more.values())
+
+
+def _below_one(cell: str | None) -> bool:
+    try:
+        return cell is not None and float(cell) < 1
+    except ValueError:
+        return True
 
 
 def _number(cell: str, name: str, labels: Path) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
+from uncertainty.guarantees import interval
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -98,6 +99,52 @@ def estimate(wrong: Mask, weights: Floats) -> tuple[float, float]:
     rate = float(np.average(wrong, weights=weights))
     away = weights * (wrong - rate)
     return rate, float(np.sqrt(away @ away) / weights.sum())
+
+
+@dataclass(frozen=True)
+class DesignEstimate:
+    """Accuracy of all images that had a chance to be labelled, with a 95 % interval; no model and no p_wrong behind it.
+
+    `labels` of them were labelled, `by_chance` of those by a draw; they stand for `stand_for` images. Without a draw
+    they stand for themselves alone.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    labels: int
+    by_chance: int
+    stand_for: float
+
+
+def design_estimate(wrong: Mask, chance: Floats) -> DesignEstimate:
+    """Estimate accuracy from labels (m,) of images that were chosen with chances (m,) in (0, 1].
+
+    Images of chance 1 count as they are; the others are weighed by 1 / chance, and stand for Σ 1 / chance images (the
+    ratio estimator of Hájek 1971, in strata). Where all chances below 1 are equal the interval is that of Clopper and
+    Pearson for the drawn part, which is a little too wide for a draw without putting back; otherwise ± 1.96 standard
+    errors of the linearised estimator. Raises InputError for a chance out of range.
+
+    Two errors that were sure to be listed, and one in four of the rest, of which none is wrong: 2 of 2 + 2 · 4 images.
+
+    >>> found = design_estimate(np.array([True, True, False, False]), np.array([1.0, 1.0, 0.25, 0.25]))
+    >>> found.accuracy, found.stand_for, found.by_chance, round(found.high, 3)
+    (0.8, 10.0, 2, 0.8)
+    """
+    if bad := [value for value in chance.tolist() if not 0 < value <= 1]:
+        raise InputError(f"a chance to be labelled is {bad[0]:g}; it must be above 0 and at most 1")
+    drawn = chance < 1
+    sure, rest = int((~drawn).sum()), float((1 / chance[drawn]).sum())
+    errors = float(wrong[~drawn].sum() + (wrong[drawn] / chance[drawn]).sum())
+    whole = max(sure + rest, 1.0)
+    if drawn.any() and np.ptp(chance[drawn]) == 0:
+        ends = interval(int(wrong[drawn].sum()), int(drawn.sum()))
+        low, high = ((int(wrong[~drawn].sum()) + rest * end) / whole for end in ends)
+    else:
+        away = (wrong - errors / whole) / chance
+        half = 1.96 * float(np.sqrt((1 - chance) @ away**2)) / whole
+        low, high = max(errors / whole - half, 0.0), min(errors / whole + half, 1.0)
+    return DesignEstimate(1 - errors / whole, 1 - high, 1 - low, len(wrong), int(drawn.sum()), sure + rest)
 
 
 def upper_part(p_wrong: Floats, labelled: Mask) -> float | None:

@@ -305,12 +305,12 @@ def _read_csv(path: Path) -> pa.Table:
 
 
 def _parsed(cell: str | None, name: str) -> Any:
-    """Undo `_cell` for text and lists; an empty cell is a null, but for reasons, of which there may be none."""
+    """Undo `_cell` for text and lists; an empty cell is a null, but for what there may be none of."""
     if cell and cell[0] == "'" and _looks_like_formula(cell):
         cell = cell[1:]
     if name == "probs":
         return [float(number) for number in cell.split(";")] if cell else None
-    if name == "reasons":
+    if name in ("reasons", "duplicates"):
         return cell.split(";") if cell else []
     return cell
 
@@ -334,6 +334,7 @@ def _types(names: Sequence[str]) -> dict[str, Any]:
 
     known = {field.name: field.type for field in schema([], [], {}, effort=True)}
     known |= {"probs": pa.list_(pa.float32()), "label": pa.string(), "correct": pa.bool_()}
+    known |= {"group": pa.string(), "duplicates": pa.list_(pa.string()), "drawn_by": pa.string()}  # of a ranking
     for name in names:
         if name.startswith(("est_", "prob_", QUALITY)):
             known[name] = pa.float32()

@@ -22,7 +22,7 @@ def evaluate(
 ) -> None:
     """Say how good the verdicts were, once labels are known: uncertainty evaluate OUT --labels labels.csv."""
     from uncertainty.evaluating import evaluate_folder
-    from uncertainty.findings_text import class_table, findings_text
+    from uncertainty.findings_text import class_table, design_text, findings_text
     from uncertainty.tables import evaluation_table, evaluation_text
 
     found = evaluate_folder(out, labels, seed=seed, resamples=resamples, precision=precision, recall=recall)
@@ -30,6 +30,8 @@ def evaluate(
     typer.echo(evaluation_text(found.evaluation, found.match))
     for line in found.returned.words():
         typer.echo(line)
+    if found.design is not None:
+        typer.echo(design_text(found.design, found.evaluation))
     console().print(class_table(found.classes))
     typer.echo(findings_text(found.classes, found.slices))
     folder = out if out.is_dir() else out.parent

@@ -7,19 +7,68 @@ from typing import Annotated
 
 import typer
 
+from uncertainty.commands.options import Screened
+from uncertainty.commands.shared import say_notes
+
+Strategy = Annotated[
+    str,
+    typer.Option(
+        help="spread, uncertainty, top_of_clusters, weighted_kmeans, weighted_k_centre, facility_location, badge, "
+        "k_centre, power or random."
+    ),
+]
+Explore = Annotated[float, typer.Option(min=0, max=1, help="Share drawn at random, so that accuracy can be estimated.")]
+QuotaPer = Annotated[
+    str | None, typer.Option(help="predicted, or a column of the manifest: as many images for each value.")
+]
+Exclude = Annotated[
+    list[Path] | None,
+    typer.Option(help="Labels that are there (a table or class folders) or an earlier ranking; can be given again."),
+]
+ExcludeHopeless = Annotated[
+    bool, typer.Option("--exclude-hopeless", help="Leave out images in which nobody could see anything.")
+]
+StopBelow = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Say so if fewer errors than this share are expected.")
+]
+
 
 def rank(
-    out: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
+    out: Screened,
     n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 200,
     to: Annotated[Path | None, typer.Option("-o", "--out", help="File to write: .csv, .parquet or .jsonl.")] = None,
+    strategy: Strategy = "spread",
+    explore: Explore = 0.0,
+    quota_per: QuotaPer = None,
+    exclude: Exclude = None,
+    exclude_hopeless: ExcludeHopeless = False,
+    stop_below: StopBelow = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random part, and of strategies that draw.")] = 0,
 ) -> None:
-    """List the images to look at first: uncertainty rank OUT -n 200."""
-    from uncertainty.pipeline import rank_folder
+    """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
+    from uncertainty.annotation.expected import should_stop
+    from uncertainty.ranking import rank_folder
     from uncertainty.tables import shown
 
     target = to or (out if out.is_dir() else out.parent) / "ranking.csv"
-    chosen = rank_folder(out, n, target)
-    for row in chosen.slice(0, 10).to_pylist():
+    found = rank_folder(
+        out,
+        n,
+        target,
+        strategy=strategy,
+        explore=explore,
+        quota_per=quota_per,
+        exclude=exclude or (),
+        exclude_hopeless=exclude_hopeless,
+        seed=seed,
+    )
+    say_notes(found.notes)
+    for row in found.table.slice(0, 10).to_pylist():
         label, name = shown(row["predicted_label"]), shown(row["file_name"])
         typer.echo(f"{row['rank']:>4}  p_wrong {row['p_wrong']:.3f}  {label}  {name}")
-    typer.echo(f"{len(chosen)} images, the first to look at first, written to {target}")
+    typer.echo(str(found.expected))
+    if stop_below is not None and should_stop(found.expected, stop_below):
+        typer.echo(
+            f"time to stop: {found.expected.share:.1%} of these are expected to be errors, below {stop_below:.1%}"
+        )
+    typer.echo(f"{len(found.table)} images, the first to label first, written to {target}")

@@ -1,0 +1,1 @@
+"""What to label next: the images that are likely wrong, each of them unlike the others."""

@@ -1,0 +1,150 @@
+"""The chosen ones among candidates: near-duplicates folded, each quota filled, the rest left to a strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.annotation import strategies
+from uncertainty.annotation.near_duplicates import folded
+from uncertainty.annotation.spreading import spread
+
+Positions = NDArray[np.int64]
+Strategy = Callable[..., Positions]
+DEFAULT, PLAIN = "spread", "uncertainty"
+STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
+    {
+        f.__name__: f
+        for f in (
+            spread,
+            strategies.uncertainty,
+            strategies.top_of_clusters,
+            strategies.weighted_kmeans,
+            strategies.weighted_k_centre,
+            strategies.facility_location,
+            strategies.badge,
+            strategies.k_centre,
+            strategies.power,
+            strategies.random,
+        )
+    }
+)
+NEED_FEATURES = frozenset(STRATEGIES) - {PLAIN, "power", "random"}
+_POOL = 4
+_SMALLEST_POOL = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of the rows of a verdict table beside the verdicts; None: nothing.
+
+    Parameters
+    ----------
+    features : (N, d) of length 1, any float type, zero for unreadable rows.
+    digests : (N,) of the files, None where unknown.
+    looks : gives `likeness.details` (m, 256) of m rows; features stand in where it is None.
+
+    """
+
+    features: NDArray[np.floating] | None = None
+    digests: Sequence[str | None] | None = None
+    looks: Callable[[Positions], NDArray[np.float32]] | None = None
+
+    def stand_ins(self, rows: Positions) -> Positions:
+        """Return (m,) which of these rows stands for each of them, see `near_duplicates.folded`."""
+        digests = [None] * len(rows) if self.digests is None else [self.digests[row] for row in rows.tolist()]
+        if self.looks is not None:
+            return rows[folded(self.looks(rows), digests)]
+        return rows[folded(None if self.features is None else self.features[rows], digests)]
+
+
+def choose(
+    rows: Positions,
+    p_wrong: NDArray[np.float64],
+    n: int,
+    known: Known,
+    strategy: str,
+    *,
+    quota: NDArray[np.int64] | None = None,
+    probs: NDArray[np.floating] | None = None,
+    seed: int = 0,
+) -> tuple[Positions, dict[int, int]]:
+    """Return at most n of the candidate `rows`, and which row stands for each one that was folded.
+
+    `p_wrong` (N,) and `probs` (N, K) are of all rows of the table, `quota` (N,) says from 0 on which share each is of.
+    """
+    if n == 0:
+        return rows[:0], {}
+    shared = np.zeros(len(p_wrong), dtype=np.int64) if quota is None else quota
+    pool, heads = _pool(_preferred(rows, p_wrong, strategy, seed), shared, n, known)
+    own = pool[heads == pool]
+    shares = equal_shares(np.bincount(shared[own]), n)
+    parts = []
+    for value in np.flatnonzero(shares).tolist():
+        members = own[shared[own] == value]
+        picked = STRATEGIES[strategy](
+            p_wrong[members],
+            None if known.features is None else known.features[members],
+            int(shares[value]),
+            probs=None if probs is None else probs[members],
+            seed=seed,
+        )
+        parts.append(members[picked])
+    chosen = np.concatenate(parts)
+    if len(parts) > 1:
+        chosen = chosen[np.argsort(-p_wrong[chosen], kind="stable")]
+    return chosen, {int(a): int(b) for a, b in zip(pool, heads, strict=True) if a != b}
+
+
+def _preferred(rows: Positions, p_wrong: NDArray[np.float64], strategy: str, seed: int) -> Positions:
+    if strategy == "random":
+        return np.random.default_rng(seed).permutation(rows)
+    return rows[np.argsort(-p_wrong[rows], kind="stable")]
+
+
+def _pool(order: Positions, shared: NDArray[np.int64], n: int, known: Known) -> tuple[Positions, Positions]:
+    """Return the best rows of each share, so many that n remain once near-duplicates are folded, and stand-ins."""
+    shares = equal_shares(np.bincount(shared[order]), n)
+    place = _places(shared[order])
+    factor = _POOL
+    while True:
+        pool = order[place < np.maximum(factor * shares[shared[order]], _SMALLEST_POOL)]
+        heads = known.stand_ins(pool)
+        have = np.bincount(shared[pool[heads == pool]], minlength=len(shares))
+        if len(pool) == len(order) or (have >= shares).all():
+            return pool, heads
+        factor *= 2
+
+
+def _places(shared: NDArray[np.int64]) -> Positions:
+    """Return (m,) the place of each row among those of its share.
+
+    >>> _places(np.array([0, 1, 0, 0, 1])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    order = np.argsort(shared, kind="stable")
+    counts = np.bincount(shared)
+    place = np.empty(len(shared), dtype=np.int64)
+    place[order] = np.arange(len(shared)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return place
+
+
+def equal_shares(counts: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Return how many of n each value gets: all the same, where it has so many; what one lacks, the others get.
+
+    >>> equal_shares(np.array([100, 3, 100]), 14).tolist()
+    [6, 3, 5]
+    """
+    shares = np.zeros(len(counts), dtype=np.int64)
+    while (left := n - int(shares.sum())) > 0 and (shares < counts).any():
+        hungry = np.flatnonzero(shares < counts)
+        each = left // len(hungry)
+        if each:
+            shares[hungry] = np.minimum(shares[hungry] + each, counts[hungry])
+        else:
+            shares[hungry[:left]] += 1
+    return shares

@@ -1,0 +1,197 @@
+"""From a verdict table to the list of images to label next."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.annotation.choosing import DEFAULT, NEED_FEATURES, PLAIN, STRATEGIES, Known, Positions, choose
+from uncertainty.annotation.expected import Yield, expected_yield
+from uncertainty.errors import InputError
+from uncertainty.verdicts import METADATA, QUALITY, Verdicts, with_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PREDICTED = "predicted"
+HOPELESS = MappingProxyType({"contrast": (-1, 0.05), "darkness": (1, 0.94), "entropy": (-1, 1.0), "blur": (1, 11.0)})
+"""Statistics of an image in which nobody could see anything, and beyond what: it has less than 13 of 256 grey levels
+between its 5 % and its 95 % quantile, or 95 % of it darker than 15 of 255, or less than one bit of information, or no
+detail at all. See `uncertainty.quality`."""
+_COLUMNS = ("file_name", "predicted_label", "confidence", "p_wrong", "flagged", "reasons")
+_BY_STRATEGY, _BY_CHANCE = "strategy", "explore"
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The images to label next.
+
+    `table` has a row an image, the first to label first: `rank` from 1, the columns of the verdicts, `group` (the image
+    that stands for near-duplicates, mostly itself), `duplicates` (those folded into it, as far as they were looked at),
+    `drawn_by` (strategy or explore) and `inclusion_probability`, the chance that it had to be in the list.
+    """
+
+    table: pa.Table
+    expected: Yield
+    strategy: str
+    notes: tuple[str, ...]
+
+
+def select(
+    verdicts: Verdicts,
+    n: int,
+    known: Known = Known(),  # noqa: B008, it is frozen
+    *,
+    strategy: str = DEFAULT,
+    explore: float = 0.0,
+    quota_per: str | None = None,
+    exclude: Collection[str] = (),
+    exclude_hopeless: bool = False,
+    seed: int = 0,
+) -> Selection:
+    """Return the n images to label next.
+
+    Images that could not be read are left out, and so are those whose name is in `exclude`, and with
+    `exclude_hopeless` those in which nobody could see anything (`HOPELESS`). Near-duplicates are folded into the most
+    suspicious of them, among the 4 n candidates of largest p_wrong (more if these are too few). The `strategy` chooses
+    among what is left. `quota_per` is "predicted" or a column of the manifest: each value gets the same number of
+    images, as far as it has them. A share `explore` of the n is drawn evenly from all candidates that the strategy did
+    not choose, near-duplicates too, so that the labels can speak for all of them.
+
+    Raises InputError: n below 1, an unknown strategy or column, a share outside 0..1, or no candidate.
+    """
+    _check(n, strategy, explore)
+    table = verdicts.table
+    rows, notes = _candidates(table, exclude, exclude_hopeless)
+    if n > len(rows):
+        notes.append(f"{n} images were asked for and there are {len(rows)} candidates: all of them are listed")
+        n = len(rows)
+    if strategy in NEED_FEATURES and known.features is None:
+        notes.append(f"no features of these images are known, so p_wrong alone chooses ({PLAIN}) instead of {strategy}")
+        strategy = PLAIN
+    by_chance = 0 if explore == 0 else max(1, round(explore * n))
+    p_wrong = _numbers(table, "p_wrong")
+    chosen, stand_ins = choose(
+        rows,
+        p_wrong,
+        n - by_chance,
+        known,
+        strategy,
+        quota=_quota(table, quota_per),
+        probs=_probs(table) if strategy == "badge" else None,
+        seed=seed,
+    )
+    if missing := n - by_chance - len(chosen):
+        notes.append(f"{missing} fewer than asked for: all other candidates are near-duplicates of these")
+    rest = np.setdiff1d(rows, chosen)
+    drawn = np.random.default_rng([seed, 1]).permutation(rest)[:by_chance]
+    order = _interleaved(chosen, drawn)
+    listed = _listed(table, order, np.isin(order, drawn), len(drawn) / max(len(rest), 1), stand_ins)
+    expected = expected_yield(p_wrong[order], p_wrong[rows], _calibration_errors(verdicts))
+    return Selection(listed, expected, strategy, tuple(notes))
+
+
+def _check(n: int, strategy: str, explore: float) -> None:
+    if n < 1:
+        raise InputError(f"-n is {n}; ask for at least one image")
+    if strategy not in STRATEGIES:
+        raise InputError(f"no strategy is called {strategy!r}; choose one of {', '.join(STRATEGIES)}")
+    if not 0 <= explore <= 1:
+        raise InputError(f"explore is {explore:g}; it is a share of the images, from 0 to 1")
+
+
+def _candidates(table: pa.Table, exclude: Collection[str], exclude_hopeless: bool) -> tuple[Positions, list[str]]:
+    """Return the rows that can be chosen, and what there is to say about the others."""
+    unreadable = np.asarray(table["error"].is_valid().to_pylist(), dtype=bool) | np.isnan(_numbers(table, "p_wrong"))
+    out = unreadable.copy()
+    notes = [f"{int(unreadable.sum())} images that could not be read are left out"] if unreadable.any() else []
+    if exclude:
+        names = frozenset(exclude)
+        known = np.array([name in names for name in table["file_name"].to_pylist()], dtype=bool)
+        notes.append(f"{int((known & ~out).sum())} images are excluded by name")
+        out |= known
+    if exclude_hopeless:
+        hopeless = hopeless_rows(table)
+        notes.append(f"{int((hopeless & ~out).sum())} images are left out because nobody could see anything in them")
+        out |= hopeless
+    rows = np.flatnonzero(~out)
+    if not len(rows):
+        raise InputError(f"none of {len(table)} images can be listed: {'; '.join(notes) or 'the table is empty'}")
+    return rows, notes
+
+
+def hopeless_rows(table: pa.Table) -> NDArray[np.bool_]:
+    """Return (N,) whether an image is beyond one of the HOPELESS limits; raises InputError without such columns."""
+    found = np.zeros(len(table), dtype=bool)
+    for name, (sign, limit) in HOPELESS.items():
+        if QUALITY + name not in table.column_names:
+            raise InputError(
+                f"the verdicts have no column {QUALITY + name!r}, so hopeless images can't be told; screen again"
+            )
+        found |= sign * _numbers(table, QUALITY + name) > sign * limit
+    return found
+
+
+def _numbers(table: pa.Table, column: str) -> NDArray[np.float64]:
+    return np.asarray(table[column].to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _quota(table: pa.Table, quota_per: str | None) -> NDArray[np.int64] | None:
+    """Return (N,) from 0 on the share of each row; None without quotas."""
+    if quota_per is None:
+        return None
+    column = "predicted_label" if quota_per == PREDICTED else METADATA + quota_per
+    if column not in table.column_names:
+        there = [PREDICTED, *(name.removeprefix(METADATA) for name in table.column_names if name.startswith(METADATA))]
+        raise InputError(f"no quota per {quota_per!r}; these verdicts have {', '.join(there)}")
+    values = np.array([str(value) for value in table[column].to_pylist()])
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
+def _probs(table: pa.Table) -> NDArray[np.float32]:
+    names = [name for name in table.column_names if name.startswith("prob_")]
+    if names:
+        return np.stack([table[name].to_numpy(zero_copy_only=False) for name in names], axis=1).astype(np.float32)
+    if "probs" not in table.column_names:
+        raise InputError("badge reads probabilities and the verdicts have none; choose another strategy")
+    rows = table["probs"].to_pylist()
+    width = max((len(row) for row in rows if row is not None), default=0)
+    return np.array([row or [np.nan] * width for row in rows], dtype=np.float32)
+
+
+def _interleaved(chosen: Positions, drawn: Positions) -> Positions:
+    """Spread the drawn rows over the list, so that who stops early has labelled his share of both."""
+    places = np.concatenate([(np.arange(len(part)) + 0.5) / max(len(part), 1) for part in (chosen, drawn)])
+    return np.concatenate([chosen, drawn])[np.argsort(places, kind="stable")]
+
+
+def _listed(
+    table: pa.Table, order: Positions, by_chance: NDArray[np.bool_], chance: float, stand_ins: Mapping[int, int]
+) -> pa.Table:
+    import pyarrow as pa
+
+    names = table["file_name"].to_pylist()
+    folded: dict[int, list[str]] = {}
+    for row, head in sorted(stand_ins.items()):
+        folded.setdefault(head, []).append(names[row])
+    more = {
+        "rank": pa.array(np.arange(1, len(order) + 1)),
+        "group": pa.array([names[stand_ins.get(row, row)] for row in order.tolist()], pa.string()),
+        "duplicates": pa.array([folded.get(row, []) for row in order.tolist()], pa.list_(pa.string())),
+        "drawn_by": pa.array(np.where(by_chance, _BY_CHANCE, _BY_STRATEGY).tolist(), pa.string()),
+        "inclusion_probability": pa.array(np.where(by_chance, chance, 1.0)),
+    }
+    listed = with_columns(
+        table.select([name for name in _COLUMNS if name in table.column_names]).take(order), pa.table(more)
+    )
+    return listed.select(["rank", *(name for name in listed.column_names if name != "rank")])
+
+
+def _calibration_errors(verdicts: Verdicts) -> int | None:
+    found: Any = verdicts.provenance.get("calibrated_on", {}).get("errors")
+    return found if isinstance(found, int) else None

@@ -1,0 +1,343 @@
+"""Which candidates to label: one function a strategy, all with the same arguments and the same kind of answer.
+
+    strategy(p_wrong, features, n, *, probs=None, labelled_features=None, seed=0) -> positions in picking order
+
+`p_wrong` (m,) in [0, 1]; `features` (m, d) rows of length 1; `n` how many, all of them if there are fewer; `probs`
+(m, K) for `badge`; `labelled_features` (l, d), what has labels already, for those that keep away from it. The answer is
+(min(n, m),) int64, each position once, the first to label first. Same arguments, same seed, same answer. None looks at
+more than `seed` says at random, and memory grows with the candidates, not with their square.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import InputError
+
+Floats = NDArray[np.floating]
+Positions = NDArray[np.int64]
+_BLOCK = 1024
+_BETA = 10
+_MOST_ITERATIONS = 20
+_EPSILON = 1e-12
+_AGAIN = 32  # gains that are computed anew together
+
+
+def random(
+    p_wrong: Floats,
+    features: Floats | None,
+    n: int,
+    *,
+    probs: Floats | None = None,
+    labelled_features: Floats | None = None,
+    seed: int = 0,
+) -> Positions:
+    """Return n positions drawn evenly.
+
+    >>> sorted(random(np.zeros(3), None, 5).tolist())
+    [0, 1, 2]
+    """
+    return np.random.default_rng(seed).permutation(len(p_wrong))[: many(p_wrong, n)]
+
+
+def uncertainty(
+    p_wrong: Floats,
+    features: Floats | None,
+    n: int,
+    *,
+    probs: Floats | None = None,
+    labelled_features: Floats | None = None,
+    seed: int = 0,
+) -> Positions:
+    """Return the n of largest p_wrong, ties in their order.
+
+    >>> uncertainty(np.array([0.2, 0.9, 0.2]), None, 2).tolist()
+    [1, 0]
+    """
+    return np.argsort(-np.asarray(p_wrong), kind="stable")[: many(p_wrong, n)]
+
+
+def power(
+    p_wrong: Floats,
+    features: Floats | None,
+    n: int,
+    *,
+    probs: Floats | None = None,
+    labelled_features: Floats | None = None,
+    seed: int = 0,
+) -> Positions:
+    """Return n drawn in proportion to p_wrong, without putting back (Kirsch et al. 2021, "Stochastic batch
+    acquisition"): the largest log p_wrong + Gumbel noise. Chance alone spreads them.
+
+    A candidate that can't be wrong comes last:
+
+    >>> power(np.array([0.0, 0.3, 0.2]), None, 3)[-1].item()
+    0
+    """
+    noise = np.random.default_rng(seed).gumbel(size=len(p_wrong))
+    return np.argsort(-(np.log(np.maximum(p_wrong, _EPSILON)) + noise), kind="stable")[: many(p_wrong, n)]
+
+
+def weighted_kmeans(
+    p_wrong: Floats,
+    features: Floats,
+    n: int,
+    *,
+    probs: Floats | None = None,
+    labelled_features: Floats | None = None,
+    seed: int = 0,
+    beta: float = _BETA,
+) -> Positions:
+    """Return the candidate nearest to each of n centres of k-means, weighted by p_wrong, among the beta n of largest
+    p_wrong (Zhdanov 2019, "Diverse mini-batch active learning").
+
+    Two directions, two wanted; of the first the more suspicious counts more:
+
+    >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
+    >>> weighted_kmeans(np.array([0.9, 0.1, 0.5]), x, 2).tolist()
+    [0, 2]
+    """
+    n = many(p_wrong, n)
+    top, x, w = _top(p_wrong, features, n, beta)
+    centres = _centres(x, w, n, seed)
+    picked = [rows[((x[rows] - centre) ** 2).sum(axis=1).argmin()] for rows, centre in _clusters(x, centres)]
+    return _filled(top[np.array(picked, dtype=np.int64)], p_wrong, n)
+
+
+def top_of_clusters(
+    p_wrong: Floats,
+    features: Floats,
+    n: int,
+    *,
+    probs: Floats | None = None,
+    labelled_features: Floats | None = None,
+    seed: int = 0,
+    beta: float = 2,
+) -> Positions:
+    """Return the most suspicious candidate of each of n clusters of the beta n of largest p_wrong: as
+    `weighted_kmeans`, but for what is picked from a cluster.
+
+    >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
+    >>> top_of_clusters(np.array([0.3, 0.4, 0.2]), x, 2).tolist()
+    [1, 2]
+    """
+    n = many(p_wrong, n)
+    top, x, w = _top(p_wrong, features, n, beta)
+    picked = [rows[w[rows].argmax()] for rows, _ in _clusters(x, _centres(x, w, n, seed))]
+    return _filled(top[np.array(picked, dtype=np.int64)], p_wrong, n)
+
+
+def k_centre(
+    p_wrong: Floats,
+    features: Floats,
+    n: int,
+    *,
+    probs: Floats | None = None,
+    labelled_features: Floats | None = None,
+    seed: int = 0,
+) -> Positions:
+    """Return n candidates, each the furthest from those before it and from what has labels (Sener and Savarese 2018,
+    "core-set", the greedy form). Where nothing has labels the most suspicious one comes first; after it p_wrong is not
+    looked at.
+
+    >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
+    >>> k_centre(np.array([0.5, 0.4, 0.1]), x, 2).tolist()
+    [0, 2]
+    """
+    return _furthest(np.ones(len(p_wrong)), p_wrong, features, n, labelled_features)
+
+
+def weighted_k_centre(
+    p_wrong: Floats,
+    features: Floats,
+    n: int,
+    *,
+    probs: Floats | None = None,
+    labelled_features: Floats | None = None,
+    seed: int = 0,
+) -> Positions:
+    """Return n candidates as `k_centre` does, but each of the largest p_wrong times squared distance.
+
+    Distances from the first: 0.08 and 2; times p_wrong 0.072 and 0.02.
+
+    >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
+    >>> weighted_k_centre(np.array([0.95, 0.9, 0.01]), x, 2).tolist()
+    [0, 1]
+    """
+    return _furthest(np.asarray(p_wrong, dtype=np.float64), p_wrong, features, n, labelled_features)
+
+
+def facility_location(
+    p_wrong: Floats,
+    features: Floats,
+    n: int,
+    *,
+    probs: Floats | None = None,
+    labelled_features: Floats | None = None,
+    seed: int = 0,
+    beta: float = 4,
+) -> Positions:
+    """Return n candidates S that stand best for the beta n of largest p_wrong: greedily the largest
+    Σᵢ p_wrongᵢ max over j in S of cos(i, j), at least 0 (Wei, Iyer and Bilmes 2015). What has labels stands for its
+    like already. Lazy: a gain never grows, so most are not computed again (Minoux 1978).
+
+    The second adds 0.9 * 0.96 + 0.8 + 0.5 * 0.28, the most; it stands for the first too, so the third comes next:
+
+    >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
+    >>> facility_location(np.array([0.9, 0.8, 0.5]), x, 2).tolist()
+    [1, 2]
+    """
+    n = many(p_wrong, n)
+    top, x, w = _top(p_wrong, features, n, beta)
+    covered = np.zeros(len(x), dtype=np.float32)
+    if labelled_features is not None and len(labelled_features):
+        covered = np.maximum(covered, _largest_cosines(x, np.asarray(labelled_features, dtype=np.float32)))
+    gains = np.concatenate([_gains(x, w, covered, rows) for rows in _blocks(len(x))])
+    picked: list[int] = []
+    while len(picked) < n:
+        best = _next_facility(x, w, covered, gains)
+        picked.append(best)
+        gains[best] = -np.inf
+        covered = np.maximum(covered, x @ x[best])
+    return top[np.array(picked, dtype=np.int64)]
+
+
+def badge(
+    p_wrong: Floats,
+    features: Floats,
+    n: int,
+    *,
+    probs: Floats | None = None,
+    labelled_features: Floats | None = None,
+    seed: int = 0,
+) -> Positions:
+    """Return n candidates by the seeding of k-means++ on gradients of the last layer (Ash et al. 2020, BADGE).
+
+    A gradient is (probs - onehot(prediction)) ⊗ features. It is never built: an inner product of two is the product of
+    the inner products of their parts. The first is the longest gradient, each next is drawn in proportion to the
+    squared distance to the nearest one before it. `probs` are needed; p_wrong is not looked at.
+
+    Gradients (0, 0) ⊗ x, (-0.5, 0.5) ⊗ x and (-0.2, 0.2) ⊗ x: the second is the longest.
+
+    >>> x = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    >>> badge(np.zeros(3), x, 1, probs=np.array([[1.0, 0.0], [0.5, 0.5], [0.8, 0.2]])).tolist()
+    [1]
+    """
+    if probs is None:
+        raise InputError("badge reads probabilities and got none; give probs (m, K), or choose another strategy")
+    n = many(p_wrong, n)
+    x, residual = np.asarray(features, dtype=np.float32), np.array(probs, dtype=np.float32)
+    residual[np.arange(len(residual)), residual.argmax(axis=1)] -= 1
+    squares = (np.square(x).sum(axis=1) * np.square(residual).sum(axis=1)).astype(np.float64)
+    rng, picked = np.random.default_rng(seed), [int(squares.argmax())] if n else []
+    nearest = np.full(len(x), np.inf)
+    while len(picked) < n:
+        last = picked[-1]
+        inner = (x @ x[last]) * (residual @ residual[last])
+        nearest = np.minimum(nearest, (squares + squares[last] - 2 * inner).clip(min=0))
+        nearest[last] = -1  # never again; at 0 it could be drawn once all others are there too
+        picked.append(_drawn(nearest.clip(min=0), nearest >= 0, rng))
+    return np.array(picked, dtype=np.int64)
+
+
+def many(p_wrong: Floats, n: int) -> int:
+    """Return n, or how many candidates there are if that is fewer; raises InputError below 1."""
+    if n < 1:
+        raise InputError(f"{n} images were asked for; ask for at least one")
+    return min(n, len(p_wrong))
+
+
+def _top(p_wrong: Floats, features: Floats, n: int, beta: float) -> tuple[Positions, NDArray[np.float32], Floats]:
+    """Return the beta n candidates of largest p_wrong, in this order: positions, features and weights."""
+    if beta < 1:
+        raise InputError(f"beta is {beta:g}; it must be at least 1, or there are fewer candidates than wanted")
+    top = np.argsort(-np.asarray(p_wrong), kind="stable")[: max(n, round(beta * n))]
+    weights = np.asarray(p_wrong, dtype=np.float64)[top]
+    return top, np.asarray(features[top], dtype=np.float32), np.maximum(weights, _EPSILON)
+
+
+def _centres(x: NDArray[np.float32], weights: Floats, n: int, seed: int) -> NDArray[np.float32]:
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    means = KMeans(n, n_init=1, max_iter=_MOST_ITERATIONS, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than wanted: `_filled` adds others
+        return np.asarray(means.fit(x, sample_weight=weights).cluster_centers_)
+
+
+def _clusters(x: NDArray[np.float32], centres: NDArray[np.float32]) -> Iterator[tuple[Positions, NDArray[np.float32]]]:
+    """Yield the rows nearest to each centre that has any."""
+    nearest = np.concatenate(
+        [(np.square(centres).sum(axis=1) - 2 * (x[rows] @ centres.T)).argmin(axis=1) for rows in _blocks(len(x))]
+    )
+    order = np.argsort(nearest, kind="stable")
+    found, starts = np.unique(nearest[order], return_index=True)
+    for cluster, rows in zip(found, np.split(order, starts[1:]), strict=True):
+        yield rows, centres[cluster]
+
+
+def _filled(picked: Positions, p_wrong: Floats, n: int) -> Positions:
+    """Sort by p_wrong, and add the most suspicious others where there are fewer than n."""
+    order = np.argsort(-np.asarray(p_wrong), kind="stable")
+    others = order[~np.isin(order, picked)][: n - len(picked)]
+    return np.concatenate([order[np.isin(order, picked)], others])
+
+
+def _furthest(
+    weights: Floats, p_wrong: Floats, features: Floats, n: int, labelled_features: Floats | None
+) -> Positions:
+    n, x = many(p_wrong, n), np.asarray(features, dtype=np.float32)
+    nearest = np.full(len(x), np.inf)
+    if labelled_features is not None and len(labelled_features):
+        nearest = (2 - 2 * _largest_cosines(x, np.asarray(labelled_features, dtype=np.float32))).clip(min=0)
+    picked: list[int] = []
+    for _ in range(n):
+        worth = nearest * weights if np.isfinite(nearest[0]) or picked else np.asarray(p_wrong, dtype=np.float64)
+        worth[picked] = -1
+        best = int(worth.argmax())
+        nearest = np.minimum(nearest, (2 - 2 * (x @ x[best])).clip(min=0))
+        picked.append(best)
+    return np.array(picked, dtype=np.int64)
+
+
+def _largest_cosines(x: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (m,) the largest inner product of each row with any of the others."""
+    found = np.full(len(x), -1, dtype=np.float32)
+    for rows in _blocks(len(x)):
+        for columns in _blocks(len(others)):
+            found[rows] = np.maximum(found[rows], (x[rows] @ others[columns].T).max(axis=1))
+    return found
+
+
+def _gains(x: NDArray[np.float32], w: Floats, covered: NDArray[np.float32], rows: slice | Positions) -> Floats:
+    """Return what each of these rows would add to what is covered."""
+    gains: Floats = w @ np.maximum(x @ x[rows].T - covered[:, None], 0)
+    return gains
+
+
+def _next_facility(x: NDArray[np.float32], w: Floats, covered: NDArray[np.float32], gains: Floats) -> int:
+    """Return the row of largest gain; `gains` are upper bounds, made exact in place where that is needed."""
+    exact = np.zeros(len(gains), dtype=np.bool_)
+    while True:
+        best = int(gains.argmax())
+        if exact[best]:
+            return best
+        stale = np.where(exact, -np.inf, gains)
+        rows = np.argpartition(-stale, min(_AGAIN, len(stale) - 1))[:_AGAIN]
+        rows = rows[np.isfinite(stale[rows])]
+        gains[rows], exact[rows] = _gains(x, w, covered, rows), True
+
+
+def _drawn(weights: Floats, left: NDArray[np.bool_], rng: np.random.Generator) -> int:
+    """Draw one row in proportion to weights, evenly among those left where all are zero."""
+    chances = weights if weights.sum() > 0 else left.astype(np.float64)
+    return int(np.searchsorted(np.cumsum(chances), rng.random() * chances.sum(), side="right").clip(max=len(left) - 1))
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    return (slice(start, start + _BLOCK) for start in range(0, n, _BLOCK))
