@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ FEATURES = 1280
 HIDDEN = 256
 EPOCHS = 30
 BATCH = 50
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Backbone(nn.Module):
@@ -36,11 +39,11 @@ class Backbone(nn.Module):
 class Head(nn.Module):
     """Backbone features (n, 1280) to logits (n, classes); the input of `fc` are 256 features."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, features: int = FEATURES) -> None:
         super().__init__()
-        self.standardise = nn.BatchNorm1d(FEATURES, affine=False)
+        self.standardise = nn.BatchNorm1d(features, affine=False)
         self.dropout_pooled = nn.Dropout(0.5)
-        self.hidden = nn.Linear(FEATURES, HIDDEN)
+        self.hidden = nn.Linear(features, HIDDEN)
         self.dropout_hidden = nn.Dropout(0.5)
         self.fc = nn.Linear(HIDDEN, classes)
 
@@ -60,13 +63,18 @@ def network(classes: int = 4) -> nn.Module:
     return nn.Sequential(backbone(), Head(classes)).eval()
 
 
-def trained_head(features: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> Head:
+def trained_head(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    seed: int,
+    loss: Loss = nn.functional.cross_entropy,
+) -> Head:
     """Train a head on backbone features (n, 1280) and labels 0..classes-1; the same seed gives the same weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        head = Head(int(labels.max()) + 1)
+        head = Head(int(labels.max()) + 1, features.shape[1])
         _set_statistics(head.standardise, features)
-        _fit(head, torch.tensor(features), torch.tensor(labels))
+        _fit(head, torch.tensor(features), torch.tensor(labels), loss)
     return head.eval()
 
 
@@ -80,7 +88,7 @@ def _set_statistics(layer: nn.BatchNorm1d, features: NDArray[np.float32]) -> Non
     )
 
 
-def _fit(head: Head, inputs: Tensor, labels: Tensor) -> None:
+def _fit(head: Head, inputs: Tensor, labels: Tensor, loss: Loss) -> None:
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
     head.train()
@@ -88,6 +96,6 @@ def _fit(head: Head, inputs: Tensor, labels: Tensor) -> None:
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(inputs)).split(BATCH):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(head(inputs[rows]), labels[rows]).backward()
+            loss(head(inputs[rows]), labels[rows]).backward()
             optimizer.step()
         schedule.step()

@@ -218,9 +218,11 @@ def solar_split(backbone: Copies, seed: int, views: Mapping[str, Floats] | None 
     return replace(split, last_layer=LastLayer.of(head))
 
 
-def through_head(head: Network, backbone: ModelOutputs, passes: int = 30, seed: int = 0) -> ModelOutputs:
+def through_head(
+    head: Network, backbone: ModelOutputs, passes: int = 30, seed: int = 0, classes: int = 4
+) -> ModelOutputs:
     """Send backbone features through a head: the outputs that backbone and head together would give."""
-    classifier = Classifier(head, tuple(str(k) for k in range(4)), Preprocess())
+    classifier = Classifier(head, tuple(str(k) for k in range(classes)), Preprocess())
     features = np.array(backbone.logits)  # torch wants memory that it could write to
     return classifier.outputs_from_inputs(
         list(backbone.ids), features, passes=passes, seed=seed, quality=backbone.quality, labels=backbone.labels

@@ -1,0 +1,125 @@
+"""Accuracy against labels bought: python -m experiments.active_learning --data FOLDER, in a venv with the extra.
+
+pip install '.[experiments,active-learning]'. Without scikit-activeml and Baal the package's own strategies run alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import data, deeper, results_file, splits
+from experiments.active_learning_page import draw, page
+from experiments.learning_doubt import p_wrong
+from experiments.learning_loop import Strategy, Task, curve, reduce, task
+from experiments.learning_strategies import OURS, STRATEGIES, packaged
+from experiments.running import Options, options, say
+from uncertainty.annotation.covering import covering
+from uncertainty.classifiers.embedder import Embedder
+
+NAME = "active_learning"
+TUNED_ON = range(5)
+"""Seeds on which the strategy of the package was chosen; the page has others."""
+Make = Callable[[int], Task]
+
+
+def digits_tasks() -> Make:
+    """Pixels of 1,000 digits, 20 labels a step; 797 test."""
+    images = data.digits()
+    pixels = np.stack([image[..., 0].ravel() for image in images.pixels]) / 255
+    return lambda seed: task(pixels, images.labels, (1000, 797), 20, seed)
+
+
+def solar_tasks(chosen: Options) -> Make:
+    """EfficientNet-Lite0's features of 1,750 cells, 35 labels a step; 874 test."""
+    cells = data.solar_cells()
+    seen = splits.cached_run(chosen.cache / "solar_cells" / "clean", deeper.solar_classifier(), cells)
+    return lambda seed: task(np.asarray(seen.logits), cells.labels, (1750, 874), 35, seed)
+
+
+def cifar10_tasks(chosen: Options) -> Make:
+    """EfficientNet-Lite0's features of 3,000 photographs, drawn from 20,000, 60 labels a step; 5,000 others test."""
+    if chosen.data is None:
+        raise SystemExit("--data was not given; it is a folder with CIFAR-10, see experiments/README.md")
+    embedder, parts = Embedder.load("efficientnet-lite0?size=128"), []
+    for part in ("train", "dev"):
+        images = data.cifar10(chosen.data, part)
+        folder, what = chosen.cache / deeper.FOLDER, f"embedding {embedder.sha256}"
+        parts.append((deeper.kept(folder, what, images, lambda i: deeper.embedding(embedder, i)), images.labels))
+    (x, y), (test_x, test_y) = parts
+
+    def make(seed: int) -> Task:
+        rows = np.random.default_rng([seed, 1]).permutation(len(x))[:3000]
+        pool, test = reduce(x[rows], test_x)
+        return Task(pool, y[rows], test, test_y, 60)
+
+    return make
+
+
+def all_strategies() -> dict[str, Strategy]:
+    """Return the package's and, where they are installed, those of the other projects."""
+    own = STRATEGIES | {f"{OURS}, p_wrong": packaged(covering, p_wrong)}
+    if find_spec("skactiveml") is None or find_spec("baal") is None:
+        say("scikit-activeml or baal is not installed; pip install '.[active-learning]' adds them to the comparison")
+        return own
+    from experiments.learning_peers import baal_strategies, skactiveml_strategies
+
+    return own | skactiveml_strategies() | baal_strategies()
+
+
+def measured(make: Make, strategies: dict[str, Strategy], seed: int) -> dict[str, list[float]]:
+    """Return the curve of every strategy on one draw of pool, test set and first batch."""
+    drawn = make(seed)
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the other projects warn of what is none of ours
+        for name, strategy in strategies.items():
+            begin = time.process_time()
+            found[name] = curve(drawn, strategy, seed)
+            say(f"  {name}: {time.process_time() - begin:.1f} s")
+    return found
+
+
+def main(chosen: Options) -> None:
+    """Load the three sets and measure."""
+    makes = {"digits": digits_tasks(), "solar_cells": solar_tasks(chosen), "cifar10": cifar10_tasks(chosen)}
+    sys.stdout.write(run(makes, chosen))
+
+
+def run(makes: dict[str, Make], chosen: Options) -> str:
+    """Measure, and write after every seed, so that what is finished is kept; return the page."""
+    strategies, first = all_strategies(), len(TUNED_ON)
+    results: dict[str, Any] = {"seeds": [], "sets": {}}
+    for seed in range(first, first + chosen.splits):
+        found = {}
+        for name, make in makes.items():
+            say(f"{NAME}: seed {seed}, {name}")
+            found[name] = (make(seed).counts, measured(make, strategies, seed))
+        results["seeds"].append(seed)
+        for name, (counts, curves) in found.items():
+            kept = results["sets"].setdefault(name, {"counts": counts, "curves": {s: [] for s in curves}})
+            for strategy, accuracy in curves.items():
+                kept["curves"][strategy].append(accuracy)
+        results_file.write(chosen.out / f"{NAME}.json", results)
+    return written(chosen.out)
+
+
+def written(folder: Path) -> str:
+    """Write the page and the figure of the numbers that are there, and return the page."""
+    results = json.loads((folder / f"{NAME}.json").read_text(encoding="utf-8"))
+    text = page(results)
+    (folder / f"{NAME}.md").write_text(text, encoding="utf-8")
+    draw(results, folder / f"{NAME}.png")
+    return text
+
+
+if __name__ == "__main__":
+    main(options(__doc__))
