@@ -23,6 +23,7 @@ LAYERS = (
         "quality",
         "corruptions",
         "novelty",
+        "remote",
         "manifests",
         "shards",
         "sources",

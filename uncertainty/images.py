@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from uncertainty.errors import ImageError
+from uncertainty.remote import RemotePath
 
 MAX_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -60,7 +61,7 @@ def is_image_name(name: str | os.PathLike[str]) -> bool:
     return PurePosixPath(os.fspath(name)).suffix.lower() in IMAGE_SUFFIXES
 
 
-def decode(data: Path | bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+def decode(data: Path | RemotePath | bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     """Decode the first frame of an encoded image to RGB.
 
     Returns (h, w, 3) uint8. EXIF rotation is applied. Alpha is dropped, not blended, and CMYK converted by Pillow's
@@ -81,7 +82,7 @@ def decode(data: Path | bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     return DecodedImage(pixels, width=pixels.shape[1], height=pixels.shape[0])
 
 
-def digest(data: Path | bytes) -> str:
+def digest(data: Path | RemotePath | bytes) -> str:
     """16 hexadecimal characters of BLAKE2b over the encoded bytes: equal for equal files.
 
     Raises ImageError when the file can't be read.
@@ -140,8 +141,9 @@ _SILENCE = _Silence()
 
 
 @contextmanager
-def _opened(data: Path | bytes) -> Iterator[IO[bytes]]:
+def _opened(data: Path | RemotePath | bytes) -> Iterator[IO[bytes]]:
     stream: IO[bytes]
+    data = data.read_bytes() if isinstance(data, RemotePath) else data
     if isinstance(data, bytes):
         size, stream = len(data), io.BytesIO(data)
     else:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from uncertainty.errors import InputError
+from uncertainty.remote import AnyFile, is_url, opened
 
 NAME_COLUMNS = ("file_name", "filepath", "filename", "path", "image")
 LABEL_COLUMN = "label"
@@ -34,11 +36,12 @@ class Manifest:
     metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: AnyFile) -> Manifest:
     """Read the file names of a table, and its labels where it has them.
 
     The name column is the first present of `file_name`, `filepath`, `filename`, `path` and `image`. CSV is UTF-8 (a
     byte order mark is fine), separated by commas, and its labels stay strings: "01" is not 1. Empty labels become None.
+    Images may be named by URL.
 
     Raises InputError, naming the file and where possible the row: no such file, a damaged table, no name column (the
     columns found are quoted), a row without a name, a label that is neither a name nor an index, or no rows.
@@ -78,7 +81,7 @@ def _is_plain(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
     return any(name in row for row in rows) and not any(isinstance(row.get(name), bytes) for row in rows)
 
 
-def check_unique(names: Sequence[str], where: Path) -> None:
+def check_unique(names: Sequence[str], where: AnyFile) -> None:
     """Raise InputError naming the first name that occurs twice."""
     seen: set[str] = set()
     for name in names:
@@ -87,7 +90,7 @@ def check_unique(names: Sequence[str], where: Path) -> None:
         seen.add(name)
 
 
-def read_rows(path: Path) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+def read_rows(path: AnyFile) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     """Return the columns and rows of a CSV, JSON lines or Parquet file; raises InputError."""
     suffix = path.suffix.lower()
     if suffix not in MANIFEST_SUFFIXES:
@@ -102,8 +105,8 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
         raise InputError(f"{path} can't be read ({error.strerror or error})") from error
 
 
-def _read_csv(path: Path) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-    with open(path, encoding="utf-8-sig", newline="") as file:
+def _read_csv(path: AnyFile) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:
             columns = tuple(name.strip() for name in next(reader, ()))
@@ -115,21 +118,21 @@ def _read_csv(path: Path) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     return columns, rows
 
 
-def _fields(row: list[str], columns: Sequence[str], path: Path, line: int) -> list[str]:
+def _fields(row: list[str], columns: Sequence[str], path: AnyFile, line: int) -> list[str]:
     if len(row) != len(columns):
         advice = "put a value with a comma in double quotes"
         raise InputError(f"{path}, line {line}, has {len(row)} fields where the header has {len(columns)}; {advice}")
     return row
 
 
-def _read_json_lines(path: Path) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-    with open(path, encoding="utf-8-sig") as file:
+def _read_json_lines(path: AnyFile) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig") as file:
         rows = list(_objects(file, path))
     columns = tuple(dict.fromkeys(key for row in rows for key in row))
     return columns, rows
 
 
-def _objects(lines: Iterator[str], path: Path) -> Iterator[dict[str, Any]]:
+def _objects(lines: Iterable[str], path: AnyFile) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -142,12 +145,12 @@ def _objects(lines: Iterator[str], path: Path) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def _read_parquet(path: Path) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+def _read_parquet(path: AnyFile) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with opened(path) as raw, pq.ParquetFile(raw) as file:
             columns = tuple(file.schema_arrow.names)
             needed = (*NAME_COLUMNS, LABEL_COLUMN)
             wanted = [one.name for one in file.schema_arrow if one.name in needed or not _holds_bytes(one.type)]
@@ -162,17 +165,17 @@ def _holds_bytes(kind: Any) -> bool:
     return any(is_kind(kind) for is_kind in (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary))
 
 
-def _name(value: Any, path: Path, row: int) -> str:
+def _name(value: Any, path: AnyFile, row: int) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{path}, row {row + 1}, has {value!r} where a file name belongs")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"{path}, row {row + 1}, has the file name {value!r}, which is not valid Unicode") from error
-    return PurePath(value).as_posix()
+    return value if is_url(value) else PurePath(value).as_posix()
 
 
-def _label(value: Any, path: Path, row: int) -> Label:
+def _label(value: Any, path: AnyFile, row: int) -> Label:
     # Tables made by pandas hold integers with gaps as floats, NaN in the gaps.
     if isinstance(value, float) and (math.isnan(value) or value.is_integer()):
         value = None if math.isnan(value) else int(value)

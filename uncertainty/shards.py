@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
 from uncertainty.manifests import LABEL_COLUMN, Label
+from uncertainty.remote import AnyFile, RemotePath, below, opened
 
 _IMAGE_COLUMNS = ("img", "image")
 _BATCH_ROWS = 64
@@ -21,7 +22,7 @@ _BATCH_ROWS = 64
 _BUFFER_BYTES = 1 << 20
 
 
-def is_shard(path: Path) -> bool:
+def is_shard(path: AnyFile) -> bool:
     """Whether a file is Parquet with a column `img` or `image` of struct<bytes, path>; InputError if it is damaged."""
     if path.suffix.lower() != ".parquet":
         return False
@@ -29,14 +30,17 @@ def is_shard(path: Path) -> bool:
         return _image_column(file.schema_arrow) is not None
 
 
-def find_shards(folder: Path) -> list[Path]:
+def find_shards(folder: AnyFile) -> list[AnyFile]:
     """Return the Parquet files with images inside that lie directly in a folder, sorted by name."""
+    if isinstance(folder, RemotePath):
+        found = [folder / name for name in folder.files() if "/" not in name]
+        return [file for file in found if is_shard(file)]
     files = sorted(file for file in folder.glob("*.parquet") if not file.name.startswith("."))
     return [file for file in files if is_shard(file)]
 
 
 def read_shards(
-    paths: Sequence[Path],
+    paths: Sequence[AnyFile],
 ) -> tuple[tuple[str, ...], tuple[Label, ...] | None, tuple[str, ...] | None, ShardReader]:
     """Return names, labels, class names and a reader of the bytes.
 
@@ -59,10 +63,18 @@ def read_shards(
 class ShardReader:
     """Yields the bytes (or the path, where a row has only that) of ascending positions over several files."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[AnyFile, ...]
     counts: tuple[int, ...]
 
-    def __call__(self, positions: NDArray[np.int64]) -> Iterator[Path | bytes]:
+    def cut(self, positions: NDArray[np.int64]) -> tuple[ShardReader, NDArray[np.int64]]:
+        """Return a reader of the files that these ascending positions lie in, and the positions as it counts them."""
+        ends = np.cumsum(self.counts)
+        first, last = (int(np.searchsorted(ends, positions[i], side="right")) for i in (0, -1))
+        before = int(ends[first]) - self.counts[first]
+        paths = tuple(path.absolute() for path in self.paths[first : last + 1])
+        return ShardReader(paths, self.counts[first : last + 1]), positions - before
+
+    def __call__(self, positions: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
         """Read front to back, skipping row groups without a wanted row."""
         start = 0
         for path, count in zip(self.paths, self.counts, strict=True):
@@ -79,7 +91,7 @@ class _Contents:
     class_names: tuple[str, ...] | None
 
 
-def _contents(path: Path) -> _Contents:
+def _contents(path: AnyFile) -> _Contents:
     with _opened(path) as file:
         column = _image_column(file.schema_arrow)
         has_labels = LABEL_COLUMN in file.schema_arrow.names
@@ -92,7 +104,7 @@ def _contents(path: Path) -> _Contents:
     return _Contents(paths, labels, class_names)
 
 
-def _label(value: Any, class_names: tuple[str, ...] | None, path: Path) -> Label:
+def _label(value: Any, class_names: tuple[str, ...] | None, path: AnyFile) -> Label:
     if value is None or value == -1:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -131,7 +143,7 @@ def _image_column(schema: Any) -> str | None:
     return None
 
 
-def _read(path: Path, rows: NDArray[np.int64]) -> Iterator[Path | bytes]:
+def _read(path: AnyFile, rows: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
     with _opened(path) as file:
         ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
         groups, wanted = _row_groups(ends, rows)
@@ -153,20 +165,21 @@ def _row_groups(ends: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[list[
     return groups.tolist(), rows - starts[group_of] + read_before[np.searchsorted(groups, group_of)]
 
 
-def _data(image: dict[str, Any] | None, path: Path) -> Path | bytes:
+def _data(image: dict[str, Any] | None, path: AnyFile) -> AnyFile | bytes:
     if image is None:
         return b""
     if image["bytes"] is None and image["path"]:
-        return path.parent / str(image["path"])
+        return below(path.parent, str(image["path"]))
     return bytes(image["bytes"] or b"")
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: AnyFile) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        source = path if isinstance(path, Path) else opened(path)
+        return pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False)
     except pa.ArrowInvalid as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path} can't be read as Parquet ({reason})") from error

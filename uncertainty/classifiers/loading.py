@@ -16,6 +16,7 @@ from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images import DecodedImage, decode, digest, digest_pixels
 from uncertainty.quality import quality
+from uncertainty.remote import RemotePath
 from uncertainty.sources import ImageItem, ImageSet, find_images
 
 
@@ -92,8 +93,8 @@ def load(
         if isinstance(item.data, np.ndarray):
             loaded.digest, image = digest_pixels(item.data), _from_array(item.data)
         else:
-            loaded.digest = digest(item.data)
-            image = decode(item.data)
+            data = item.data.read_bytes() if isinstance(item.data, RemotePath) else item.data  # fetched once
+            loaded.digest, image = digest(data), decode(data)
         if damage is not None:
             image = replace(image, pixels=damage(image.pixels, item.name))
         loaded.inputs, loaded.quality = preprocess(image.pixels), quality(image)
