@@ -66,8 +66,8 @@ LAYERS = (
         "monitoring.*",
     ),
     ("screener", "fitting", "saving", "incoming", "updating"),
-    ("pipeline", "evaluating", "recalibration", "report", "report.*"),
-    ("demo", "demo.*"),
+    ("parts", "screening", "finishing", "pipeline", "evaluating", "recalibration", "report", "report.*"),
+    ("demo", "demo.*", "distributed"),
     ("cli", "commands", "commands.*", "findings_text", "tables", "progress", "__main__"),
 )
 TORCH = ("classifiers.*", "explain", "demo.network")

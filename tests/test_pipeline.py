@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from uncertainty import pipeline
+from uncertainty import finishing, pipeline
 from uncertainty.classifiers.base import Batch, Row
 from uncertainty.errors import InputError
 from uncertainty.pipeline import rank_folder, screen_into
 from uncertainty.quality import QUALITY_NAMES
+from uncertainty.sources import ImageItem, ImageSet
 from uncertainty.verdicts import FORMATS, Verdicts
 
 
@@ -45,7 +46,7 @@ def test_files_hold_what_memory_holds(world, mixed, in_memory, tmp_path, ending,
     screen_into(tmp_path, world.screener, mixed, ending=ending, batch_size=batch_size)
     table = Verdicts.read(tmp_path).table
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "monitoring.json", "summary.json", f"verdicts{ending}"
+        "features.parquet", "monitoring.json", "summary.json", f"verdicts{ending}"
     ]  # fmt: skip
     assert table.column_names == in_memory.table.column_names
     for name in table.column_names:
@@ -135,6 +136,11 @@ class Streaming:
         return self._batches()
 
 
+def named(n):
+    """As many images as `batches_of` hands over, of which nothing but the names is asked."""
+    return ImageSet.of([ImageItem(f"{k:03}-{row}", b"") for k in range(n) for row in range(8)])
+
+
 def batches_of(world, mixed, n):
     """n batches of the first eight images, under new names."""
     first = next(world.screener.stream(mixed, batch_size=8))
@@ -146,13 +152,13 @@ def batches_of(world, mixed, n):
 
 @pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("after", [0, 1, 5])
-def test_a_crash_leaves_nothing_behind(world, mixed, tmp_path, ending, after):
+def test_a_crash_before_the_first_part_leaves_nothing_behind(world, mixed, tmp_path, ending, after):
     def broken():
         yield from batches_of(world, mixed, after)
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        screen_into(tmp_path, Streaming(world.screener, broken), mixed, ending=ending)
+        screen_into(tmp_path, Streaming(world.screener, broken), named(9), ending=ending, batch_size=8)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -160,16 +166,19 @@ def test_a_crash_leaves_nothing_behind(world, mixed, tmp_path, ending, after):
 def test_a_crash_while_ranks_are_written_leaves_the_earlier_verdicts(world, mixed, tmp_path, ending, monkeypatch):
     screen_into(tmp_path, world.screener, mixed, ending=ending)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    ranked = pipeline._with_ranks
+    ranked = finishing._ranked
 
-    def broken(path, schema, metadata):
-        yield next(ranked(path, schema, metadata))
+    def broken(*given):
+        yield next(ranked(*given))
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pipeline, "_with_ranks", broken)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(finishing, "_ranked", broken)
+    with pytest.raises(InputError, match=r"can't be written \(No space left on device\); .* go on with --resume"):
         screen_into(tmp_path, world.screener, world.incoming, ending=ending)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    monkeypatch.setattr(finishing, "_ranked", ranked)
+    assert screen_into(tmp_path, world.screener, world.incoming, ending=ending, resume=True)["images"] == 40
+    assert {path.name for path in tmp_path.iterdir()} == before.keys()
 
 
 def test_few_batches_are_alive_at_a_time(world, mixed, tmp_path):
@@ -181,7 +190,7 @@ def test_few_batches_are_alive_at_a_time(world, mixed, tmp_path):
             most.append(len(alive))
             yield batch
 
-    summary = screen_into(tmp_path, Streaming(world.screener, counted), mixed)
+    summary = screen_into(tmp_path, Streaming(world.screener, counted), named(40), batch_size=8)
     assert summary["images"] == 320
     assert max(most) <= 3
 
@@ -195,8 +204,9 @@ def test_rows_are_written_while_images_still_come(world, mixed, tmp_path, monkey
             bytes_of.append(pa.total_allocated_bytes())
             yield batch
 
-    monkeypatch.setattr(pipeline, "_ROWS_IN_A_GROUP", 64)
-    screen_into(tmp_path, Streaming(world.screener, measured), mixed)
+    task_of = pipeline.task_of
+    monkeypatch.setattr(pipeline, "task_of", lambda *given, **options: task_of(*given, rows_in_a_part=64, **options))
+    screen_into(tmp_path, Streaming(world.screener, measured), named(60), batch_size=8)
     assert bytes_of[-1] < bytes_of[5] + 100_000
 
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from uncertainty.classifiers.base import Images, image_items
+from uncertainty.classifiers.base import ArrayItem, Images, image_items
+from uncertainty.defaults import BATCH_SIZE
 from uncertainty.errors import InputError
-from uncertainty.monitoring.watch import Monitoring, monitor
+from uncertainty.finishing import FEATURES_FILE, MONITORING, SUMMARY, finish, monitored, write_json
+from uncertainty.monitoring.watch import Monitoring
+from uncertainty.parts import Parts, Task, Written, opened, progress_of
 from uncertainty.screener import Screener
+from uncertainty.screening import part_tables, task_of
 from uncertainty.sources import ImageSet, metadata_of
-from uncertainty.verdicts import FORMATS, Verdicts, metadata_table, ranks, replacing, write_batches, write_table
+from uncertainty.verdicts import FORMATS, Verdicts, write_table
 
-SUMMARY, MONITORING = "summary.json", "monitoring.json"
+__all__ = ["FEATURES_FILE", "MONITORING", "SUMMARY", "Engine", "monitor_folder", "rank_folder", "screen_into"]
+
+_TASK = "task"
+Engine = Callable[[ImageSet | Sequence[ArrayItem], Task, Path, Sequence[int]], Iterable[Written]]
+"""(images, task, folder of the parts, parts that are missing) to what was written, in any order."""
 
 
 def screen_into(
@@ -28,90 +35,86 @@ def screen_into(
     images: Images,
     *,
     ending: str = ".parquet",
+    resume: bool = False,
+    features: bool = True,
+    batch_size: int = BATCH_SIZE,
+    progress: Callable[[int], None] | None = None,
+    engine: Engine | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Screen images of any number into `folder/verdicts.parquet` (.csv, .jsonl), `summary.json` and `monitoring.json`.
 
-    Rows are written batch by batch; ranks, which need all rows, are a second pass over one column. `options` are
-    those of `Classifier.stream`. Returns the summary: counts, policy, drift, and what p_wrong was calibrated on; in a
-    cascade also how many images were looked at more deeply.
+    Rows are written in parts to `folder/.screening`; ranks, which need all rows, are a second pass over the parts.
+    After a crash at any moment the same call with `resume` goes on, and ends as if nothing had been. `features` also
+    writes `features.parquet`: the content digest of each image, and the classifier's features at length 1 (float16),
+    where it has any. `options` are those of `Classifier.stream`. An `engine` has the parts written elsewhere, such as
+    `uncertainty.distributed.RayEngine`; then the screener needs no classifier, and `options` are the engine's own.
+
+    Returns the summary: counts, policy, drift, and what p_wrong was calibrated on; in a cascade also how many images
+    were looked at more deeply. With `resume` that of a screening that is finished, and nothing is done.
+
+    Raises InputError: an unfinished screening without `resume`, another input, screener or options than it was begun
+    with, or a disk that is full (then it can be resumed).
     """
     if ending not in FORMATS:
         raise InputError(f"format {ending!r} is not one of {', '.join(FORMATS)}")
-    folder.mkdir(parents=True, exist_ok=True)
     images = image_items(images)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".screening.", suffix=".parquet") as unranked:
-        counts = _write_unranked(unranked, screener, screener.stream(images, **options))
-        seen = counts.pop("seen")
-        metadata = metadata_table(metadata_of(images))
-        schema = _joined(screener.schema(seen), metadata.schema)
-        write_batches(schema, _with_ranks(Path(unranked.name), schema, metadata), folder / f"verdicts{ending}")
-        found = _monitored(pq.ParquetFile(unranked.name).iter_batches(batch_size=4096), screener)
-        summary = _summary(Path(unranked.name), screener, seen) | counts
+    if not len(images):
+        raise InputError("there are no images to screen")
+    task = task_of(screener, images, batch_size=batch_size, features=features)
+    if resume and (summary := finished(folder)) is not None:
+        _refuse_another(folder, summary, task)
+        return summary
+    about: dict[str, Any] = {_TASK: asdict(task)}
     if isinstance(images, ImageSet):  # where a report finds the images again
-        summary["input_root"] = str(images.root.absolute())
-    summary["drift"] = {"alarm": found.alarm, "in_words": found.drift_in_words()}
-    _write_json(folder / MONITORING, found.to_json())
-    _write_json(folder / SUMMARY, summary)
-    for other in set(FORMATS) - {ending}:  # an earlier screening in another format would be read instead
-        (folder / f"verdicts{other}").unlink(missing_ok=True)
-    return summary
+        about["input_root"] = str(images.root.absolute())
+    with opened(folder, task, resume=resume) as parts:
+        if progress is not None:
+            progress(parts.images_done)
+        missing = list(parts.missing())
+        for run in missing if engine is None else ():
+            tables = part_tables(screener, images, task, run, progress=progress, **options)
+            for part, table in zip(run, tables, strict=True):
+                with _writing(folder):
+                    parts.write(part, table)
+        if engine is not None:
+            _note_all(parts, engine(images, task, parts.folder, [part for run in missing for part in run]), progress)
+        with _writing(folder):
+            return finish(parts, screener, metadata_of(images), ending=ending, **about)
 
 
-# A Parquet file remembers every group of rows until it is closed: groups of 32 would grow memory with the images.
-_ROWS_IN_A_GROUP = 1024
+def _note_all(parts: Parts, written: Iterable[Written], progress: Callable[[int], None] | None) -> None:
+    for one in written:
+        with _writing(parts.folder.parent):
+            parts.note(one)
+        if progress is not None:
+            progress(one.rows)
 
 
-def _write_unranked(file: Any, screener: Screener, batches: Any) -> dict[str, Any]:
-    counts: dict[str, Any] = {"seen": 0, "looked_at_more_deeply": 0, "deeper_look_failed": 0}
-    group = []
-    with pq.ParquetWriter(file, screener.schema()) as writer:
-        for batch in batches:
-            group.append(screener.verdict_rows(batch))
-            counts["seen"] += screener.count_fitted_on(batch)
-            counts["looked_at_more_deeply"] += 0 if batch.deeper is None else len(batch.deeper)
-            counts["deeper_look_failed"] += sum(row.note is not None for row in batch.rows)
-            if sum(map(len, group)) >= _ROWS_IN_A_GROUP:
-                writer.write_table(pa.concat_tables(group))
-                group = []
-        if group:
-            writer.write_table(pa.concat_tables(group))
-    file.flush()
-    return counts if screener.cascade is not None else {"seen": counts["seen"]}
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error).partition("\n")[0]
+        raise InputError(f"{folder} can't be written ({why}); what is done is kept, go on with --resume") from error
 
 
-def _joined(schema: pa.Schema, more: pa.Schema) -> pa.Schema:
-    return pa.schema([*schema, *more], metadata=schema.metadata)
+def finished(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of a screening that is finished; None where there is none, or one is in progress."""
+    if progress_of(folder) is not None or not (folder / SUMMARY).is_file():
+        return None
+    return dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
 
 
-def _with_ranks(path: Path, schema: pa.Schema, metadata: pa.Table) -> Iterator[pa.RecordBatch]:
-    rank = ranks(_column(path, "p_wrong"))
-    position, start = schema.get_field_index("rank"), 0
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
-        more = metadata.slice(start, len(batch)).combine_chunks()
-        columns = [*batch.columns, *(column.chunk(0) for column in more.columns)]
-        columns[position] = pa.array(rank[start : start + len(batch)])
-        start += len(batch)
-        yield pa.record_batch(columns, schema=schema)
-
-
-def _column(path: Path, name: str) -> Any:
-    return pq.read_table(path, columns=[name])[name].to_numpy(zero_copy_only=False)
-
-
-def _summary(path: Path, screener: Screener, seen: int) -> dict[str, Any]:
-    p_wrong, flagged = _column(path, "p_wrong"), _column(path, "flagged").astype(bool)
-    readable = ~np.isnan(p_wrong)
-    return {
-        "images": len(p_wrong),
-        "unreadable": int((~readable).sum()),
-        "flagged": int(flagged.sum()),
-        "predicted_errors": float(p_wrong[readable].sum(dtype=np.float64)),
-        "policy": str(screener.decision.policy),
-        "threshold": None if screener.decision.policy.per_class else screener.threshold,
-        "classes": list(screener.model.classes),
-        "provenance": screener.provenance(seen),
-    }
+def _refuse_another(folder: Path, summary: dict[str, Any], task: Task) -> None:
+    was = Task.from_dict(summary.get(_TASK))
+    difference = "it is of an earlier release" if was is None else was.difference(task)
+    if difference is not None:
+        raise InputError(
+            f"{folder} holds a finished screening of something else: {difference}; give another folder, or leave "
+            "out --resume to replace it"
+        )
 
 
 def monitor_folder(folder: Path, screener: Screener, **options: Any) -> Monitoring:
@@ -123,18 +126,9 @@ def monitor_folder(folder: Path, screener: Screener, **options: Any) -> Monitori
     made_by = verdicts.provenance.get("calibrated_on")
     if made_by is not None and made_by != json.loads(json.dumps(screener.calibrated_on)):
         raise InputError(f"{folder} was judged by another screener than the one given; give the one that made it")
-    found = _monitored(verdicts.table.to_batches(max_chunksize=4096), screener, **options)
-    _write_json((folder if folder.is_dir() else folder.parent) / MONITORING, found.to_json())
+    found = monitored(verdicts.table.to_batches(max_chunksize=4096), screener, **options)
+    write_json((folder if folder.is_dir() else folder.parent) / MONITORING, found.to_json())
     return found
-
-
-def _monitored(batches: Any, screener: Screener, **options: Any) -> Monitoring:
-    """Compare with calibration; in a cascade by what every image has, the first look."""
-    s, estimators, judge = screener, screener.estimators, screener.combiner
-    if s.cascade is not None:
-        estimators, judge = s.cascade.cheap(estimators), s.cascade.combiner
-    baseline = s.baseline.only([e in estimators for e in s.estimators])
-    return monitor(batches, judge, estimators, s.calibrated_on, baseline, s.model.classes, **options)
 
 
 def rank_folder(folder: Path, n: int, path: Path) -> pa.Table:
@@ -146,8 +140,3 @@ def rank_folder(folder: Path, n: int, path: Path) -> pa.Table:
     chosen = readable.select(["rank", "file_name", "predicted_label", "confidence", "p_wrong", "flagged", "reasons"])
     write_table(chosen, path)
     return chosen
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with replacing(path, binary=False) as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -91,11 +91,6 @@ class RemotePath:
         """Return itself, as a path would its whole self."""
         return self
 
-    def size(self) -> int:
-        """Return the bytes of the file."""
-        with self.open() as file:
-            return int(file.size())
-
     def open(self) -> Any:
         """Return a `pyarrow.NativeFile`; InputError where there is none or it can't be reached."""
         try:
@@ -188,6 +183,14 @@ def below(folder: AnyFile, name: str) -> AnyFile:
 def opened(path: AnyFile) -> Any:
     """Open a file to read its bytes."""
     return path.open() if isinstance(path, RemotePath) else path.open("rb")
+
+
+def size_of(path: AnyFile) -> int:
+    """Return how many bytes a file has."""
+    if isinstance(path, Path):
+        return path.stat().st_size
+    with path.open() as file:
+        return int(file.size())
 
 
 def _contents(system: Any, path: str) -> bytes:

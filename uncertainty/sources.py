@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from uncertainty.errors import InputError
 from uncertainty.images import IMAGE_SUFFIXES, is_image_name
 from uncertainty.manifests import MANIFEST_SUFFIXES, Label, check_unique, read_manifest
-from uncertainty.remote import AnyFile, RemotePath, below, is_url, located
+from uncertainty.remote import AnyFile, RemotePath, below, is_url, located, size_of
 from uncertainty.shards import ShardReader, find_shards, is_shard, read_shards
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -57,6 +59,13 @@ class ImageSet:
     rows: NDArray[np.int64] | None = None
     metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, items: Sequence[ImageItem]) -> ImageSet:
+        """Make a set of items that are at hand."""
+        labels = tuple(item.label for item in items)
+        names = tuple(item.name for item in items)
+        return cls(Path(), names, lambda positions: (items[int(i)].data for i in positions), labels=labels)
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -96,6 +105,17 @@ class ImageSet:
             return bare
         fetch, own = self.fetch.cut(some.rows)
         return replace(bare, fetch=fetch, rows=own)
+
+    def fingerprint(self) -> str:
+        """32 hexadecimal characters that tell this set from others: names in order, metadata, sizes of packed files."""
+        hasher = hashlib.blake2b(digest_size=16)
+        packed = [[path.name, size_of(path)] for path in getattr(self.fetch, "paths", ())]
+        hasher.update(json.dumps([len(self), packed, sorted(self.metadata)]).encode())
+        for column in (self.names, *(self.metadata[name] for name in sorted(self.metadata))):
+            for text in column:
+                raw = b"" if text is None else text.encode("utf-8", "surrogatepass")
+                hasher.update(b"%d:" % (-1 if text is None else len(raw)) + raw)
+        return hasher.hexdigest()
 
     def labelled(self) -> ImageSet:
         """Return the set with labels: its own, or else its folder names; InputError when it has neither."""

@@ -32,18 +32,9 @@ def forward_passes(good: ImageSet | None, labelled: ImageSet, copies: int) -> in
 
 def loaded(folder: Path, model: str | None, device: str | None) -> Screener:
     """Load a screener with the classifier that it was fitted with."""
-    from uncertainty.classifiers import Classifier
-    from uncertainty.errors import ModelError
-    from uncertainty.screener import Screener
+    from uncertainty.screening import load_screener
 
-    saved = Screener.load(folder).model
-    spec = model or saved.spec
-    if spec is None:
-        raise ModelError(f"{folder} does not say which model it was fitted with; give --model SPEC")
-    classifier: Classifier = Classifier.load(spec, classes=saved.classes, device=device)
-    if saved.embedder is not None:
-        classifier = classifier.with_embedder(saved.embedder, device=device)
-    return Screener.load(folder, classifier)
+    return load_screener(folder, model, device)
 
 
 def say_notes(notes: Any) -> None:
