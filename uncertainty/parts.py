@@ -192,7 +192,8 @@ def opened(out: Path, task: Task, *, resume: bool = False) -> Iterator[Parts]:
         for temporary in folder.glob(".*"):  # left by a process that was killed
             temporary.unlink()
         lines = [asdict(task), *(asdict(written) for written in done.values())]
-        _write(folder / JOURNAL, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        with writing(out):
+            _write(folder / JOURNAL, "".join(json.dumps(line) + "\n" for line in lines).encode())
         parts = Parts(folder, task, done)
         try:
             yield parts
@@ -200,6 +201,21 @@ def opened(out: Path, task: Task, *, resume: bool = False) -> Iterator[Parts]:
             # Where nothing is done there is nothing to keep.
             if not parts.done and (folder / JOURNAL).exists():
                 parts.remove()
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Turn what a disk says that is full, or not there any more, into one line that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error).partition("\n")[0]
+        raise InputError(f"{out} can't be written ({why}); what is done is kept, go on with --resume") from error
+
+
+def in_progress(out: Path) -> bool:
+    """Whether a screening was begun in a folder and not finished."""
+    return (out / FOLDER / JOURNAL).exists()
 
 
 def progress_of(out: Path) -> tuple[int, int] | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from uncertainty.defaults import BATCH_SIZE
 from uncertainty.errors import InputError
 from uncertainty.finishing import FEATURES_FILE, MONITORING, SUMMARY, finish, monitored, write_json
 from uncertainty.monitoring.watch import Monitoring
-from uncertainty.parts import Parts, Task, Written, opened, progress_of
+from uncertainty.parts import Parts, Task, Written, in_progress, opened, writing
 from uncertainty.screener import Screener
 from uncertainty.screening import part_tables, task_of
 from uncertainty.sources import ImageSet, metadata_of
@@ -58,11 +57,12 @@ def screen_into(
     """
     if ending not in FORMATS:
         raise InputError(f"format {ending!r} is not one of {', '.join(FORMATS)}")
+    folder.mkdir(parents=True, exist_ok=True)
     images = image_items(images)
     if not len(images):
         raise InputError("there are no images to screen")
     task = task_of(screener, images, batch_size=batch_size, features=features)
-    if resume and (summary := finished(folder)) is not None:
+    if resume and (summary := finished_summary(folder)) is not None:
         _refuse_another(folder, summary, task)
         return summary
     about: dict[str, Any] = {_TASK: asdict(task)}
@@ -75,34 +75,25 @@ def screen_into(
         for run in missing if engine is None else ():
             tables = part_tables(screener, images, task, run, progress=progress, **options)
             for part, table in zip(run, tables, strict=True):
-                with _writing(folder):
+                with writing(folder):
                     parts.write(part, table)
         if engine is not None:
             _note_all(parts, engine(images, task, parts.folder, [part for run in missing for part in run]), progress)
-        with _writing(folder):
+        with writing(folder):
             return finish(parts, screener, metadata_of(images), ending=ending, **about)
 
 
 def _note_all(parts: Parts, written: Iterable[Written], progress: Callable[[int], None] | None) -> None:
     for one in written:
-        with _writing(parts.folder.parent):
+        with writing(parts.folder.parent):
             parts.note(one)
         if progress is not None:
             progress(one.rows)
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or str(error).partition("\n")[0]
-        raise InputError(f"{folder} can't be written ({why}); what is done is kept, go on with --resume") from error
-
-
-def finished(folder: Path) -> dict[str, Any] | None:
+def finished_summary(folder: Path) -> dict[str, Any] | None:
     """Return the summary of a screening that is finished; None where there is none, or one is in progress."""
-    if progress_of(folder) is not None or not (folder / SUMMARY).is_file():
+    if in_progress(folder) or not (folder / SUMMARY).is_file():
         return None
     return dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
 
