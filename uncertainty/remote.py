@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -38,9 +38,9 @@ class RemotePath:
     """
 
     scheme: str
-    authority: str
+    authority: str = field(repr=False)
     path: str
-    query: str = ""
+    query: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, url: str) -> RemotePath:

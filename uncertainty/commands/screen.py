@@ -56,12 +56,12 @@ def screen(
     from uncertainty.sources import find_images
 
     where = {"actors": actors, "gpus_per_actor": gpus_per_actor, "address": ray_address}
-    elsewhere, options = None, {"batch_size": batch_size, "features": features}
+    options: dict[str, Any] = {"batch_size": batch_size, "features": features}
     if engine is Engine.RAY:
         fitted, elsewhere = _on_ray(screener, model, device, policy, {"workers": workers}, options, where)
     else:
         _refuse_those_of_ray(where)
-        fitted = loaded(screener, model, device)
+        fitted, elsewhere = loaded(screener, model, device), None
         options |= {"workers": workers}
     fitted = fitted if policy is None else fitted.with_policy(policy)
     found = find_images(images)
