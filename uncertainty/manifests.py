@@ -6,13 +6,15 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
 from uncertainty.errors import InputError
 from uncertainty.remote import AnyFile, is_url, opened
+from uncertainty.texts import Coder, Packer, double
 
 NAME_COLUMNS = ("file_name", "filepath", "filename", "path", "image")
 LABEL_COLUMN = "label"
@@ -21,23 +23,25 @@ MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 Label = str | int | None
 _JSON = (bool, int, float, list, dict)
 _WHOLE = 2**53
+_ROWS_AT_ONCE = 4096
+_BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Manifest:
     """Names in POSIX form in the table's order, their labels (None: no such column), and the columns it has.
 
-    `metadata` are all other columns as text, None where a cell is empty.
+    `metadata` are all other columns as text, None where a cell is empty. All are packed, see `uncertainty.texts`.
     """
 
-    names: tuple[str, ...]
-    labels: tuple[Label, ...] | None
+    names: Sequence[str]
+    labels: Sequence[Label] | None
     columns: tuple[str, ...]
-    metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    metadata: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
 
 def read_manifest(path: AnyFile) -> Manifest:
-    """Read the file names of a table, and its labels where it has them.
+    """Read the file names of a table, and its labels where it has them; a few rows are in memory at a time.
 
     The name column is the first present of `file_name`, `filepath`, `filename`, `path` and `image`. CSV is UTF-8 (a
     byte order mark is fine), separated by commas, and its labels stay strings: "01" is not 1. Empty labels become None.
@@ -46,19 +50,46 @@ def read_manifest(path: AnyFile) -> Manifest:
     Raises InputError, naming the file and where possible the row: no such file, a damaged table, no name column (the
     columns found are quoted), a row without a name, a label that is neither a name nor an index, or no rows.
     """
-    columns, rows = read_rows(path)
-    name_column = next((name for name in NAME_COLUMNS if name in columns), None)
-    if name_column is None:
-        raise InputError(f"{path} has no column file_name (or {', '.join(NAME_COLUMNS[1:])}); it has {quoted(columns)}")
-    names = tuple(_name(row.get(name_column), path, i) for i, row in enumerate(rows))
-    if not names:
+    with _told(path):
+        columns = _columns(path)
+        name_column = next((name for name in NAME_COLUMNS if name in columns), None)
+        if name_column is None:
+            advice = f"(or {', '.join(NAME_COLUMNS[1:])}); it has {quoted(columns)}"
+            raise InputError(f"{path} has no column file_name {advice}")
+        labels: Coder[Label] | None = Coder() if LABEL_COLUMN in columns else None
+        names: Packer[str] = Packer()
+        others = _Others([name for name in columns if name and name not in (name_column, LABEL_COLUMN)])
+        for i, row in enumerate(_rows(path)):
+            names.append(_name(row.get(name_column), path, i))
+            others.add(row, i)
+            if labels is not None:
+                labels.append(_label(row.get(LABEL_COLUMN), path, i))
+    packed = names.packed()
+    if not packed:
         raise InputError(f"{path} has no rows; it must name at least one image")
-    labels = None
-    if LABEL_COLUMN in columns:
-        labels = tuple(_label(row.get(LABEL_COLUMN), path, i) for i, row in enumerate(rows))
-    others = [name for name in columns if name and name not in (name_column, LABEL_COLUMN)]
-    metadata = {name: tuple(as_text(row.get(name)) for row in rows) for name in others if _is_plain(name, rows)}
-    return Manifest(names, labels, columns, metadata)
+    return Manifest(packed, None if labels is None else labels.packed(), columns, others.packed())
+
+
+class _Others:
+    """The other columns on their way: those that are read, and hold no bytes, which nobody sorts by."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._wanted = list(columns)
+        self._packers: dict[str, Packer[str | None]] = {}
+
+    def add(self, row: Mapping[str, Any], i: int) -> None:
+        for name in list(self._wanted):
+            if isinstance(row.get(name), bytes):
+                self._wanted.remove(name)
+                self._packers.pop(name, None)
+                continue
+            if name in row and name not in self._packers:
+                self._packers[name] = Packer(absent=i)
+            if name in self._packers:
+                self._packers[name].append(as_text(row.get(name)))
+
+    def packed(self) -> dict[str, Sequence[str | None]]:
+        return {name: self._packers[name].packed() for name in self._wanted if name in self._packers}
 
 
 def as_text(value: Any) -> str | None:
@@ -76,46 +107,66 @@ def as_text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, _JSON) else str(value)
 
 
-def _is_plain(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a column was read, and has no bytes, which are images or other things that nobody sorts by."""
-    return any(name in row for row in rows) and not any(isinstance(row.get(name), bytes) for row in rows)
-
-
 def check_unique(names: Sequence[str], where: AnyFile) -> None:
     """Raise InputError naming the first name that occurs twice."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InputError(f"{where} names {name!r} more than once; each image must be named once")
-        seen.add(name)
+    if (name := double(names)) is not None:
+        raise InputError(f"{where} names {name!r} more than once; each image must be named once")
 
 
-def read_rows(path: AnyFile) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-    """Return the columns and rows of a CSV, JSON lines or Parquet file; raises InputError."""
+@contextmanager
+def _told(path: AnyFile) -> Iterator[None]:
+    """Turn what reading raises into an InputError that names the file."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path} can't be read as Parquet ({_first_line(error)})") from error
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror or _first_line(error)})") from error
+
+
+def _columns(path: AnyFile) -> tuple[str, ...]:
     suffix = path.suffix.lower()
     if suffix not in MANIFEST_SUFFIXES:
         raise InputError(f"{path} is not a table; give a file ending in {', '.join(MANIFEST_SUFFIXES)}")
+    if suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        with opened(path) as raw:
+            return tuple(pq.read_schema(raw).names)
+    if suffix == ".csv":
+        with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
+            return _header(csv.reader(file, strict=True), path)
+    return tuple(dict.fromkeys(key for row in _json_lines(path) for key in row))
+
+
+def _rows(path: AnyFile) -> Iterator[dict[str, Any]]:
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _parquet_rows(path)
+    return _csv_rows(path) if suffix == ".csv" else _json_lines(path)
+
+
+def _header(reader: Any, path: AnyFile) -> tuple[str, ...]:
     try:
-        if suffix == ".parquet":
-            return _read_parquet(path)
-        return _read_csv(path) if suffix == ".csv" else _read_json_lines(path)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except OSError as error:
-        raise InputError(f"{path} can't be read ({error.strerror or error})") from error
+        return tuple(name.strip() for name in next(reader, ()))
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}, is not valid CSV ({error})") from error
 
 
-def _read_csv(path: AnyFile) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+def _csv_rows(path: AnyFile) -> Iterator[dict[str, Any]]:
     with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
+        columns = _header(reader, path)
         try:
-            columns = tuple(name.strip() for name in next(reader, ()))
-            rows = [
-                dict(zip(columns, _fields(row, columns, path, reader.line_num), strict=True)) for row in reader if row
-            ]
+            for row in reader:
+                if row:
+                    yield dict(zip(columns, _fields(row, columns, path, reader.line_num), strict=True))
         except csv.Error as error:
             raise InputError(f"{path}, line {reader.line_num}, is not valid CSV ({error})") from error
-    return columns, rows
 
 
 def _fields(row: list[str], columns: Sequence[str], path: AnyFile, line: int) -> list[str]:
@@ -125,38 +176,29 @@ def _fields(row: list[str], columns: Sequence[str], path: AnyFile, line: int) ->
     return row
 
 
-def _read_json_lines(path: AnyFile) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+def _json_lines(path: AnyFile) -> Iterator[dict[str, Any]]:
     with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig") as file:
-        rows = list(_objects(file, path))
-    columns = tuple(dict.fromkeys(key for row in rows for key in row))
-    return columns, rows
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{path}, line {number}, is not valid JSON ({error})") from error
+            if not isinstance(row, dict):
+                advice = 'write {"file_name": ...} in each line'
+                raise InputError(f"{path}, line {number}, is not a JSON object; {advice}")
+            yield row
 
 
-def _objects(lines: Iterable[str], path: AnyFile) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}, line {number}, is not valid JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise InputError(f'{path}, line {number}, is not a JSON object; write {{"file_name": ...}} in each line')
-        yield row
-
-
-def _read_parquet(path: AnyFile) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-    import pyarrow as pa
+def _parquet_rows(path: AnyFile) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    try:
-        with opened(path) as raw, pq.ParquetFile(raw) as file:
-            columns = tuple(file.schema_arrow.names)
-            needed = (*NAME_COLUMNS, LABEL_COLUMN)
-            wanted = [one.name for one in file.schema_arrow if one.name in needed or not _holds_bytes(one.type)]
-            return columns, file.read(columns=wanted).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path} can't be read as Parquet ({_first_line(error)})") from error
+    with opened(path) as raw, pq.ParquetFile(raw, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
+        needed = (*NAME_COLUMNS, LABEL_COLUMN)
+        wanted = [one.name for one in file.schema_arrow if one.name in needed or not _holds_bytes(one.type)]
+        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
+            yield from batch.to_pylist()
 
 
 def _holds_bytes(kind: Any) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from uncertainty.errors import InputError
 from uncertainty.manifests import LABEL_COLUMN, Label
 from uncertainty.remote import AnyFile, RemotePath, below, opened
+from uncertainty.texts import Coded, Coder, Packer, Texts, double
 
 _IMAGE_COLUMNS = ("img", "image")
 _BATCH_ROWS = 64
+_NAMES_AT_ONCE = 4096
 # With a buffer a column is read through a window; without one, a whole row group at a time.
 _BUFFER_BYTES = 1 << 20
 
@@ -41,7 +44,7 @@ def find_shards(folder: AnyFile) -> list[AnyFile]:
 
 def read_shards(
     paths: Sequence[AnyFile],
-) -> tuple[tuple[str, ...], tuple[Label, ...] | None, tuple[str, ...] | None, ShardReader]:
+) -> tuple[Sequence[str], Sequence[Label] | None, tuple[str, ...] | None, ShardReader]:
     """Return names, labels, class names and a reader of the bytes.
 
     Names are the `path` fields when every row has one and all differ; otherwise `<file stem>/<row, 7 digits>`. Integer
@@ -55,7 +58,7 @@ def read_shards(
     names = _names([path.stem for path in paths], contents)
     labels = None
     if any(shard.labels is not None for shard in contents):
-        labels = tuple(label for shard in contents for label in shard.labels or (None,) * len(shard.paths))
+        labels = Coded.of(label for shard in contents for label in shard.labels or repeat(None, len(shard.paths)))
     return names, labels, contents[0].class_names, ShardReader(tuple(paths), counts)
 
 
@@ -80,28 +83,43 @@ class ShardReader:
         for path, count in zip(self.paths, self.counts, strict=True):
             low, high = np.searchsorted(positions, (start, start + count))
             if low < high:
-                yield from _read(path, positions[low:high] - start)
+                yield from _read(path, positions[low:high] - start, count)
             start += count
 
 
 @dataclass(frozen=True)
 class _Contents:
-    paths: list[str | None]
-    labels: list[Label] | None
+    paths: Texts[str | None]
+    labels: Sequence[Label] | None
     class_names: tuple[str, ...] | None
 
 
 def _contents(path: AnyFile) -> _Contents:
-    with _opened(path) as file:
+    with _opened(path) as file, _damage(path):
         column = _image_column(file.schema_arrow)
         has_labels = LABEL_COLUMN in file.schema_arrow.names
-        table = file.read(columns=[f"{column}.path", LABEL_COLUMN] if has_labels else [f"{column}.path"])
         class_names = _class_names(file.schema_arrow)
-    paths = [None if image is None else image["path"] for image in table.column(column).to_pylist()]
-    labels = (
-        [_label(value, class_names, path) for value in table.column(LABEL_COLUMN).to_pylist()] if has_labels else None
-    )
-    return _Contents(paths, labels, class_names)
+        columns = [f"{column}.path", LABEL_COLUMN] if has_labels else [f"{column}.path"]
+        paths: Packer[str | None] = Packer()
+        labels: Coder[Label] = Coder()
+        for batch in file.iter_batches(_NAMES_AT_ONCE, columns=columns):
+            for image in batch.column(0).to_pylist():
+                paths.append(None if image is None else image["path"])
+            for value in batch.column(1).to_pylist() if has_labels else ():
+                labels.append(_label(value, class_names, path))
+    return _Contents(paths.packed(), labels.packed() if has_labels else None, class_names)
+
+
+@contextmanager
+def _damage(path: AnyFile) -> Iterator[None]:
+    """Name the file where something in the middle of it can't be read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} is damaged ({reason}); put a whole file in its place and try again") from error
 
 
 def _label(value: Any, class_names: tuple[str, ...] | None, path: AnyFile) -> Label:
@@ -124,11 +142,12 @@ def _class_names(schema: Any) -> tuple[str, ...] | None:
         return None
 
 
-def _names(stems: list[str], contents: list[_Contents]) -> tuple[str, ...]:
-    given = Counter(path for shard in contents for path in shard.paths)
-    if not given.get(None) and not given.get("") and len(given) == sum(given.values()):
-        return tuple(str(path).replace("\\", "/") for path in given)
-    return tuple(
+def _names(stems: list[str], contents: list[_Contents]) -> Sequence[str]:
+    if all(path for shard in contents for path in shard.paths):
+        given = Texts.of(str(path) for shard in contents for path in shard.paths)
+        if double(given) is None:
+            return Texts.of(path.replace("\\", "/") for path in given) if any("\\" in path for path in given) else given
+    return Texts.of(
         f"{stem}/{i:07d}" for stem, shard in zip(stems, contents, strict=True) for i in range(len(shard.paths))
     )
 
@@ -143,8 +162,10 @@ def _image_column(schema: Any) -> str | None:
     return None
 
 
-def _read(path: AnyFile, rows: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
-    with _opened(path) as file:
+def _read(path: AnyFile, rows: NDArray[np.int64], count: int) -> Iterator[AnyFile | bytes]:
+    with _opened(path) as file, _damage(path):
+        if file.metadata.num_rows != count:
+            raise InputError(f"{path} had {count} rows and has {file.metadata.num_rows}; it changed meanwhile")
         ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
         groups, wanted = _row_groups(ends, rows)
         start = 0

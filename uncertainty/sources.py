@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,11 @@ from uncertainty.images import IMAGE_SUFFIXES, is_image_name
 from uncertainty.manifests import MANIFEST_SUFFIXES, Label, check_unique, read_manifest
 from uncertainty.remote import AnyFile, RemotePath, below, is_url, located, size_of
 from uncertainty.shards import ShardReader, find_shards, is_shard, read_shards
+from uncertainty.texts import Coded, Texts, taken
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 AnyPath = str | os.PathLike[str]
 
@@ -51,19 +55,18 @@ class ImageSet:
     """
 
     root: AnyFile
-    names: tuple[str, ...]
+    names: Sequence[str]
     fetch: Callable[[NDArray[np.int64]], Iterator[AnyFile | bytes]]
-    labels: tuple[Label, ...] | None = None
-    folder_labels: tuple[str, ...] | None = None
+    labels: Sequence[Label] | None = None
+    folder_labels: Sequence[str] | None = None
     class_names: tuple[str, ...] | None = None
     rows: NDArray[np.int64] | None = None
-    metadata: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    metadata: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, items: Sequence[ImageItem]) -> ImageSet:
         """Make a set of items that are at hand."""
-        labels = tuple(item.label for item in items)
-        names = tuple(item.name for item in items)
+        labels, names = Coded.of(item.label for item in items), Texts.of(item.name for item in items)
         return cls(Path(), names, lambda positions: (items[int(i)].data for i in positions), labels=labels)
 
     def __len__(self) -> int:
@@ -71,8 +74,9 @@ class ImageSet:
 
     def __iter__(self) -> Iterator[ImageItem]:
         positions = np.arange(len(self)) if self.rows is None else self.rows
-        for i, data in enumerate(self.fetch(positions)):
-            yield ImageItem(self.names[i], data, None if self.labels is None else self.labels[i])
+        labels = repeat(None) if self.labels is None else self.labels
+        for name, label, data in zip(self.names, labels, self.fetch(positions), strict=False):
+            yield ImageItem(name, data, label)
 
     def select(self, rows: Sequence[int] | NDArray[Any]) -> ImageSet:
         """Return the images at these positions, or where a boolean mask is True, each once.
@@ -90,11 +94,11 @@ class ImageSet:
         positions = picked if self.rows is None else self.rows[picked]
         return replace(
             self,
-            names=tuple(self.names[i] for i in picked),
-            labels=None if self.labels is None else tuple(self.labels[i] for i in picked),
-            folder_labels=None if self.folder_labels is None else tuple(self.folder_labels[i] for i in picked),
+            names=taken(self.names, picked),
+            labels=None if self.labels is None else taken(self.labels, picked),
+            folder_labels=None if self.folder_labels is None else taken(self.folder_labels, picked),
             rows=positions,
-            metadata={name: tuple(values[i] for i in picked) for name, values in self.metadata.items()},
+            metadata={name: taken(values, picked) for name, values in self.metadata.items()},
         )
 
     def cut(self, rows: Sequence[int] | NDArray[Any]) -> ImageSet:
@@ -104,6 +108,8 @@ class ImageSet:
         if not isinstance(self.fetch, _FilesAt | ShardReader) or some.rows is None or not len(some):
             return bare
         fetch, own = self.fetch.cut(some.rows)
+        if isinstance(fetch, _FilesAt) and fetch.files == some.names:  # one list is sent, not two
+            fetch = replace(fetch, files=some.names)
         return replace(bare, fetch=fetch, rows=own)
 
     def fingerprint(self) -> str:
@@ -112,9 +118,7 @@ class ImageSet:
         packed = [[path.name, size_of(path)] for path in getattr(self.fetch, "paths", ())]
         hasher.update(json.dumps([len(self), packed, sorted(self.metadata)]).encode())
         for column in (self.names, *(self.metadata[name] for name in sorted(self.metadata))):
-            for text in column:
-                raw = b"" if text is None else text.encode("utf-8", "surrogatepass")
-                hasher.update(b"%d:" % (-1 if text is None else len(raw)) + raw)
+            Texts.of(column).update(hasher)
         return hasher.hexdigest()
 
     def labelled(self) -> ImageSet:
@@ -127,7 +131,7 @@ class ImageSet:
         return replace(self, labels=self.folder_labels)
 
 
-def metadata_of(images: Any) -> Mapping[str, tuple[str | None, ...]]:
+def metadata_of(images: Any) -> Mapping[str, Sequence[str | None]]:
     """Return the columns that a manifest brought along; none for anything but an ImageSet."""
     return images.metadata if isinstance(images, ImageSet) else {}
 
@@ -175,22 +179,22 @@ def _from_list(paths: list[Path]) -> ImageSet:
             raise InputError(
                 f"{path} is a manifest; in a list give images and folders only, or give the manifest alone"
             )
-    files = [
-        file for path in paths for file in ([str(path / f) for f in _walk(path)] if path.is_dir() else [str(path)])
-    ]
+    files = Texts.of(
+        file for path in paths for file in ((str(path / f) for f in _walk(path)) if path.is_dir() else [str(path)])
+    )
     if not files:
         raise InputError(
             f"no image in {', '.join(map(str, paths))}; looked for files ending in {' '.join(IMAGE_SUFFIXES)}"
         )
-    root = os.path.commonpath([os.path.abspath(os.path.dirname(file)) for file in files])
-    return _from_files(Path(root), [os.path.relpath(file, root) for file in files])
+    root = os.path.commonpath({os.path.abspath(os.path.dirname(file)) for file in files})
+    return _from_files(Path(root), Texts.of(os.path.relpath(file, root) for file in files))
 
 
 def _from_folder(root: Path) -> ImageSet:
     metadata = next((root / name for name in METADATA_NAMES if (root / name).is_file()), None)
     if metadata is not None:
         return _from_manifest(metadata, unnamed=_walk(root))
-    if files := _walk(root):
+    if files := Texts.of(_walk(root)):
         images = _from_files(root, files)
         return replace(images, folder_labels=_folder_labels(images.names))
     if shards := find_shards(root):
@@ -218,20 +222,33 @@ def _from_remote(root: RemotePath) -> ImageSet:
 
 
 def _from_files(root: AnyFile, files: Sequence[str]) -> ImageSet:
-    names = tuple(_text(file if is_url(file) else PurePath(file).as_posix()) for file in files)
+    names = Texts.of(_text(file if is_url(file) else PurePath(file).as_posix()) for file in files)
     check_unique(names, root)
-    return ImageSet(root, names, _FilesAt(root, names if list(names) == files else tuple(files)))
+    return ImageSet(root, names, _FilesAt(root, names if names == files else files))
 
 
-def _from_manifest(path: AnyFile, unnamed: Sequence[str] = ()) -> ImageSet:
+def _from_manifest(path: AnyFile, unnamed: Iterable[str] = ()) -> ImageSet:
     manifest = read_manifest(path)
     check_unique(manifest.names, path)
-    named = set(manifest.names)
-    extra = [file for file in unnamed if _text(file) not in named]
-    images = _from_files(path.parent, [*manifest.names, *extra])
-    labels = None if manifest.labels is None else (*manifest.labels, *[None] * len(extra))
-    metadata = {name: (*values, *[None] * len(extra)) for name, values in manifest.metadata.items()}
-    return replace(images, labels=labels, metadata=metadata)
+    extra = _unnamed(manifest.names, unnamed)
+    images = _from_files(path.parent, Texts.of(chain(manifest.names, extra)) if extra else manifest.names)
+    none = (None,) * len(extra)
+    labels = None if manifest.labels is None else Coded.of(chain(manifest.labels, none))
+    metadata = {name: Texts.of(chain(values, none)) for name, values in manifest.metadata.items()}
+    return replace(images, labels=labels, metadata=metadata if extra else manifest.metadata)
+
+
+def _unnamed(names: Sequence[str], files: Iterable[str]) -> Texts[str]:
+    """Return the files that are not among the names; a set of all names would take ten times the memory."""
+    hashes = np.fromiter(map(hash, names), np.int64, len(names))
+    order = np.argsort(hashes)
+    ranked = hashes[order]
+
+    def named(text: str) -> bool:
+        low, high = (int(np.searchsorted(ranked, hash(text), side)) for side in _SIDES)
+        return any(names[int(i)] == text for i in order[low:high])
+
+    return Texts.of(file for file in files if not named(_text(file)))
 
 
 def _from_shards(paths: Sequence[AnyFile], root: AnyFile) -> ImageSet:
@@ -243,19 +260,18 @@ def _from_shards(paths: Sequence[AnyFile], root: AnyFile) -> ImageSet:
 @dataclass(frozen=True)
 class _FilesAt:
     root: AnyFile
-    files: tuple[str, ...]
+    files: Sequence[str]
 
     def __call__(self, positions: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
-        return (below(self.root, self.files[i]) for i in positions)
+        return (below(self.root, file) for file in taken(self.files, positions))
 
     def cut(self, positions: NDArray[np.int64]) -> tuple[_FilesAt, NDArray[np.int64]]:
-        files = tuple(self.files[i] for i in positions)
-        return _FilesAt(self.root.absolute(), files), np.arange(len(files))
+        return _FilesAt(self.root.absolute(), taken(self.files, positions)), np.arange(len(positions))
 
 
-def _walk(root: Path) -> list[str]:
+def _walk(root: Path) -> Iterator[str]:
     """Names of the images below a folder, sorted; any entry that is named like an image counts, dangling links too."""
-    return sorted(file for file in _entries(root, "", frozenset()) if is_image_name(file))
+    return (file for file in _entries(root, "", frozenset()) if is_image_name(file))
 
 
 def _entries(root: Path, below: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
@@ -266,12 +282,14 @@ def _entries(root: Path, below: str, above: frozenset[tuple[int, int]]) -> Itera
         if (here := (status.st_dev, status.st_ino)) in above:
             return
         with os.scandir(folder) as listing:
-            entries = [(entry.name, _is_folder(entry)) for entry in listing if not entry.name.startswith(".")]
+            # With the slash that follows it a folder stands where its files do among all names.
+            entries = [e.name + "/" * _is_folder(e) for e in listing if not e.name.startswith(".")]
     except OSError as error:
         raise InputError(f"the folder {folder} can't be read ({error.strerror or error})") from error
-    for name, is_folder in sorted(entries):
-        if is_folder:
-            yield from _entries(root, f"{below}{name}/", above | {here})
+    entries.sort()
+    for name in entries:
+        if name.endswith("/"):
+            yield from _entries(root, f"{below}{name}", above | {here})
         else:
             yield below + name
 
@@ -281,9 +299,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
-def _folder_labels(names: Sequence[str]) -> tuple[str, ...] | None:
-    folders = tuple(name.partition("/")[0] for name in names)
-    return folders if all("/" in name for name in names) else None
+def _folder_labels(names: Sequence[str]) -> Sequence[str] | None:
+    if not all("/" in name for name in names):
+        return None
+    return Coded.of(name.partition("/")[0] for name in names)
 
 
 def _text(name: str) -> str:

@@ -1,0 +1,220 @@
+"""Long lists of text in few bytes: all text in one buffer, or as numbers into the few values that occur."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Generic, Self, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+_AT_ONCE = 1024
+
+
+class _Packed(Sequence[T], Generic[T]):
+    """A sequence that equals any other with the same values, and gives slices of itself without copying."""
+
+    @abstractmethod
+    def _at(self, start: int, stop: int) -> Self:
+        """Return a slice."""
+
+    @abstractmethod
+    def _values(self) -> list[T]:
+        """Return all as a list."""
+
+    @abstractmethod
+    def _taken(self, positions: NDArray[np.int64]) -> Self:
+        """Return some."""
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one value, or some."""
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            return self._at(start, max(start, stop)) if step == 1 else self.take(np.arange(start, stop, step))
+        i = index + len(self) if index < 0 else index
+        if not 0 <= i < len(self):
+            raise IndexError(f"position {index} is not among {len(self)}")
+        return self._at(int(i), int(i) + 1)._values()[0]
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield value after value; few are there at a time."""
+        for start in range(0, len(self), _AT_ONCE):
+            yield from self._at(start, min(start + _AT_ONCE, len(self)))._values()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another sequence has the same values."""
+        if not isinstance(other, Sequence) or isinstance(other, str | bytes):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def take(self, positions: NDArray[np.int64]) -> Self:
+        """Return the values at ascending positions."""
+        if len(positions) and positions[-1] - positions[0] == len(positions) - 1:
+            return self._at(int(positions[0]), int(positions[-1]) + 1)
+        return self._taken(positions)
+
+
+@dataclass(frozen=True, eq=False)
+class Texts(_Packed[T]):
+    """Texts, or None, as UTF-8 in one buffer: their length and 9 bytes each.
+
+    Make one with `of`. `ends` (n + 1,) are where each begins and the next; `missing` (n,) is True where it is None.
+
+    >>> names = Texts.of(["a.png", "b.png", "ä.png"])
+    >>> names[1], names[-1], list(names[1:]), names == ("a.png", "b.png", "ä.png")
+    ('b.png', 'ä.png', ['b.png', 'ä.png'], True)
+    >>> list(Texts.of(["x", None, ""]))
+    ['x', None, '']
+    """
+
+    data: memoryview
+    ends: NDArray[np.int64]
+    missing: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, texts: Iterable[T]) -> Self:
+        """Pack texts; any iterator will do."""
+        if isinstance(texts, cls):
+            return texts
+        packer: Packer[T] = Packer()
+        for text in texts:
+            packer.append(text)
+        return cls(*packer.parts())
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.missing)
+
+    def _at(self, start: int, stop: int) -> Self:
+        return type(self)(self.data, self.ends[start : stop + 1], self.missing[start:stop])
+
+    def _values(self) -> list[T]:
+        ends = self.ends.tolist()
+        found = [str(self.data[a:b], "utf-8", "surrogatepass") for a, b in pairwise(ends)]
+        return cast(
+            "list[T]", [None if gone else text for gone, text in zip(self.missing.tolist(), found, strict=True)]
+        )
+
+    def _taken(self, positions: NDArray[np.int64]) -> Self:
+        return self.of(self[int(i)] for i in positions)
+
+    def __reduce__(self) -> Any:
+        """Send what is shown alone, not the buffer that it is a slice of."""
+        return Texts.of, (self._values(),)
+
+    def update(self, hasher: Any) -> None:
+        """Feed a hash with the texts in their order; other texts, or the same cut elsewhere, feed something else."""
+        for start in range(0, len(self), _AT_ONCE):
+            ends = self.ends[start : start + _AT_ONCE + 1]
+            hasher.update(np.diff(ends).tobytes() + self.missing[start : start + _AT_ONCE].tobytes())
+            hasher.update(self.data[int(ends[0]) : int(ends[-1])])
+
+
+class Packer(Generic[T]):
+    """Texts on their way into a `Texts`, one after another."""
+
+    def __init__(self, absent: int = 0) -> None:
+        """Begin with so many that are None."""
+        self._data, self._ends, self._missing = bytearray(), array("q", [0] * (absent + 1)), bytearray(b"\1" * absent)
+
+    def append(self, text: T) -> None:
+        """Add a text, or None."""
+        self._data += b"" if text is None else cast("str", text).encode("utf-8", "surrogatepass")
+        self._ends.append(len(self._data))
+        self._missing.append(text is None)
+
+    def parts(self) -> tuple[memoryview, NDArray[np.int64], NDArray[np.bool_]]:
+        """Return what a `Texts` holds."""
+        ends, missing = np.frombuffer(self._ends, np.int64), np.frombuffer(self._missing, np.bool_)
+        return memoryview(self._data), ends, missing
+
+    def packed(self) -> Texts[T]:
+        """Return what was added."""
+        return Texts(*self.parts())
+
+
+@dataclass(frozen=True, eq=False)
+class Coded(_Packed[T]):
+    """Values of which few differ, such as labels: 4 bytes each.
+
+    >>> labels = Coded.of(["cat", None, "cat", 1])
+    >>> list(labels), labels.values, labels[2]
+    (['cat', None, 'cat', 1], ('cat', None, 1), 'cat')
+    """
+
+    values: tuple[T, ...]
+    codes: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, values: Iterable[T]) -> Coded[T]:
+        """Number values in the order of their first appearance; they must be hashable."""
+        coder: Coder[T] = Coder()
+        for value in values:
+            coder.append(value)
+        return coder.packed()
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.codes)
+
+    def _at(self, start: int, stop: int) -> Self:
+        return type(self)(self.values, self.codes[start:stop])
+
+    def _values(self) -> list[T]:
+        return [self.values[code] for code in self.codes.tolist()]
+
+    def _taken(self, positions: NDArray[np.int64]) -> Self:
+        return type(self)(self.values, self.codes[positions])
+
+
+class Coder(Generic[T]):
+    """Values on their way into a `Coded`, one after another."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._known: dict[tuple[type, T], int] = {}
+        self._codes = array("i")
+
+    def append(self, value: T) -> None:
+        """Add a value."""
+        self._codes.append(self._known.setdefault((type(value), value), len(self._known)))
+
+    def packed(self) -> Coded[T]:
+        """Return what was added."""
+        return Coded(tuple(value for _, value in self._known), np.frombuffer(self._codes, np.int32))
+
+
+def taken(values: Sequence[T], positions: NDArray[np.int64]) -> Sequence[T]:
+    """Return the values at ascending positions, packed where they were.
+
+    >>> taken(("a", "b", "c"), np.array([0, 2]))
+    ('a', 'c')
+    """
+    return values.take(positions) if isinstance(values, _Packed) else tuple(values[int(i)] for i in positions)
+
+
+def double(texts: Iterable[str]) -> str | None:
+    """Return a text that occurs twice, the first that does; None where all differ. 16 bytes a text.
+
+    >>> double(["b", "a", "c", "a", "b"]), double(["a", "b"])
+    ('a', None)
+    """
+    listed = texts if isinstance(texts, Sequence) else list(texts)
+    hashes = np.fromiter(map(hash, listed), np.int64, len(listed))
+    ordered = np.sort(hashes)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    seen: set[str] = set()
+    # Different texts may have one hash.
+    for i in np.flatnonzero(np.isin(hashes, twice)) if len(twice) else ():
+        text = listed[int(i)]
+        if text in seen:
+            return text
+        seen.add(text)
+    return None
