@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def test_a_part_that_ends_its_worker_again_and_again_is_given_up_and_can_be_resu
     with pytest.raises(
         InputError, match=r"^part 2 ended the process of a worker 3 times; .* images 17 to 24, "
     ) as told:
-        elsewhere(on_ray, home / "images", tmp_path)
+        elsewhere(replace(on_ray, actors=1), home / "images", tmp_path)
     assert "\n" not in str(told.value)
     assert len(list((home / "alive").iterdir())) >= ATTEMPTS
     done = {path.name for path in (tmp_path / FOLDER).glob("part-*")}
@@ -175,7 +176,7 @@ def test_what_was_begun_here_is_finished_there_and_images_are_at_urls(on_ray, sc
         locally(screen, images, out, progress=stop)
     before = {path.name: path.stat().st_mtime_ns for path in (out / FOLDER).glob("part-*")}
     seen = []
-    elsewhere(on_ray, images, out, resume=True, progress=lambda done: seen.append(done))
+    elsewhere(replace(on_ray, actors=1), images, out, resume=True, progress=lambda done: seen.append(done))
     assert len(before) == 2
     assert sum(seen) == len(names)
     assert seen[0] == 2 * PART
@@ -187,7 +188,7 @@ def test_what_a_worker_cannot_do_is_one_line(on_ray, home, tmp_path):
     (home / "weights.safetensors").rename(home / "elsewhere")
     try:
         with pytest.raises(InputError, match=r"weights\.safetensors.*; what is done is kept, go on with --resume$"):
-            elsewhere(on_ray, home / "images", tmp_path)
+            elsewhere(replace(on_ray, actors=1), home / "images", tmp_path)
     finally:
         (home / "elsewhere").rename(home / "weights.safetensors")
 
