@@ -13,8 +13,10 @@ import pytest
 from uncertainty import finishing, pipeline
 from uncertainty.classifiers.base import Batch, Row
 from uncertainty.errors import InputError
-from uncertainty.pipeline import rank_folder, screen_into
+from uncertainty.images import digest
+from uncertainty.pipeline import FEATURES_FILE, rank_folder, screen_into
 from uncertainty.quality import QUALITY_NAMES
+from uncertainty.shards import find_shards
 from uncertainty.sources import ImageItem, ImageSet
 from uncertainty.verdicts import FORMATS, Verdicts
 
@@ -58,6 +60,32 @@ def test_files_hold_what_memory_holds(world, mixed, in_memory, tmp_path, ending,
             np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
         else:
             assert got == expected, name
+
+
+def test_features_are_beside_the_verdicts_and_nobody_takes_them_for_others(world, mixed, out, tmp_path):
+    table, verdicts = pq.read_table(out / FEATURES_FILE), Verdicts.read(out).table
+    assert table.column_names == ["file_name", "digest", "features"]
+    assert table["file_name"].equals(verdicts["file_name"])
+    assert table["digest"].to_pylist() == [digest(mixed / name) for name in verdicts["file_name"].to_pylist()]
+    assert table.schema.field("features").type == pa.list_(pa.float16(), 48)
+    assert table.filter(pa.compute.is_null(table["features"]))["file_name"].to_pylist() == ["019a.png"]
+    assert find_shards(out) == []
+    assert "features" not in verdicts.column_names
+    screen_into(out, world.screener, mixed, features=False)
+    assert not (out / FEATURES_FILE).exists()
+
+
+def test_parts_of_unreadable_images_alone(world, mixed, tmp_path, monkeypatch):
+    task_of = pipeline.task_of
+    monkeypatch.setattr(pipeline, "task_of", lambda *given, **options: task_of(*given, rows_in_a_part=4, **options))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i, path in enumerate(sorted(world.incoming.iterdir())[:12]):
+        (folder / path.name).write_bytes(b"no image" if i in (0, 1, 2, 3, 5, 8, 9, 10, 11) else path.read_bytes())
+    summary = screen_into(tmp_path / "out", world.screener, folder, batch_size=4)
+    assert (summary["images"], summary["unreadable"]) == (12, 9)
+    features = pq.read_table(tmp_path / "out" / FEATURES_FILE)["features"].to_pylist()
+    assert [i for i, row in enumerate(features) if row is not None] == [4, 6, 7]
 
 
 def test_ranks_are_a_permutation_by_p_wrong_with_unreadable_last(out):

@@ -120,6 +120,26 @@ def test_shards_that_describe_other_classes_are_not_mixed(tmp_path):
         find_images(tmp_path)
 
 
+def test_a_file_that_is_damaged_in_its_middle_is_named(tmp_path):
+    path = shard(tmp_path / "dev.parquet", n=200)
+    images = iter(find_images(path))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"dev\.parquet is damaged \(.*\); put a whole file in its place"):
+        list(images)
+
+
+def test_a_file_that_changes_meanwhile_is_named(tmp_path):
+    images = find_images(shard(tmp_path / "dev.parquet", n=20))
+    shard(tmp_path / "dev.parquet", n=12)
+    with pytest.raises(InputError, match=r"dev\.parquet had 20 rows and has 12; it changed meanwhile"):
+        list(images)
+    (tmp_path / "dev.parquet").write_bytes((tmp_path / "dev.parquet").read_bytes()[:-50])
+    with pytest.raises(InputError, match=r"dev\.parquet can't be read as Parquet"):
+        list(images)
+
+
 def test_memory_stays_flat_though_the_file_is_one_large_row_group(tmp_path):
     path = tmp_path / "large.parquet"
     rng = np.random.default_rng(0)

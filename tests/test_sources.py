@@ -1,5 +1,6 @@
 import io
 import os
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -227,3 +228,29 @@ def test_metadata_stays_with_its_image(tmp_path):
     assert images.metadata == {"camera": ("roof", "door", None, None)}
     assert images.select([3, 1]).metadata == {"camera": ("door", None)}
     assert find_images(tmp_path / "a.png").metadata == {}
+
+
+def test_a_metadata_table_for_some_of_many_images(tmp_path):
+    names = [f"{i:03}.png" for i in range(60)]
+    filled(tmp_path, *names)
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name", *names[10:50]]), "utf-8")
+    assert find_images(tmp_path).names == (*names[10:50], *names[:10], *names[50:])
+
+
+def test_names_are_in_the_order_of_the_whole_name(tmp_path):
+    names = ["a-b/1.png", "a.png", "a/1.png", "a/b.c/1.png", "a/b/1.png", "a0.png"]
+    assert find_images(filled(tmp_path, *names)).names == tuple(sorted(names))
+
+
+def test_long_lists_take_few_bytes(tmp_path):
+    names = [f"folder/image-{i:07}.png" for i in range(20_000)]
+    (tmp_path / "list.csv").write_text("\n".join(["file_name,label,place", *(f"{n},cat,roof" for n in names)]), "utf-8")
+    images = find_images(tmp_path / "list.csv")
+    tracemalloc.start()
+    try:
+        images = find_images(tmp_path / "list.csv")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert images.names[-1] == names[-1]
+    assert kept / len(names) < 80

@@ -125,7 +125,8 @@ def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _write_features(parts: Parts, extras: pa.Schema, path: Path) -> None:
     schema = pa.schema([pa.field("file_name", pa.string()), *extras])
     dictionaries = [field.name for field in schema if pa.types.is_string(field.type)]
-    with replacing(path) as file, pq.ParquetWriter(file, schema, use_dictionary=dictionaries) as writer:
+    thrifty = {"use_dictionary": dictionaries, "compression": "zstd", "write_statistics": False}
+    with replacing(path) as file, pq.ParquetWriter(file, schema, **thrifty) as writer:
         for batch in _grouped(_filled(parts, schema)):
             writer.write_batch(batch)
 

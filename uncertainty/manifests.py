@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -214,7 +215,18 @@ def _name(value: Any, path: AnyFile, row: int) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"{path}, row {row + 1}, has the file name {value!r}, which is not valid Unicode") from error
-    return value if is_url(value) else PurePath(value).as_posix()
+    return posix(value)
+
+
+def posix(name: str) -> str:
+    """Return a path with single slashes and no dots in between; `..` stays, and so does a URL.
+
+    >>> posix("a/b.png"), posix("./a//b.png"), posix("../a/./b.png"), posix("s3://a/b.png")
+    ('a/b.png', 'a/b.png', '../a/b.png', 's3://a/b.png')
+    """
+    # pathlib interns the parts of every path, in a table that grows with the images.
+    plain = os.sep == "/" and not ("//" in name or "/./" in name or name.startswith("./") or name.endswith(("/", "/.")))
+    return name if plain or is_url(name) else PurePath(name).as_posix()
 
 
 def _label(value: Any, path: AnyFile, row: int) -> Label:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
 from uncertainty.images import IMAGE_SUFFIXES, is_image_name
-from uncertainty.manifests import MANIFEST_SUFFIXES, Label, check_unique, read_manifest
-from uncertainty.remote import AnyFile, RemotePath, below, is_url, located, size_of
+from uncertainty.manifests import MANIFEST_SUFFIXES, Label, check_unique, posix, read_manifest
+from uncertainty.remote import AnyFile, RemotePath, below, located, size_of
 from uncertainty.shards import ShardReader, find_shards, is_shard, read_shards
 from uncertainty.texts import Coded, Texts, taken
 
@@ -222,7 +222,7 @@ def _from_remote(root: RemotePath) -> ImageSet:
 
 
 def _from_files(root: AnyFile, files: Sequence[str]) -> ImageSet:
-    names = Texts.of(_text(file if is_url(file) else PurePath(file).as_posix()) for file in files)
+    names = Texts.of(_text(posix(file)) for file in files)
     check_unique(names, root)
     return ImageSet(root, names, _FilesAt(root, names if names == files else files))
 

@@ -94,7 +94,8 @@ def load(
             loaded.digest, image = digest_pixels(item.data), _from_array(item.data)
         else:
             data = item.data.read_bytes() if isinstance(item.data, RemotePath) else item.data  # fetched once
-            loaded.digest, image = digest(data), decode(data)
+            loaded.digest = digest(data)
+            image = decode(data)
         if damage is not None:
             image = replace(image, pixels=damage(image.pixels, item.name))
         loaded.inputs, loaded.quality = preprocess(image.pixels), quality(image)
