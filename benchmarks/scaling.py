@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
@@ -22,6 +23,7 @@ import pyarrow as pa
 from benchmarks.cases import CASES, KNOWN_GOOD, PASSES, Case, fitted, write_images
 from benchmarks.memory import peak_memory
 from uncertainty.classifiers.loading import load
+from uncertainty.defaults import BATCH_SIZE
 from uncertainty.finishing import finish
 from uncertainty.images import decode, digest
 from uncertainty.neighbors import NeighborIndex
@@ -81,32 +83,34 @@ def image_cost(case: Case, folder: Path, counts: Sequence[int]) -> ImageCost:
         out = folder / f"out-{count}"
         chosen = images.select(range(count))
         whole[count] = _seconds(lambda out=out, chosen=chosen: screen_into(out, screener, chosen, workers=1)) / count
-    verdicts, features = (
-        (out / name).stat().st_size / max(counts) for name in ("verdicts.parquet", "features.parquet")
-    )
+    # Beyond 1,000 the files repeat, and repeated rows take less than others would.
+    files = (folder / f"out-{min(counts)}" / name for name in ("verdicts.parquet", "features.parquet"))
+    verdicts, features = (file.stat().st_size / min(counts) for file in files)
     steps = _steps(screener, some, folder)
     size = float(np.mean([item.data.stat().st_size for item in some if isinstance(item.data, Path)]))
     return ImageCost(**steps, whole=whole, verdicts_bytes=verdicts, features_bytes=features, file_bytes=size)
 
 
 def _steps(screener: Screener, images: ImageSet, folder: Path) -> dict[str, float]:
-    classifier, n = screener.classifier, len(images)
-    items = list(images)
-    read = _seconds(lambda: [(digest(item.data), decode(item.data)) for item in items])
-    loaded: list[Any] = []
-    prepared = _seconds(lambda: loaded.extend(load(item, classifier.preprocess) for item in items))
-    groups = [np.stack([one.inputs for one in loaded[k : k + 32]]) for k in range(0, n, 32)]
-    network = classifier.network
-    network(groups[0], PASSES, 0, ())  # warms up
-    forward = _seconds(lambda: [network(group, 0, 0, ()) for group in groups])
-    sampled = _seconds(lambda: [network(group, PASSES, 0, ()) for group in groups])
-    batches = list(screener.stream(images, workers=1))
-    judged = _seconds(lambda: [screener.verdict_rows(batch) for batch in batches])
+    """Time each step on batch after batch, and return medians an image; signals are dropout, scores and p_wrong."""
+    network, preprocess = screener.classifier.network, screener.classifier.preprocess
+    turns: dict[str, list[float]] = {name: [] for name in ("decode", "prepare", "forward", "signals")}
+    for batch in screener.stream(images, batch_size=BATCH_SIZE, workers=1):
+        start = BATCH_SIZE * len(turns["decode"])
+        items = list(images.select(range(start, start + len(batch.rows))))
+        loaded: list[Any] = []
+        read = _seconds(lambda items=items: [(digest(item.data), decode(item.data)) for item in items])
+        prepared = _seconds(lambda items=items, loaded=loaded: loaded.extend(load(item, preprocess) for item in items))
+        inputs = np.stack([one.inputs for one in loaded])
+        forward = _seconds(lambda inputs=inputs: network(inputs, 0, 0, ()))
+        sampled = _seconds(lambda inputs=inputs: network(inputs, PASSES, 0, ()))
+        judged = _seconds(lambda batch=batch: screener.verdict_rows(batch))
+        taken = (read, prepared - read, forward, sampled - forward + judged)
+        for turn, seconds in zip(turns.values(), taken, strict=True):
+            turn.append(seconds / len(items))
     (table,) = part_tables(screener, images, task_of(screener, images), range(1), workers=1)
-    written = _seconds(lambda: write_part(folder, 0, table))
-    whole = {"decode": read, "prepare": prepared - read, "forward": forward}
-    whole |= {"signals": judged + sampled - forward, "write": written}
-    return {name: seconds / n for name, seconds in whole.items()}
+    written = _seconds(lambda: write_part(folder, 0, table)) / len(images)
+    return {name: median(turn) for name, turn in turns.items()} | {"write": written}
 
 
 def _seconds(work: Callable[[], object]) -> float:
