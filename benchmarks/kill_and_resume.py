@@ -24,7 +24,7 @@ from uncertainty.verdicts import Verdicts
 
 KILLS, IMAGES = 50, 5000
 _UNCERTAINTY = (sys.executable, "-m", "uncertainty")
-_FILES = ("verdicts.parquet", "features.parquet", "summary.json", "monitoring.json")
+FILES = ("verdicts.parquet", "features.parquet", "summary.json", "monitoring.json")
 
 
 def prepare(folder: Path, images: int) -> tuple[list[str], float]:
@@ -49,8 +49,8 @@ def killed(command: Sequence[str], out: Path, seconds: float, drawn: random.Rand
     if process.wait() != -signal.SIGKILL:
         return None
     if not in_progress(out):
-        return "at its end" if (out / _FILES[0]).exists() else "before the first part"
-    return "while it finished" if (out / FOLDER / _FILES[0]).exists() else "between parts"
+        return "at its end" if (out / FILES[0]).exists() else "before the first part"
+    return "while it finished" if (out / FOLDER / FILES[0]).exists() else "between parts"
 
 
 def differences(out: Path, whole: Path) -> Counter[str]:
@@ -62,7 +62,7 @@ def differences(out: Path, whole: Path) -> Counter[str]:
         lost=sum(name not in times for name in expected),
         doubled=sum(n - 1 for n in times.values()),
         different=sum(repr(row) != repr(expected.get(row["file_name"])) for row in rows),
-        files=sum((out / name).read_bytes() != (whole / name).read_bytes() for name in _FILES),
+        files=sum((out / name).read_bytes() != (whole / name).read_bytes() for name in FILES),
     )
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import cases, dropout_replay, heat_maps, memory, ray_against_local, scaling, startup
+from benchmarks import cases, dropout_replay, heat_maps, kill_and_resume, memory, ray_against_local, scaling, startup
 from uncertainty.images import decode
+from uncertainty.sources import find_images
 
 
 def test_peak_memory_sees_what_the_command_held() -> None:
@@ -25,6 +28,28 @@ def test_peak_memory_of_a_failed_command_is_refused() -> None:
 def test_memory_is_measured_on_distinct_images(tmp_path: Path) -> None:
     memory.write_images(tmp_path / "images", 3)
     assert len({path.read_bytes() for path in (tmp_path / "images").iterdir()}) == 3
+
+
+def test_noise_is_the_same_in_a_folder_and_in_parquet(tmp_path: Path) -> None:
+    memory.write_images(tmp_path / "images", 3)
+    memory.write_images(tmp_path / "images.parquet", 3)
+    packed = {item.name: item.data for item in find_images(tmp_path / "images.parquet")}
+    assert packed == {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()}
+
+
+def test_rows_that_a_kill_cost_are_counted(tmp_path: Path) -> None:
+    def screened(name: str, names: list[str], p_wrong: list[float]) -> Path:
+        (tmp_path / name).mkdir()
+        table = pa.table({"file_name": names, "p_wrong": p_wrong, "flagged": [False] * len(names)})
+        pq.write_table(table, tmp_path / name / "verdicts.parquet")
+        for other in kill_and_resume.FILES[1:]:
+            (tmp_path / name / other).write_text("same", "utf-8")
+        return tmp_path / name
+
+    whole = screened("whole", ["a", "b", "c"], [0.1, 0.2, 0.3])
+    assert kill_and_resume.differences(whole, whole).total() == 0
+    out = screened("out", ["a", "b", "b"], [0.1, 0.2, 0.4])
+    assert kill_and_resume.differences(out, whole) == {"lost": 1, "doubled": 1, "different": 1, "files": 1}
 
 
 def test_startup_measures_every_command() -> None:

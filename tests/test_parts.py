@@ -216,13 +216,80 @@ def whole(world, incoming, small_parts, tmp_path_factory):
     return written(out), sorted(snapshots.iterdir())
 
 
-def test_a_kill_at_any_write_ends_the_same_after_resume(world, incoming, small_parts, whole, tmp_path):
+@pytest.mark.parametrize("first", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in (1, 2))])
+def test_a_kill_at_any_write_ends_the_same_after_resume(world, incoming, small_parts, whole, tmp_path, first):
     expected, snapshots = whole
-    assert len(snapshots) > 20
+    assert len(snapshots) > 30
     begun = 0
-    for i, snapshot in enumerate(snapshots):
+    for i, snapshot in enumerate(snapshots[first::3]):
         out = shutil.copytree(snapshot, tmp_path / str(i))
         begun += progress_of(out) is not None
         screen_into(out, world.screener, incoming, batch_size=4, resume=True)
         assert written(out) == expected, snapshot
-    assert begun > 10
+    assert begun > 5
+
+
+def test_damaged_and_missing_parts_end_the_same_too(world, incoming, small_parts, whole, tmp_path):
+    expected, snapshots = whole
+    last = next(one for one in reversed(snapshots) if (one / FOLDER / JOURNAL).exists())
+    for i, damage in enumerate([cut, changed, gone]):
+        out = shutil.copytree(last, tmp_path / str(i))
+        damage(out / FOLDER / part_name(i))
+        screen_into(out, world.screener, incoming, batch_size=4, resume=True)
+        assert written(out) == expected
+
+
+@pytest.mark.parametrize("after", [0, 4, 9])
+def test_a_full_disk_says_so_and_can_be_resumed(world, incoming, small_parts, whole, tmp_path, monkeypatch, after):
+    calls, fsync = iter(range(100)), os.fsync
+
+    def full(handle):
+        if next(calls) >= after:
+            raise OSError(28, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"out can't be written \(No space left on device\); what is done is kept"):
+        screen_into(tmp_path / "out", world.screener, incoming, batch_size=4)
+    monkeypatch.setattr(os, "fsync", fsync)
+    screen_into(tmp_path / "out", world.screener, incoming, batch_size=4, resume=True)
+    assert written(tmp_path / "out") == whole[0]
+
+
+def test_a_manifest_that_changes_between_runs_is_refused(world, incoming, small_parts, whole, tmp_path):
+    begun = next(one for one in whole[1] if progress_of(one))
+    out, metadata = shutil.copytree(begun, tmp_path / "out"), incoming / "metadata.csv"
+    text = metadata.read_text("utf-8")
+    for other in (text.replace("roof", "door", 1), text.rpartition("\n")[0]):
+        metadata.write_text(other, "utf-8")
+        with pytest.raises(InputError, match=r"can't be resumed: .*(columns of the input have changed|input had 20)"):
+            screen_into(out, world.screener, incoming, batch_size=4, resume=True)
+    metadata.write_text(text, "utf-8")
+    screen_into(out, world.screener, incoming, batch_size=4, resume=True)
+    assert written(out) == whole[0]
+
+
+def test_what_a_kill_left_of_a_finished_screening_is_cleared_away(world, incoming, small_parts, whole, tmp_path):
+    out = shutil.copytree(whole[1][-1], tmp_path / "out")
+    (out / FOLDER / JOURNAL).unlink()
+    screen_into(out, world.screener, incoming, batch_size=4, resume=True)
+    assert written(out) == whole[0]
+
+
+def test_an_earlier_screening_is_kept_until_another_is_finished(world, incoming, small_parts, tmp_path, monkeypatch):
+    screen_into(tmp_path, world.screener, world.incoming, batch_size=8, ending=".csv")
+    before = written(tmp_path)
+
+    def broken(*given, **options):
+        yield next(tables(*given, **options))
+        raise RuntimeError("out of memory")
+
+    tables = pipeline.part_tables
+    monkeypatch.setattr(pipeline, "part_tables", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        screen_into(tmp_path, world.screener, incoming, batch_size=4)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    monkeypatch.setattr(pipeline, "part_tables", tables)
+    summary = screen_into(tmp_path, world.screener, incoming, batch_size=4, resume=True)
+    assert (summary["images"], summary["unreadable"]) == (20, 3)
+    assert sorted(written(tmp_path)) == ["features.parquet", "monitoring.json", "summary.json", "verdicts.parquet"]

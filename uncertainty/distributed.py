@@ -71,6 +71,8 @@ class RayEngine:
         """
         if not isinstance(images, ImageSet):
             raise InputError("the engine ray screens images in files; write arrays to files, or leave out the engine")
+        if not parts:
+            return
         given_up: list[int] = []
         with _connected(self.address, self.actors) as ray, _quiet(ray):
             left = iter(parts)

@@ -175,7 +175,7 @@ class Parts:
     def remove(self) -> None:
         """Remove journal and parts. The journal goes first: without it there is nothing to resume."""
         (self.folder / JOURNAL).unlink()
-        shutil.rmtree(self.folder)
+        clear(self.folder.parent)
 
 
 @contextmanager
@@ -216,6 +216,11 @@ def writing(out: Path) -> Iterator[None]:
 def in_progress(out: Path) -> bool:
     """Whether a screening was begun in a folder and not finished."""
     return (out / FOLDER / JOURNAL).exists()
+
+
+def clear(out: Path) -> None:
+    """Remove what is left of a screening that is over."""
+    shutil.rmtree(out / FOLDER, ignore_errors=True)
 
 
 def progress_of(out: Path) -> tuple[int, int] | None:

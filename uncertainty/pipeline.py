@@ -15,7 +15,7 @@ from uncertainty.defaults import BATCH_SIZE
 from uncertainty.errors import InputError
 from uncertainty.finishing import FEATURES_FILE, MONITORING, SUMMARY, finish, monitored, write_json
 from uncertainty.monitoring.watch import Monitoring
-from uncertainty.parts import Parts, Task, Written, in_progress, opened, writing
+from uncertainty.parts import Parts, Task, Written, clear, in_progress, opened, writing
 from uncertainty.screener import Screener
 from uncertainty.screening import part_tables, task_of
 from uncertainty.sources import ImageSet, metadata_of
@@ -64,6 +64,7 @@ def screen_into(
     task = task_of(screener, images, batch_size=batch_size, features=features)
     if resume and (summary := finished_summary(folder)) is not None:
         _refuse_another(folder, summary, task)
+        clear(folder)
         return summary
     about: dict[str, Any] = {_TASK: asdict(task)}
     if isinstance(images, ImageSet):  # where a report finds the images again

@@ -15,6 +15,7 @@ from uncertainty.monitoring.accuracy import ADAPTED, FEWEST, Accuracy, estimate_
 from uncertainty.monitoring.baseline import Baseline, rows_of_table
 from uncertainty.monitoring.drift import FALSE_ALARMS, PREDICTED, Column, Drift, detect, values_of
 from uncertainty.monitoring.stream import first_alarm
+from uncertainty.texts import Packer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,11 +124,12 @@ def monitor(
 
     `level` is the probability of an alarm where nothing changed; with `in_order`, of either of its two alarms together.
     """
-    names: list[str] = []
+    noted: Packer[str] = Packer()
     scores = [e.name for e in estimators]
-    rows = rows_of_table(_noting(batches, names), scores, baseline.context_names, baseline.temperature)
+    rows = rows_of_table(_noting(batches, noted), scores, baseline.context_names, baseline.temperature)
     columns = [*(Column(e.name, e.family) for e in estimators), *(Column(c, "image") for c in baseline.context_names)]
     each = level / 2 if in_order else level
+    names = noted.packed()
     drift = detect(baseline.rows, rows, columns, level=each, seed=seed)
     arrival = None
     if in_order and drift.p_value is not None:
@@ -162,9 +164,10 @@ def percentages(interval: Interval) -> str:
     return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
-def _noting(batches: Iterable[pa.RecordBatch], names: list[str]) -> Iterator[pa.RecordBatch]:
+def _noting(batches: Iterable[pa.RecordBatch], names: Packer[str]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        names += batch.filter(batch["error"].is_null())["file_name"].to_pylist()
+        for name in batch.filter(batch["error"].is_null())["file_name"].to_pylist():
+            names.append(name)
         yield batch
 
 
