@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import dropout_replay, heat_maps, kill_and_resume, memory, startup
+from benchmarks import cases, dropout_replay, heat_maps, kill_and_resume, memory, ray_against_local, scaling, startup
+from uncertainty.images import decode
 from uncertainty.sources import find_images
 
 
@@ -67,3 +68,37 @@ def test_a_heat_map_costs_something() -> None:
     pytest.importorskip("captum")
     module, side = heat_maps.resnet20.network(), heat_maps.resnet20.INPUT_SIZE
     assert min(heat_maps.measure(module, side, batch=2, runs=1)) > 0
+
+
+def test_images_to_measure_with_have_the_size_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "DIFFERENT", 3)
+    cases.write_images(tmp_path / "images", 4, (12, 9))
+    files = sorted((tmp_path / "images").iterdir())
+    assert [decode(file).pixels.shape for file in files] == [(9, 12, 3)] * 4
+    assert [file.samefile(files[0]) for file in files] == [True, False, False, True]
+
+
+def test_time_is_divided_into_start_images_and_finish() -> None:
+    # Two actors that take 4 seconds for each part of 10, from second 6 on, the other a second later.
+    stamps = [(6.0, 0), (10.0, 10), (11.0, 10), (14.0, 10), (15.0, 10)]
+    run = ray_against_local._timed(stamps, began=0.0, ended=17.0, side_by_side=2)
+    assert (run.start, run.image, run.finish) == pytest.approx((7.0, 0.2, 2.0))
+
+
+def test_a_plan_is_arithmetic_over_what_was_measured() -> None:
+    cost = scaling.ImageCost(0.001, 0.001, 0.006, 0.002, 0.0, {10: 1.0, 1000: 0.01}, 100, 200, 50_000)
+    given = scaling.Assumptions(core_hour=0.1, cores_a_machine=10, gpu_hour=2.0, gpu_times_a_core=60.0)
+    plan = scaling.plan(cost, scaling.SecondPass(1e-5, 40.0), 36_000_000, given)
+    assert plan["core_hours"] == pytest.approx(100)
+    assert plan["dollars"] == pytest.approx(10)
+    assert plan["machines_for_a_day"] == pytest.approx(100 / 240)
+    assert (plan["gpu_hours"], plan["gpu_core_hours"]) == pytest.approx((1, 40))
+    assert plan["gpu_dollars"] == pytest.approx(2 + 4)
+    assert (plan["verdicts_gigabytes"], plan["images_gigabytes"]) == pytest.approx((3.6, 1800))
+    assert (plan["second_pass_hours"], plan["second_pass_gigabytes"]) == pytest.approx((0.1, 1.44))
+
+
+def test_a_known_good_row_costs_something() -> None:
+    cost = scaling.row_cost(8, rows=100, queries=32)
+    assert cost.memory == 32
+    assert cost.seconds > 0

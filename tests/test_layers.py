@@ -23,6 +23,7 @@ LAYERS = (
         "quality",
         "corruptions",
         "novelty",
+        "remote",
         "manifests",
         "shards",
         "sources",
@@ -87,7 +88,7 @@ LAYERS = (
         "report",
         "report.*",
     ),
-    ("demo", "demo.*"),
+    ("demo", "demo.*", "distributed"),
     ("cli", "commands", "commands.*", "findings_text", "tables", "progress", "__main__"),
 )
 TORCH = ("classifiers.*", "explain", "demo.network")

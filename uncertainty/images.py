@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from uncertainty.errors import ImageError
+from uncertainty.errors import ImageError, InputError
+from uncertainty.remote import RemotePath
 
 MAX_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -78,7 +79,7 @@ def is_image_name(name: str | os.PathLike[str]) -> bool:
     return PurePosixPath(os.fspath(name)).suffix.lower() in IMAGE_SUFFIXES
 
 
-def decode(data: Path | bytes, max_pixels: int = MAX_PIXELS, least: Least | None = None) -> DecodedImage:
+def decode(data: Path | RemotePath | bytes, max_pixels: int = MAX_PIXELS, least: Least | None = None) -> DecodedImage:
     """Decode the first frame of an encoded image to RGB.
 
     Returns (h, w, 3) uint8. EXIF rotation is applied. Alpha is dropped, not blended, and CMYK converted by Pillow's
@@ -103,7 +104,7 @@ def decode(data: Path | bytes, max_pixels: int = MAX_PIXELS, least: Least | None
     return DecodedImage(pixels, *((height, width) if swapped else (width, height)))
 
 
-def read(data: Path | bytes) -> Path | bytes:
+def read(data: Path | RemotePath | bytes) -> Path | bytes:
     """Return the bytes of a file, so that it is opened once; a file of more than 64 MiB stays where it is.
 
     Raises ImageError when the file can't be read.
@@ -111,6 +112,8 @@ def read(data: Path | bytes) -> Path | bytes:
     >>> read(b"P6")
     b'P6'
     """
+    if isinstance(data, RemotePath):
+        return data.read_bytes()
     if isinstance(data, bytes):
         return data
     with _reasons(), _opened(data) as stream:
@@ -118,7 +121,7 @@ def read(data: Path | bytes) -> Path | bytes:
     return found if len(found) <= _MOST_BYTES else data
 
 
-def size(data: Path | bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def size(data: Path | RemotePath | bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Return (width, height) of the upright image, from its header alone; raises ImageError as `decode` does.
 
     >>> size(b"P6 2 1 255 ")
@@ -133,7 +136,7 @@ def size(data: Path | bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         return (image.height, image.width) if turned else (image.width, image.height)
 
 
-def digest(data: Path | bytes) -> str:
+def digest(data: Path | RemotePath | bytes) -> str:
     """16 hexadecimal characters of BLAKE2b over the encoded bytes: equal for equal files.
 
     Raises ImageError when the file can't be read.
@@ -192,8 +195,9 @@ _SILENCE = _Silence()
 
 
 @contextmanager
-def _opened(data: Path | bytes) -> Iterator[IO[bytes]]:
+def _opened(data: Path | RemotePath | bytes) -> Iterator[IO[bytes]]:
     stream: IO[bytes]
+    data = data.read_bytes() if isinstance(data, RemotePath) else data
     if isinstance(data, bytes):
         size, stream = len(data), io.BytesIO(data)
     else:
@@ -213,7 +217,7 @@ def _reasons() -> Iterator[None]:
     """Turn whatever reading and decoding raise into an ImageError."""
     try:
         yield
-    except ImageError:
+    except InputError:  # an ImageError, or a network that is down, which says nothing about the image
         raise
     except UnidentifiedImageError as error:
         raise ImageError(f"cannot identify the format; readable are {', '.join(FORMATS)}") from error

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from uncertainty.errors import InputError
+from uncertainty.remote import AnyFile, is_url, opened
 from uncertainty.texts import Coder, Packer, double
 
 NAME_COLUMNS = ("file_name", "filepath", "filename", "path", "image")
@@ -39,11 +41,12 @@ class Manifest:
     metadata: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: AnyFile) -> Manifest:
     """Read the file names of a table, and its labels where it has them; a few rows are in memory at a time.
 
     The name column is the first present of `file_name`, `filepath`, `filename`, `path` and `image`. CSV is UTF-8 (a
     byte order mark is fine), separated by commas, and its labels stay strings: "01" is not 1. Empty labels become None.
+    Images may be named by URL.
 
     Raises InputError, naming the file and where possible the row: no such file, a damaged table, no name column (the
     columns found are quoted), a row without a name, a label that is neither a name nor an index, or no rows.
@@ -105,14 +108,14 @@ def as_text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, _JSON) else str(value)
 
 
-def check_unique(names: Sequence[str], where: Path) -> None:
+def check_unique(names: Sequence[str], where: AnyFile) -> None:
     """Raise InputError naming the first name that occurs twice."""
     if (name := double(names)) is not None:
         raise InputError(f"{where} names {name!r} more than once; each image must be named once")
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(path: AnyFile) -> Iterator[None]:
     """Turn what reading raises into an InputError that names the file."""
     import pyarrow as pa
 
@@ -126,36 +129,37 @@ def _told(path: Path) -> Iterator[None]:
         raise InputError(f"{path} can't be read ({error.strerror or _first_line(error)})") from error
 
 
-def _columns(path: Path) -> tuple[str, ...]:
+def _columns(path: AnyFile) -> tuple[str, ...]:
     suffix = path.suffix.lower()
     if suffix not in MANIFEST_SUFFIXES:
         raise InputError(f"{path} is not a table; give a file ending in {', '.join(MANIFEST_SUFFIXES)}")
     if suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        return tuple(pq.read_schema(path).names)
+        with opened(path) as raw:
+            return tuple(pq.read_schema(raw).names)
     if suffix == ".csv":
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
             return _header(csv.reader(file, strict=True), path)
     return tuple(dict.fromkeys(key for row in _json_lines(path) for key in row))
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: AnyFile) -> Iterator[dict[str, Any]]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return _parquet_rows(path)
     return _csv_rows(path) if suffix == ".csv" else _json_lines(path)
 
 
-def _header(reader: Any, path: Path) -> tuple[str, ...]:
+def _header(reader: Any, path: AnyFile) -> tuple[str, ...]:
     try:
         return tuple(name.strip() for name in next(reader, ()))
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}, is not valid CSV ({error})") from error
 
 
-def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
-    with open(path, encoding="utf-8-sig", newline="") as file:
+def _csv_rows(path: AnyFile) -> Iterator[dict[str, Any]]:
+    with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         columns = _header(reader, path)
         try:
@@ -166,15 +170,15 @@ def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
             raise InputError(f"{path}, line {reader.line_num}, is not valid CSV ({error})") from error
 
 
-def _fields(row: list[str], columns: Sequence[str], path: Path, line: int) -> list[str]:
+def _fields(row: list[str], columns: Sequence[str], path: AnyFile, line: int) -> list[str]:
     if len(row) != len(columns):
         advice = "put a value with a comma in double quotes"
         raise InputError(f"{path}, line {line}, has {len(row)} fields where the header has {len(columns)}; {advice}")
     return row
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    with open(path, encoding="utf-8-sig") as file:
+def _json_lines(path: AnyFile) -> Iterator[dict[str, Any]]:
+    with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -188,10 +192,10 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _parquet_rows(path: AnyFile) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
+    with opened(path) as raw, pq.ParquetFile(raw, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
         needed = (*NAME_COLUMNS, LABEL_COLUMN)
         wanted = [one.name for one in file.schema_arrow if one.name in needed or not _holds_bytes(one.type)]
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
@@ -204,7 +208,7 @@ def _holds_bytes(kind: Any) -> bool:
     return any(is_kind(kind) for is_kind in (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary))
 
 
-def _name(value: Any, path: Path, row: int) -> str:
+def _name(value: Any, path: AnyFile, row: int) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{path}, row {row + 1}, has {value!r} where a file name belongs")
     try:
@@ -215,17 +219,17 @@ def _name(value: Any, path: Path, row: int) -> str:
 
 
 def posix(name: str) -> str:
-    """Return a path with single slashes and no dots in between; `..` stays.
+    """Return a path with single slashes and no dots in between; `..` stays, and so does a URL.
 
-    >>> posix("a/b.png"), posix("./a//b.png"), posix("../a/./b.png")
-    ('a/b.png', 'a/b.png', '../a/b.png')
+    >>> posix("a/b.png"), posix("./a//b.png"), posix("../a/./b.png"), posix("s3://a/b.png")
+    ('a/b.png', 'a/b.png', '../a/b.png', 's3://a/b.png')
     """
     # pathlib interns the parts of every path, in a table that grows with the images.
     plain = os.sep == "/" and not ("//" in name or "/./" in name or name.startswith("./") or name.endswith(("/", "/.")))
-    return name if plain else PurePath(name).as_posix()
+    return name if plain or is_url(name) else PurePath(name).as_posix()
 
 
-def _label(value: Any, path: Path, row: int) -> Label:
+def _label(value: Any, path: AnyFile, row: int) -> Label:
     # Tables made by pandas hold integers with gaps as floats, NaN in the gaps.
     if isinstance(value, float) and (math.isnan(value) or value.is_integer()):
         value = None if math.isnan(value) else int(value)

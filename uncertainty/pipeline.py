@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from uncertainty.classifiers.base import Images, image_items
+from uncertainty.classifiers.base import ArrayItem, Images, image_items
 from uncertainty.defaults import BATCH_SIZE
 from uncertainty.errors import InputError
 from uncertainty.finishing import FEATURES_FILE, MONITORING, SUMMARY, finish, monitored, write_json
 from uncertainty.monitoring.watch import Monitoring
-from uncertainty.parts import Task, clear, in_progress, opened, writing
+from uncertainty.parts import Parts, Task, Written, clear, in_progress, opened, writing
 from uncertainty.screener import Screener
 from uncertainty.screening import part_tables, task_of
 from uncertainty.sources import ImageSet, metadata_of
 from uncertainty.verdicts import FORMATS, Verdicts
 
-__all__ = ["FEATURES_FILE", "MONITORING", "SUMMARY", "monitor_folder", "screen_into"]
+__all__ = ["FEATURES_FILE", "MONITORING", "SUMMARY", "Engine", "monitor_folder", "screen_into"]
 
 _TASK = "task"
+Engine = Callable[[ImageSet | Sequence[ArrayItem], Task, Path, Sequence[int]], Iterable[Written]]
+"""(images, task, folder of the parts, parts that are missing) to what was written, in any order."""
 
 
 def screen_into(
@@ -34,6 +36,7 @@ def screen_into(
     features: bool = True,
     batch_size: int = BATCH_SIZE,
     progress: Callable[[int], None] | None = None,
+    engine: Engine | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Screen images of any number into `folder/verdicts.parquet` (.csv, .jsonl), `summary.json` and `monitoring.json`.
@@ -41,7 +44,8 @@ def screen_into(
     Rows are written in parts to `folder/.screening`; ranks, which need all rows, are a second pass over the parts.
     After a crash at any moment the same call with `resume` goes on, and ends as if nothing had been. `features` also
     writes `features.parquet`: the content digest of each image, and the classifier's features at length 1 (float16),
-    where it has any. `options` are those of `Classifier.stream`.
+    where it has any. `options` are those of `Classifier.stream`. An `engine` has the parts written elsewhere, such as
+    `uncertainty.distributed.RayEngine`; then the screener needs no classifier, and `options` are the engine's own.
 
     Returns the summary: counts, policy, drift, and what p_wrong was calibrated on; in a cascade also how many images
     were looked at more deeply. With `resume` that of a screening that is finished, and nothing is done.
@@ -66,13 +70,24 @@ def screen_into(
     with opened(folder, task, resume=resume) as parts:
         if progress is not None:
             progress(parts.images_done)
-        for run in list(parts.missing()):
+        missing = list(parts.missing())
+        for run in missing if engine is None else ():
             tables = part_tables(screener, images, task, run, progress=progress, **options)
             for part, table in zip(run, tables, strict=True):
                 with writing(folder):
                     parts.write(part, table)
+        if engine is not None:
+            _note_all(parts, engine(images, task, parts.folder, [part for run in missing for part in run]), progress)
         with writing(folder):
             return finish(parts, screener, metadata_of(images), ending=ending, **about)
+
+
+def _note_all(parts: Parts, written: Iterable[Written], progress: Callable[[int], None] | None) -> None:
+    for one in written:
+        with writing(parts.folder.parent):
+            parts.note(one)
+        if progress is not None:
+            progress(one.rows)
 
 
 def finished_summary(folder: Path) -> dict[str, Any] | None:

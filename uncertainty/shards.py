@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
 from uncertainty.manifests import LABEL_COLUMN, Label
+from uncertainty.remote import AnyFile, RemotePath, below, opened
 from uncertainty.texts import Coded, Coder, Packer, Texts, double
 
 _IMAGE_COLUMNS = ("img", "image")
@@ -24,7 +25,7 @@ _NAMES_AT_ONCE = 4096
 _BUFFER_BYTES = 1 << 20
 
 
-def is_shard(path: Path) -> bool:
+def is_shard(path: AnyFile) -> bool:
     """Whether a file is Parquet with a column `img` or `image` of struct<bytes, path>; InputError if it is damaged."""
     if path.suffix.lower() != ".parquet":
         return False
@@ -32,14 +33,17 @@ def is_shard(path: Path) -> bool:
         return _image_column(file.schema_arrow) is not None
 
 
-def find_shards(folder: Path) -> list[Path]:
+def find_shards(folder: AnyFile) -> list[AnyFile]:
     """Return the Parquet files with images inside that lie directly in a folder, sorted by name."""
+    if isinstance(folder, RemotePath):
+        found = [folder / name for name in folder.files() if "/" not in name]
+        return [file for file in found if is_shard(file)]
     files = sorted(file for file in folder.glob("*.parquet") if not file.name.startswith("."))
     return [file for file in files if is_shard(file)]
 
 
 def read_shards(
-    paths: Sequence[Path],
+    paths: Sequence[AnyFile],
 ) -> tuple[Sequence[str], Sequence[Label] | None, tuple[str, ...] | None, ShardReader]:
     """Return names, labels, class names and a reader of the bytes.
 
@@ -62,10 +66,18 @@ def read_shards(
 class ShardReader:
     """Yields the bytes (or the path, where a row has only that) of ascending positions over several files."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[AnyFile, ...]
     counts: tuple[int, ...]
 
-    def __call__(self, positions: NDArray[np.int64]) -> Iterator[Path | bytes]:
+    def cut(self, positions: NDArray[np.int64]) -> tuple[ShardReader, NDArray[np.int64]]:
+        """Return a reader of the files that these ascending positions lie in, and the positions as it counts them."""
+        ends = np.cumsum(self.counts)
+        first, last = (int(np.searchsorted(ends, positions[i], side="right")) for i in (0, -1))
+        before = int(ends[first]) - self.counts[first]
+        paths = tuple(path.absolute() for path in self.paths[first : last + 1])
+        return ShardReader(paths, self.counts[first : last + 1]), positions - before
+
+    def __call__(self, positions: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
         """Read front to back, skipping row groups without a wanted row."""
         start = 0
         for path, count in zip(self.paths, self.counts, strict=True):
@@ -82,7 +94,7 @@ class _Contents:
     class_names: tuple[str, ...] | None
 
 
-def _contents(path: Path) -> _Contents:
+def _contents(path: AnyFile) -> _Contents:
     with _opened(path) as file, _damage(path):
         column = _image_column(file.schema_arrow)
         has_labels = LABEL_COLUMN in file.schema_arrow.names
@@ -99,7 +111,7 @@ def _contents(path: Path) -> _Contents:
 
 
 @contextmanager
-def _damage(path: Path) -> Iterator[None]:
+def _damage(path: AnyFile) -> Iterator[None]:
     """Name the file where something in the middle of it can't be read."""
     import pyarrow as pa
 
@@ -110,7 +122,7 @@ def _damage(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is damaged ({reason}); put a whole file in its place and try again") from error
 
 
-def _label(value: Any, class_names: tuple[str, ...] | None, path: Path) -> Label:
+def _label(value: Any, class_names: tuple[str, ...] | None, path: AnyFile) -> Label:
     if value is None or value == -1:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -150,7 +162,7 @@ def _image_column(schema: Any) -> str | None:
     return None
 
 
-def _read(path: Path, rows: NDArray[np.int64], count: int) -> Iterator[Path | bytes]:
+def _read(path: AnyFile, rows: NDArray[np.int64], count: int) -> Iterator[AnyFile | bytes]:
     with _opened(path) as file, _damage(path):
         if file.metadata.num_rows != count:
             raise InputError(f"{path} had {count} rows and has {file.metadata.num_rows}; it changed meanwhile")
@@ -174,20 +186,21 @@ def _row_groups(ends: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[list[
     return groups.tolist(), rows - starts[group_of] + read_before[np.searchsorted(groups, group_of)]
 
 
-def _data(image: dict[str, Any] | None, path: Path) -> Path | bytes:
+def _data(image: dict[str, Any] | None, path: AnyFile) -> AnyFile | bytes:
     if image is None:
         return b""
     if image["bytes"] is None and image["path"]:
-        return path.parent / str(image["path"])
+        return below(path.parent, str(image["path"]))
     return bytes(image["bytes"] or b"")
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: AnyFile) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        source = path if isinstance(path, Path) else opened(path)
+        return pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False)
     except pa.ArrowInvalid as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path} can't be read as Parquet ({reason})") from error

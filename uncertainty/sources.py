@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from uncertainty.errors import InputError
 from uncertainty.images import IMAGE_SUFFIXES, is_image_name
 from uncertainty.manifests import MANIFEST_SUFFIXES, Label, check_unique, posix, read_manifest
-from uncertainty.shards import find_shards, is_shard, read_shards
+from uncertainty.remote import AnyFile, RemotePath, below, located, size_of
+from uncertainty.shards import ShardReader, find_shards, is_shard, read_shards
 from uncertainty.texts import Coded, Texts, taken
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -29,10 +30,10 @@ AnyPath = str | os.PathLike[str]
 
 @dataclass(frozen=True, eq=False)
 class ImageItem:
-    """One encoded image: its name in the set, a path to it or its bytes, and its label if one is known."""
+    """One encoded image: its name in the set, a path or URL of it or its bytes, and its label if one is known."""
 
     name: str
-    data: Path | bytes
+    data: AnyFile | bytes
     label: Label = None
 
 
@@ -44,7 +45,7 @@ class ImageSet:
     ----------
     root : what the names are relative to.
     names : unique, POSIX form.
-    fetch : yields the path or bytes of the given ascending positions.
+    fetch : yields the path, URL or bytes of the given ascending positions.
     labels : what a manifest or a Parquet file says about each image, None where it says nothing.
     folder_labels : the first folder of each name, when every image lies in one. Only a guess at classes (the folders
         may be dates or cameras), so `labels` stays None until `labelled` is called.
@@ -53,9 +54,9 @@ class ImageSet:
 
     """
 
-    root: Path
+    root: AnyFile
     names: Sequence[str]
-    fetch: Callable[[NDArray[np.int64]], Iterator[Path | bytes]]
+    fetch: Callable[[NDArray[np.int64]], Iterator[AnyFile | bytes]]
     labels: Sequence[Label] | None = None
     folder_labels: Sequence[str] | None = None
     class_names: tuple[str, ...] | None = None
@@ -100,10 +101,21 @@ class ImageSet:
             metadata={name: taken(values, picked) for name, values in self.metadata.items()},
         )
 
+    def cut(self, rows: Sequence[int] | NDArray[Any]) -> ImageSet:
+        """Return what `select` does with nothing but what reading these images takes, to be sent to another process."""
+        some = self.select(rows)
+        bare = replace(some, labels=None, folder_labels=None, class_names=None, metadata={})
+        if not isinstance(self.fetch, _FilesAt | ShardReader) or some.rows is None or not len(some):
+            return bare
+        fetch, own = self.fetch.cut(some.rows)
+        if isinstance(fetch, _FilesAt) and fetch.files == some.names:  # one list is sent, not two
+            fetch = replace(fetch, files=some.names)
+        return replace(bare, fetch=fetch, rows=own)
+
     def fingerprint(self) -> str:
         """32 hexadecimal characters that tell this set from others: names in order, metadata, sizes of packed files."""
         hasher = hashlib.blake2b(digest_size=16)
-        packed = [[path.name, path.stat().st_size] for path in getattr(self.fetch, "paths", ())]
+        packed = [[path.name, size_of(path)] for path in getattr(self.fetch, "paths", ())]
         hasher.update(json.dumps([len(self), packed, sorted(self.metadata)]).encode())
         for column in (self.names, *(self.metadata[name] for name in sorted(self.metadata))):
             Texts.of(column).update(hasher)
@@ -134,13 +146,18 @@ def find_images(path: AnyPath | Sequence[AnyPath]) -> ImageSet:
     `image` struct of `bytes` and `path`), or a folder of them; or a list of image files and folders, named relative to
     the folder that they share.
 
+    Manifest, Parquet file and folder may also be at a URL (s3://, gs://, file://, and what fsspec knows), and a
+    manifest may name images by URL.
+
     A file that a manifest names and that is absent is no error here: it becomes an image that can't be decoded.
 
     Raises InputError: nothing there, no image in it (saying what was found), or a name that occurs twice.
     """
     if not isinstance(path, str | os.PathLike):
         return _from_list([Path(one) for one in path])
-    root = Path(path)
+    root = located(path)
+    if isinstance(root, RemotePath):
+        return _from_remote(root)
     if root.is_dir():
         return _from_folder(root)
     if not root.exists():
@@ -187,13 +204,30 @@ def _from_folder(root: Path) -> ImageSet:
     )
 
 
-def _from_files(root: Path, files: Sequence[str]) -> ImageSet:
+def _from_remote(root: RemotePath) -> ImageSet:
+    if root.suffix.lower() in MANIFEST_SUFFIXES:
+        return _from_shards([root], root) if is_shard(root) else _from_manifest(root)
+    if is_image_name(root.name):
+        return _from_files(root.parent, [root.name])
+    files = root.files()
+    images = [name for name in files if is_image_name(name)]
+    if metadata := next((name for name in METADATA_NAMES if name in files), None):
+        return _from_manifest(root / metadata, unnamed=images)
+    if images:
+        found = _from_files(root, images)
+        return replace(found, folder_labels=_folder_labels(found.names))
+    if shards := find_shards(root):
+        return _from_shards(shards, root)
+    raise InputError(f"{root} holds no image; give a manifest, a Parquet file, or a folder of images")
+
+
+def _from_files(root: AnyFile, files: Sequence[str]) -> ImageSet:
     names = Texts.of(_text(posix(file)) for file in files)
     check_unique(names, root)
     return ImageSet(root, names, _FilesAt(root, names if names == files else files))
 
 
-def _from_manifest(path: Path, unnamed: Iterable[str] = ()) -> ImageSet:
+def _from_manifest(path: AnyFile, unnamed: Iterable[str] = ()) -> ImageSet:
     manifest = read_manifest(path)
     check_unique(manifest.names, path)
     extra = _unnamed(manifest.names, unnamed)
@@ -217,7 +251,7 @@ def _unnamed(names: Sequence[str], files: Iterable[str]) -> Texts[str]:
     return Texts.of(file for file in files if not named(_text(file)))
 
 
-def _from_shards(paths: list[Path], root: Path) -> ImageSet:
+def _from_shards(paths: Sequence[AnyFile], root: AnyFile) -> ImageSet:
     names, labels, class_names, fetch = read_shards(paths)
     check_unique(names, root)
     return ImageSet(root, names, fetch, labels=labels, class_names=class_names)
@@ -225,11 +259,14 @@ def _from_shards(paths: list[Path], root: Path) -> ImageSet:
 
 @dataclass(frozen=True)
 class _FilesAt:
-    root: Path
+    root: AnyFile
     files: Sequence[str]
 
-    def __call__(self, positions: NDArray[np.int64]) -> Iterator[Path | bytes]:
-        return (self.root / file for file in taken(self.files, positions))
+    def __call__(self, positions: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
+        return (below(self.root, file) for file in taken(self.files, positions))
+
+    def cut(self, positions: NDArray[np.int64]) -> tuple[_FilesAt, NDArray[np.int64]]:
+        return _FilesAt(self.root.absolute(), taken(self.files, positions)), np.arange(len(positions))
 
 
 def _walk(root: Path) -> Iterator[str]:

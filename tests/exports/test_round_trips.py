@@ -11,7 +11,8 @@ from uncertainty.errors import InputError
 from uncertainty.evaluating import evaluate_folder, labelled
 from uncertainty.exports import export
 from uncertainty.label_checks import by_annotator, check_labels, words
-from uncertainty.pipeline import rank_folder, screen_into
+from uncertainty.pipeline import screen_into
+from uncertainty.ranking import rank_folder
 from uncertainty.recalibration import read_inclusion, update_folder
 
 TAKEN = 30

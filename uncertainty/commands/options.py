@@ -95,3 +95,19 @@ class Format(StrEnum):
     PARQUET = "parquet"
     CSV = "csv"
     JSONL = "jsonl"
+
+
+class Engine(StrEnum):
+    """Where images are screened."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+Actors = Annotated[
+    int | None, typer.Option(min=1, help="Ray: processes that hold the network. Default: one a processor, or a GPU.")
+]
+GpusPerActor = Annotated[float | None, typer.Option(min=0, help="Ray: e.g. 1, or 0.5 for two on one GPU.")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="Ray: of a cluster, such as auto. Default: RAY_ADDRESS, or this machine.")
+]

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from uncertainty.errors import ImageError, InputError
 from uncertainty.exports.base import Place, Ranking, Row
 from uncertainty.images import is_image_name, size
+from uncertainty.remote import RemotePath
 from uncertainty.report.thumbnails import Pictures
 
 GONE = "it is not where it was screened; say where with --images"
@@ -32,6 +33,11 @@ def fetched(ranking: Ranking, pictures: Pictures) -> Iterator[tuple[str, Path | 
     """Yield (file name, path or bytes) of the images that are there, in the order of the source."""
     names = ranking.table["file_name"].to_pylist()
     for position, data in pictures.fetch(names):
+        if isinstance(data, RemotePath):
+            try:
+                data = data.read_bytes()
+            except ImageError:
+                continue
         if isinstance(data, bytes) or data.is_file():
             yield names[position], data
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images import decode
+from uncertainty.remote import AnyFile
 from uncertainty.sources import ImageSet, find_images
 
 SIDE = 160
@@ -56,7 +57,7 @@ class Pictures:
         except InputError:
             return cls(None)
 
-    def fetch(self, names: Sequence[str]) -> Iterator[tuple[int, Path | bytes]]:
+    def fetch(self, names: Sequence[str]) -> Iterator[tuple[int, AnyFile | bytes]]:
         """Yield (position in `names`, path or bytes) for those that are found, in the order of the source.
 
         A name that the source does not list is looked for below its root: a manifest may name what a folder hides.
@@ -67,8 +68,9 @@ class Pictures:
         listed = [row for row, name in enumerate(self.found.names) if name in position]
         for item in self.found.select(listed):
             yield position.pop(item.name), item.data
-        if self.found.root.is_dir():
-            yield from ((i, self.found.root / name) for name, i in position.items() if _is_file(self.found.root / name))
+        root = self.found.root
+        if isinstance(root, Path) and root.is_dir():
+            yield from ((i, root / name) for name, i in position.items() if _is_file(root / name))
 
 
 def _is_file(path: Path) -> bool:
@@ -84,7 +86,7 @@ def thumbnails(pictures: Pictures, names: Sequence[str], *, side: int = SIDE, wo
 
 
 def each(
-    pictures: Pictures, names: Sequence[str], work: Callable[[Path | bytes], Any], missing: Any, workers: int = 4
+    pictures: Pictures, names: Sequence[str], work: Callable[[AnyFile | bytes], Any], missing: Any, workers: int = 4
 ) -> list[Any]:
     """Return `work(path or bytes)` for each name, done in threads with few images in memory; `missing` elsewhere."""
     done = [missing] * len(names)
@@ -97,7 +99,7 @@ def each(
     return done
 
 
-def thumbnail(data: Path | bytes, side: int = SIDE) -> Thumbnail:
+def thumbnail(data: AnyFile | bytes, side: int = SIDE) -> Thumbnail:
     """Shrink an encoded image to at most `side` pixels a side; an image that is smaller stays as it is.
 
     >>> small = thumbnail(b"P6 2 1 255 " + bytes([255, 0, 0, 0, 0, 255]))

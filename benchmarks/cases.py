@@ -1,0 +1,102 @@
+"""Networks, images and screeners to measure with: weights and known-good rows are made up, what they cost is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from experiments import resnet20, solar_network
+from uncertainty import Classifier, ModelOutputs, Preprocess, Screener
+from uncertainty.artifact import SavedModel
+from uncertainty.sources import find_images
+
+DIFFERENT = 1000
+KNOWN_GOOD, CALIBRATION, PASSES = 20_000, 1000, 30
+
+
+def lite0() -> Classifier:
+    """EfficientNet-Lite0 with dropout in its head; 256 features."""
+    way = Preprocess(size=solar_network.INPUT_SIZE, mean=solar_network.MEAN, std=solar_network.STD)
+    return _classifier("lite0", lambda: solar_network.network(4), way)
+
+
+def resnet20_head() -> Classifier:
+    """ResNet-20 for 32x32 pixels, dropout only before its head; 64 features."""
+
+    def module() -> nn.Module:
+        network = resnet20.ResNet20().eval().to(memory_format=torch.channels_last)
+        network.dropout_maps = nn.Dropout(0.0)
+        return network
+
+    way = Preprocess(size=resnet20.INPUT_SIZE, mean=resnet20.MEAN, std=resnet20.STD)
+    return _classifier("resnet20_head", module, way)
+
+
+def _classifier(name: str, module: Callable[[], nn.Module], way: Preprocess) -> Classifier:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Classifier.from_module(module(), preprocess=way, spec=f"benchmarks.cases:{name}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, and the size of the JPEG files that it is given."""
+
+    name: str
+    classifier: Callable[[], Classifier]
+    size: tuple[int, int]
+
+
+CASES = {
+    "resnet20": Case("ResNet-20, 32x32", resnet20_head, (32, 32)),
+    "lite0": Case("EfficientNet-Lite0, 500x375", lite0, (500, 375)),
+}
+
+
+def write_images(folder: Path, count: int, size: tuple[int, int], seed: int = 0) -> None:
+    """Write JPEG files: random crops of the two photographs of scikit-learn, scaled; after 1,000 they are linked."""
+    from sklearn.datasets import load_sample_images
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    photos = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    for row in range(count):
+        file = folder / f"{row:07d}.jpg"
+        if row >= DIFFERENT:
+            os.link(folder / f"{row % DIFFERENT:07d}.jpg", file)
+            continue
+        photo = photos[row % len(photos)]
+        width = int(rng.integers(photo.width // 2, photo.width * 7 // 8))
+        height = width * size[1] // size[0]
+        if height > photo.height:
+            width, height = photo.height * size[0] // size[1], photo.height
+        left, top = (int(rng.integers(0, most + 1)) for most in (photo.width - width, photo.height - height))
+        photo.resize(size, Image.Resampling.BICUBIC, (left, top, left + width, top + height)).save(file, quality=90)
+
+
+def fitted(classifier: Classifier, images: Path, known_good: int = KNOWN_GOOD) -> Screener:
+    """Return a screener with so many known-good rows: outputs for 64 images, again and again with noise."""
+    outputs = classifier.run(find_images(images).select(range(64)), passes=PASSES)
+    rng = np.random.default_rng(0)
+    reference = _more(replace(outputs, mc_probs=None), "known", known_good, rng)
+    screener = Screener.fit_outputs(reference, _more(outputs, "calibration", CALIBRATION, rng))
+    return replace(screener, passes=PASSES, model=SavedModel.of(classifier), classifier=classifier)
+
+
+def _more(outputs: ModelOutputs, name: str, count: int, rng: np.random.Generator) -> ModelOutputs:
+    rows = rng.integers(0, len(outputs), count)
+    columns = {c: getattr(outputs, c)[rows] for c in ("features", "mc_probs", "quality") if outputs.has(c)}
+    for c in ("features", "quality"):
+        columns[c] = columns[c] + rng.normal(0, 0.1, columns[c].shape).astype(np.float32)
+    logits = outputs.logits[rows] + rng.normal(0, 1, (count, outputs.n_classes)).astype(np.float32)
+    labels = logits.argmax(axis=1)
+    if name == "calibration":
+        labels = np.where(rng.random(count) < 0.2, (labels + 1) % outputs.n_classes, labels)
+    return ModelOutputs(ids=[f"{name}{k}" for k in range(count)], logits=logits, labels=labels, **columns)
