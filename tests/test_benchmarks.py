@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import dropout_replay, heat_maps, memory, startup
+from benchmarks import dropout_replay, heat_maps, memory, neighbours, startup
 
 
 def test_peak_memory_sees_what_the_command_held() -> None:
@@ -42,3 +42,25 @@ def test_a_heat_map_costs_something() -> None:
     pytest.importorskip("captum")
     module, side = heat_maps.resnet20.network(), heat_maps.resnet20.INPUT_SIZE
     assert min(heat_maps.measure(module, side, batch=2, runs=1)) > 0
+
+
+def test_every_way_to_find_neighbours_costs_something() -> None:
+    found = neighbours.measure_exact(rows=400, dimensions=8, batch=4, runs=1)
+    assert next(iter(found)) == "ours, both scores"
+    assert len(found) >= 4
+    assert min(found.values()) > 0
+
+
+def test_approximate_search_is_measured_on_other_queries(tmp_path: Path) -> None:
+    built = neighbours.build(tmp_path, 2000, 8)
+    served = neighbours.serve(tmp_path, 2000, 8)
+    assert built["recall_at_fit"] >= 0.95
+    assert served["recall_at_10"] > 0.8
+    assert served["peak_MiB"] > served["stated_MiB"]
+    assert min(served.values()) > 0
+
+
+def test_both_kinds_of_search_are_timed_at_one_size() -> None:
+    found = neighbours.measure_kinds(rows=2000, dimensions=8, runs=1)
+    assert found.keys() == {("exact", 64), ("exact", 1), ("approximate", 64), ("approximate", 1)}
+    assert min(found.values()) > 0
