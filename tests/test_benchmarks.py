@@ -9,7 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import cases, dropout_replay, heat_maps, kill_and_resume, memory, ray_against_local, scaling, startup
+from benchmarks import (
+    cases,
+    dropout_replay,
+    heat_maps,
+    kill_and_resume,
+    memory,
+    neighbours,
+    ray_against_local,
+    scaling,
+    startup,
+)
 from uncertainty.images import decode
 from uncertainty.sources import find_images
 
@@ -102,3 +112,25 @@ def test_a_known_good_row_costs_something() -> None:
     cost = scaling.row_cost(8, rows=100, queries=32)
     assert cost.memory == 32
     assert cost.seconds > 0
+
+
+def test_every_way_to_find_neighbours_costs_something() -> None:
+    found = neighbours.measure_exact(rows=400, dimensions=8, batch=4, runs=1)
+    assert next(iter(found)) == "ours, both scores"
+    assert len(found) >= 4
+    assert min(found.values()) > 0
+
+
+def test_approximate_search_is_measured_on_other_queries(tmp_path: Path) -> None:
+    built = neighbours.build(tmp_path, 2000, 8)
+    served = neighbours.serve(tmp_path, 2000, 8)
+    assert built["recall_at_fit"] >= 0.95
+    assert served["recall_at_10"] > 0.8
+    assert served["peak_MiB"] > served["stated_MiB"]
+    assert min(served.values()) > 0
+
+
+def test_both_kinds_of_search_are_timed_at_one_size() -> None:
+    found = neighbours.measure_kinds(rows=2000, dimensions=8, runs=1)
+    assert found.keys() == {("exact", 64), ("exact", 1), ("approximate", 64), ("approximate", 1)}
+    assert min(found.values()) > 0

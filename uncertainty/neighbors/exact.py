@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from uncertainty.neighbors.vectors import LARGEST_DISTANCE, SPARE, Vectors, distances_to, sorted_by_distance
 
-_BLOCK_FLOATS = 1 << 24
+_BLOCK_FLOATS = 1 << 25
 # The k-th largest of the maxima of such runs is below the k-th largest of all: few numbers need a second look.
 _RUN = 64
 # More candidates than this, and so many vectors are alike that float32 has to do.
@@ -28,7 +28,7 @@ class ExactSearch:
 
     @property
     def rows_at_once(self) -> int:
-        """So many queries are answered together: 64 MB of products."""
+        """So many queries are answered together: 128 MB of products at most."""
         return max(1, _BLOCK_FLOATS // len(self.vectors))
 
     @cached_property

@@ -18,11 +18,13 @@ RECALL_AT, RECALL = 10, 0.95
 """Of the true ten nearest so many are found at least, on the rows that it is measured on."""
 MEASURED_ROWS = 256
 _FIRST_PROBES = 8
-_TRAINING_ROUNDS, _TRAINING_ROWS = 10, 64  # rows for each list
-_ROWS_AT_ONCE = 1 << 16
+_TRAINING_ROUNDS, _TRAINING_ROWS = 10, 40  # rows for each list
+_ROWS_AT_ONCE, _CODES_AT_ONCE = 1 << 16, 1 << 14
 # One-byte codes rank less sharply than float32: so many candidates more are measured again.
 _SPARE = 16
-# A class has few rows in each list, and the others cost little to skip: so many times as many lists are looked at.
+_CANDIDATES = 64
+# One class has few rows in each list, and other rows cost little to skip; other classes lie further away: so many times
+# as many lists are looked at for them.
 _OF_CLASS, _OF_OTHERS = 8, 2
 
 
@@ -102,7 +104,7 @@ class ListSearch:
     @property
     def candidates(self) -> int:
         """So many vectors are measured for every query; the trust ratio looks for its classes among them first."""
-        return min(len(self.vectors), max(64, 32 + int(math.sqrt(len(self.vectors)) / 8)))
+        return min(len(self.vectors), max(_CANDIDATES, 32 + int(math.sqrt(len(self.vectors)) / 8)))
 
     @cached_property
     def index(self) -> Any:
@@ -129,6 +131,16 @@ class ListSearch:
         return np.ascontiguousarray(self.lists.centroids.T, dtype=np.float64)
 
     @cached_property
+    def squares(self) -> NDArray[np.float64]:
+        """(l,) squared lengths of the centroids."""
+        return np.asarray(np.square(self.centroids).sum(axis=0))
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """(l,) how many vectors are in each list."""
+        return np.asarray(self.members.sum(axis=0))
+
+    @cached_property
     def members(self) -> NDArray[np.int32]:
         """(c, l) how many vectors of each class are in each list."""
         c, count = len(self.starts) - 1, len(self.lists.centroids)
@@ -137,7 +149,7 @@ class ListSearch:
 
     def look(self, queries: NDArray[np.float32]) -> ListLook:
         """Find and measure the candidates of queries (n, d) of length 1."""
-        to_lists = np.square(self.centroids).sum(axis=0) - 2 * (queries.astype(np.float64) @ self.centroids)
+        to_lists = self.squares - 2 * (queries.astype(np.float64) @ self.centroids)
         everywhere = np.ones(len(self.lists.centroids), dtype=bool)
         return ListLook(self, queries, to_lists, *self.within(queries, to_lists, everywhere, self.candidates))
 
@@ -178,7 +190,9 @@ class ListSearch:
     def with_lists(self, lists: Lists) -> ListSearch:
         """Return the same with other `probes` and `recall`, sharing the FAISS index in memory."""
         other = replace(self, lists=lists)
-        vars(other).update({name: getattr(self, name) for name in ("index", "centroids", "members")})
+        vars(other).update(
+            {name: getattr(self, name) for name in ("index", "centroids", "squares", "members", "sizes")}
+        )
         return other
 
 
@@ -250,9 +264,9 @@ class ListLook:
         """Search among all classes but one; where none has k candidates, measure the one with most of them."""
         faiss = _faiss()
         start, end = (0, 0) if j < 0 else (int(at) for at in self.search.starts[j : j + 2])
-        allowed = self.search.members.sum(axis=0) > (0 if j < 0 else self.search.members[j])
+        allowed = self.search.sizes > (0 if j < 0 else self.search.members[j])
         others = faiss.IDSelectorNot(own := faiss.IDSelectorRange(start, end))
-        count = min(len(self.search.vectors), self.search.candidates + 4 * k)
+        count = min(len(self.search.vectors), _CANDIDATES + 4 * k)
         asked = self.queries[rows], self.to_lists[rows], allowed, count, others
         distances, positions = self.search.within(*asked, probes=_OF_OTHERS * self.search.lists.probes)
         del own  # FAISS does not keep it alive
@@ -292,14 +306,14 @@ def _occurrence(classes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _whole_lists(ends: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Cut rows that are sorted by list into parts of some 65,000, at the ends of lists.
+    """Cut rows that are sorted by list into parts of some 16,000, at the ends of lists.
 
-    >>> _whole_lists(np.array([40_000, 70_000, 70_000, 80_000]))
-    [(0, 70000), (70000, 80000)]
+    >>> _whole_lists(np.array([10_000, 17_000, 17_000, 20_000]))
+    [(0, 17000), (17000, 20000)]
     """
     cuts = [0]
     for end in map(int, ends):
-        if end - cuts[-1] >= _ROWS_AT_ONCE:
+        if end - cuts[-1] >= _CODES_AT_ONCE:
             cuts.append(end)
     if cuts[-1] < ends[-1]:
         cuts.append(int(ends[-1]))
