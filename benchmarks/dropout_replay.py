@@ -1,51 +1,108 @@
-"""What 30 dropout sub-networks cost, replayed and as full passes: python -m benchmarks.dropout_replay."""
+"""What 30 dropout sub-networks cost, replayed, as full passes, and elsewhere: python -m benchmarks.dropout_replay.
+
+Baal and torch-uncertainty are measured where they are installed (extra `peers`).
+"""
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
+from experiments import solar_network
 from experiments.resnet20 import INPUT_SIZE, network
-from uncertainty.classifiers.network import Network
+from uncertainty.classifiers.network import Network, evaluating
 
-PASSES, BATCH, RUNS = 30, 64, 7
+PASSES, RUNS = 30, 5
+ONE, PREFIX, SUFFIX, REPLAYED, FULL = "one pass", "prefix", "one bare suffix", "replayed", "full passes"
+BAAL, TORCH_UNCERTAINTY = "Baal", "torch-uncertainty"
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Median seconds for a batch: one pass, 30 sub-networks replayed from the first dropout, 30 full passes."""
+class Case:
+    """A network, the side of its input, and how many images come in a batch."""
 
-    one: float
-    replayed: float
-    full: float
+    module: nn.Module
+    side: int
+    batch: int
 
 
-def networks() -> dict[str, nn.Module]:
-    """Return a ResNet-20 with dropout before its last stage and before its head, and one with the latter alone."""
+def cases() -> dict[str, Case]:
+    """Return ResNet-20 with dropout from its last stage on, the same with dropout in the head, and a large one."""
     head_only = network()
     head_only.dropout_maps = nn.Identity()
-    return {"ResNet-20": network(), "ResNet-20, dropout only in the head": head_only}
+    return {
+        "ResNet-20, dropout from the last stage on": Case(network(), INPUT_SIZE, 64),
+        "ResNet-20, dropout in the head": Case(head_only, INPUT_SIZE, 64),
+        "EfficientNet-Lite0, dropout in the head": Case(solar_network.network(), solar_network.INPUT_SIZE, 4),
+    }
 
 
-def measure(module: nn.Module, batch: int = BATCH, runs: int = RUNS, passes: int = PASSES) -> Cost:
-    """Time a batch of noise; the three ways take turns, so that a busy machine slows all alike."""
-    images = np.random.default_rng(0).normal(size=(batch, 3, INPUT_SIZE, INPUT_SIZE)).astype(np.float32)
-    replayed = Network.probe(module, images[0])
-    full = replace(replayed, replay=None)
-    ways: list[Callable[[], object]] = [
-        lambda: full(images, 0, 0),
-        lambda: replayed(images, passes, 0),
-        lambda: full(images, passes, 0),
-    ]
-    seconds = [[_seconds(way) for way in ways] for _ in range(runs + 1)][1:]  # the first warms up
-    return Cost(*(median(times) for times in zip(*seconds, strict=True)))
+def ways(case: Case, passes: int = PASSES, peers: bool = True) -> dict[str, Callable[[], object]]:
+    """Return what is to be compared, each on the same batch of noise."""
+    x = torch.from_numpy(
+        np.random.default_rng(0).normal(size=(case.batch, 3, case.side, case.side)).astype(np.float32)
+    ).contiguous(memory_format=torch.channels_last)
+    replayed = Network.probe(case.module, x[0].numpy())
+    full, replay = replace(replayed, replay=None), replayed.replay
+    if replay is None:
+        raise SystemExit("the network can't be cut before its dropout, so there is nothing to measure")
+    with evaluating(case.module):
+        prefix = replay.prefix(x)
+
+    def evaluated(run: Callable[[], object]) -> Callable[[], object]:
+        def inner() -> None:
+            with evaluating(case.module):
+                run()
+
+        return inner
+
+    found: dict[str, Callable[[], object]] = {
+        ONE: lambda: full(x),
+        PREFIX: evaluated(lambda: replay.prefix(x)),
+        SUFFIX: evaluated(lambda: replay.after(*prefix)),
+        REPLAYED: lambda: replayed(x, passes),
+        FULL: lambda: full(x, passes),
+    }
+    return found | (_peers(case.module, x, passes) if peers else {})
+
+
+def _peers(module: nn.Module, x: torch.Tensor, passes: int) -> dict[str, Callable[[], object]]:
+    found: dict[str, Callable[[], object]] = {}
+    if find_spec("baal"):
+        from baal.bayesian.dropout import patch_module
+        from baal.modelwrapper import ModelWrapper, TrainingArgs
+
+        wrapper: Any = ModelWrapper(patch_module(deepcopy(module), inplace=False).eval(), TrainingArgs(use_cuda=False))
+        found[BAAL] = lambda: wrapper.predict_on_batch(x, iterations=passes)
+    if find_spec("torch_uncertainty"):
+        from torch_uncertainty.methods import mc_dropout
+
+        estimator: Any = mc_dropout(deepcopy(module), passes, on_batch=False).eval()
+
+        def predict() -> None:
+            with torch.no_grad():
+                estimator(x)
+
+        found[TORCH_UNCERTAINTY] = predict
+    return found
+
+
+def measure(case: Case, runs: int = RUNS, passes: int = PASSES, peers: bool = True) -> dict[str, float]:
+    """Return median seconds of a batch; the ways take turns, so that a busy machine slows all alike."""
+    compared = ways(case, passes, peers)
+    seconds = [{name: _seconds(way) for name, way in compared.items()} for _ in range(runs + 1)][1:]  # 1st: warms up
+    return {name: median(one[name] for one in seconds) for name in compared}
 
 
 def _seconds(way: Callable[[], object]) -> float:
@@ -55,18 +112,22 @@ def _seconds(way: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Print milliseconds an image, and times one pass."""
+    """Print milliseconds an image, times one pass, and against what it is to be held."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=BATCH, help="images in a batch (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=RUNS, help="the median of so many (default: %(default)s)")
     chosen = parser.parse_args()
-    for name, module in networks().items():
-        cost = measure(module, chosen.batch, chosen.runs)
-        sys.stdout.write(f"{name}\n")
-        for way, time in (("one pass", cost.one), ("30 replayed", cost.replayed), ("30 full passes", cost.full)):
+    for name, case in cases().items():
+        cost = measure(case, chosen.runs)
+        sys.stdout.write(f"{name}, batches of {case.batch}\n")
+        for way, time in cost.items():
             sys.stdout.write(
-                f"  {way:15} {1000 * time / chosen.batch:6.2f} ms an image, {time / cost.one:5.1f} times\n"
+                f"  {way:18} {1000 * time / case.batch:8.2f} ms an image, {time / cost[ONE]:5.2f} times one pass\n"
             )
+        whole = cost[PREFIX] + PASSES * cost[SUFFIX]
+        sys.stdout.write(f"  replayed / (prefix + {PASSES} suffixes): {cost[REPLAYED] / whole:.2f}\n")
+        for peer in (BAAL, TORCH_UNCERTAINTY):
+            said = f"{cost[peer] / cost[REPLAYED]:.1f} times as long as replayed" if peer in cost else "not installed"
+            sys.stdout.write(f"  {peer}: {said}\n")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from uncertainty.artifact import SavedModel
 from uncertainty.pipeline import screen_into
 from uncertainty.sources import ImageSet, find_images
 
-PHOTOS, KNOWN_GOOD, CALIBRATION, TURNS = 1000, 20_000, 1000, 8
+PHOTOS, KNOWN_GOOD, CALIBRATION, TURNS = 1000, 20_000, 1000, 3
 BATCH, WORKERS, CLASSES = 32, 2, 4
 
 
@@ -58,9 +58,12 @@ def classifier() -> Classifier:
     return Classifier.from_module(module, preprocess=preprocess)
 
 
-def fitted(model: Classifier, photos: ImageSet, known_good: int = KNOWN_GOOD, passes: int = 30) -> Screener:
+def fitted(
+    model: Classifier, photos: ImageSet | NDArray[np.uint8], known_good: int = KNOWN_GOOD, passes: int = 30
+) -> Screener:
     """Return a screener with so many known-good rows: real outputs of some photographs, and noise."""
-    outputs = model.run(photos.select(range(min(64, len(photos)))), passes=passes)
+    some = photos.select(range(min(64, len(photos)))) if isinstance(photos, ImageSet) else photos
+    outputs = model.run(some, passes=passes)
     rng = np.random.default_rng(0)
     reference = _more(replace(outputs, mc_probs=None), "known", known_good, rng)
     calibration = _more(outputs, "calibration", CALIBRATION, rng)
@@ -128,18 +131,17 @@ def _ahead(
 
 
 def measure(screener: Screener, photos: ImageSet, out: Path, turns: int = TURNS) -> Cost:
-    """Run bare loop and screening over the same part of the photographs in turn, part after part."""
-    model = screener.classifier
+    """Run bare loop and screening over all photographs in turn, the first of them changing."""
+    if (model := screener.classifier) is None:
+        raise SystemExit("the screener has no classifier")
+    paths = [item.data for item in photos if isinstance(item.data, Path)]
+    ways: list[Callable[[], object]] = [
+        lambda: bare_loop(model, paths),
+        lambda: screen_into(out, screener, photos, batch_size=BATCH, workers=WORKERS),
+    ]
     bare, screened = [], []
-    for rows in np.array_split(np.arange(len(photos)), turns):
-        part = photos.select(rows)
-        paths = [item.data for item in part if isinstance(item.data, Path)]
-        ways = [
-            lambda paths=paths: bare_loop(model, paths),
-            lambda part=part: screen_into(out, screener, part, batch_size=BATCH, workers=WORKERS),
-        ]
-        order = (0, 1) if len(bare) % 2 == 0 else (1, 0)
-        seconds = {k: _seconds(ways[k]) for k in order}
+    for turn in range(turns):
+        seconds = {k: _seconds(ways[k]) for k in ((0, 1) if turn % 2 == 0 else (1, 0))}
         bare.append(seconds[0])
         screened.append(seconds[1])
     return Cost(bare, screened)
@@ -166,9 +168,9 @@ def main() -> None:
         for threads in chosen.threads:
             torch.set_num_threads(threads)
             screener.screen(photos.select(range(BATCH)))  # warms up
-            cost, images = measure(screener, photos, Path(folder) / "out", chosen.turns), chosen.photos / chosen.turns
+            cost = measure(screener, photos, Path(folder) / "out", chosen.turns)
             for which, name in enumerate(("by the clock", "processor")):
-                bare, screened = cost.per_image(which, images)
+                bare, screened = cost.per_image(which, len(photos))
                 sys.stdout.write(
                     f"{threads} threads, {name:12}: bare {bare:6.2f} ms an image, screened {screened:6.2f} ms, "
                     f"{cost.ratio(which):.3f} times\n"

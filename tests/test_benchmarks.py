@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from benchmarks import (
     cases,
     dropout_replay,
     heat_maps,
     kill_and_resume,
+    large_jpegs,
     memory,
     neighbours,
     ray_against_local,
     scaling,
+    screening,
     startup,
 )
 from uncertainty.images import decode
@@ -63,15 +67,26 @@ def test_rows_that_a_kill_cost_are_counted(tmp_path: Path) -> None:
 
 
 def test_startup_measures_every_command() -> None:
-    assert startup.measure(runs=1).keys() == startup.COMMANDS.keys()
+    assert startup.measure(startup.COMMANDS, runs=1).keys() == startup.COMMANDS.keys()
 
 
-def test_both_networks_are_replayed_and_give_a_cost() -> None:
-    for module in dropout_replay.networks().values():
-        probed = dropout_replay.Network.probe(module, dropout_replay.np.zeros((3, 32, 32), dtype="float32"))
-        assert probed.dropout
-        assert probed.replay is not None
-        assert min(vars(dropout_replay.measure(module, batch=2, runs=1, passes=2)).values()) > 0
+def test_one_image_costs_more_than_a_bare_pass() -> None:
+    cost = startup.latency(startup.made(known_good=50, network=dropout_replay.network, side=32), runs=3)
+    assert 0 < cost["bare pass"] < cost["judged"]
+
+
+def test_photographs_are_of_the_size_asked_for(tmp_path: Path) -> None:
+    screening.write_photos(tmp_path / "photos", 3, (50, 40))
+    large_jpegs.write_large(tmp_path / "large", 1, (700, 500))
+    sizes = [Image.open(path).size for path in sorted(tmp_path.rglob("*.jpg"))]
+    assert sizes == [(700, 500)] + [(50, 40)] * 3
+
+
+def test_every_way_of_dropout_costs_something() -> None:
+    small = replace(dropout_replay.cases()["ResNet-20, dropout in the head"], batch=2)
+    cost = dropout_replay.measure(small, runs=1, passes=2, peers=False)
+    assert min(cost.values()) > 0
+    assert {dropout_replay.ONE, dropout_replay.REPLAYED, dropout_replay.FULL} < cost.keys()
 
 
 def test_a_heat_map_costs_something() -> None:
