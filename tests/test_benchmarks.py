@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import dropout_replay, heat_maps, memory, startup
+from benchmarks import dropout_replay, heat_maps, memory, ranking, startup
 
 
 def test_peak_memory_sees_what_the_command_held() -> None:
@@ -42,3 +42,9 @@ def test_a_heat_map_costs_something() -> None:
     pytest.importorskip("captum")
     module, side = heat_maps.resnet20.network(), heat_maps.resnet20.INPUT_SIZE
     assert min(heat_maps.measure(module, side, batch=2, runs=1)) > 0
+
+
+def test_ranking_is_measured_on_what_rank_reads(tmp_path: Path) -> None:
+    ranking.write_screening(tmp_path / "out", 300, dimensions=8)
+    assert min(ranking.measure(tmp_path / "out", ["spread"], wanted=20, runs=1).values()) > 0
+    assert (tmp_path / "out" / "ranking.csv").read_text("utf-8").count("\n") == 21
