@@ -25,6 +25,9 @@ between its 5 % and its 95 % quantile, or 95 % of it darker than 15 of 255, or l
 detail at all. See `uncertainty.quality`."""
 _COLUMNS = ("file_name", "predicted_label", "confidence", "p_wrong", "flagged", "reasons")
 _BY_STRATEGY, _BY_CHANCE = "strategy", "explore"
+_WHY = ("group", "duplicates", "drawn_by", "inclusion_probability")
+LISTED = ("rank", *_COLUMNS, *_WHY)
+"""The columns of a list."""
 
 
 @dataclass(frozen=True, eq=False)
