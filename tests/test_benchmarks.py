@@ -19,6 +19,7 @@ from benchmarks import (
     large_jpegs,
     memory,
     neighbours,
+    ranking,
     ray_against_local,
     scaling,
     screening,
@@ -149,3 +150,9 @@ def test_both_kinds_of_search_are_timed_at_one_size() -> None:
     found = neighbours.measure_kinds(rows=2000, dimensions=8, runs=1)
     assert found.keys() == {("exact", 64), ("exact", 1), ("approximate", 64), ("approximate", 1)}
     assert min(found.values()) > 0
+
+
+def test_ranking_is_measured_on_what_rank_reads(tmp_path: Path) -> None:
+    ranking.write_screening(tmp_path / "out", 300, dimensions=8)
+    assert min(ranking.measure(tmp_path / "out", ["spread"], wanted=20, runs=1).values()) > 0
+    assert (tmp_path / "out" / "ranking.csv").read_text("utf-8").count("\n") == 21

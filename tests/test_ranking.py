@@ -10,7 +10,7 @@ from PIL import Image
 
 from uncertainty.annotation.selecting import select
 from uncertainty.errors import InputError
-from uncertainty.evaluating import evaluate_folder
+from uncertainty.evaluating import evaluate_folder, labelled
 from uncertainty.images import decode
 from uncertainty.likeness import thumbnail
 from uncertainty.pipeline import screen_into
@@ -203,6 +203,16 @@ def test_evaluate_estimates_the_accuracy_of_all_images_from_the_list(out, tmp_pa
     written = json.loads((out / "evaluation.json").read_text("utf-8"))["design"]
     assert written["accuracy"] == found.design.accuracy
     assert written["by_chance"] == 6
+
+
+def test_a_list_with_labels_brings_no_columns_that_the_verdicts_have(out, tmp_path):
+    rank_folder(out, 12, tmp_path / "list.csv", explore=0.5)
+    lines = (tmp_path / "list.csv").read_text("utf-8").splitlines()
+    ours = [f"{lines[0]},label,camera", *(f"{line},cat,roof" for line in lines[1:])]
+    (tmp_path / "labels.csv").write_text("\n".join(ours), "utf-8")
+    table = labelled(out, tmp_path / "labels.csv").table
+    assert [name for name in table.column_names if name.startswith("meta_")] == ["meta_camera"]
+    assert evaluate_folder(out, tmp_path / "labels.csv", resamples=5).design.by_chance == 6
 
 
 def test_a_list_without_a_draw_says_nothing_of_all_images(out, tmp_path):

@@ -144,6 +144,16 @@ def test_unreadable_excluded_and_hopeless_images_are_left_out(known):
     assert kept == [f"{i:04}.png" for i in range(11) if i != 5]
 
 
+def test_what_has_labels_is_kept_away_from():
+    """Two tight groups; the first, more suspicious one has a label."""
+    x = normalised(np.eye(6)[np.repeat([0, 1], 50)] + 0.2 * np.random.default_rng(0).normal(size=(100, 6)))
+    table = verdicts_of(np.repeat([0.5, 0.49], 50).astype(np.float32))
+    names = select(table, 5, Known(x), strategy="k_centre", exclude={"0000.png"}).table["file_name"].to_pylist()
+    assert "0000.png" not in names
+    away = 1 - x @ x[0]
+    assert away[int(names[0][:4])] == away.max()
+
+
 def test_hopeless_images_cannot_be_told_without_statistics(verdicts, known):
     with pytest.raises(InputError, match="no column 'quality_contrast', so hopeless"):
         select(verdicts, 10, known, exclude_hopeless=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from uncertainty.annotation.selecting import LISTED
 from uncertainty.comparison import Comparison, compare
 from uncertainty.confusion import ClassReport, ClassRow, Pair, class_report
 from uncertainty.evaluation import Evaluation, Match, evaluate, join_labels, measurable
@@ -163,7 +164,9 @@ def _with_more(table: pa.Table, labels: Path) -> pa.Table:
     manifest = read_manifest(labels)
     position = {name: i for i, name in enumerate(manifest.names)}
     rows = [position.get(name) for name in table["file_name"].to_pylist()]
-    more = {METADATA + name: _looked_up(values, rows) for name, values in manifest.metadata.items()}
+    # A list of `uncertainty rank` with labels: what it repeats of the verdicts is no news of the images.
+    known = LISTED if set(LISTED) - {"file_name"} <= manifest.metadata.keys() else ()
+    more = {METADATA + k: _looked_up(values, rows) for k, values in manifest.metadata.items() if k not in known}
     for name in more.keys() & set(table.column_names):
         old = table[name].to_pylist()
         more[name] = [before if value is None else value for before, value in zip(old, more[name], strict=True)]

@@ -71,11 +71,13 @@ def choose(
     *,
     quota: NDArray[np.int64] | None = None,
     probs: NDArray[np.floating] | None = None,
+    labelled: Positions | None = None,
     seed: int = 0,
 ) -> tuple[Positions, dict[int, int]]:
     """Return at most n of the candidate `rows`, and which row stands for each one that was folded.
 
-    `p_wrong` (N,) and `probs` (N, K) are of all rows of the table, `quota` (N,) says from 0 on which share each is of.
+    `p_wrong` (N,) and `probs` (N, K) are of all rows of the table, `quota` (N,) says from 0 on which share each is of,
+    and `labelled` are the rows that have labels, which some strategies keep away from.
     """
     if n == 0:
         return rows[:0], {}
@@ -91,6 +93,7 @@ def choose(
             None if known.features is None else known.features[members],
             int(shares[value]),
             probs=None if probs is None else probs[members],
+            labelled_features=None if labelled is None or known.features is None else known.features[labelled],
             seed=seed,
         )
         parts.append(members[picked])

@@ -25,6 +25,9 @@ between its 5 % and its 95 % quantile, or 95 % of it darker than 15 of 255, or l
 detail at all. See `uncertainty.quality`."""
 _COLUMNS = ("file_name", "predicted_label", "confidence", "p_wrong", "flagged", "reasons")
 _BY_STRATEGY, _BY_CHANCE = "strategy", "explore"
+_WHY = ("group", "duplicates", "drawn_by", "inclusion_probability")
+LISTED = ("rank", *_COLUMNS, *_WHY)
+"""The columns of a list."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,7 @@ def select(
 ) -> Selection:
     """Return the n images to label next.
 
-    Images that could not be read are left out, and so are those whose name is in `exclude`, and with
+    Images that could not be read are left out, and so are those whose name is in `exclude`, which have labels, and with
     `exclude_hopeless` those in which nobody could see anything (`HOPELESS`). Near-duplicates are folded into the most
     suspicious of them, among the 4 n candidates of largest p_wrong (more if these are too few). The `strategy` chooses
     among what is left. `quota_per` is "predicted" or a column of the manifest: each value gets the same number of
@@ -84,6 +87,7 @@ def select(
         strategy,
         quota=_quota(table, quota_per),
         probs=_probs(table) if strategy == "badge" else None,
+        labelled=np.flatnonzero(_named(table, exclude)),
         seed=seed,
     )
     if missing := n - by_chance - len(chosen):
@@ -111,8 +115,7 @@ def _candidates(table: pa.Table, exclude: Collection[str], exclude_hopeless: boo
     out = unreadable.copy()
     notes = [f"{int(unreadable.sum())} images that could not be read are left out"] if unreadable.any() else []
     if exclude:
-        names = frozenset(exclude)
-        known = np.array([name in names for name in table["file_name"].to_pylist()], dtype=bool)
+        known = _named(table, exclude)
         notes.append(f"{int((known & ~out).sum())} images are excluded by name")
         out |= known
     if exclude_hopeless:
@@ -123,6 +126,11 @@ def _candidates(table: pa.Table, exclude: Collection[str], exclude_hopeless: boo
     if not len(rows):
         raise InputError(f"none of {len(table)} images can be listed: {'; '.join(notes) or 'the table is empty'}")
     return rows, notes
+
+
+def _named(table: pa.Table, names: Collection[str]) -> NDArray[np.bool_]:
+    wanted = frozenset(names)
+    return np.array([name in wanted for name in table["file_name"].to_pylist()], dtype=bool)
 
 
 def hopeless_rows(table: pa.Table) -> NDArray[np.bool_]:
