@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments import data, deeper, results_file, splits
-from experiments.active_learning_page import draw, page
+from experiments.active_learning_page import RANDOM, draw, page
 from experiments.learning_doubt import p_wrong
 from experiments.learning_loop import Strategy, Task, curve, reduce, task
 from experiments.learning_strategies import OURS, STRATEGIES, packaged
@@ -64,15 +64,20 @@ def cifar10_tasks(chosen: Options) -> Make:
     return make
 
 
-def all_strategies() -> dict[str, Strategy]:
-    """Return the package's and, where they are installed, those of the other projects."""
-    own = STRATEGIES | {f"{OURS}, p_wrong": packaged(covering, p_wrong)}
+def passes() -> list[dict[str, Strategy]]:
+    """Return the strategies that the figures are about, all seeds of which are measured first, then the others.
+
+    Those of the other projects are among them where these are installed.
+    """
+    first = {name: STRATEGIES[name] for name in (RANDOM, OURS)}
+    others = {name: strategy for name, strategy in STRATEGIES.items() if name not in first}
+    last = {f"{OURS}, p_wrong": packaged(covering, p_wrong)}
     if find_spec("skactiveml") is None or find_spec("baal") is None:
         say("scikit-activeml or baal is not installed; pip install '.[active-learning]' adds them to the comparison")
-        return own
-    from experiments.learning_peers import baal_strategies, skactiveml_strategies
+        return [first, others, last]
+    from experiments.learning_peers import quick_peers, slow_peers, strongest_peers
 
-    return own | skactiveml_strategies() | baal_strategies()
+    return [first | strongest_peers(), others | quick_peers(), last | slow_peers()]
 
 
 def measured(make: Make, strategies: dict[str, Strategy], seed: int) -> dict[str, list[float]]:
@@ -82,9 +87,7 @@ def measured(make: Make, strategies: dict[str, Strategy], seed: int) -> dict[str
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the other projects warn of what is none of ours
         for name, strategy in strategies.items():
-            begin = time.process_time()
             found[name] = curve(drawn, strategy, seed)
-            say(f"  {name}: {time.process_time() - begin:.1f} s")
     return found
 
 
@@ -96,18 +99,18 @@ def main(chosen: Options) -> None:
 
 def run(makes: dict[str, Make], chosen: Options) -> str:
     """Measure, and write after every seed, so that what is finished is kept; return the page."""
-    strategies, first = all_strategies(), len(TUNED_ON)
     results: dict[str, Any] = {"seeds": [], "sets": {}}
-    for seed in range(first, first + chosen.splits):
+    first = len(TUNED_ON)
+    for strategies, seed in product(passes(), range(first, first + chosen.splits)):
         found = {}
+        say(f"{NAME}: seed {seed}, {', '.join(strategies)}")
         for name, make in makes.items():
-            say(f"{NAME}: seed {seed}, {name}")
             found[name] = (make(seed).counts, measured(make, strategies, seed))
-        results["seeds"].append(seed)
+        results["seeds"] = sorted({*results["seeds"], seed})
         for name, (counts, curves) in found.items():
-            kept = results["sets"].setdefault(name, {"counts": counts, "curves": {s: [] for s in curves}})
+            kept = results["sets"].setdefault(name, {"counts": counts, "curves": {}})
             for strategy, accuracy in curves.items():
-                kept["curves"][strategy].append(accuracy)
+                kept["curves"].setdefault(strategy, []).append(accuracy)
         results_file.write(chosen.out / f"{NAME}.json", results)
     return written(chosen.out)
 
@@ -117,7 +120,8 @@ def written(folder: Path) -> str:
     results = json.loads((folder / f"{NAME}.json").read_text(encoding="utf-8"))
     text = page(results)
     (folder / f"{NAME}.md").write_text(text, encoding="utf-8")
-    draw(results, folder / f"{NAME}.png")
+    if find_spec("matplotlib") is not None:
+        draw(results, folder / f"{NAME}.png")
     return text
 
 

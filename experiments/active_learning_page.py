@@ -43,11 +43,11 @@ interval, over {redraws:,} draws of seeds with replacement. **By seed**: the sam
 random's end of that seed, with a t-interval over the seeds; single curves are noisy and cross early by luck, random's
 own by as much as its row says. **Area**: mean accuracy over all steps, in per cent.
 
-{seeds} seeds, {first} to {last}; the strategy of the package (`annotation.covering`) was chosen on seeds 0 to 4, which
-draw from the same images. It and the package's other strategies get the margin of the head, 1 - (p1 - p2), in the place
-of p_wrong; `p_wrong` instead is a screener's, calibrated with out-of-fold answers on the labels bought so far.
-Strategies of scikit-activeml 1.0.1 and Baal 2.1.0 run with their defaults; a committee of five heads on bootstrap draws
-serves BALD."""
+{seeds} seeds, {first} to {last}; some strategies may have the first of them alone. The strategy of the package
+(`annotation.covering`) was chosen on seeds 0 to 4, which draw from the same images. It and the package's other
+strategies get the margin of the head, 1 - (p1 - p2), in the place of p_wrong; `p_wrong` instead is a screener's,
+calibrated with out-of-fold answers on the labels bought so far. Strategies of scikit-activeml 1.0.1 and Baal 2.1.0 run
+with their defaults; a committee of five heads on bootstrap draws serves BALD."""
 
 
 def page(results: dict[str, Any]) -> str:
@@ -91,46 +91,51 @@ def by_seed(counts: list[int], curves: Any, random: Any) -> Mean:
 
 
 def summary(results: dict[str, Any]) -> str:
-    """Return what is saved by the strategy of the package and by the best one of another project on each set."""
+    """Return what is saved by the strategy of the package and by the best one of another project on each set.
+
+    Only those that have all seeds are compared.
+    """
     rows, mine = [], []
     for name, found in results["sets"].items():
-        shares = {s: saved(found["counts"], c, found["curves"][RANDOM]) for s, c in found["curves"].items()}
+        counts, curves = found["counts"], found["curves"]
+        whole = [s for s, values in curves.items() if len(values) == len(results["seeds"])]
+        shares = {s: saved(counts, curves[s], curves[RANDOM]) for s in whole}
+        peers = {s: share for s, share in shares.items() if s.startswith(PEERS)}
+        best = max(peers, key=lambda s: peers[s], default="")
+        low, high = interval(counts, curves[OURS], curves[RANDOM])
+        other = f"{peers[best]:.1f} % ({best})" if peers else ""
+        rows.append([TITLES[name], f"**{shares[OURS]:.1f} %** ({low:.1f} to {high:.1f})", other])
         mine.append(shares[OURS])
-        peers = {s: v for s, v in shares.items() if s.startswith(PEERS)}
-        best = max(peers, key=lambda s: peers[s]) if peers else ""
-        said = f"{peers[best]:.1f} % ({best})" if peers else ""
-        ends = interval(found["counts"], found["curves"][OURS], found["curves"][RANDOM])
-        rows.append(
-            [
-                TITLES[name],
-                f"**{shares[OURS]:.1f} %** ({ends[0]:.1f} to {ends[1]:.1f})",
-                said,
-                f"{shares['margin']:.1f} %",
-            ]
-        )
-    rows.append(["mean", f"**{np.mean(mine):.1f} %**", "", ""])
-    return table(["images", f"labels saved, {OURS}", "best strategy of another project, in hindsight", "margin"], rows)
+    rows.append(["mean", f"**{np.mean(mine):.1f} %**", ""])
+    return table(["images", f"labels saved, {OURS}", "best strategy of another project, in hindsight"], rows)
+
+
+def random_of(found: dict[str, Any], curves: Any) -> Any:
+    """Return the random curves of the seeds that a strategy has: slow ones may have fewer."""
+    return found["curves"][RANDOM][: len(curves)]
 
 
 def set_table(found: dict[str, Any]) -> str:
     """Return all strategies of a set, the most saving first."""
     counts, curves = found["counts"], found["curves"]
-    random = curves[RANDOM]
+    shares = {name: saved(counts, values, random_of(found, values)) for name, values in curves.items()}
     rows = []
-    for name, values in sorted(curves.items(), key=lambda item: -saved(counts, item[1], random)):
+    for name in sorted(shares, key=lambda name: -shares[name]):
+        values, random = curves[name], random_of(found, curves[name])
         low, high = interval(counts, values, random)
         alone, area = by_seed(counts, values, random), over_splits([100 * float(np.mean(c)) for c in values])
         ends = [over_splits([100 * c[k] for c in values]) for k in (len(counts) // 2 - 1, len(counts) - 1)]
         rows.append(
             [
                 f"**{name}**" if name.startswith("ours") else name,
-                f"{saved(counts, values, random):.1f} % ({low:.1f} to {high:.1f})",
+                str(len(values)),
+                f"{shares[name]:.1f} % ({low:.1f} to {high:.1f})",
                 f"{alone.value:.1f} ± {alone.half:.1f}",
                 *(f"{mean.value:.1f} ± {mean.half:.1f}" for mean in (*ends, area)),
             ]
         )
     half, whole = counts[len(counts) // 2 - 1], counts[-1]
-    head = ["strategy", "labels saved", "by seed", f"accuracy at {half} labels", f"at {whole}", "area"]
+    head = ["strategy", "seeds", "labels saved", "by seed", f"accuracy at {half} labels", f"at {whole}", "area"]
     return table(head, rows)
 
 
@@ -146,6 +151,8 @@ def draw(results: dict[str, Any], file: Path) -> None:
         figure.subplots(1, len(results["sets"]), squeeze=False).flat, results["sets"].items(), strict=True
     ):
         for strategy, (colour, line) in DRAWN.items():
+            if strategy not in found["curves"]:
+                continue
             _band(ax, found["counts"], found["curves"][strategy], strategy, colour, line)
         ax.axhline(100 * np.mean(found["curves"][RANDOM], axis=0)[-1], color="#bbbbbb", linewidth=0.8)
         ax.set_title(f"{TITLES[name]}, {len(results['seeds'])} seeds", fontsize=10)

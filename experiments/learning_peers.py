@@ -11,19 +11,38 @@ from experiments.learning_loop import Round, Rows, Strategy
 from experiments.learning_strategies import committee
 
 
-def skactiveml_strategies() -> dict[str, Strategy]:
-    """Return scikit-activeml's pool strategies by the names of their classes, with its defaults."""
+def strongest_peers() -> dict[str, Strategy]:
+    """Return those that saved most on a first look (digits, seed 0), by project and the names of their classes."""
     from skactiveml import pool
 
     return {
         "skactiveml UncertaintySampling": _skactiveml(
             lambda seed: pool.UncertaintySampling(method="margin_sampling", missing_label=-1, random_state=seed), "clf"
         ),
-        "skactiveml CoreSet": _skactiveml(lambda seed: pool.CoreSet(missing_label=-1, random_state=seed)),
-        "skactiveml Badge": _skactiveml(lambda seed: pool.Badge(missing_label=-1, random_state=seed), "clf"),
-        "skactiveml TypiClust": _skactiveml(lambda seed: pool.TypiClust(missing_label=-1, random_state=seed)),
-        "skactiveml Clue": _skactiveml(lambda seed: pool.Clue(missing_label=-1, random_state=seed), "estimator"),
         "skactiveml Falcun": _skactiveml(lambda seed: pool.Falcun(missing_label=-1, random_state=seed), "clf"),
+    }
+
+
+def quick_peers() -> dict[str, Strategy]:
+    """Return others that take about as long."""
+    from baal.active import heuristics
+    from skactiveml import pool
+
+    return {
+        "skactiveml Clue": _skactiveml(lambda seed: pool.Clue(missing_label=-1, random_state=seed), "estimator"),
+        "baal Entropy": _baal(heuristics.Entropy()),
+        "baal BALD": _baal(heuristics.BALD(), committee),
+    }
+
+
+def slow_peers() -> dict[str, Strategy]:
+    """Return the others that were tried."""
+    from skactiveml import pool
+
+    return {
+        "skactiveml Badge": _skactiveml(lambda seed: pool.Badge(missing_label=-1, random_state=seed), "clf"),
+        "skactiveml CoreSet": _skactiveml(lambda seed: pool.CoreSet(missing_label=-1, random_state=seed)),
+        "skactiveml TypiClust": _skactiveml(lambda seed: pool.TypiClust(missing_label=-1, random_state=seed)),
         "skactiveml MaxHerding": _skactiveml(lambda seed: pool.MaxHerding(missing_label=-1, random_state=seed)),
     }
 
@@ -46,16 +65,6 @@ def _wrapped(at: Round) -> Any:
 
     classifier = SklearnClassifier(FrozenEstimator(at.head), classes=at.head.classes_, missing_label=-1)
     return classifier.fit(at.features[at.labelled], at.answers)
-
-
-def baal_strategies() -> dict[str, Strategy]:
-    """Return Baal's heuristics; those that need several opinions get the committee of heads."""
-    from baal.active import heuristics
-
-    return {
-        "baal Entropy": _baal(heuristics.Entropy()),
-        "baal BALD": _baal(heuristics.BALD(), committee),
-    }
 
 
 def _baal(heuristic: Any, opinions: Callable[[Round], Any] | None = None) -> Strategy:

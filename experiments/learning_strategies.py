@@ -14,20 +14,6 @@ from uncertainty.outputs import Floats
 COMMITTEE = 5
 
 
-def largest(score: Callable[[Round], Floats]) -> Strategy:
-    """Take the rows with the largest score, ties in the order of the pool."""
-
-    def choose(at: Round) -> Rows:
-        return at.candidates[np.argsort(-score(at)[at.candidates], kind="stable")[: at.n]]
-
-    return choose
-
-
-def entropy(at: Round) -> Floats:
-    """(n,) entropy of the head's probabilities."""
-    return -(at.probs * np.log(np.maximum(at.probs, 1e-12))).sum(axis=1)
-
-
 def margin(at: Round) -> Floats:
     """(n,) 1 minus the difference between the two largest probabilities."""
     top = np.sort(at.probs, axis=1)
@@ -62,7 +48,6 @@ def packaged(strategy: Callable[..., Rows], doubt: Callable[[Round], Floats] = m
 OURS = "ours: covering"
 STRATEGIES: dict[str, Strategy] = {
     "random": packaged(strategies.random),
-    "entropy": largest(entropy),
     "margin": packaged(strategies.uncertainty),
     "k-centre": packaged(strategies.k_centre),
     "BADGE": packaged(strategies.badge),

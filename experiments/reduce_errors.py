@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -255,18 +256,23 @@ BANKS: dict[str, Callable[[Options], Bank]] = {"solar_cells": solar_bank, "cifar
 
 def main(chosen: Options) -> None:
     """Measure, and write after every seed, so that what is finished is kept."""
-    results: dict[str, Any] = {"seeds": min(chosen.splits, SEEDS), "sets": {}}
+    results: dict[str, Any] = {"sets": {}}
     for name, make in BANKS.items():
         bank, found = make(chosen), []
-        for seed in range(results["seeds"]):
+        for seed in range(min(chosen.splits, SEEDS)):
             say(f"{NAME}: {name}, seed {seed}")
             found.append(measured(bank, seed))
             about = {"classes": list(bank.classes), "sizes": list(bank.sizes), "bought": bank.bought}
             results["sets"][name] = {**about, **transposed(found)}
             results_file.write(chosen.out / f"{NAME}.json", results)
-    text = page(json.loads((chosen.out / f"{NAME}.json").read_text(encoding="utf-8")))
-    (chosen.out / f"{NAME}.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    sys.stdout.write(written(chosen.out))
+
+
+def written(folder: Path) -> str:
+    """Write the page of the numbers that are there, and return it."""
+    text = page(json.loads((folder / f"{NAME}.json").read_text(encoding="utf-8")))
+    (folder / f"{NAME}.md").write_text(text, encoding="utf-8")
+    return text
 
 
 if __name__ == "__main__":

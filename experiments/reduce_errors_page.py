@@ -30,20 +30,20 @@ incoming stream, half of it damaged, the images with the largest `p_wrong` get l
 **random added** is the same number drawn at random. The screener is fitted as users do, with copies damaged by one half
 of the kinds; the stream and the damaged test images have the other half, in turn, so augmentation knows some of them.
 
-Every number is a mean over {seeds} splits, with a 95 % t-interval over them; they cut the same images anew. Per 1,000
+Every number is a mean over splits, with a 95 % t-interval over them; they cut the same images anew. Per 1,000
 test images: an error is a false negative of its true class and a false positive of the one it was taken for. Changes
 are paired, split by split; minus is fewer."""
 
 
 def page(results: dict[str, Any]) -> str:
     """Return the whole page."""
-    parts = [ABOUT.format(seeds=results["seeds"])]
+    parts = [ABOUT]
     for name, found in results["sets"].items():
         sizes = "{:,} train, {:,} calibrate, {:,} arrive".format(*found["sizes"])
         bought = found["errors_bought"]
         parts += [
-            f"## {TITLES[name]}\n\n{sizes}; {found['bought']} of these get labels, of which "
-            f"{over_splits(bought['problems']).value:.0f} were errors when p_wrong chose and "
+            f"## {TITLES[name]}\n\n{len(bought['problems'])} splits. {sizes}; {found['bought']} of these get labels, "
+            f"of which {over_splits(bought['problems']).value:.0f} were errors when p_wrong chose and "
             f"{over_splits(bought['random']).value:.0f} when chance did. Errors in per cent:",
             errors_table(found["ways"]),
             *(by_class(found, stream) for stream in STREAMS),

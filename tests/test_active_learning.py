@@ -10,7 +10,7 @@ import pytest
 from experiments import active_learning, active_learning_page, results_file
 from experiments.active_learning_page import by_seed, interval, saved
 from experiments.learning_loop import Round, checked, curve, labels_needed, reduce, start, task, trained
-from experiments.learning_strategies import OURS, STRATEGIES, largest, margin
+from experiments.learning_strategies import OURS, STRATEGIES, margin
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_random_saves_nothing_where_it_only_climbs_and_a_worse_one_neither():
 
 @pytest.mark.parametrize("name", [*STRATEGIES, "p_wrong"])
 def test_every_strategy_buys_new_rows_and_the_same_again(name, toy):
-    strategy = STRATEGIES.get(name) or active_learning.all_strategies()[f"{OURS}, p_wrong"]
+    strategy = STRATEGIES.get(name) or active_learning.passes()[1][f"{OURS}, p_wrong"]
     labelled = np.arange(0, 120, 4)
     head = trained(toy.features[labelled], toy.labels[labelled])
     chosen = strategy(Round(toy, labelled, head, seed=1))
@@ -79,9 +79,9 @@ def test_all_start_from_the_same_labels_and_the_curve_is_of_the_head(toy):
 def test_margin_is_largest_between_two_classes(toy):
     labelled = np.arange(0, 120, 4)
     at = Round(toy, labelled, trained(toy.features[labelled], toy.labels[labelled]), seed=0)
-    first = largest(margin)(at)[0]
     top = np.sort(at.probs[at.candidates], axis=1)
-    assert at.candidates[(top[:, -1] - top[:, -2]).argmin()] == first
+    closest = at.candidates[(top[:, -1] - top[:, -2]).argmin()]
+    assert STRATEGIES["margin"](at)[0] == at.candidates[margin(at)[at.candidates].argmax()] == closest
 
 
 @pytest.mark.parametrize("rows", [[1, 2], [1, 1, 2], [0, 1, 2]])
@@ -101,8 +101,8 @@ def test_features_are_scaled_by_the_pool_alone():
 def test_the_run_writes_numbers_and_a_page_that_agree(toy, tmp_path, monkeypatch):
     from experiments.running import Options
 
-    chosen = {name: STRATEGIES[name] for name in ("random", "margin", OURS)}
-    monkeypatch.setattr(active_learning, "all_strategies", lambda: chosen)
+    chosen = [{name: STRATEGIES[name] for name in names} for names in (("random", "margin"), (OURS,))]
+    monkeypatch.setattr(active_learning, "passes", lambda: chosen)
     monkeypatch.setattr(active_learning, "draw", lambda results, file: file.touch())
     text = active_learning.run({"digits": lambda seed: toy}, Options(splits=2, out=tmp_path))
     numbers = json.loads((tmp_path / "active_learning.json").read_text())

@@ -58,7 +58,7 @@ def results():
         patch.setattr(solar_network, "EPOCHS", 3)
         found = [measured(bank, 0)] * 2
     about = {"classes": ["a", "b"], "sizes": [120, 80, 60], "bought": 20}
-    return {"seeds": 2, "sets": {"solar_cells": {**about, **transposed(found)}}}
+    return {"sets": {"solar_cells": {**about, **transposed(found)}}}
 
 
 def test_every_way_is_judged_on_both_streams(results):
@@ -79,5 +79,5 @@ def test_the_page_tells_every_way_and_class(results):
 def test_the_committed_page_is_what_its_numbers_give():
     file = results_file.RESULTS / f"{reduce_errors.NAME}.json"
     results = json.loads(file.read_text(encoding="utf-8"))
-    assert results["seeds"] >= 5
+    assert all(len(found["errors_bought"]["problems"]) >= 5 for found in results["sets"].values())
     assert file.with_suffix(".md").read_text(encoding="utf-8") == reduce_errors_page.page(results)
