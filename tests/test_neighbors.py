@@ -246,10 +246,10 @@ def test_lists_are_looked_at_until_enough_is_found(indexes: Indexes) -> None:
     one_list = replace(index, lists=replace(index.lists, probes=1))
     settled = one_list.settled(hard)
     truth = everywhere(index).search(hard, 10)[:, 9:] + 1e-9
-    assert settled.lists.recall >= 0.95
+    assert settled.lists.recall >= 0.97
     assert settled.lists.recall == (settled.search(hard, 10) <= truth).mean()
     half = replace(index, lists=replace(index.lists, probes=settled.lists.probes // 2))
-    assert (half.search(hard, 10) <= truth).mean() < 0.95
+    assert (half.search(hard, 10) <= truth).mean() < 0.97
 
 
 def test_an_exact_index_is_settled() -> None:
