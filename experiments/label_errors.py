@@ -27,7 +27,7 @@ from uncertainty.label_quality import class_beliefs, label_wrong
 from uncertainty.metrics import auroc
 
 NAME = "label_errors"
-SPLITS, SOLAR_SPLITS, CHOSEN_ON, DRAWS = 3, 10, 2, 3
+SPLITS, SOLAR_SPLITS, CHOSEN_ON, DRAWS = 2, 10, 2, 3
 RATES = (0.05, 0.1)
 KINDS = {"uniform": "to any other class", "by class": "each class to one other"}
 CLEANLAB = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
