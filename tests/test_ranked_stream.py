@@ -1,0 +1,59 @@
+"""The experiment on ranked streams: its arithmetic on a made stream, and the page is what the numbers give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from problems import known_good, made_problem
+
+from experiments import ranked_stream
+from experiments.data import Images
+from experiments.ranked_stream import LISTS, PLAIN
+from uncertainty import Screener
+from uncertainty.annotation.choosing import STRATEGIES
+from uncertainty.estimators import create
+
+
+@pytest.fixture(scope="module")
+def screener() -> Screener:
+    estimators = [create(name) for name in ("least_confidence", "nn_distance")]
+    return Screener.fit_outputs(known_good(200, 1), made_problem(400, 2), estimators=estimators)
+
+
+def noise(names) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {str(name): rng.integers(0, 256, 256).astype(np.uint8) for name in names}
+
+
+def test_lists_are_compared_with_a_random_tenth(screener: Screener) -> None:
+    stream = made_problem(300, 3)
+    found = ranked_stream.measured(screener, stream, noise(stream.ids), 0)
+    assert list(found["times_random"]) == [*PLAIN, *(f"`{name}`" for name in STRATEGIES)]
+    assert found["times_random"]["`uncertainty`"] == found["times_random"]["p_wrong"]
+    assert found["ceiling"] == pytest.approx(min(30, stream.wrong.sum()) / (30 * stream.wrong.mean()))
+    assert all(0 <= value <= found["ceiling"] + 1e-9 for value in found["times_random"].values())
+    expected = found["expected"]
+    assert expected["low"] <= expected["errors"] <= expected["high"]
+    assert ranked_stream.false_folds(screener, stream, noise(stream.ids)) == 0
+
+
+def test_twins_are_counted(screener: Screener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranked_stream, "BATCH", 60)
+    once = made_problem(200, 3)
+    again = replace(once, ids=np.array([f"{name} again" for name in once.ids]))
+    looks = noise(once.ids)
+    both = looks | {f"{name} again": boxes for name, boxes in looks.items()}
+    found = ranked_stream.twins_listed(screener, once, again, both, 0)
+    assert list(found) == list(LISTS)
+    assert found["p_wrong"] == 30
+    assert found["as it is"] == found["folded by features"] == 0
+
+
+def test_brightened_copies_are_pairs() -> None:
+    rng = np.random.default_rng(0)
+    pixels = [np.kron(rng.integers(0, 100, (8, 8, 3)), np.ones((4, 4, 1))).astype(np.uint8) for _ in range(60)]
+    images = Images(pixels, np.zeros(60, dtype=np.int64), np.arange(60).astype(str), ("a",))
+    for counts in ranked_stream.pairs_folded(images).values():
+        assert counts == {"pairs": 60, "missed": 0, "false": 0}
