@@ -21,7 +21,8 @@ PEERS = ("skactiveml ", "baal ")
 REDRAWS = 500
 DRAWN = {
     RANDOM: ("#888888", "--"),
-    "margin": ("#e08214", "-"),
+    "skactiveml UncertaintySampling": ("#e08214", "-"),
+    "skactiveml Falcun": ("#d6604d", ":"),
     "BADGE": ("#8073ac", "-"),
     "k-centre": ("#1b9e4b", "-"),
     OURS: ("#1a2e66", "-"),

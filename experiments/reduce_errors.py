@@ -28,6 +28,7 @@ from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.network import Network
 
 SEEDS = 10
+EPOCHS = 15
 NAME = "reduce_errors"
 AUGMENTATIONS = ("rotation", "brightness", "occlusion", "gaussian_noise")
 _AUGMENTED_SEED = 7
@@ -179,7 +180,7 @@ def head_of(bank: Bank, train: data.Rows, way: Way, extra: ModelOutputs | None, 
         features.append(np.asarray(extra.logits))
         labels.append(np.asarray(extra.labels))
     answers = np.concatenate(labels)
-    return trained_head(np.concatenate(features), answers, seed, loss_named(way.loss, answers))
+    return trained_head(np.concatenate(features), answers, seed, loss_named(way.loss, answers), EPOCHS)
 
 
 def probe(bank: Bank, train: data.Rows, way: Way, extra: ModelOutputs | None, seed: int) -> Network:

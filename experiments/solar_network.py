@@ -68,13 +68,14 @@ def trained_head(
     labels: NDArray[np.int64],
     seed: int,
     loss: Loss = nn.functional.cross_entropy,
+    epochs: int = EPOCHS,
 ) -> Head:
     """Train a head on backbone features (n, 1280) and labels 0..classes-1; the same seed gives the same weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head = Head(int(labels.max()) + 1, features.shape[1])
         _set_statistics(head.standardise, features)
-        _fit(head, torch.tensor(features), torch.tensor(labels), loss)
+        _fit(head, torch.tensor(features), torch.tensor(labels), loss, epochs)
     return head.eval()
 
 
@@ -88,12 +89,12 @@ def _set_statistics(layer: nn.BatchNorm1d, features: NDArray[np.float32]) -> Non
     )
 
 
-def _fit(head: Head, inputs: Tensor, labels: Tensor, loss: Loss) -> None:
+def _fit(head: Head, inputs: Tensor, labels: Tensor, loss: Loss, epochs: int) -> None:
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.1)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     head.train()
     head.standardise.eval()
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         for rows in torch.randperm(len(inputs)).split(BATCH):
             optimizer.zero_grad()
             loss(head(inputs[rows]), labels[rows]).backward()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import reduce_errors, reduce_errors_page, results_file, solar_network
+from experiments import reduce_errors, reduce_errors_page, results_file
 from experiments.reduce_errors import WAYS, Bank, false_by_class, focal_loss, measured, weighted_loss
 from experiments.results_file import transposed
 from uncertainty import ModelOutputs
@@ -55,7 +55,7 @@ def results():
     )
     bank = Bank(clean, (half, half), x, ("a", "b"), (120, 80, 60), bought=20)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solar_network, "EPOCHS", 3)
+        patch.setattr(reduce_errors, "EPOCHS", 3)
         found = [measured(bank, 0)] * 2
     about = {"classes": ["a", "b"], "sizes": [120, 80, 60], "bought": 20}
     return {"sets": {"solar_cells": {**about, **transposed(found)}}}
@@ -79,5 +79,5 @@ def test_the_page_tells_every_way_and_class(results):
 def test_the_committed_page_is_what_its_numbers_give():
     file = results_file.RESULTS / f"{reduce_errors.NAME}.json"
     results = json.loads(file.read_text(encoding="utf-8"))
-    assert all(len(found["errors_bought"]["problems"]) >= 5 for found in results["sets"].values())
+    assert len(results["sets"]["solar_cells"]["errors_bought"]["problems"]) >= 5
     assert file.with_suffix(".md").read_text(encoding="utf-8") == reduce_errors_page.page(results)
