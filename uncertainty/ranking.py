@@ -18,13 +18,13 @@ from uncertainty.annotation.choosing import DEFAULT, Known
 from uncertainty.annotation.selecting import Selection, select
 from uncertainty.defaults import WORKERS
 from uncertainty.errors import ImageError, InputError
+from uncertainty.finishing import FEATURES_FILE, SUMMARY
 from uncertainty.images import decode
 from uncertainty.labels import read_labels
 from uncertainty.likeness import THUMBNAIL_SIDE, details, thumbnail
 from uncertainty.manifests import read_manifest
 from uncertainty.verdicts import FORMATS, Verdicts, write_table
 
-FEATURES, SUMMARY = "features.parquet", "summary.json"
 _BOXES = THUMBNAIL_SIDE**2
 
 
@@ -85,7 +85,7 @@ def labelled_names(path: Path) -> set[str]:
 def read_known(folder: Path, verdicts: Verdicts) -> tuple[Known, list[str]]:
     """Return features, digests and looks of the rows of a verdict table, and what is missing."""
     names = verdicts.table["file_name"].to_pylist()
-    stored = _stored(folder / FEATURES, names)
+    stored = _stored(folder / FEATURES_FILE, names)
     digests = stored["digest"].to_pylist() if "digest" in stored.column_names else None
     features = _fixed(stored["features"]) if "features" in stored.column_names else None
     if "thumbnail" in stored.column_names:

@@ -18,13 +18,14 @@ from uncertainty.classifiers.base import ArrayItem, Batch, Classifier
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images import digest_pixels
+from uncertainty.likeness import THUMBNAIL_SIDE
 from uncertainty.outputs import ModelOutputs
 from uncertainty.parts import ROWS_IN_A_PART, Task
 from uncertainty.policies import Policy
 from uncertainty.screener import Screener
 from uncertainty.sources import ImageItem, ImageSet
 
-DIGEST, FEATURES = "digest", "features"
+DIGEST, FEATURES, THUMBNAIL = "digest", "features", "thumbnail"
 _COUNTS = b"counts"
 _TINY = 1e-12
 
@@ -105,10 +106,13 @@ def _table(screener: Screener, batch: Batch, features: bool) -> pa.Table:
 
 def _extras(batch: Batch) -> dict[str, pa.Array]:
     """Return the columns of `features.parquet` but for the names; features are absent where there are none."""
-    digests = {DIGEST: pa.array([row.digest or None for row in batch.rows], pa.string())}
+    known = {
+        DIGEST: pa.array([row.digest or None for row in batch.rows], pa.string()),
+        THUMBNAIL: pa.array([row.thumbnail for row in batch.rows], pa.binary(THUMBNAIL_SIDE**2)),
+    }
     if batch.outputs is None or batch.outputs.features is None:
-        return digests
-    return digests | {FEATURES: _features(batch, batch.outputs)}
+        return known
+    return known | {FEATURES: _features(batch, batch.outputs)}
 
 
 def _features(batch: Batch, outputs: ModelOutputs) -> pa.Array:

@@ -238,7 +238,7 @@ class Classifier:
         if outputs is not None and look.deeper is not None:
             rows = np.flatnonzero(look.deeper.wanted(outputs))
             deeper = self._deeper([good[row] for row in rows], forward.take(rows), look.deeper) if len(rows) else None
-        rows_of_all = tuple(Row(one.item.name, one.error, one.digest, one.item.label, one.note) for one in group)
+        rows_of_all = tuple(one.row() for one in group)
         return Batch(rows_of_all, outputs, deeper)
 
     def _deeper(self, chosen: list[Loaded], seen: Forward, look: Deeper) -> ModelOutputs | None:

@@ -15,7 +15,7 @@ from uncertainty.outputs import ModelOutputs
 class Row(NamedTuple):
     """One input image: its name, why it could not be read (None if it could), content digest and label.
 
-    `note` says why a deeper look at it failed.
+    `note` says why a deeper look at it failed; `thumbnail` are the bytes of `likeness.thumbnail`.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Row(NamedTuple):
     digest: str
     label: str | int | None
     note: str | None = None
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True, eq=False)

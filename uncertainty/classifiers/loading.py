@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.classifiers.batches import Row
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images import DecodedImage, decode, digest, digest_pixels, read
+from uncertainty.likeness import thumbnail
 from uncertainty.quality import quality
 from uncertainty.sources import ImageItem, ImageSet, find_images
 
@@ -53,8 +55,13 @@ class Loaded:
     inputs: Any = None
     second_inputs: Any = None
     quality: Any = None
+    thumbnail: bytes | None = None
     error: str | None = None
     note: str | None = None
+
+    def row(self) -> Row:
+        """Return what is told of it, beside what the network says."""
+        return Row(self.item.name, self.error, self.digest, self.item.label, self.note, self.thumbnail)
 
 
 def image_items(images: Images) -> ImageSet | list[ArrayItem]:
@@ -101,6 +108,7 @@ def load(
         if damage is not None:
             image = replace(image, pixels=damage(image.pixels, item.name))
         loaded.inputs, loaded.quality = preprocess(image.pixels), quality(image)
+        loaded.thumbnail = thumbnail(image.pixels).tobytes()
         if second is not None:
             loaded.second_inputs = second(image.pixels)
     except ImageError as error:
