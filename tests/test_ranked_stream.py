@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from problems import known_good, made_problem
 
-from experiments import ranked_stream
+from experiments import ranked_stream, results_file
 from experiments.data import Images
 from experiments.ranked_stream import LISTS, PLAIN
+from experiments.results_file import over_splits
 from uncertainty import Screener
-from uncertainty.annotation.choosing import STRATEGIES
+from uncertainty.annotation.choosing import DEFAULT, STRATEGIES
 from uncertainty.estimators import create
+
+OURS = f"`{DEFAULT}`"
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +61,23 @@ def test_brightened_copies_are_pairs() -> None:
     images = Images(pixels, np.zeros(60, dtype=np.int64), np.arange(60).astype(str), ("a",))
     for counts in ranked_stream.pairs_folded(images).values():
         assert counts == {"pairs": 60, "missed": 0, "false": 0}
+
+
+def committed() -> dict:
+    return json.loads((results_file.RESULTS / "ranked_stream.json").read_text(encoding="utf-8"))
+
+
+def test_the_committed_page_is_what_the_committed_numbers_give() -> None:
+    page = (results_file.RESULTS / "ranked_stream.md").read_text(encoding="utf-8")
+    assert page == ranked_stream.document(committed())
+
+
+def test_committed_lists_hold_no_twins_and_no_fewer_errors_than_pure_uncertainty() -> None:
+    results = committed()
+    assert max(results["sets"]["CIFAR-10"]["twins"]["as it is"]) == 0
+    for found in results["sets"].values():
+        rates = found["damaged"]["times_random"]
+        for score in ("max softmax", "entropy", "margin", "random"):
+            assert np.mean(rates[OURS]) > np.mean(rates[score])
+        difference = over_splits(np.subtract(rates[OURS], rates["p_wrong"]).tolist())
+        assert difference.high >= 0
