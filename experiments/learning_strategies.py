@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.learning_loop import Round, Rows, Strategy, probabilities, trained
 from uncertainty.annotation import strategies
-from uncertainty.annotation.covering import covering
+from uncertainty.annotation.covering import covering, facility_location
 from uncertainty.outputs import Floats
 
 COMMITTEE = 5
@@ -52,7 +52,7 @@ STRATEGIES: dict[str, Strategy] = {
     "k-centre": packaged(strategies.k_centre),
     "BADGE": packaged(strategies.badge),
     "weighted k-means": packaged(strategies.weighted_kmeans),
-    "facility location": packaged(strategies.facility_location),
+    "facility location": packaged(facility_location),
     OURS: packaged(covering),
 }
 """What the package offers, with the margin of the head as doubt, and what it would do with other doubts."""

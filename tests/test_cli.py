@@ -291,6 +291,11 @@ def test_rank_lists_and_writes(run, out):
 
 def test_rank_of_one_table_to_a_named_file(run, out, tmp_path):
     assert run("rank", out / "verdicts.parquet", "-n", 2, "-o", tmp_path / "top.jsonl")[0] == 0
+    listed = ("rank", out, "-n", 3, "--strategy", "covering", "--to", "label-studio", "-o", tmp_path / "next.csv")
+    status, text, _ = run(*listed)
+    assert (status, "3 of them exported for label-studio" in text) == (0, True)
+    tasks = json.loads((tmp_path / "next-label-studio" / "tasks.json").read_text("utf-8"))
+    assert [task["data"]["rank"] for task in tasks] == [1, 2, 3]
     rows = [json.loads(line) for line in (tmp_path / "top.jsonl").read_text("utf-8").splitlines()]
     assert [row["rank"] for row in rows] == [1, 2]
 

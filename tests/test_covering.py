@@ -1,16 +1,12 @@
-"""The covering strategy: the laws of all strategies, and the greedy definition without short cuts."""
+"""The covering strategy is the greedy definition without short cuts."""
 
 import numpy as np
 import pytest
-from test_strategies import TestLaws, pool
+from test_strategies import pool
 
 from uncertainty.annotation import covering as module
 from uncertainty.annotation.covering import covering
 from uncertainty.neighbors import normalised
-
-TestLaws = pytest.mark.parametrize("strategy", [covering], ids=["covering"])(
-    type("TestLaws", (), {k: v for k, v in vars(TestLaws).items() if k.startswith("test_")})
-)
 
 
 def plain(p, x, n, known):

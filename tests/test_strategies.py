@@ -5,13 +5,14 @@ import inspect
 import numpy as np
 import pytest
 
-from uncertainty.annotation import spreading, strategies
+from uncertainty.annotation import covering, spreading, strategies
+from uncertainty.annotation.covering import facility_location
 from uncertainty.errors import InputError
 from uncertainty.neighbors import normalised
 
 ALL = [
     f
-    for module in (strategies, spreading)
+    for module in (strategies, spreading, covering)
     for f in vars(module).values()
     if inspect.isfunction(f) and f.__module__ == module.__name__ and "probs" in inspect.signature(f).parameters
 ]
@@ -81,12 +82,12 @@ def test_facility_location_is_the_plain_greedy_one():
         gains = p @ np.maximum(similar - covered[:, None], 0)
         gains[picked] = -1
         picked.append(int(gains.argmax()))
-    assert strategies.facility_location(p, x, 15, beta=8).tolist() == picked
+    assert facility_location(p, x, 15, beta=8).tolist() == picked
 
 
 def test_facility_location_keeps_away_from_what_has_labels():
     x = normalised([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
-    assert strategies.facility_location(np.array([0.9, 0.8, 0.1]), x, 1, labelled_features=x[:1]).tolist() == [2]
+    assert facility_location(np.array([0.9, 0.8, 0.1]), x, 1, labelled_features=x[:1]).tolist() == [2]
 
 
 def test_badge_draws_in_proportion_to_squared_distances_of_outer_products():

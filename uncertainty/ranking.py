@@ -68,7 +68,7 @@ def rank_folder(
 def labelled_names(path: Path) -> set[str]:
     """Return the images that a file names as labelled.
 
-    Of a table with labels those that have one, of an earlier ranking or another list all, with their near-duplicates;
+    Of a table with labels those that have one, of an earlier ranking or another list all;
     of class folders all images. Raises InputError as `read_labels` does.
     """
     if path.is_dir():

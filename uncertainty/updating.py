@@ -169,7 +169,8 @@ def _refuse_chosen(p_wrong: NDArray[np.float64], upper: NDArray[np.bool_], label
     if (stratum := sampling.chosen_by_score(p_wrong, upper, labelled)) is not None:
         raise InputError(
             f"the labelled among the {'flagged' if stratum else 'unflagged'} images differ in p_wrong from the others, "
-            "so they were not drawn at random: give their chances to be labelled, in (0, 1], as a column inclusion"
+            "so they were not drawn at random: give their chances to be labelled, in (0, 1], as a column inclusion; "
+            "`uncertainty rank --explore 0.2` draws a part at random and writes them"
         )
 
 

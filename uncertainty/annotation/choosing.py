@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.annotation import strategies
+from uncertainty.annotation.covering import covering, facility_location, reach
 from uncertainty.annotation.near_duplicates import folded
 from uncertainty.annotation.spreading import spread
 
@@ -21,11 +22,12 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
         f.__name__: f
         for f in (
             spread,
+            covering,
             strategies.uncertainty,
             strategies.top_of_clusters,
             strategies.weighted_kmeans,
             strategies.weighted_k_centre,
-            strategies.facility_location,
+            facility_location,
             strategies.badge,
             strategies.k_centre,
             strategies.power,
@@ -82,7 +84,9 @@ def choose(
     if n == 0:
         return rows[:0], {}
     shared = np.zeros(len(p_wrong), dtype=np.int64) if quota is None else quota
-    pool, heads = _pool(_preferred(rows, p_wrong, strategy, seed), shared, n, known)
+    looks_at = {"beta": reach(len(rows), 0 if labelled is None else len(labelled))} if strategy == "covering" else {}
+    preferred = _preferred(rows, p_wrong, strategy, seed)
+    pool, heads = _pool(preferred, shared, n, known, looks_at.get("beta", _POOL))
     own = pool[heads == pool]
     shares = equal_shares(np.bincount(shared[own]), n)
     parts = []
@@ -95,6 +99,7 @@ def choose(
             probs=None if probs is None else probs[members],
             labelled_features=None if labelled is None or known.features is None else known.features[labelled],
             seed=seed,
+            **looks_at,
         )
         parts.append(members[picked])
     chosen = np.concatenate(parts)
@@ -109,11 +114,12 @@ def _preferred(rows: Positions, p_wrong: NDArray[np.float64], strategy: str, see
     return rows[np.argsort(-p_wrong[rows], kind="stable")]
 
 
-def _pool(order: Positions, shared: NDArray[np.int64], n: int, known: Known) -> tuple[Positions, Positions]:
+def _pool(
+    order: Positions, shared: NDArray[np.int64], n: int, known: Known, factor: float
+) -> tuple[Positions, Positions]:
     """Return the best rows of each share, so many that n remain once near-duplicates are folded, and stand-ins."""
     shares = equal_shares(np.bincount(shared[order]), n)
     place = _places(shared[order])
-    factor = _POOL
     while True:
         pool = order[place < np.maximum(factor * shares[shared[order]], _SMALLEST_POOL)]
         heads = known.stand_ins(pool)

@@ -1,19 +1,26 @@
-"""The strategy that saves most labels when a classifier is trained again and again; measured by experiments/."""
+"""Facility location: candidates that stand best for all that are doubtful.
+
+`covering` saves most labels when a classifier is trained again and again, see `experiments/active_learning.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.annotation.strategies import Floats, Positions
-from uncertainty.errors import InputError
+from uncertainty.annotation.strategies import Floats, Positions, many
 
 _SHARPNESS = 2.0
 _FEWEST, _MOST = 4, 20
 _BLOCK = 1024
 _AGAIN = 32  # gains that are computed anew together
+_SMALLEST = 1e-12
+
+Rows = NDArray[np.float32]
+Likeness = Callable[[Rows, Rows], Rows]
+"""(m, d) and (k, d) rows of length 1 to (m, k), at least 0."""
 
 
 def covering(
@@ -24,14 +31,13 @@ def covering(
     probs: Floats | None = None,
     labelled_features: Floats | None = None,
     seed: int = 0,
+    beta: float | None = None,
 ) -> Positions:
     """Return n candidates S that stand best for the beta n of largest p_wrong: greedily the largest
     Σᵢ p_wrongᵢ max over j in S of exp(-2 |xᵢ - xⱼ|²), rows of length 1. What has labels stands for its like already.
 
-    beta is the number of candidates for each label there is, at least 4 and at most 20 (20 without labels): the fewer
-    labels a classifier has learnt from, the less its doubt says, and the more the batch has to cover. Arguments and
-    answer as for all strategies; the seed changes nothing. Facility location (Wei, Iyer and Bilmes 2015) with a
-    Gaussian likeness, evaluated lazily (Minoux 1978). Raises InputError for n below 1.
+    beta is that of `reach` unless it is given. Arguments and answer as for all strategies; the seed changes nothing.
+    Facility location (Wei, Iyer and Bilmes 2015) with a Gaussian likeness. Raises InputError for n below 1.
 
     Squared distances are 0.08 from the first to the second, 2 to the third and 1.44 between these; likenesses 0.85,
     0.02 and 0.06. The first adds 0.8 + 0.8 * 0.85 + 0.5 * 0.02 = 1.49, the second 1.51; the third is like neither:
@@ -40,44 +46,90 @@ def covering(
     >>> covering(np.array([0.8, 0.8, 0.5]), x, 2).tolist()
     [1, 2]
     """
-    if n < 1:
-        raise InputError(f"{n} images were asked for; ask for at least one")
-    n = min(n, len(p_wrong))
-    known = np.zeros((0, features.shape[1])) if labelled_features is None else labelled_features
-    beta = float(np.clip(len(p_wrong) / max(1, len(known)), _FEWEST, _MOST))
-    top = np.argsort(-np.asarray(p_wrong), kind="stable")[: max(n, round(beta * n))]
-    x, weights = np.asarray(features[top], dtype=np.float32), np.asarray(p_wrong, dtype=np.float64)[top]
-    return top[_greedy(x, np.maximum(weights, 1e-12), np.asarray(known, dtype=np.float32), n)]
+    if beta is None:
+        beta = reach(len(p_wrong), 0 if labelled_features is None else len(labelled_features))
+    return _standing(p_wrong, features, n, beta, labelled_features, _gaussian)
 
 
-def _greedy(x: NDArray[np.float32], weights: Floats, known: NDArray[np.float32], n: int) -> Positions:
-    covered = np.zeros(len(x), dtype=np.float32)
-    for columns in _blocks(len(known)):
-        for rows in _blocks(len(x)):
-            covered[rows] = np.maximum(covered[rows], _likeness(x[rows], known[columns]).max(axis=1))
-    gains = np.concatenate([_gains(x, weights, covered, np.arange(len(x))[rows]) for rows in _blocks(len(x))])
-    picked: list[int] = []
-    while len(picked) < n:
-        best = _next(x, weights, covered, gains)
-        picked.append(best)
-        gains[best] = -np.inf
-        covered = np.maximum(covered, _likeness(x, x[best : best + 1])[:, 0])
-    return np.array(picked, dtype=np.int64)
+def reach(candidates: int, labels: int) -> float:
+    """Return how many times the wanted number of candidates is looked at: the candidates for each label there is, at
+    least 4 and at most 20. The fewer labels a classifier has learnt from, the less its doubt says, and the more the
+    batch has to cover.
+
+    >>> reach(1000, 0), reach(1000, 100), reach(1000, 900)
+    (20.0, 10.0, 4.0)
+    """
+    return float(np.clip(candidates / max(1, labels), _FEWEST, _MOST))
 
 
-def _likeness(x: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return exp(-2 |x - y|²) of rows of length 1, by their inner products."""
+def facility_location(
+    p_wrong: Floats,
+    features: Floats,
+    n: int,
+    *,
+    probs: Floats | None = None,
+    labelled_features: Floats | None = None,
+    seed: int = 0,
+    beta: float = 4,
+) -> Positions:
+    """Return n candidates S that stand best for the beta n of largest p_wrong: greedily the largest
+    Σᵢ p_wrongᵢ max over j in S of cos(i, j), at least 0 (Wei, Iyer and Bilmes 2015). What has labels stands for its
+    like already.
+
+    The second adds 0.9 * 0.96 + 0.8 + 0.5 * 0.28, the most; it stands for the first too, so the third comes next:
+
+    >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
+    >>> facility_location(np.array([0.9, 0.8, 0.5]), x, 2).tolist()
+    [1, 2]
+    """
+    return _standing(p_wrong, features, n, beta, labelled_features, _cosine)
+
+
+def _gaussian(x: Rows, others: Rows) -> Rows:
+    """Return exp(-2 |x - y|²), by inner products."""
     return np.asarray(np.exp(np.minimum(2 * _SHARPNESS * (x @ others.T - 1), 0)), dtype=np.float32)
 
 
-def _gains(x: NDArray[np.float32], weights: Floats, covered: NDArray[np.float32], rows: Positions) -> Floats:
-    """Return what each of these rows would add to what is covered."""
-    gains: Floats = weights @ np.maximum(_likeness(x, x[rows]) - covered[:, None], 0)
+def _cosine(x: Rows, others: Rows) -> Rows:
+    return np.asarray(np.maximum(x @ others.T, 0), dtype=np.float32)
+
+
+def _standing(
+    p_wrong: Floats, features: Floats, n: int, beta: float, labelled: Floats | None, likeness: Likeness
+) -> Positions:
+    n = many(p_wrong, n)
+    top = np.argsort(-np.asarray(p_wrong), kind="stable")[: max(n, round(beta * n))]
+    x, weights = np.asarray(features[top], dtype=np.float32), np.asarray(p_wrong, dtype=np.float64)[top]
+    known = x[:0] if labelled is None else np.asarray(labelled, dtype=np.float32)
+    return top[_greedy(x, np.maximum(weights, _SMALLEST), known, n, likeness)]
+
+
+def _greedy(x: Rows, weights: Floats, known: Rows, n: int, likeness: Likeness) -> Positions:
+    covered = np.zeros(len(x), dtype=np.float32)
+    for columns in _blocks(len(known)):
+        for rows in _blocks(len(x)):
+            covered[rows] = np.maximum(covered[rows], likeness(x[rows], known[columns]).max(axis=1))
+    gains = np.concatenate([_gains(x, weights, covered, x[rows], likeness) for rows in _blocks(len(x))])
+    picked: list[int] = []
+    while len(picked) < n:
+        best = _next(x, weights, covered, gains, likeness)
+        picked.append(best)
+        gains[best] = -np.inf
+        covered = np.maximum(covered, likeness(x, x[best : best + 1])[:, 0])
+    return np.array(picked, dtype=np.int64)
+
+
+def _gains(x: Rows, weights: Floats, covered: Rows, added: Rows, likeness: Likeness) -> Floats:
+    """Return what each of the rows `added` would add to what is covered."""
+    gains: Floats = weights @ np.maximum(likeness(x, added) - covered[:, None], 0)
     return gains
 
 
-def _next(x: NDArray[np.float32], weights: Floats, covered: NDArray[np.float32], gains: Floats) -> int:
-    """Return the row of largest gain; `gains` are upper bounds, made exact in place where that is needed."""
+def _next(x: Rows, weights: Floats, covered: Rows, gains: Floats, likeness: Likeness) -> int:
+    """Return the row of largest gain; `gains` are upper bounds, made exact in place where that is needed.
+
+    A gain never grows, so most need not be computed again (Minoux 1978).
+    """
     exact = np.zeros(len(gains), dtype=np.bool_)
     while True:
         best = int(gains.argmax())
@@ -86,7 +138,7 @@ def _next(x: NDArray[np.float32], weights: Floats, covered: NDArray[np.float32],
         stale = np.where(exact, -np.inf, gains)
         rows = np.argpartition(-stale, min(_AGAIN, len(stale) - 1))[:_AGAIN]
         rows = rows[np.isfinite(stale[rows])]
-        gains[rows], exact[rows] = _gains(x, weights, covered, rows), True
+        gains[rows], exact[rows] = _gains(x, weights, covered, x[rows], likeness), True
 
 
 def _blocks(n: int) -> Iterator[slice]:

@@ -24,7 +24,6 @@ _BLOCK = 1024
 _BETA = 10
 _MOST_ITERATIONS = 20
 _EPSILON = 1e-12
-_AGAIN = 32  # gains that are computed anew together
 
 
 def random(
@@ -171,41 +170,6 @@ def weighted_k_centre(
     return _furthest(np.asarray(p_wrong, dtype=np.float64), p_wrong, features, n, labelled_features)
 
 
-def facility_location(
-    p_wrong: Floats,
-    features: Floats,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-    beta: float = 4,
-) -> Positions:
-    """Return n candidates S that stand best for the beta n of largest p_wrong: greedily the largest
-    Σᵢ p_wrongᵢ max over j in S of cos(i, j), at least 0 (Wei, Iyer and Bilmes 2015). What has labels stands for its
-    like already. Lazy: a gain never grows, so most are not computed again (Minoux 1978).
-
-    The second adds 0.9 * 0.96 + 0.8 + 0.5 * 0.28, the most; it stands for the first too, so the third comes next:
-
-    >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
-    >>> facility_location(np.array([0.9, 0.8, 0.5]), x, 2).tolist()
-    [1, 2]
-    """
-    n = many(p_wrong, n)
-    top, x, w = _top(p_wrong, features, n, beta)
-    covered = np.zeros(len(x), dtype=np.float32)
-    if labelled_features is not None and len(labelled_features):
-        covered = np.maximum(covered, _largest_cosines(x, np.asarray(labelled_features, dtype=np.float32)))
-    gains = np.concatenate([_gains(x, w, covered, rows) for rows in _blocks(len(x))])
-    picked: list[int] = []
-    while len(picked) < n:
-        best = _next_facility(x, w, covered, gains)
-        picked.append(best)
-        gains[best] = -np.inf
-        covered = np.maximum(covered, x @ x[best])
-    return top[np.array(picked, dtype=np.int64)]
-
-
 def badge(
     p_wrong: Floats,
     features: Floats,
@@ -312,25 +276,6 @@ def _largest_cosines(x: NDArray[np.float32], others: NDArray[np.float32]) -> NDA
         for columns in _blocks(len(others)):
             found[rows] = np.maximum(found[rows], (x[rows] @ others[columns].T).max(axis=1))
     return found
-
-
-def _gains(x: NDArray[np.float32], w: Floats, covered: NDArray[np.float32], rows: slice | Positions) -> Floats:
-    """Return what each of these rows would add to what is covered."""
-    gains: Floats = w @ np.maximum(x @ x[rows].T - covered[:, None], 0)
-    return gains
-
-
-def _next_facility(x: NDArray[np.float32], w: Floats, covered: NDArray[np.float32], gains: Floats) -> int:
-    """Return the row of largest gain; `gains` are upper bounds, made exact in place where that is needed."""
-    exact = np.zeros(len(gains), dtype=np.bool_)
-    while True:
-        best = int(gains.argmax())
-        if exact[best]:
-            return best
-        stale = np.where(exact, -np.inf, gains)
-        rows = np.argpartition(-stale, min(_AGAIN, len(stale) - 1))[:_AGAIN]
-        rows = rows[np.isfinite(stale[rows])]
-        gains[rows], exact[rows] = _gains(x, w, covered, rows), True
 
 
 def _drawn(weights: Floats, left: NDArray[np.bool_], rng: np.random.Generator) -> int:

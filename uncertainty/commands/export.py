@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from uncertainty.commands.options import Target
 from uncertainty.commands.shared import say_notes
-
-
-class Target(StrEnum):
-    """Where an export can go."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
-    LABEL_STUDIO = "label-studio"
-    CVAT = "cvat"
-    CVAT_FOLDERS = "cvat-folders"
-    FIFTYONE = "fiftyone"
-    HF = "hf"
 
 
 def export(

@@ -111,3 +111,15 @@ GpusPerActor = Annotated[float | None, typer.Option(min=0, help="Ray: e.g. 1, or
 RayAddress = Annotated[
     str | None, typer.Option(help="Ray: of a cluster, such as auto. Default: RAY_ADDRESS, or this machine.")
 ]
+
+
+class Target(StrEnum):
+    """Where an export can go."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    LABEL_STUDIO = "label-studio"
+    CVAT = "cvat"
+    CVAT_FOLDERS = "cvat-folders"
+    FIFTYONE = "fiftyone"
+    HF = "hf"

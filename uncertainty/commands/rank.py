@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Screened
+from uncertainty.commands.options import Screened, Target
 from uncertainty.commands.shared import say_notes
 
 Strategy = Annotated[
     str,
     typer.Option(
-        help="spread, uncertainty, top_of_clusters, weighted_kmeans, weighted_k_centre, facility_location, badge, "
-        "k_centre, power or random."
+        help="spread; covering, to train a classifier on the labels; uncertainty, top_of_clusters, weighted_kmeans, "
+        "weighted_k_centre, facility_location, badge, k_centre, power or random."
     ),
 ]
 Explore = Annotated[float, typer.Option(min=0, max=1, help="Share drawn at random, so that accuracy can be estimated.")]
@@ -36,7 +36,8 @@ StopBelow = Annotated[
 def rank(
     out: Screened,
     n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 200,
-    to: Annotated[Path | None, typer.Option("-o", "--out", help="File to write: .csv, .parquet or .jsonl.")] = None,
+    file: Annotated[Path | None, typer.Option("-o", "--out", help="File to write: .csv, .parquet or .jsonl.")] = None,
+    to: Annotated[Target | None, typer.Option(help="Export the list for this tool too, to a folder beside it.")] = None,
     strategy: Strategy = "spread",
     explore: Explore = 0.0,
     quota_per: QuotaPer = None,
@@ -47,10 +48,11 @@ def rank(
 ) -> None:
     """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
     from uncertainty.annotation.expected import should_stop
+    from uncertainty.exports import TABLES, export
     from uncertainty.ranking import rank_folder
     from uncertainty.tables import shown
 
-    target = to or (out if out.is_dir() else out.parent) / "ranking.csv"
+    target = file or (out if out.is_dir() else out.parent) / "ranking.csv"
     found = rank_folder(
         out,
         n,
@@ -72,3 +74,7 @@ def rank(
             f"time to stop: {found.expected.share:.1%} of these are expected to be errors, below {stop_below:.1%}"
         )
     typer.echo(f"{len(found.table)} images, the first to label first, written to {target}")
+    if to is not None:
+        done = export(target, to, target.with_name(f"{target.stem}-{to}{TABLES.get(to, '')}"))
+        say_notes(done.notes)
+        typer.echo(f"{done.images} of them exported for {to} to {done.path}")
