@@ -446,13 +446,13 @@ def test_labels_update_a_screener_and_the_old_one_is_kept(run, fails, world, fit
 def test_labels_of_what_was_ranked_go_into_an_update(run, world, fitted, out, tmp_path):
     """The whole loop: rank, label what it lists, update, screen with the new screener."""
     screener = shutil.copytree(fitted, tmp_path / "screener")
-    assert run("rank", out, "-n", "12", "-o", tmp_path / "next.csv")[0] == 0
+    assert run("rank", out, "-n", 12, "--explore", 0.5, "-o", tmp_path / "next.csv")[0] == 0
     listed = list(csv.DictReader((tmp_path / "next.csv").read_text("utf-8").splitlines()))
     assert len(listed) == 12
     labels = write_labels(
         tmp_path / "labels.csv",
-        [(row["file_name"], CLASSES[k % 3]) for k, row in enumerate(listed)],
-        ("file_name", "label"),
+        [(row["file_name"], CLASSES[k % 3], row["inclusion_probability"]) for k, row in enumerate(listed)],
+        ("file_name", "label", "inclusion_probability"),
     )
     status, said, _ = run("update", screener, out, "--labels", labels)
     assert (status, said.startswith("learnt from ")) == (0, True)
