@@ -25,6 +25,7 @@ from PIL import Image
 
 from experiments import solar_network
 from uncertainty import Classifier, ModelOutputs, Preprocess, Screener
+from uncertainty.allocator import keep_freed_memory
 from uncertainty.artifact import SavedModel
 from uncertainty.pipeline import screen_into
 from uncertainty.sources import ImageSet, find_images
@@ -160,7 +161,10 @@ def main() -> None:
     parser.add_argument("--known-good", type=int, default=KNOWN_GOOD, help="rows of the index (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=TURNS, help="the median of so many (default: %(default)s)")
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of torch (default: 1 2)")
+    parser.add_argument("--kept", action="store_true", help="keep freed memory, as the command line does, in both ways")
     chosen = parser.parse_args()
+    if chosen.kept and not keep_freed_memory():
+        raise SystemExit("freed memory can't be kept here")
     with TemporaryDirectory() as folder:
         write_photos(Path(folder) / "photos", chosen.photos)
         photos = find_images(Path(folder) / "photos")

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "uncertainty"
 
 LAYERS = (
-    ("errors", "defaults", "plain", "texts"),
+    ("errors", "allocator", "defaults", "plain", "texts"),
     (
         "outputs",
         "verdicts",

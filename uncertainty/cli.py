@@ -60,8 +60,10 @@ for command in (
 
 def main() -> None:
     """Run the command line; every error is one line on standard error."""
+    from uncertainty.allocator import keep_freed_memory
     from uncertainty.errors import UncertaintyError
 
+    keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may hold what this terminal can't show

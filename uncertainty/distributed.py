@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from uncertainty.allocator import keep_freed_memory
 from uncertainty.classifiers.base import ArrayItem
 from uncertainty.errors import InputError, MissingDependencyError, UncertaintyError
 from uncertainty.parts import JOURNAL, Task, Written, write_part
@@ -128,6 +129,7 @@ class Worker:
     """Judges one part after another with a screener that it loads once, and writes each."""
 
     def __init__(self, screen: Screen, task: Task, folder: Path, home: Path) -> None:
+        keep_freed_memory()
         self.screen, self.task, self.folder = screen, task, folder
         # A model spec may name a module or file in the folder that the user is in.
         if home.is_dir() and home != Path.cwd():

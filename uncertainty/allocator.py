@@ -1,0 +1,36 @@
+"""How this process gets its memory: on Linux, buffers that a network frees are kept for the next batch."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# malloc.h of glibc.
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_NEVER = 2**31 - 1
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep what is freed instead of giving it back to the system; return whether it did.
+
+    A network frees its activations layer by layer. Those above 32 MB glibc gives back at once, and the system fills
+    each new one with zeros again, page by page: on a CPU that was up to 60 % of a forward pass, see
+    `benchmarks/README.md`. The price is that the process stays as large as it once was. It is set for the whole
+    process, so the command line does it and the library leaves it to you. Nothing is done where there is no glibc, or
+    where the environment says how malloc is to work (MALLOC_..., GLIBC_TUNABLES, LD_PRELOAD).
+    """
+    if not sys.platform.startswith("linux") or any(map(_is_about_malloc, os.environ)):
+        return False
+    import ctypes
+
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    return set_option is not None and bool(set_option(_MMAP_MAX, 0) and set_option(_TRIM_THRESHOLD, _NEVER))
+
+
+def _is_about_malloc(variable: str) -> bool:
+    """Whether an environment variable chooses or sets an allocator.
+
+    >>> [name for name in ("PATH", "MALLOC_ARENA_MAX", "LD_PRELOAD") if _is_about_malloc(name)]
+    ['MALLOC_ARENA_MAX', 'LD_PRELOAD']
+    """
+    return variable.startswith("MALLOC_") or variable in ("GLIBC_TUNABLES", "LD_PRELOAD")
