@@ -18,13 +18,13 @@ _LEVELS = np.arange(256, dtype=np.float64)
 _SMALLEST_VARIANCE = 1 / 255**2
 
 
-def quality(image: DecodedImage) -> NDArray[np.float32]:
+def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDArray[np.float32]:
     """Return (8,) float32 statistics in the order of QUALITY_NAMES, finite for every image.
 
     All but the last two are taken from a copy reduced by a whole factor (the mean of k x k boxes) until its long side
     is at most 256 pixels: that is about what a classifier sees, it is cheap, and it makes files of different resolution
-    comparable. An image that was decoded at a part of its size gets a copy as large as the whole would get. Y is the
-    luminance 0.299 R + 0.587 G + 0.114 B in 0..1, Pq its q-th percentile.
+    comparable. An image that was decoded at a part of its size gets a copy as large as the whole would get. `small` is
+    that copy, where it is there already. Y is the luminance 0.299 R + 0.587 G + 0.114 B in 0..1, Pq its q-th percentile.
 
     ==========  ==================================================  ==========  =====================
     name        formula                                             range       high means
@@ -46,7 +46,7 @@ def quality(image: DecodedImage) -> NDArray[np.float32]:
     >>> quality(DecodedImage(half, width=4, height=2)).round(4).tolist()  # the Laplacian is +1 and -1: variance 1
     [0.5, 0.0, 1.0, -0.0, 0.0, 1.0, 3.0, 1.0]
     """
-    small = _reduced(image)
+    small = reduced(image) if small is None else small
     grey = Image.fromarray(small).convert("L")
     shares = np.asarray(grey.histogram(), dtype=np.float64) / (grey.width * grey.height)
     low, high = _percentiles(shares)
@@ -65,7 +65,12 @@ def quality(image: DecodedImage) -> NDArray[np.float32]:
     )
 
 
-def _reduced(image: DecodedImage) -> NDArray[np.uint8]:
+def reduced(image: DecodedImage) -> NDArray[np.uint8]:
+    """Return (h, w, 3) uint8, the image reduced by a whole factor until its long side is at most 256 pixels.
+
+    >>> reduced(DecodedImage(np.zeros((2, 600, 3), np.uint8), width=600, height=2)).shape
+    (1, 200, 3)
+    """
     factor = -(-max(image.width, image.height) // LONG_SIDE)
     if factor == 1:
         return image.pixels

@@ -17,7 +17,7 @@ from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images import DecodedImage, decode, digest, digest_pixels, read
 from uncertainty.likeness import thumbnail
-from uncertainty.quality import quality
+from uncertainty.quality import quality, reduced
 from uncertainty.sources import ImageItem, ImageSet, find_images
 
 
@@ -107,8 +107,8 @@ def load(
             image = decode(data, least=least_of(preprocess, second))
         if damage is not None:
             image = replace(image, pixels=damage(image.pixels, item.name))
-        loaded.inputs, loaded.quality = preprocess(image.pixels), quality(image)
-        loaded.thumbnail = thumbnail(image.pixels).tobytes()
+        loaded.inputs, small = preprocess(image.pixels), reduced(image)
+        loaded.quality, loaded.thumbnail = quality(image, small), thumbnail(small).tobytes()
         if second is not None:
             loaded.second_inputs = second(image.pixels)
     except ImageError as error:
