@@ -151,7 +151,7 @@ def test_a_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_large_jpeg_is_decoded_in_part_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     item = ImageItem("a.jpg", jpeg(tmp_path / "a.jpg"))
     seen: list[DecodedImage] = []
-    monkeypatch.setattr(loading, "quality", lambda image: seen.append(image) or quality(image))
+    monkeypatch.setattr(loading, "quality", lambda image, small: seen.append(image) or quality(image, small))
     small, full = load(item, PREPROCESS), load(item, replace(PREPROCESS, draft=0))
     load(item, PREPROCESS, second=replace(PREPROCESS, size=500))
     load(item, PREPROCESS, second=replace(PREPROCESS, draft=0))
