@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
 from experiments import resnet20, solar_network
 from uncertainty import Classifier, ModelOutputs, Preprocess, Screener
 from uncertainty.artifact import SavedModel
-from uncertainty.sources import find_images
+from uncertainty.sources import ImageSet
 
 DIFFERENT = 1000
 KNOWN_GOOD, CALIBRATION, PASSES = 20_000, 1000, 30
@@ -81,13 +82,16 @@ def write_images(folder: Path, count: int, size: tuple[int, int], seed: int = 0)
         photo.resize(size, Image.Resampling.BICUBIC, (left, top, left + width, top + height)).save(file, quality=90)
 
 
-def fitted(classifier: Classifier, images: Path, known_good: int = KNOWN_GOOD) -> Screener:
-    """Return a screener with so many known-good rows: outputs for 64 images, again and again with noise."""
-    outputs = classifier.run(find_images(images).select(range(64)), passes=PASSES)
+def fitted(
+    classifier: Classifier, images: ImageSet | NDArray[np.uint8], known_good: int = KNOWN_GOOD, passes: int = PASSES
+) -> Screener:
+    """Return a screener with so many known-good rows: outputs for up to 64 images, again and again with noise."""
+    some = images.select(range(min(64, len(images)))) if isinstance(images, ImageSet) else images
+    outputs = classifier.run(some, passes=passes)
     rng = np.random.default_rng(0)
     reference = _more(replace(outputs, mc_probs=None), "known", known_good, rng)
     screener = Screener.fit_outputs(reference, _more(outputs, "calibration", CALIBRATION, rng))
-    return replace(screener, passes=PASSES, model=SavedModel.of(classifier), classifier=classifier)
+    return replace(screener, passes=passes, model=SavedModel.of(classifier), classifier=classifier)
 
 
 def _more(outputs: ModelOutputs, name: str, count: int, rng: np.random.Generator) -> ModelOutputs:

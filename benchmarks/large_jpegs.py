@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.screening import classifier, fitted, write_photos
+from benchmarks.cases import CASES, fitted, write_images
 from uncertainty import Screener
 from uncertainty.sources import ImageSet, find_images
 
@@ -69,9 +69,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS, help="the median of so many (default: %(default)s)")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    model = classifier()
+    case = CASES["lite0"]
+    model = case.classifier()
     with TemporaryDirectory() as folder:
-        write_photos(Path(folder) / "small", 64)
+        write_images(Path(folder) / "small", 64, case.size)
         write_large(Path(folder) / "large", chosen.images)
         small, images = find_images(Path(folder) / "small"), find_images(Path(folder) / "large")
         ways = {"full size": model.with_draft(0), "in part": model}

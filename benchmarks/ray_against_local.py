@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from time import time
 
 from benchmarks.cases import CASES, fitted, write_images
+from uncertainty.sources import find_images
 
 IMAGES, TURNS = 8192, 3
 WAYS = {"local": 0, "ray, 1 actor": 1, "ray, 2 actors": 2}
@@ -74,7 +75,7 @@ def _child(screener: str, images: str, out: str, actors: str) -> None:
 def measure(folder: Path, case: str, count: int, turns: int) -> dict[str, list[Run]]:
     """Screen the same images in each way, in turn."""
     write_images(folder / "images", count, CASES[case].size)
-    fitted(CASES[case].classifier(), folder / "images").save(folder / "screener")
+    fitted(CASES[case].classifier(), find_images(folder / "images")).save(folder / "screener")
     runs: dict[str, list[Run]] = {way: [] for way in WAYS}
     for turn in range(turns):
         for way, actors in WAYS.items():

@@ -74,7 +74,7 @@ def image_cost(case: Case, folder: Path, counts: Sequence[int]) -> ImageCost:
     """Measure each step over the first 1,000 images, and the whole over each number of images."""
     write_images(folder / "images", max(counts), case.size)
     classifier = case.classifier()
-    screener = fitted(classifier, folder / "images")
+    screener = fitted(classifier, find_images(folder / "images"))
     screener.save(folder / "screener")
     images = find_images(folder / "images")
     some = images.select(range(min(ROWS, len(images))))
@@ -227,6 +227,7 @@ def main() -> None:
     if chosen["finish"]:
         _finish(Screener.load(chosen["finish"][0]), Path(chosen["finish"][1]))
         return
+    keep_freed_memory()  # as the command line does
     given = Assumptions(**{name: chosen[name] for name in asdict(Assumptions())})
     measured: dict[str, Any] = {"known_good_row": [asdict(row_cost(width)) for width in (256, 1280)]}
     for name in chosen["cases"]:

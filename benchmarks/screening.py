@@ -11,7 +11,7 @@ from argparse import ArgumentParser
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -23,66 +23,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from experiments import solar_network
-from uncertainty import Classifier, ModelOutputs, Preprocess, Screener
+from benchmarks.cases import CASES, KNOWN_GOOD, fitted, write_images
+from uncertainty import Classifier, Screener
 from uncertainty.allocator import keep_freed_memory
-from uncertainty.artifact import SavedModel
 from uncertainty.pipeline import screen_into
 from uncertainty.sources import ImageSet, find_images
 
-PHOTOS, KNOWN_GOOD, CALIBRATION, TURNS = 1000, 20_000, 1000, 3
-BATCH, WORKERS, CLASSES = 32, 2, 4
-
-
-def write_photos(folder: Path, count: int, size: tuple[int, int] = (500, 375), seed: int = 0) -> None:
-    """Write JPEG files of so many pixels: random crops of two photographs, enlarged to that size."""
-    from sklearn.datasets import load_sample_images
-
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    photos = [Image.fromarray(pixels) for pixels in load_sample_images().images]
-    for row in range(count):
-        photo = photos[row % len(photos)]
-        width = int(rng.integers(photo.width // 2, photo.width * 7 // 8))
-        height = width * size[1] // size[0]
-        left, top = (int(rng.integers(0, most + 1)) for most in (photo.width - width, photo.height - height))
-        crop = photo.resize(size, Image.Resampling.BICUBIC, (left, top, left + width, top + height))
-        crop.save(folder / f"{row:05d}.jpg", quality=90)
-
-
-def classifier() -> Classifier:
-    """EfficientNet-Lite0 with a dropout head, as in the experiments on solar cells."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        module = solar_network.network(CLASSES)
-    preprocess = Preprocess(size=solar_network.INPUT_SIZE, mean=solar_network.MEAN, std=solar_network.STD)
-    return Classifier.from_module(module, preprocess=preprocess)
-
-
-def fitted(
-    model: Classifier, photos: ImageSet | NDArray[np.uint8], known_good: int = KNOWN_GOOD, passes: int = 30
-) -> Screener:
-    """Return a screener with so many known-good rows: real outputs of some photographs, and noise."""
-    some = photos.select(range(min(64, len(photos)))) if isinstance(photos, ImageSet) else photos
-    outputs = model.run(some, passes=passes)
-    rng = np.random.default_rng(0)
-    reference = _more(replace(outputs, mc_probs=None), "known", known_good, rng)
-    calibration = _more(outputs, "calibration", CALIBRATION, rng)
-    screener = Screener.fit_outputs(reference, calibration)
-    return replace(screener, passes=passes, model=SavedModel.of(model), classifier=model)
-
-
-def _more(outputs: ModelOutputs, name: str, count: int, rng: np.random.Generator) -> ModelOutputs:
-    rows = rng.integers(0, len(outputs), count)
-    columns = {c: getattr(outputs, c)[rows] for c in ("features", "mc_probs", "quality") if outputs.has(c)}
-    for c in ("features", "quality"):
-        columns[c] = columns[c] + rng.normal(0, 0.1, columns[c].shape).astype(np.float32)
-    logits = outputs.logits[rows] + rng.normal(0, 1, (count, outputs.n_classes)).astype(np.float32)
-    labels = logits.argmax(axis=1)
-    if name == "calibration":
-        wrong = rng.random(count) < 0.2
-        labels = np.where(wrong, (labels + 1) % outputs.n_classes, labels)
-    return ModelOutputs(ids=[f"{name}{k}" for k in range(count)], logits=logits, labels=labels, **columns)
+PHOTOS, TURNS, BATCH, WORKERS = 1000, 3, 32, 2
+CASE = CASES["lite0"]
 
 
 @dataclass(frozen=True)
@@ -166,9 +114,9 @@ def main() -> None:
     if chosen.kept and not keep_freed_memory():
         raise SystemExit("freed memory can't be kept here")
     with TemporaryDirectory() as folder:
-        write_photos(Path(folder) / "photos", chosen.photos)
+        write_images(Path(folder) / "photos", chosen.photos, CASE.size)
         photos = find_images(Path(folder) / "photos")
-        screener = fitted(classifier(), photos, chosen.known_good)
+        screener = fitted(CASE.classifier(), photos, chosen.known_good)
         for threads in chosen.threads:
             torch.set_num_threads(threads)
             screener.screen(photos.select(range(BATCH)))  # warms up

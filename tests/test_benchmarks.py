@@ -21,7 +21,6 @@ from benchmarks import (
     ranking,
     ray_against_local,
     scaling,
-    screening,
     startup,
 )
 from uncertainty.images import decode
@@ -76,7 +75,7 @@ def test_one_image_costs_more_than_a_bare_pass() -> None:
 
 
 def test_photographs_are_of_the_size_asked_for(tmp_path: Path) -> None:
-    screening.write_photos(tmp_path / "photos", 3, (50, 40))
+    cases.write_images(tmp_path / "photos", 3, (50, 40))
     large_jpegs.write_large(tmp_path / "large", 1, (700, 500))
     found = [decode(path) for path in sorted(tmp_path.rglob("*.jpg"))]
     assert [(image.width, image.height) for image in found] == [(700, 500)] + [(50, 40)] * 3
