@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from benchmarks.cases import CASES, KNOWN_GOOD, PASSES, Case, fitted, write_images
 from benchmarks.memory import peak_memory
+from uncertainty.allocator import keep_freed_memory
 from uncertainty.classifiers.loading import load
 from uncertainty.defaults import BATCH_SIZE
 from uncertainty.finishing import finish
