@@ -201,7 +201,7 @@ def test_images_inside_parquet_are_copied_out_or_it_is_said(tmp_path, root):
     names = tuple(f"shard/{i:07d}" for i in range(6))
     table, shard = ranking(names, predicted_label=["cat"] * 6), tmp_path / "shard.parquet"
     for to in ("label-studio", "fiftyone"):
-        with pytest.raises(InputError, match=r"inside Parquet files.* add --copy"):
+        with pytest.raises(InputError, match=r"inside Parquet files.* use `export --copy`"):
             write(table, to, tmp_path / "x", classes=CLASSES, images=shard)
     with pytest.raises(InputError, match="can't be linked; use --copy"):
         write(table, "hf", tmp_path / "x", classes=CLASSES, images=shard, place="link")

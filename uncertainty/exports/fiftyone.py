@@ -70,7 +70,9 @@ def _absolute(ranking: Ranking, images: Path | None) -> tuple[dict[str, str], di
     keys: dict[str, str] = {}
     for name, data in fetched(ranking, found(ranking, images, "fiftyone")):
         if isinstance(data, bytes):
-            raise InputError(f"the images of {images} lie inside Parquet files, which FiftyOne can't read; add --copy")
+            raise InputError(
+                f"the images of {images} lie inside Parquet files, which FiftyOne can't read; use `export --copy`"
+            )
         keys[name] = os.path.normpath(data.absolute())
     return keys, {name: GONE for name in ranking.table["file_name"].to_pylist() if name not in keys}
 

@@ -46,7 +46,7 @@ def write(
         ranking, notes = ranking.without(done.missing, "label-studio")
         names = done.where
     elif images is not None and _packed(ranking, images):
-        raise InputError(f"the images of {images} lie inside Parquet files, which no tool can show; add --copy")
+        raise InputError(f"the images of {images} lie inside Parquet files, which no tool shows; use `export --copy`")
     prefix = image_url_prefix or LOCAL
     tasks = (_task(ranking, row, number, prefix, names) for number, row in enumerate(ranking.rows(), start=1))
     _write_tasks(folder, tasks, most_tasks, most_bytes)
