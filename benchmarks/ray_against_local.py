@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from time import time
 
 from benchmarks.cases import CASES, fitted, write_images
+from uncertainty.allocator import keep_freed_memory
 from uncertainty.sources import find_images
 
 IMAGES, TURNS = 8192, 3
@@ -60,6 +61,7 @@ def _child(screener: str, images: str, out: str, actors: str) -> None:
     from uncertainty.screener import Screener
     from uncertainty.screening import Screen, load_screener
 
+    keep_freed_memory()  # as the command line and actors do
     stamps: list[tuple[float, int]] = []
     engine = RayEngine(Screen(Path(screener)), actors=int(actors)) if int(actors) else None
     loaded = Screener.load(screener) if engine else load_screener(Path(screener))
