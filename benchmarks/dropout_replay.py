@@ -37,15 +37,17 @@ class Case:
     batch: int
 
 
-def cases() -> dict[str, Case]:
-    """Return ResNet-20 with dropout from its last stage on, the same with dropout in the head, and a large one."""
-    head_only = network()
-    head_only.dropout_maps = nn.Identity()
-    return {
-        "ResNet-20, dropout from the last stage on": Case(network(), INPUT_SIZE, 64),
-        "ResNet-20, dropout in the head": Case(head_only, INPUT_SIZE, 64),
-        "EfficientNet-Lite0, dropout in the head": Case(solar_network.network(), solar_network.INPUT_SIZE, 4),
-    }
+def _head_only() -> nn.Module:
+    module = network()
+    module.dropout_maps = nn.Identity()
+    return module
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "ResNet-20, dropout from the last stage on": lambda: Case(network(), INPUT_SIZE, 64),
+    "ResNet-20, dropout in the head": lambda: Case(_head_only(), INPUT_SIZE, 64),
+    "EfficientNet-Lite0, dropout in the head": lambda: Case(solar_network.network(), solar_network.INPUT_SIZE, 4),
+}
 
 
 def ways(case: Case, passes: int = PASSES, peers: bool = True) -> dict[str, Callable[[], object]]:
@@ -116,7 +118,8 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="the median of so many (default: %(default)s)")
     chosen = parser.parse_args()
-    for name, case in cases().items():
+    for name, make in CASES.items():
+        case = make()
         cost = measure(case, chosen.runs)
         sys.stdout.write(f"{name}, batches of {case.batch}\n")
         for way, time in cost.items():

@@ -82,7 +82,7 @@ def test_photographs_are_of_the_size_asked_for(tmp_path: Path) -> None:
 
 
 def test_every_way_of_dropout_costs_something() -> None:
-    small = replace(dropout_replay.cases()["ResNet-20, dropout in the head"], batch=2)
+    small = replace(dropout_replay.CASES["ResNet-20, dropout in the head"](), batch=2)
     cost = dropout_replay.measure(small, runs=1, passes=2, peers=False)
     assert min(cost.values()) > 0
     assert {dropout_replay.ONE, dropout_replay.REPLAYED, dropout_replay.FULL} < cost.keys()
