@@ -15,9 +15,9 @@ from uncertainty.annotation.selecting import LISTED
 from uncertainty.comparison import Comparison, compare
 from uncertainty.confusion import ClassReport, ClassRow, Pair, class_report
 from uncertainty.evaluation import Evaluation, Match, evaluate, join_labels, measurable
+from uncertainty.finishing import read_summary
 from uncertainty.listing import Outcomes
 from uncertainty.manifests import MANIFEST_SUFFIXES, read_manifest
-from uncertainty.pipeline import SUMMARY
 from uncertainty.plain import plain
 from uncertainty.recalibration import read_inclusion
 from uncertainty.returned import Returned, returned_labels
@@ -72,7 +72,7 @@ def labelled(folder: Path, labels: Path) -> Labelled:
     known = returned_labels(labels, verdicts.table, classes)
     table = _with_more(join_labels(verdicts.table, known.labels), labels)
     known.write(where)
-    provenance = verdicts.provenance or _summary(where).get("provenance", {})
+    provenance = verdicts.provenance or read_summary(where).get("provenance", {})
     outcomes = Outcomes.from_verdicts(table, classes=classes)
     return Labelled(table, known, known.match(table), outcomes, classes, provenance.get("usual_quality", {}))
 
@@ -145,16 +145,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _classes(verdicts: Verdicts, folder: Path) -> Sequence[str] | None:
-    return verdicts.classes or _summary(folder if folder.is_dir() else folder.parent).get("classes")
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    """What the screening wrote beside a table that can't hold it itself; {} where there is nothing readable."""
-    try:
-        content = json.loads((folder / SUMMARY).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return verdicts.classes or read_summary(folder if folder.is_dir() else folder.parent).get("classes")
 
 
 def _with_more(table: pa.Table, labels: Path) -> pa.Table:

@@ -167,6 +167,15 @@ def monitored(batches: Iterable[pa.RecordBatch], screener: Screener, **options: 
     return monitor(batches, judge, estimators, s.calibrated_on, baseline, s.model.classes, **options)
 
 
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return what the screening wrote beside its verdicts; {} where there is nothing readable."""
+    try:
+        content = json.loads((folder / SUMMARY).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write plain values; a crash leaves the old file or the new one."""
     with replacing(path, binary=False) as file:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +16,7 @@ from uncertainty.annotation.choosing import DEFAULT, Known
 from uncertainty.annotation.selecting import Selection, select
 from uncertainty.defaults import WORKERS
 from uncertainty.errors import ImageError, InputError
-from uncertainty.finishing import FEATURES_FILE, SUMMARY
+from uncertainty.finishing import FEATURES_FILE, read_summary
 from uncertainty.images import decode
 from uncertainty.labels import read_labels
 from uncertainty.likeness import THUMBNAIL_SIDE, details, thumbnail
@@ -129,11 +127,7 @@ def _thumbnails(column: pa.ChunkedArray) -> NDArray[np.uint8]:
 
 
 def _root(folder: Path) -> Path | None:
-    try:
-        summary: Any = json.loads((folder / SUMMARY).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    root = summary.get("input_root") if isinstance(summary, dict) else None
+    root = read_summary(folder).get("input_root")
     return Path(root) if isinstance(root, str) else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uncertainty.errors import InputError
 from uncertainty.exports import cvat, cvat_folders, fiftyone, hugging_face, label_studio
 from uncertainty.exports.base import Exported, Place, Ranking
-from uncertainty.pipeline import SUMMARY
+from uncertainty.finishing import read_summary
 from uncertainty.verdicts import Verdicts, write_table
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def export(
 
     Classes, model, and where the images were screened are looked up in the folder, unless said.
     """
-    verdicts, summary = Verdicts.read(source), _summary(source if source.is_dir() else source.parent)
+    verdicts, summary = Verdicts.read(source), read_summary(source if source.is_dir() else source.parent)
     root = summary.get("input_root")
     if images is None and isinstance(root, str) and Path(root).exists():
         images = Path(root)
@@ -112,14 +111,6 @@ def _table(ranking: Ranking, to: str, out: Path, place: Place) -> Exported:
     write_table(ranking.table, out)
     classes = tuple(note for note in ranking.notes if "classes" not in note)
     return Exported(out, len(ranking), classes)
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    try:
-        content = json.loads((folder / SUMMARY).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _check_free(out: Path) -> None:
