@@ -15,8 +15,8 @@ from torch import nn
 
 from experiments import resnet20, solar_network
 from uncertainty import Classifier, ModelOutputs, Preprocess, Screener
-from uncertainty.artifact import SavedModel
-from uncertainty.sources import ImageSet
+from uncertainty.images.sources import ImageSet
+from uncertainty.screener.artifact import SavedModel
 
 DIFFERENT = 1000
 KNOWN_GOOD, CALIBRATION, PASSES = 20_000, 1000, 30

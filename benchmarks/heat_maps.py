@@ -11,7 +11,7 @@ from torch import nn
 
 from experiments import resnet20, solar_network
 from uncertainty.classifiers import Classifier, Preprocess
-from uncertainty.explain import heat_maps
+from uncertainty.classifiers.heat_maps import heat_maps
 
 BATCH, RUNS = 16, 5
 

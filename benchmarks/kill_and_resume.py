@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.memory import write_images
-from uncertainty.parts import FOLDER, in_progress
+from uncertainty.screening.journal import FOLDER, in_progress
 from uncertainty.verdicts import Verdicts
 
 KILLS, IMAGES = 50, 5000

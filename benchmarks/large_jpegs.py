@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmarks.cases import CASES, fitted, write_images
 from uncertainty import Screener
-from uncertainty.sources import ImageSet, find_images
+from uncertainty.images.sources import ImageSet, find_images
 
 WIDTH, HEIGHT, COUNT, RUNS, BATCH = 4000, 3000, 16, 5, 8
 

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from time import time
 
 from benchmarks.cases import CASES, fitted, write_images
-from uncertainty.allocator import keep_freed_memory
-from uncertainty.sources import find_images
+from uncertainty.images.sources import find_images
+from uncertainty.screening.allocator import keep_freed_memory
 
 IMAGES, TURNS = 8192, 3
 WAYS = {"local": 0, "ray, 1 actor": 1, "ray, 2 actors": 2}
@@ -56,10 +56,10 @@ def _timed(stamps: list[tuple[float, int]], began: float, ended: float, side_by_
 
 
 def _child(screener: str, images: str, out: str, actors: str) -> None:
-    from uncertainty.distributed import RayEngine
-    from uncertainty.pipeline import screen_into
     from uncertainty.screener import Screener
-    from uncertainty.screening import Screen, load_screener
+    from uncertainty.screening.part_tables import Screen, load_screener
+    from uncertainty.screening.ray_engine import RayEngine
+    from uncertainty.workflows.screen import screen_into
 
     keep_freed_memory()  # as the command line and actors do
     stamps: list[tuple[float, int]] = []

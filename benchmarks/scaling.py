@@ -22,17 +22,17 @@ import pyarrow as pa
 
 from benchmarks.cases import CASES, KNOWN_GOOD, PASSES, Case, fitted, write_images
 from benchmarks.memory import peak_memory
-from uncertainty.allocator import keep_freed_memory
 from uncertainty.classifiers.loading import load
 from uncertainty.defaults import BATCH_SIZE
-from uncertainty.finishing import finish
-from uncertainty.images import decode, digest
+from uncertainty.images.decoding import decode, digest
+from uncertainty.images.sources import ImageSet, find_images
 from uncertainty.neighbors import NeighborIndex
-from uncertainty.parts import FOLDER, JOURNAL, ROWS_IN_A_PART, Task, opened, write_part
-from uncertainty.pipeline import screen_into
 from uncertainty.screener import Screener
-from uncertainty.screening import Screen, part_tables, task_of
-from uncertainty.sources import ImageSet, find_images
+from uncertainty.screening.allocator import keep_freed_memory
+from uncertainty.screening.journal import FOLDER, JOURNAL, ROWS_IN_A_PART, Task, opened, write_part
+from uncertainty.screening.part_tables import Screen, part_tables, task_of
+from uncertainty.screening.second_pass import finish
+from uncertainty.workflows.screen import screen_into
 
 COUNTS, SECOND_PASS_PARTS = (1000, 10_000), (64, 512)
 SIZES = (10**6, 10**7, 10**8, 10**9)

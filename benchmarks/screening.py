@@ -25,9 +25,9 @@ from PIL import Image
 
 from benchmarks.cases import CASES, KNOWN_GOOD, fitted, write_images
 from uncertainty import Classifier, Screener
-from uncertainty.allocator import keep_freed_memory
-from uncertainty.pipeline import screen_into
-from uncertainty.sources import ImageSet, find_images
+from uncertainty.images.sources import ImageSet, find_images
+from uncertainty.screening.allocator import keep_freed_memory
+from uncertainty.workflows.screen import screen_into
 
 PHOTOS, TURNS, BATCH, WORKERS = 1000, 3, 32, 2
 CASE = CASES["lite0"]

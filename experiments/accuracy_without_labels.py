@@ -30,7 +30,7 @@ from experiments.splits import (
 )
 from experiments.tables import table
 from uncertainty import ModelOutputs, Screener
-from uncertainty.evidence import signals
+from uncertainty.combination.evidence import signals
 from uncertainty.monitoring import accuracy
 from uncertainty.monitoring.baseline import Rows, rows_of_signals
 

@@ -23,7 +23,7 @@ from experiments.learning_loop import Strategy, Task, curve, reduce, task
 from experiments.learning_strategies import OURS, STRATEGIES, packaged
 from experiments.running import Options, options, say
 from uncertainty.annotation.covering import covering
-from uncertainty.classifiers.embedder import Embedder
+from uncertainty.classifiers import Classifier
 
 NAME = "active_learning"
 TUNED_ON = range(5)
@@ -49,7 +49,7 @@ def cifar10_tasks(chosen: Options) -> Make:
     """EfficientNet-Lite0's features of 3,000 photographs, drawn from 20,000, 60 labels a step; 5,000 others test."""
     if chosen.data is None:
         raise SystemExit("--data was not given; it is a folder with CIFAR-10, see experiments/README.md")
-    embedder, parts = Embedder.load("efficientnet-lite0?size=128"), []
+    embedder, parts = Classifier.load("efficientnet-lite0?size=128").as_embedder(), []
     for part in ("train", "dev"):
         images = data.cifar10(chosen.data, part)
         folder, what = chosen.cache / deeper.FOLDER, f"embedding {embedder.sha256}"

@@ -20,8 +20,8 @@ from experiments.combiners_page import ALONE, MIXTURE, SINGLE
 from experiments.evidences import Seen, Stream, sets, taken
 from experiments.measuring import MAX_SOFTMAX
 from experiments.running import Options, options, say
-from uncertainty.combiner import Basis, Floats, Linear, expit
-from uncertainty.combining import _CLASS_RIDGE, Evidence, _expert, _fit, _folds, _Pull, combine
+from uncertainty.combination.fit import _CLASS_RIDGE, Evidence, _expert, _fit, _folds, _Pull, combine
+from uncertainty.combination.mixture import Basis, Floats, Linear, expit
 from uncertainty.metrics import augrc, e_aurc, log_loss
 
 RIDGES = (3.0, 30.0, 300.0)

@@ -24,7 +24,7 @@ from experiments.running import Options, command_line, say
 from experiments.solar_cells import require_packages
 from experiments.splits import Split
 from uncertainty import ModelOutputs, Screener
-from uncertainty.calibration_sets import fit_estimators
+from uncertainty.combination.calibration_sets import fit_estimators
 from uncertainty.estimators import discover
 from uncertainty.metrics import augrc, aurc, auroc, e_aurc, risk_coverage_curve
 

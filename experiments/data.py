@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from uncertainty.corruptions import random_corruption
-from uncertainty.novelty import random_foreign
+from uncertainty.images.corruptions import random_corruption
+from uncertainty.images.novelty import random_foreign
 
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.int64]

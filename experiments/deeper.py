@@ -77,7 +77,7 @@ def cifar10_parts(chosen: Options) -> Parts:
     """CIFAR-10 with a second opinion and views."""
     if chosen.data is None:
         raise SystemExit("--data was not given; it is a folder with CIFAR-10, see experiments/README.md")
-    folder, embedder = chosen.cache / FOLDER, Embedder.load("efficientnet-lite0?size=128")
+    folder, embedder = chosen.cache / FOLDER, Classifier.load("efficientnet-lite0?size=128").as_embedder()
     classifier = splits.cifar10_classifier(chosen.data)
 
     def add(outputs: ModelOutputs, images: Images) -> ModelOutputs:
@@ -105,7 +105,7 @@ def viewed(classifier: Classifier, images: Images) -> NDArray[np.float32]:
 
 def solar_parts(chosen: Options) -> Parts:
     """Solar cells with a second opinion, and with views where they are kept, since they take hours."""
-    folder, embedder = chosen.cache / FOLDER, Embedder.load("efficientnet-lite1")
+    folder, embedder = chosen.cache / FOLDER, Classifier.load("efficientnet-lite1").as_embedder()
 
     def add(outputs: ModelOutputs, images: Images) -> ModelOutputs:
         seen = kept(folder, f"embedding {embedder.sha256}", images, lambda i: embedding(embedder, i))
@@ -154,7 +154,7 @@ def _solar_splits(seen: Copies, views: dict[str, NDArray[np.float32]] | None, co
 
 def digits_parts(chosen: Options) -> Parts:
     """Digits with a second opinion and views; each split has classifiers and damage of its own, two of each."""
-    folder, embedder = chosen.cache / FOLDER, Embedder.load("efficientnet-lite0?size=64")
+    folder, embedder = chosen.cache / FOLDER, Classifier.load("efficientnet-lite0?size=64").as_embedder()
 
     def add(classifier: Classifier, outputs: ModelOutputs, images: Images) -> ModelOutputs:
         seen = kept(folder, f"embedding {embedder.sha256}", images, lambda i: embedding(embedder, i))

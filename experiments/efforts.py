@@ -29,9 +29,9 @@ from experiments.splits import Split
 from experiments.summary import with_summary
 from experiments.tables import percent, table
 from uncertainty import ModelOutputs, Screener
-from uncertainty.cascade import dear_columns
+from uncertainty.decisions.thresholds import budget_threshold
 from uncertainty.metrics import auroc, e_aurc, ece
-from uncertainty.thresholds import budget_threshold
+from uncertainty.screener.cascade import dear_columns
 
 EFFORTS = {"fast": ("embedding", "tta_probs"), "balanced": ("tta_probs",), "thorough": ()}
 """Which columns each effort does without."""

@@ -30,12 +30,12 @@ from experiments.splits import (
     solar_split,
 )
 from experiments.tables import percent, table
-from uncertainty.calibration_sets import fit_estimators
-from uncertainty.combining import combine
+from uncertainty.combination.calibration_sets import fit_estimators
+from uncertainty.combination.evidence import Shares, evidence, signals
+from uncertainty.combination.fit import combine
 from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.estimators import discover
 from uncertainty.estimators.base import Estimator
-from uncertainty.evidence import Shares, evidence, signals
 from uncertainty.metrics import e_aurc
 
 NAME = "estimator_choice"

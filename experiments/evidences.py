@@ -13,12 +13,12 @@ from experiments import data, deeper, splits
 from experiments.measuring import MAX_SOFTMAX, named_as_originals
 from experiments.running import Options, say
 from experiments.splits import Split
-from uncertainty.calibration_sets import fit_estimators, known_good
-from uncertainty.combiner import Signals
-from uncertainty.combining import Evidence
+from uncertainty.combination.calibration_sets import fit_estimators, known_good
+from uncertainty.combination.evidence import Shares, evidence, signals
+from uncertainty.combination.fit import Evidence
+from uncertainty.combination.mixture import Signals
 from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.estimators import discover
-from uncertainty.evidence import Shares, evidence, signals
 
 TITLES = {
     "digits": "Digits",

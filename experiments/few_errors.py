@@ -19,7 +19,7 @@ from experiments.measuring import REGIMES
 from experiments.results_file import change, over_splits
 from experiments.running import Options, options, say
 from experiments.tables import percent, table
-from uncertainty.combining import Evidence, combine
+from uncertainty.combination.fit import Evidence, combine
 from uncertainty.metrics import auroc, e_aurc, ece
 
 COUNTS = (0, 5, 10, 20, 50, 100, 200)

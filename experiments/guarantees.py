@@ -15,13 +15,13 @@ from experiments.measuring import fitted
 from experiments.running import Options, options, say
 from experiments.tables import table
 from uncertainty import ModelOutputs
-from uncertainty.combiner import Signals, expit
-from uncertainty.combining import Evidence
-from uncertainty.deciding import Decision, decide
-from uncertainty.evidence import Shares, evidence
-from uncertainty.fitting import learnt
-from uncertainty.held_out import HeldOut
-from uncertainty.policies import Policy
+from uncertainty.combination.evidence import Shares, evidence
+from uncertainty.combination.fit import Evidence
+from uncertainty.combination.mixture import Signals, expit
+from uncertainty.decisions.calibration_rows import HeldOut
+from uncertainty.decisions.decide import Decision, decide
+from uncertainty.decisions.policies import Policy
+from uncertainty.screener.fit import learnt
 
 RESAMPLES, CONFIDENCE = 2000, 0.95
 TARGETS = (0.01, 0.02, 0.05, 0.1)

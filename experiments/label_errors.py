@@ -22,9 +22,9 @@ from experiments.running import Options, options, say
 from experiments.splits import Split
 from experiments.tables import table
 from uncertainty import ModelOutputs
-from uncertainty.bootstrap import bootstrap_interval
-from uncertainty.label_quality import class_beliefs, label_wrong
+from uncertainty.labels.quality import class_beliefs, label_wrong
 from uncertainty.metrics import auroc
+from uncertainty.metrics.bootstrap import bootstrap_interval
 
 NAME = "label_errors"
 SPLITS, SOLAR_SPLITS, CHOSEN_ON, DRAWS = 2, 10, 2, 3

@@ -12,7 +12,7 @@ from experiments import data
 from experiments.splits import Split
 from uncertainty import ModelOutputs, Screener
 from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN
-from uncertainty.evaluation import METRICS, P_WRONG
+from uncertainty.evaluation.screening_quality import METRICS, P_WRONG
 from uncertainty.metrics import e_aurc, ece
 
 REGIMES = {

@@ -28,7 +28,7 @@ from uncertainty import ModelOutputs, Screener
 from uncertainty.annotation.choosing import DEFAULT, STRATEGIES, Known, choose
 from uncertainty.annotation.expected import expected_yield
 from uncertainty.annotation.near_duplicates import folded
-from uncertainty.likeness import details, thumbnail
+from uncertainty.images.thumbnails import details, thumbnail
 from uncertainty.neighbors import normalised
 
 SPLITS, BATCH = 5, 200

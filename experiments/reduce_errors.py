@@ -24,6 +24,7 @@ from experiments.results_file import transposed
 from experiments.running import Options, options, say
 from experiments.solar_network import Loss, trained_head
 from uncertainty import ModelOutputs, Screener
+from uncertainty.classifiers import Classifier
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.network import Network
 
@@ -219,7 +220,7 @@ def judged(head: Network, part: ModelOutputs, classes: int) -> dict[str, Any]:
 def solar_bank(chosen: Options) -> Bank:
     """Solar cells as the other experiments see them."""
     cells, backbone = data.solar_cells(), splits.solar_backbone(chosen.cache, chosen.data)
-    embedder = Embedder.of(deeper.solar_classifier())
+    embedder = deeper.solar_classifier().as_embedder()
     augmented = _augmented(chosen, embedder, cells)
     return Bank(backbone.clean, backbone.halves, augmented, cells.classes, (1000, 400, 600), bought=150)
 
@@ -228,7 +229,7 @@ def cifar10_bank(chosen: Options) -> Bank:
     """Photographs of CIFAR-10 that no network was trained on, seen by EfficientNet-Lite0 at 128 pixels."""
     if chosen.data is None:
         raise SystemExit("--data was not given; it is a folder with CIFAR-10, see experiments/README.md")
-    embedder = Embedder.load("efficientnet-lite0?size=128")
+    embedder = Classifier.load("efficientnet-lite0?size=128").as_embedder()
     images, copies = data.cifar10(chosen.data, "dev"), splits.cifar10_copies(chosen.data, chosen.cache)
 
     def add(outputs: ModelOutputs, of: data.Images) -> ModelOutputs:

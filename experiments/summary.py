@@ -10,7 +10,7 @@ from experiments import results_file
 from experiments.measuring import MAX_SOFTMAX, REGIMES
 from experiments.results_file import change, over_splits
 from experiments.tables import best_single, percent, table
-from uncertainty.evaluation import P_WRONG
+from uncertainty.evaluation.screening_quality import P_WRONG
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- summary: begin -->", "<!-- summary: end -->"

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.measuring import MAX_SOFTMAX, REGIMES
 from experiments.results_file import Mean, change, over_splits
-from uncertainty.evaluation import P_WRONG
+from uncertainty.evaluation.screening_quality import P_WRONG
 
 METRICS = {
     "auroc": ("AUROC of errors", 1, 3),

@@ -21,8 +21,8 @@ from experiments.splits import Split, cifar10_copies, cifar10_reference, cifar10
 from experiments.tables import table
 from uncertainty import ModelOutputs, Screener
 from uncertainty.metrics import e_aurc, ece
-from uncertainty.sampling import chances, estimate, row_weights
-from uncertainty.updating import updated
+from uncertainty.recalibration.refit import updated
+from uncertainty.recalibration.sampling_weights import chances, estimate, row_weights
 
 SPLITS, TIMES, OLD, BATCH, LABELS = 3, 2000, 1000, 2000, 500
 DESIGNS = {

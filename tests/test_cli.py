@@ -20,11 +20,11 @@ import pytest
 from conftest import CLASSES, write_images
 from PIL import Image
 
-from uncertainty import artifact, cli
+from uncertainty import cli
 from uncertainty.commands import fit as fit_command
 from uncertainty.commands.options import Effort
-from uncertainty.parts import progress_of
-from uncertainty.screener import Screener
+from uncertainty.screener import Screener, artifact
+from uncertainty.screening.journal import progress_of
 from uncertainty.verdicts import Verdicts, read_table
 
 # What a user would keep beside the weights; each factory is a way to be right or wrong.
@@ -590,20 +590,20 @@ def test_kill_and_resume(run, fails, world, home, fitted, many, tmp_path):
 
 
 def test_an_interrupted_screening_says_how_to_go_on(run, fails, fitted, many, tmp_path, monkeypatch):
-    from uncertainty import pipeline
+    from uncertainty.workflows import screen
 
-    part_tables = pipeline.part_tables
+    part_tables = screen.part_tables
 
     def interrupted(*given, **options):
         yield next(part_tables(*given, **options))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "part_tables", interrupted)
+    monkeypatch.setattr(screen, "part_tables", interrupted)
     command = ["screen", fitted, many, "-o", tmp_path / "out"]
     status, out, err = run(*command)
     assert (status, out) == (130, "")
     assert err == "interrupted: 1024 of 1100 images are done; go on with the same command and --resume\n"
-    monkeypatch.setattr(pipeline, "part_tables", part_tables)
+    monkeypatch.setattr(screen, "part_tables", part_tables)
     assert run(*command, "--resume", "--format", "csv")[0] == 0
     assert len(table_of(tmp_path / "out")) == 1100
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
@@ -620,7 +620,7 @@ def test_interrupted_before_anything_was_done(run, world, fitted, tmp_path, monk
     def interrupted(*given, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("uncertainty.pipeline.part_tables", interrupted)
+    monkeypatch.setattr("uncertainty.workflows.screen.part_tables", interrupted)
     status, _, err = run("screen", fitted, world.incoming, "-o", tmp_path / "out")
     assert status == 130
     assert err == "interrupted: no image was done; go on with the same command and --resume\n"
@@ -814,14 +814,14 @@ def test_an_unexpected_error_is_one_line_too(fails, out, monkeypatch):
     def break_down(*arguments, **options):
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("uncertainty.ranking.rank_folder", break_down)
+    monkeypatch.setattr("uncertainty.workflows.rank.rank_folder", break_down)
     monkeypatch.delenv("UNCERTAINTY_DEBUG", raising=False)
     message = fails("rank", out)
     assert message.startswith("error: unexpected ZeroDivisionError: two lines; UNCERTAINTY_DEBUG=1 shows where")
 
 
 def test_debugging_shows_where(home, monkeypatch, out):
-    monkeypatch.setattr("uncertainty.ranking.rank_folder", lambda *arguments, **options: 1 / 0)
+    monkeypatch.setattr("uncertainty.workflows.rank.rank_folder", lambda *arguments, **options: 1 / 0)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "argv", ["uncertainty", "rank", str(out)])
     monkeypatch.setenv("UNCERTAINTY_DEBUG", "1")

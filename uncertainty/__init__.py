@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uncertainty.classifiers import Classifier, Preprocess
+    from uncertainty.decisions.policies import Policy
     from uncertainty.errors import UncertaintyError
     from uncertainty.estimators.base import Estimator
-    from uncertainty.listing import Outcomes
+    from uncertainty.evaluation.outcomes import Outcomes
     from uncertainty.outputs import ModelOutputs
-    from uncertainty.policies import Policy
     from uncertainty.screener import Screener
     from uncertainty.verdicts import Verdicts
 
@@ -33,8 +33,8 @@ _HOMES = {
     "Classifier": "classifiers",
     "Estimator": "estimators.base",
     "ModelOutputs": "outputs",
-    "Outcomes": "listing",
-    "Policy": "policies",
+    "Outcomes": "evaluation.outcomes",
+    "Policy": "decisions.policies",
     "Preprocess": "classifiers",
     "Screener": "screener",
     "UncertaintyError": "errors",

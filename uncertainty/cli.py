@@ -60,8 +60,8 @@ for command in (
 
 def main() -> None:
     """Run the command line; every error is one line on standard error."""
-    from uncertainty.allocator import keep_freed_memory
     from uncertainty.errors import UncertaintyError
+    from uncertainty.screening.allocator import keep_freed_memory
 
     keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):

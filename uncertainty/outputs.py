@@ -45,7 +45,7 @@ class ModelOutputs:
     features : (n, d) input of the classifier's last layer.
     mc_probs : (n, t, c) probabilities of t dropout sub-networks.
     tta_probs : (n, v, c) probabilities of v augmented views.
-    quality : (n, q) statistics of the image file itself, see `uncertainty.quality`.
+    quality : (n, q) statistics of the image file itself, see `uncertainty.images.quality`.
     embedding : (n, e) features of a second, independent backbone.
     labels : multiclass (n,) integers, -1 for an image of no known class; multilabel (n, c) of 0 and 1.
     task : "multiclass" or "multilabel".

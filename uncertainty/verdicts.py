@@ -24,7 +24,7 @@ FORMATS = (".parquet", ".csv", ".jsonl")
 METADATA = "meta_"
 """Prefix of the columns that a manifest brought along, so that none of them takes the name of one of ours."""
 QUALITY = "quality_"
-"""Prefix of the statistics of the image itself, see `uncertainty.quality`."""
+"""Prefix of the statistics of the image itself, see `uncertainty.images.quality`."""
 _PROVENANCE = b"uncertainty"
 _CLASSES = b"classes"
 _NEEDED = ("file_name", "p_wrong", "flagged")

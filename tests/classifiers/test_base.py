@@ -17,10 +17,10 @@ from classifiers.networks import PREPROCESS, answers, classifier, inputs, names
 from uncertainty import Classifier, ModelOutputs, Preprocess
 from uncertainty.classifiers.base import ArrayItem, Batch
 from uncertainty.errors import InputError, ModelError, OutputsError
-from uncertainty.images import digest
+from uncertainty.images.decoding import digest
+from uncertainty.images.quality import QUALITY_NAMES
+from uncertainty.images.sources import find_images
 from uncertainty.outputs import probs_from_logits
-from uncertainty.quality import QUALITY_NAMES
-from uncertainty.sources import find_images
 
 SAME = 1e-6
 ANIMALS = ("cat", "dog", "eel")

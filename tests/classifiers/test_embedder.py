@@ -10,7 +10,6 @@ from torch import nn
 from classifiers import networks
 from uncertainty import Classifier, Preprocess
 from uncertainty.classifiers import presets
-from uncertainty.classifiers.embedder import Embedder
 from uncertainty.errors import MissingDependencyError, ModelError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 12, 12, 3), dtype=np.uint8)
@@ -73,7 +72,7 @@ def test_presets_say_what_to_install(monkeypatch):
 
 def test_efficientnet_lite0_loads_by_name_and_embeds():
     pytest.importorskip("efficientnet_lite_pytorch")
-    embedder = Embedder.load("efficientnet-lite0")
+    embedder = Classifier.load("efficientnet-lite0").as_embedder()
     (batch,) = replace(model(0), embedder=embedder).stream(IMAGES[:1])
     assert batch.outputs.embedding.shape == (1, 1280)
 

@@ -16,9 +16,9 @@ from uncertainty.classifiers import loading
 from uncertainty.classifiers.loading import ArrayItem, image_items, load, load_ahead
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import ImageError, InputError
-from uncertainty.images import DecodedImage, decode, digest, digest_pixels
-from uncertainty.quality import quality
-from uncertainty.sources import ImageItem, find_images
+from uncertainty.images.decoding import DecodedImage, decode, digest, digest_pixels
+from uncertainty.images.quality import quality
+from uncertainty.images.sources import ImageItem, find_images
 
 PREPROCESS = Preprocess(size=4)
 

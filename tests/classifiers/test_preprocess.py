@@ -9,7 +9,7 @@ from PIL import Image
 
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.errors import ModelError
-from uncertainty.images import Least
+from uncertainty.images.decoding import Least
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 

@@ -11,7 +11,7 @@ import os
 import pytest
 
 from tests.exports.made import CLASSES, NAMES, images, ranking
-from uncertainty.exports import write
+from uncertainty.exports.writing import write
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # warnings of other projects are not ours
 

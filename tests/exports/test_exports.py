@@ -12,8 +12,9 @@ import pytest
 
 from tests.exports.made import CLASSES, NAMES, images, ranking
 from uncertainty.errors import InputError
-from uncertainty.exports import FOLDERS, export, write
-from uncertainty.imports import read_annotations
+from uncertainty.exports.targets import FOLDERS
+from uncertainty.exports.writing import export, write
+from uncertainty.labels.imports import read_annotations
 from uncertainty.verdicts import Verdicts, write_table
 
 FIRST = tuple(reversed(NAMES))

@@ -8,12 +8,12 @@ import zipfile
 import pytest
 
 from uncertainty.errors import InputError
-from uncertainty.evaluating import evaluate_folder, labelled
-from uncertainty.exports import export
-from uncertainty.label_checks import by_annotator, check_labels, words
-from uncertainty.pipeline import screen_into
-from uncertainty.ranking import rank_folder
-from uncertainty.recalibration import read_inclusion, update_folder
+from uncertainty.exports.writing import export
+from uncertainty.workflows.check_labels import by_annotator, check_labels, words
+from uncertainty.workflows.evaluate import evaluate_folder, labelled
+from uncertainty.workflows.rank import rank_folder
+from uncertainty.workflows.screen import screen_into
+from uncertainty.workflows.update import read_inclusion, update_folder
 
 TAKEN = 30
 

@@ -11,8 +11,8 @@ from PIL import Image
 from tests.report.reports import data_of, labels_for, verdict_table, write_labels, write_screening
 from uncertainty import metrics
 from uncertainty.errors import InputError
-from uncertainty.evaluating import evaluate_folder
 from uncertainty.report.build import write_report
+from uncertainty.workflows.evaluate import evaluate_folder
 
 CLASSES = ("cat", "dog", "eel")
 NAMES = [f"{i:03}.png" for i in range(60)]
@@ -218,8 +218,8 @@ def test_images_inside_parquet_and_named_by_manifests(world, tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from uncertainty.pipeline import screen_into
-    from uncertainty.sources import find_images
+    from uncertainty.images.sources import find_images
+    from uncertainty.workflows.screen import screen_into
 
     files = sorted(world.incoming.iterdir())[:12]
     rows = [{"bytes": file.read_bytes(), "path": None} for file in files]

@@ -9,12 +9,12 @@ from tests.report.reports import data_of, write_labels
 from uncertainty import Screener, cli
 from uncertainty.classifiers import Preprocess
 from uncertainty.errors import InputError
+from uncertainty.images.sources import find_images
 from uncertainty.neighbors import normalised
-from uncertainty.pipeline import screen_into
 from uncertainty.report.build import write_report
 from uncertainty.report.illustrations import Illustrations, visible
 from uncertainty.report.known_good import KnownGood
-from uncertainty.sources import find_images
+from uncertainty.workflows.screen import screen_into
 
 
 @pytest.fixture(scope="module")

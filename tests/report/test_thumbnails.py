@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from uncertainty.report.thumbnails import GONE, Pictures, thumbnail, thumbnails
+from uncertainty.images.by_name import Pictures
+from uncertainty.report.thumbnails import GONE, thumbnail, thumbnails
 
 
 def encoded(width, height, format="PNG", **options):

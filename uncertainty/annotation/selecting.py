@@ -22,7 +22,7 @@ PREDICTED = "predicted"
 HOPELESS = MappingProxyType({"contrast": (-1, 0.05), "darkness": (1, 0.94), "entropy": (-1, 1.0), "blur": (1, 11.0)})
 """Statistics of an image in which nobody could see anything, and beyond what: it has less than 13 of 256 grey levels
 between its 5 % and its 95 % quantile, or 95 % of it darker than 15 of 255, or less than one bit of information, or no
-detail at all. See `uncertainty.quality`."""
+detail at all. See `uncertainty.images.quality`."""
 _COLUMNS = ("file_name", "predicted_label", "confidence", "p_wrong", "flagged", "reasons")
 _BY_STRATEGY, _BY_CHANCE = "strategy", "explore"
 _WHY = ("group", "duplicates", "drawn_by", "inclusion_probability")

@@ -16,17 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.batches import Batch, Collected, Deeper, Row
+from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.loading import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
 from uncertainty.classifiers.preprocess import Preprocess, least_of
+from uncertainty.classifiers.spec import Description, describe
 from uncertainty.defaults import BATCH_SIZE, MC_PASSES, WORKERS
 from uncertainty.errors import InputError, ModelError
-from uncertainty.images import Least
+from uncertainty.images.decoding import Least
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from uncertainty.classifiers.embedder import Embedder
     from uncertainty.classifiers.network import Forward, Network
 
 __all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Deeper", "Images", "Row", "image_items"]
@@ -84,10 +85,15 @@ class Classifier:
 
     @classmethod
     def load(cls, spec: str, *, classes: Sequence[str] | None = None, device: str | None = None) -> Classifier:
-        """Load a model spec, `package.module:factory?weights=FILE.safetensors`; see `uncertainty.classifiers.spec`."""
-        from uncertainty.classifiers.spec import load
+        """Load a model spec, `package.module:factory?weights=FILE.safetensors`, or a preset; see `spec.py`."""
+        return cls.from_module(**vars(describe(spec, classes=classes, device=device)))
 
-        return load(spec, classes=classes, device=device)
+    @property
+    def description(self) -> Description:
+        """What this classifier was made of."""
+        n = self.network
+        thresholds = self.decision_thresholds
+        return Description(n.module, self.classes, self.preprocess, self.task, thresholds, n.autocast, self.spec)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -121,11 +127,13 @@ class Classifier:
 
         Its outputs then have the column `embedding`, from the same decoded image; see `embedder.py`.
         """
-        from uncertainty.classifiers.embedder import Embedder
-
         # One decoding for both: the second opinion bears the draft that the classifier does.
-        model = Embedder.model(embedder, device=device) if isinstance(embedder, str) else embedder
-        return replace(self, embedder=Embedder.of(model.with_draft(self.preprocess.draft)))
+        model = Classifier.load(embedder, device=device) if isinstance(embedder, str) else embedder
+        return replace(self, embedder=model.with_draft(self.preprocess.draft).as_embedder())
+
+    def as_embedder(self) -> Embedder:
+        """Return the backbone of this classifier, whose features are an embedding; its classes don't matter."""
+        return Embedder(self.network, self.preprocess, self.sha256, self.spec)
 
     def with_draft(self, draft: int) -> Classifier:
         """Return the same classifier with another `draft`, see `Preprocess`; before a second opinion is added."""

@@ -13,14 +13,8 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from uncertainty.classifiers.base import Classifier
     from uncertainty.classifiers.network import Network
 
-PRESETS = {
-    "efficientnet-lite0": "uncertainty.classifiers.presets:efficientnet_lite0",
-    "efficientnet-lite1": "uncertainty.classifiers.presets:efficientnet_lite1",
-}
-"""Names for model specs that need no weights of the user's; what a spec may say after "?" they may too."""
 _SHARED = 0.5
 _NOT_FINITE = "the second opinion answers with values that are NaN or infinite"
 
@@ -33,24 +27,6 @@ class Embedder:
     preprocess: Preprocess
     sha256: str
     spec: str | None
-
-    @classmethod
-    def of(cls, model: Classifier) -> Embedder:
-        """Use any classifier as a backbone; its classes don't matter."""
-        return cls(model.network, model.preprocess, model.sha256, model.spec)
-
-    @staticmethod
-    def model(spec: str, *, device: str | None = None) -> Classifier:
-        """Load the backbone: a preset by name, or any model spec."""
-        from uncertainty.classifiers.spec import load
-
-        name, mark, query = spec.partition("?")
-        return load(PRESETS.get(name, name) + mark + query, device=device)
-
-    @classmethod
-    def load(cls, spec: str, *, device: str | None = None) -> Embedder:
-        """Load what `model` loads, as an embedder."""
-        return cls.of(cls.model(spec, device=device))
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the embedding (b, e) of preprocessed images."""

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.batches import Row
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.errors import ImageError, InputError
-from uncertainty.images import DecodedImage, decode, digest, digest_pixels, read
-from uncertainty.likeness import thumbnail
-from uncertainty.quality import quality, reduced
-from uncertainty.sources import ImageItem, ImageSet, find_images
+from uncertainty.images.decoding import DecodedImage, decode, digest, digest_pixels, read
+from uncertainty.images.quality import quality, reduced
+from uncertainty.images.sources import ImageItem, ImageSet, find_images
+from uncertainty.images.thumbnails import thumbnail
 
 
 class ArrayItem(NamedTuple):

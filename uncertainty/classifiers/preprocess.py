@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from uncertainty.defaults import DRAFT
 from uncertainty.errors import ModelError
-from uncertainty.images import Least
-from uncertainty.quality import LONG_SIDE
+from uncertainty.images.decoding import Least
+from uncertainty.images.quality import LONG_SIDE
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 # A 1 x 20,000 pixel image must not grow to gigabytes before its centre is cut out; in units of the short side.

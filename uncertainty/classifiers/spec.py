@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from uncertainty.classifiers.base import Classifier
+from uncertainty.classifiers.class_names import read_class_names
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import ModelError
-from uncertainty.labels import read_class_names
+from uncertainty.outputs import Task
 
 
 def _three(text: str) -> tuple[float, ...]:
@@ -42,29 +42,45 @@ _PREPROCESS: dict[str, Callable[[str], Any]] = {
     "draft": int,
 }
 _KEYS = ("weights", "classes", *_PREPROCESS, "autocast")
+PRESETS = {
+    "efficientnet-lite0": "uncertainty.classifiers.presets:efficientnet_lite0",
+    "efficientnet-lite1": "uncertainty.classifiers.presets:efficientnet_lite1",
+}
+"""Names for model specs that need no weights of the user's; what a spec may say after "?" they may too."""
 
 
-def load(spec: str, *, classes: Sequence[str] | None = None, device: str | None = None) -> Classifier:
+@dataclass(frozen=True, eq=False)
+class Description:
+    """What a classifier is made of: the arguments of `Classifier.from_module`."""
+
+    module: Any
+    classes: Sequence[str] | None = None
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    task: Task = "multiclass"
+    decision_thresholds: Sequence[float] | None = None
+    autocast: str | None = None
+    spec: str | None = None
+
+
+def describe(spec: str, *, classes: Sequence[str] | None = None, device: str | None = None) -> Description:
     """Load what a spec names; raises ModelError, in one line, for each thing that can be wrong with it."""
-    target, _, query = spec.partition("?")
+    name, _, query = spec.partition("?")
+    target = PRESETS.get(name, name)
     options = dict(part.partition("=")[::2] for part in query.split("&") if part)
     if unknown := sorted(set(options) - set(_KEYS)):
         raise ModelError(f"model spec has unknown keys {unknown}; known are {', '.join(_KEYS)}")
     options |= {key: str(Path(options[key]).absolute()) for key in ("weights", "classes") if key in options}
-    made = _made(target)
-    known = made if isinstance(made, Classifier) else None
-    module = known.network.module if known else _module(made, target)
+    known = _described(_made(target), target)
     if "weights" in options:
-        _load_weights(module, Path(options["weights"]))
+        _load_weights(known.module, Path(options["weights"]))
     if classes is None and "classes" in options:
         classes = read_class_names(options["classes"])
-    return Classifier.from_module(
-        _moved(module, device) if device else module,
-        classes=known.classes if classes is None and known else classes,
-        preprocess=_preprocess(options, known.preprocess if known else Preprocess()),
-        task=known.task if known else "multiclass",
-        decision_thresholds=known.decision_thresholds if known else None,
-        autocast=options.get("autocast", known.network.autocast if known else None),
+    return replace(
+        known,
+        module=_moved(known.module, device) if device else known.module,
+        classes=known.classes if classes is None else classes,
+        preprocess=_preprocess(options, known.preprocess),
+        autocast=options.get("autocast", known.autocast),
         spec="?".join(filter(None, [target, "&".join(f"{k}={v}" for k, v in options.items())])),
     )
 
@@ -88,12 +104,15 @@ def _made(target: str) -> Any:
         raise ModelError(f"{target}() fails: {_reason(error)}") from error
 
 
-def _module(made: Any, target: str) -> Any:
+def _described(made: Any, target: str) -> Description:
+    """Describe what a factory returned: a module, or a Classifier, which describes itself."""
     from torch import nn
 
-    if not isinstance(made, nn.Module):
+    if isinstance(made, nn.Module):
+        return Description(made)
+    if not isinstance(description := getattr(made, "description", None), Description):
         raise ModelError(f"{target}() returns {type(made).__name__}; it must return a torch.nn.Module or a Classifier")
-    return made
+    return description
 
 
 def _load_weights(module: Any, path: Path) -> None:

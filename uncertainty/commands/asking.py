@@ -60,7 +60,7 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _policy(asked: dict[str, Any]) -> Any:
-    from uncertainty.policies import Policy
+    from uncertainty.decisions.policies import Policy
 
     named = {name: value for name, value in asked.items() if value is not None and value is not False}
     return Policy.of(**named) if named.keys() - {"method"} else None

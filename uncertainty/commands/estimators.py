@@ -7,6 +7,6 @@ from uncertainty.commands.shared import console
 
 def estimators() -> None:
     """List the estimators, what each reads and what it says: uncertainty estimators."""
-    from uncertainty.tables import estimators_table
+    from uncertainty.commands.tables import estimators_table
 
     console().print(estimators_table())

@@ -21,9 +21,9 @@ def evaluate(
     seed: ResamplesSeed = 0,
 ) -> None:
     """Say how good the verdicts were, once labels are known: uncertainty evaluate OUT --labels labels.csv."""
-    from uncertainty.evaluating import evaluate_folder
-    from uncertainty.findings_text import class_table, design_text, findings_text
-    from uncertainty.tables import evaluation_table, evaluation_text
+    from uncertainty.commands.findings_text import class_table, design_text, findings_text
+    from uncertainty.commands.tables import evaluation_table, evaluation_text
+    from uncertainty.workflows.evaluate import evaluate_folder
 
     found = evaluate_folder(out, labels, seed=seed, resamples=resamples, precision=precision, recall=recall)
     console().print(evaluation_table(found.evaluation))

@@ -27,9 +27,9 @@ def export(
     ] = None,
 ) -> None:
     """Export for a labelling tool: uncertainty export out/ranking.csv --to label-studio -o tasks/."""
-    from uncertainty.exports import export as exported
+    from uncertainty.classifiers.class_names import read_class_names
     from uncertainty.exports.base import Place
-    from uncertainty.labels import read_class_names
+    from uncertainty.exports.writing import export as exported
 
     names = read_class_names(classes) if classes else None
     place: Place = "nowhere" if copy is None else "copy" if copy else "link"

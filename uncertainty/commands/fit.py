@@ -54,8 +54,8 @@ def fit(
     workers: Workers = WORKERS,
 ) -> None:
     """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER."""
+    from uncertainty.images.sources import find_images
     from uncertainty.screener import Screener
-    from uncertainty.sources import find_images
 
     labelled, good = find_images(calibration), find_images(reference) if reference else None
     embedder, tta = effort.evidence(embedder, tta)

@@ -25,10 +25,10 @@ def known_good(
     workers: Workers = WORKERS,
 ) -> None:
     """Add and remove known-good images without a new fit: uncertainty known-good SCREENER --add DIR."""
-    from uncertainty.known_good import read_names
-    from uncertainty.recalibration import kept_beside
+    from uncertainty.images.sources import find_images
     from uncertainty.screener import Screener
-    from uncertainty.sources import find_images
+    from uncertainty.screener.known_good import read_names
+    from uncertainty.workflows.update import kept_beside
 
     if add is None and remove is None:
         raise typer.BadParameter("give images to --add, or names to --remove")

@@ -11,8 +11,8 @@ _SHOWN = 10
 
 def labels(out: Screened, labels: Labels, resamples: Resamples = 1000, seed: ResamplesSeed = 0) -> None:
     """Say how far annotators agree and which labels are likely wrong: uncertainty labels OUT --labels labels.csv."""
-    from uncertainty.label_checks import LABEL_ERRORS, check_labels, words
-    from uncertainty.tables import shown
+    from uncertainty.commands.tables import shown
+    from uncertainty.workflows.check_labels import LABEL_ERRORS, check_labels, words
 
     check = check_labels(out, labels, seed=seed, resamples=resamples)
     for row in check.table.slice(0, min(check.likely, _SHOWN)).to_pylist():

@@ -20,9 +20,9 @@ def monitor(
     seed: Annotated[int, typer.Option(min=0, help="Of resamples and permutations.")] = 0,
 ) -> None:
     """Estimate accuracy without labels, and raise a drift alarm: uncertainty monitor OUT --screener SCREENER."""
-    from uncertainty.pipeline import MONITORING, monitor_folder
+    from uncertainty.commands.tables import class_accuracy_table, estimates_table, shown
     from uncertainty.screener import Screener
-    from uncertainty.tables import class_accuracy_table, estimates_table, shown
+    from uncertainty.workflows.screen import MONITORING, monitor_folder
 
     found = monitor_folder(out, Screener.load(screener), level=false_alarms, in_order=in_order, seed=seed)
     if found.accuracy.estimates:

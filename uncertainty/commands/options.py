@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from uncertainty.defaults import MC_PASSES
+from uncertainty.exports.targets import TARGETS
 
 Model = Annotated[
     str | None,
@@ -113,13 +114,4 @@ RayAddress = Annotated[
 ]
 
 
-class Target(StrEnum):
-    """Where an export can go."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
-    LABEL_STUDIO = "label-studio"
-    CVAT = "cvat"
-    CVAT_FOLDERS = "cvat-folders"
-    FIFTYONE = "fiftyone"
-    HF = "hf"
+Target = StrEnum("Target", {name: name for name in TARGETS})  # type: ignore[misc]  # from the one list there is

@@ -48,9 +48,10 @@ def rank(
 ) -> None:
     """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
     from uncertainty.annotation.expected import should_stop
-    from uncertainty.exports import TABLES, export
-    from uncertainty.ranking import rank_folder
-    from uncertainty.tables import shown
+    from uncertainty.commands.tables import shown
+    from uncertainty.exports.targets import TABLES
+    from uncertainty.exports.writing import export
+    from uncertainty.workflows.rank import rank_folder
 
     target = file or (out if out.is_dir() else out.parent) / "ranking.csv"
     found = rank_folder(

@@ -27,8 +27,8 @@ from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError
 
 if TYPE_CHECKING:
-    from uncertainty.distributed import RayEngine
     from uncertainty.screener import Screener
+    from uncertainty.screening.ray_engine import RayEngine
 
 
 @asking
@@ -52,8 +52,8 @@ def screen(
     ray_address: RayAddress = None,
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
-    from uncertainty.pipeline import finished_summary, screen_into
-    from uncertainty.sources import find_images
+    from uncertainty.images.sources import find_images
+    from uncertainty.workflows.screen import finished_summary, screen_into
 
     where = {"actors": actors, "gpus_per_actor": gpus_per_actor, "address": ray_address}
     options: dict[str, Any] = {"batch_size": batch_size, "features": features}
@@ -80,9 +80,9 @@ def _on_ray(
     folder: Path, model: str | None, device: str | None, policy: Any, options: Any, part: Any, where: dict[str, Any]
 ) -> tuple[Screener, RayEngine]:
     """Return the screener, which needs no network here, and where it has one."""
-    from uncertainty.distributed import RayEngine
     from uncertainty.screener import Screener
-    from uncertainty.screening import Screen
+    from uncertainty.screening.part_tables import Screen
+    from uncertainty.screening.ray_engine import RayEngine
 
     asked = {name: value for name, value in where.items() if value is not None}
     engine = RayEngine(Screen(folder, model, device, policy, **part, options=options), **asked)
@@ -114,7 +114,7 @@ def _say(summary: dict[str, Any], fitted: Screener) -> None:
 @contextmanager
 def _interruptible(out: Path) -> Iterator[None]:
     """Where the user interrupts, say in one line what is kept and how to go on."""
-    from uncertainty.parts import progress_of
+    from uncertainty.screening.journal import progress_of
 
     try:
         yield

@@ -10,8 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from uncertainty.classifiers import Classifier
+    from uncertainty.images.sources import ImageSet
     from uncertainty.screener import Screener
-    from uncertainty.sources import ImageSet
 
 
 def classifier_of(
@@ -22,7 +22,7 @@ def classifier_of(
     A precision becomes part of the spec, so that a screener of this classifier runs it alike.
     """
     from uncertainty.classifiers import Classifier
-    from uncertainty.labels import read_class_names
+    from uncertainty.classifiers.class_names import read_class_names
 
     if autocast is not None:
         model = f"{model}{'&' if '?' in model else '?'}autocast={autocast}"
@@ -40,7 +40,7 @@ def forward_passes(good: ImageSet | None, labelled: ImageSet, *shares: float) ->
 
 def loaded(folder: Path, model: str | None, device: str | None) -> Screener:
     """Load a screener with the classifier that it was fitted with."""
-    from uncertainty.screening import load_screener
+    from uncertainty.screening.part_tables import load_screener
 
     return load_screener(folder, model, device)
 
@@ -53,7 +53,7 @@ def say_notes(notes: Any) -> None:
 
 def say_kept_apart(folder: Path) -> None:
     """Say that labels could not be used, where a file of them was written."""
-    from uncertainty.returned import KEPT_APART
+    from uncertainty.evaluation.matching import KEPT_APART
 
     if (folder / KEPT_APART).exists():
         say_notes([f"labels that can't be used are named in {folder / KEPT_APART}"])
@@ -68,6 +68,6 @@ def console() -> Any:
 
 def shown_progress(what: str, total: int) -> Any:
     """Show how far long work is, where standard error is a terminal."""
-    from uncertainty.progress import progress
+    from uncertainty.commands.progress import progress
 
     return progress(what, total)

@@ -18,8 +18,8 @@ def slices(
     ] = "",
 ) -> None:
     """Say which images go with errors, e.g. dark ones: uncertainty slices OUT --labels labels.csv --by dark."""
-    from uncertainty.evaluating import slices_of_folder
-    from uncertainty.findings_text import slice_table, slices_text
+    from uncertainty.commands.findings_text import slice_table, slices_text
+    from uncertainty.workflows.evaluate import slices_of_folder
 
     report = slices_of_folder(out, labels, [name.strip() for name in by.split(",")] if by else None)
     console().print(slice_table(report))

@@ -23,7 +23,7 @@ def update(
     ] = "inclusion",
 ) -> None:
     """Learn again once labels arrive, from old and new ones: uncertainty update SCREENER OUT --labels labels.csv."""
-    from uncertainty.recalibration import update_folder
+    from uncertainty.workflows.update import update_folder
 
     found, kept = update_folder(screener, out, labels, into=new, column=inclusion)
     say_notes(found.notes)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.corruptions import random_corruption
+from uncertainty.images.corruptions import random_corruption
 
 TRAINED, CALIBRATION = 350, 650
 DAMAGED_SHARE = 0.3

@@ -53,8 +53,8 @@ def _trained(folder: Path) -> str:
 
 
 def _ending(out: Path, labels: Path) -> str:
-    from uncertainty.evaluation import join_labels
-    from uncertainty.labels import read_labels
+    from uncertainty.evaluation.screening_quality import join_labels
+    from uncertainty.labels.by_name import read_labels
 
     table = join_labels(Verdicts.read(out).table, read_labels(labels))
     flagged = np.array(table["flagged"])

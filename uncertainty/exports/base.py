@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from uncertainty.errors import InputError
-from uncertainty.label_tables import split, task_of
+from uncertainty.labels.tables import split, task_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

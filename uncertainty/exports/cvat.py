@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uncertainty.exports.base import Place, Ranking, Row, left_out
 from uncertainty.exports.placing import found, place, sizes
-from uncertainty.imports.cvat import AUTO, XML_NAME
+from uncertainty.labels.imports.cvat import AUTO, XML_NAME
 
 ATTRIBUTE = "p_wrong"
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from uncertainty.errors import InputError
 from uncertainty.exports.base import Place, Ranking, Row, left_out
 from uncertainty.exports.placing import found, inside, place
-from uncertainty.imports.cvat import CLASSES_NAME
+from uncertainty.labels.imports.cvat import CLASSES_NAME
 
 LIST_NAME = "default.txt"
 _CARRIED = ("file_name", "predicted_label")

@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from uncertainty.errors import ImageError, InputError
 from uncertainty.exports.base import Place, Ranking, Row
-from uncertainty.images import is_image_name, size
-from uncertainty.remote import RemotePath
-from uncertainty.report.thumbnails import Pictures
+from uncertainty.images.by_name import Pictures
+from uncertainty.images.decoding import is_image_name, size
+from uncertainty.images.remote import RemotePath
 
 GONE = "it is not where it was screened; say where with --images"
 OUTSIDE = "its name leads out of the folder"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.bootstrap import Interval
-from uncertainty.combiner import Condition, Floats, Mixture
+from uncertainty.combination.mixture import Condition, Floats, Mixture
+from uncertainty.metrics.bootstrap import Interval
 from uncertainty.monitoring.baseline import Baseline, Rows
 
 Estimate = Callable[[Rows, NDArray[np.bool_], Rows], float]

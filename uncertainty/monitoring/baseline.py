@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combiner import Floats, Signals
-from uncertainty.combining import Evidence
+from uncertainty.combination.fit import Evidence
+from uncertainty.combination.mixture import Floats, Signals
 from uncertainty.errors import InputError
+from uncertainty.images.quality import QUALITY_NAMES
 from uncertainty.outputs import ModelOutputs
-from uncertainty.quality import QUALITY_NAMES
 
 if TYPE_CHECKING:
     import pyarrow as pa

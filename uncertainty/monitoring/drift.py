@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combiner import Floats
+from uncertainty.combination.mixture import Floats
 from uncertainty.monitoring.baseline import Rows
 
 FEWEST = 20

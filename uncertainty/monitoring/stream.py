@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right, insort
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combiner import Floats
+from uncertainty.combination.mixture import Floats
 
 _BETS = np.array([-1.5, -0.75, 0.0, 0.75, 1.5])
 _JUMP = 0.01

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncertainty.bootstrap import Interval
-from uncertainty.combiner import Condition, Mixture
+from uncertainty.combination.mixture import Condition, Mixture
 from uncertainty.estimators.base import Estimator
+from uncertainty.images.packed_text import Packer
+from uncertainty.metrics.bootstrap import Interval
 from uncertainty.monitoring.accuracy import ADAPTED, FEWEST, Accuracy, estimate_accuracy
 from uncertainty.monitoring.baseline import Baseline, rows_of_table
 from uncertainty.monitoring.drift import FALSE_ALARMS, PREDICTED, Column, Drift, detect, values_of
 from uncertainty.monitoring.stream import first_alarm
-from uncertainty.texts import Packer
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import REPORT_IMAGES
 from uncertainty.errors import InputError
-from uncertainty.evaluating import evaluate_folder
-from uncertainty.evaluation import evaluate, join_labels
-from uncertainty.pipeline import SUMMARY
+from uncertainty.evaluation.matching import Returned, returned_labels
+from uncertainty.evaluation.screening_quality import evaluate, join_labels
+from uncertainty.images.by_name import Pictures
 from uncertainty.report.data import chosen, described, finite, gather
 from uncertainty.report.page import page
 from uncertainty.report.rows import Rows
-from uncertainty.report.thumbnails import Pictures, Thumbnail, thumbnails
+from uncertainty.report.thumbnails import Thumbnail, thumbnails
 from uncertainty.report.words import basis, missing, summary
-from uncertainty.returned import Returned, returned_labels
 from uncertainty.verdicts import Verdicts, replacing
+from uncertainty.workflows.evaluate import evaluate_folder
+from uncertainty.workflows.screen import SUMMARY
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.evaluation import MAX_SOFTMAX, P_WRONG
+from uncertainty.evaluation.screening_quality import MAX_SOFTMAX, P_WRONG
 from uncertainty.report import curves
 from uncertainty.report.matrix import confusion
 from uncertainty.report.rows import Rows

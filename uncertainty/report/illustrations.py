@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import ImageError, InputError, ModelError
-from uncertainty.images import decode
+from uncertainty.images.by_name import Pictures, each
+from uncertainty.images.decoding import decode
 from uncertainty.report.known_good import KnownGood
 from uncertainty.report.rows import Rows
-from uncertainty.report.thumbnails import Pictures, each, thumbnails
+from uncertainty.report.thumbnails import thumbnails
 from uncertainty.screener import Screener
 
 GRID = 16
@@ -153,7 +154,7 @@ def _near(known: KnownGood, feature: NDArray[Any], question: Question, number: i
 
 
 def _heat(classifier: Classifier, inputs: NDArray[np.float32], asked: list[list[Question]]) -> list[list[str]]:
-    from uncertainty.explain import heat_maps
+    from uncertainty.classifiers.heat_maps import heat_maps
 
     both = []
     for which in (0, 1):

@@ -1,0 +1,309 @@
+"""What to label next: who is on the list, who is left out, what is said, and what the labels can be used for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from uncertainty.annotation.choosing import STRATEGIES, Known, choose, equal_shares
+from uncertainty.annotation.expected import expected_yield, should_stop
+from uncertainty.annotation.selecting import select
+from uncertainty.errors import InputError
+from uncertainty.neighbors import normalised
+from uncertainty.recalibration.sampling_weights import design_estimate
+from uncertainty.verdicts import Verdicts
+
+N, CLASSES = 600, 3
+
+
+def verdicts_of(p_wrong, **columns):
+    n = len(p_wrong)
+    rng = np.random.default_rng(3)
+    probs = rng.dirichlet(np.ones(CLASSES), n).astype(np.float32)
+    table = {
+        "file_name": [f"{i:04}.png" for i in range(n)],
+        "predicted_label": [f"class {k}" for k in probs.argmax(axis=1)],
+        "confidence": probs.max(axis=1),
+        "p_wrong": pa.array(p_wrong, pa.float32(), from_pandas=True),
+        "flagged": np.asarray(p_wrong) > 0.5,
+        "reasons": [["far_from_known_good"]] * n,
+        "error": pa.nulls(n, pa.string()),
+        **{f"prob_{k}": probs[:, k] for k in range(CLASSES)},
+        **columns,
+    }
+    return Verdicts(pa.table(table))
+
+
+@pytest.fixture(scope="module")
+def p_wrong():
+    return np.random.default_rng(0).beta(1, 4, N).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def known():
+    return Known(normalised(np.random.default_rng(1).normal(size=(N, 24))).astype(np.float16))
+
+
+@pytest.fixture(scope="module")
+def verdicts(p_wrong):
+    camera = [["roof", "gate", None][i % 3] for i in range(N)]
+    return verdicts_of(p_wrong, meta_camera=pa.array(camera, pa.string()))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_lists_each_image_once_and_the_same_again(verdicts, known, strategy):
+    found = select(verdicts, 30, known, strategy=strategy, explore=0.2, seed=4)
+    assert found.table["rank"].to_pylist() == list(range(1, 31))
+    assert len(set(found.table["file_name"].to_pylist())) == 30
+    assert found.table.equals(select(verdicts, 30, known, strategy=strategy, explore=0.2, seed=4).table)
+    assert found.strategy == strategy
+    assert found.notes == ()
+
+
+def test_columns_are_those_of_the_verdicts_and_why_they_are_here(verdicts, known):
+    table = select(verdicts, 5, known).table
+    assert table.column_names == [
+        "rank", "file_name", "predicted_label", "confidence", "p_wrong", "flagged", "reasons",
+        "group", "duplicates", "drawn_by", "inclusion_probability",
+    ]  # fmt: skip
+    assert set(table["drawn_by"].to_pylist()) == {"strategy"}
+    assert set(table["inclusion_probability"].to_pylist()) == {1.0}
+    assert table["group"].to_pylist() == table["file_name"].to_pylist()
+
+
+def test_uncertainty_is_the_head_of_p_wrong(verdicts, known, p_wrong):
+    found = select(verdicts, 40, known, strategy="uncertainty")
+    np.testing.assert_array_equal(found.table["p_wrong"].to_numpy(), np.sort(p_wrong)[::-1][:40])
+
+
+def test_the_default_gives_away_hardly_an_error(verdicts, known, p_wrong):
+    expected = select(verdicts, 60, known).expected
+    assert 0.95 * np.sort(p_wrong)[-60:].sum() < expected.errors <= np.sort(p_wrong)[-60:].sum() + 1e-3
+
+
+def test_planted_twins_come_once_and_are_named(p_wrong):
+    x = normalised(np.random.default_rng(2).normal(size=(N // 2, 24)))
+    twins = Known(np.concatenate([x, normalised(x + 0.01)]))
+    found = select(verdicts_of(p_wrong), 80, twins).table.to_pylist()
+    pairs = [int(row["file_name"][:4]) % (N // 2) for row in found]
+    assert len(set(pairs)) == 80
+    for row in found:
+        for name in row["duplicates"]:
+            assert int(name[:4]) % (N // 2) == int(row["file_name"][:4]) % (N // 2)
+            assert name != row["file_name"]
+    assert sum(len(row["duplicates"]) for row in found) > 20
+    listed = {row["file_name"] for row in found}
+    assert not listed & {name for row in found for name in row["duplicates"]}
+
+
+def test_looks_go_before_features_and_digests_before_both(p_wrong):
+    x = normalised(np.random.default_rng(2).normal(size=(N, 24)))
+    same = Known(np.tile(x[:1], (N, 1)), looks=lambda rows: x[rows])
+    assert len(select(verdicts_of(p_wrong), 50, same).table) == 50
+    digests = ["equal"] * N
+    assert len(select(verdicts_of(p_wrong), 50, replace(same, digests=digests)).table) == 1
+
+
+def test_when_all_others_are_duplicates_the_list_is_shorter_and_says_so(p_wrong):
+    found = select(verdicts_of(p_wrong[:40]), 10, Known(digests=["a", "b"] * 20), strategy="uncertainty")
+    assert len(found.table) == 2
+    assert found.notes == ("8 fewer than asked for: all other candidates are near-duplicates of these",)
+    assert sum(map(len, found.table["duplicates"].to_pylist())) == 38
+
+
+def test_the_pool_grows_until_enough_remain():
+    """The 500 most suspicious are copies of one image."""
+    p = np.concatenate([np.linspace(1, 0.9, 500), np.linspace(0.5, 0.1, 100)])
+    digests = ["copy"] * 500 + [None] * 100
+    chosen, heads = choose(np.arange(600), p, 20, Known(digests=digests), "uncertainty")
+    assert chosen.tolist() == [0, *range(500, 519)]
+    assert set(heads.values()) == {0}
+    assert len(heads) == 499
+
+
+def test_unreadable_excluded_and_hopeless_images_are_left_out(known):
+    p = np.linspace(1, 0.1, N)
+    p[5] = np.nan
+    error = pa.array(["is truncated" if i == 5 else None for i in range(N)], pa.string())
+    good = {"contrast": 0.8, "darkness": 0.2, "entropy": 7.0, "blur": 3.0}
+    bad = {"contrast": 0.01, "darkness": 0.99, "entropy": 0.2, "blur": 11.08}
+    quality = {f"quality_{name}": np.full(N, value, np.float32) for name, value in good.items()}
+    for row, (name, value) in enumerate(bad.items()):
+        quality[f"quality_{name}"][row] = value
+    table = verdicts_of(p, error=error, **quality)
+    found = select(table, 10, known, strategy="uncertainty", exclude={"0004.png"}, exclude_hopeless=True)
+    assert found.table["file_name"].to_pylist() == [f"{i:04}.png" for i in range(6, 16)]
+    assert found.notes == (
+        "1 images that could not be read are left out",
+        "1 images are excluded by name",
+        "4 images are left out because nobody could see anything in them",
+    )
+    assert found.expected.candidates == N - 6
+    kept = select(table, 10, known, strategy="uncertainty").table["file_name"].to_pylist()
+    assert kept == [f"{i:04}.png" for i in range(11) if i != 5]
+
+
+def test_what_has_labels_is_kept_away_from():
+    """Two tight groups; the first, more suspicious one has a label."""
+    x = normalised(np.eye(6)[np.repeat([0, 1], 50)] + 0.2 * np.random.default_rng(0).normal(size=(100, 6)))
+    table = verdicts_of(np.repeat([0.5, 0.49], 50).astype(np.float32))
+    names = select(table, 5, Known(x), strategy="k_centre", exclude={"0000.png"}).table["file_name"].to_pylist()
+    assert "0000.png" not in names
+    away = 1 - x @ x[0]
+    assert away[int(names[0][:4])] == away.max()
+
+
+def test_hopeless_images_cannot_be_told_without_statistics(verdicts, known):
+    with pytest.raises(InputError, match="no column 'quality_contrast', so hopeless"):
+        select(verdicts, 10, known, exclude_hopeless=True)
+
+
+def test_more_than_there_are(verdicts, known):
+    found = select(verdicts, 10_000, known, strategy="uncertainty")
+    assert len(found.table) == N
+    assert found.notes == ("10000 images were asked for and there are 600 candidates: all of them are listed",)
+
+
+@pytest.mark.parametrize("strategy", ["spread", "weighted_kmeans", "badge"])
+def test_without_features_p_wrong_alone_chooses(verdicts, strategy):
+    found = select(verdicts, 20, strategy=strategy)
+    assert found.strategy == "uncertainty"
+    assert found.table.equals(select(verdicts, 20, strategy="uncertainty").table)
+    assert found.notes == (
+        f"no features of these images are known, so p_wrong alone chooses (uncertainty) instead of {strategy}",
+    )
+
+
+@pytest.mark.parametrize(("per", "column"), [("predicted", "predicted_label"), ("camera", "meta_camera")])
+def test_quotas_share_evenly(verdicts, known, per, column):
+    names = select(verdicts, 31, known, quota_per=per).table["file_name"].to_pylist()
+    value = dict(zip(*(verdicts.table[c].to_pylist() for c in ("file_name", column)), strict=True))
+    counts = sorted(sum(value[name] == one for name in names) for one in set(value.values()))
+    assert counts == [10, 10, 11]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shares_are_as_even_as_the_counts_allow(seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 30, 12)
+    for n in (0, 1, 40, int(counts.sum()), 1000):
+        shares = equal_shares(counts, n)
+        assert (shares <= counts).all()
+        assert shares.sum() == min(n, counts.sum())
+        hungry = shares < counts
+        if hungry.any() and n:
+            assert shares[hungry].min() >= shares.max() - 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"n": 0}, "-n is 0; ask for at least one image"),
+        ({"strategy": "bald"}, "no strategy is called 'bald'; choose one of spread, "),
+        ({"explore": 1.5}, "explore is 1.5; it is a share"),
+        ({"quota_per": "lens"}, "no quota per 'lens'; these verdicts have predicted, camera"),
+        ({"exclude": {f"{i:04}.png" for i in range(N)}}, "none of 600 images can be listed: 600 images are excluded"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(verdicts, known, options, said):
+    with pytest.raises(InputError, match=said):
+        select(verdicts, **({"n": 10, "known": known} | options))
+
+
+# ---- the random part
+
+
+def test_the_random_part_is_spread_over_the_list_and_says_its_chance(verdicts, known):
+    table = select(verdicts, 50, known, explore=0.2).table
+    by_chance = np.array(table["drawn_by"].to_pylist()) == "explore"
+    assert by_chance.sum() == 10
+    assert by_chance[:25].sum() == 5
+    chance = table["inclusion_probability"].to_numpy()
+    np.testing.assert_allclose(chance[by_chance], 10 / (N - 40))
+    assert (chance[~by_chance] == 1).all()
+
+
+def test_a_small_share_is_at_least_one_image_and_all_can_be_drawn(verdicts, known):
+    assert select(verdicts, 20, known, explore=0.001).table["drawn_by"].to_pylist().count("explore") == 1
+    assert select(verdicts, 20, known, explore=1.0).table["drawn_by"].to_pylist() == ["explore"] * 20
+
+
+def test_accuracy_is_estimated_without_bias_where_the_plain_share_is_far_off(verdicts, known, p_wrong):
+    """150 lists of 80 images, a quarter of each at random: the mean estimate is the truth, the plain share is not."""
+    wrong = np.random.default_rng(5).random(N) < p_wrong
+    truth, estimates, plain, covered = 1 - wrong.mean(), [], [], 0
+    for seed in range(150):
+        table = select(verdicts, 80, known, strategy="uncertainty", explore=0.25, seed=seed).table
+        rows = np.array([int(name[:4]) for name in table["file_name"].to_pylist()])
+        found = design_estimate(wrong[rows], table["inclusion_probability"].to_numpy())
+        estimates.append(found.accuracy)
+        plain.append(1 - wrong[rows].mean())
+        covered += found.low <= truth <= found.high
+        assert found.stand_for == pytest.approx(N)
+    error = np.std(estimates) / np.sqrt(150)
+    assert abs(np.mean(estimates) - truth) < 4 * error
+    assert abs(np.mean(plain) - truth) > 0.15
+    assert covered >= 0.92 * 150
+
+
+def test_unequal_chances_are_estimated_without_bias_too():
+    rng = np.random.default_rng(6)
+    chance = np.where(rng.random(3000) < 0.3, 1.0, rng.uniform(0.05, 0.3, 3000))
+    wrong = rng.random(3000) < np.where(chance == 1, 0.6, 0.5 * chance)
+    estimates, covered = [], 0
+    for _ in range(500):
+        taken = rng.random(3000) < chance
+        found = design_estimate(wrong[taken], chance[taken])
+        estimates.append(found.accuracy)
+        covered += found.low <= 1 - wrong.mean() <= found.high
+    assert np.mean(estimates) == pytest.approx(1 - wrong.mean(), abs=4 * np.std(estimates) / np.sqrt(500))
+    assert 0.92 <= covered / 500 <= 0.98
+
+
+def test_labels_without_a_draw_speak_for_themselves():
+    found = design_estimate(np.array([True, False, False, False]), np.ones(4))
+    assert (found.accuracy, found.low, found.high, found.stand_for, found.by_chance) == (0.75, 0.75, 0.75, 4, 0)
+
+
+@pytest.mark.parametrize("chance", [0.0, -0.1, 1.01, np.nan])
+def test_a_chance_out_of_range_is_refused(chance):
+    with pytest.raises(InputError, match=r"a chance to be labelled is .*; it must be above 0 and at most 1"):
+        design_estimate(np.array([True, False]), np.array([1.0, chance]))
+
+
+# ---- what is expected
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    """Calibration of 60 errors scales all p_wrong by a factor; 95 in 100 counts lie in the interval."""
+    rng = np.random.default_rng(7)
+    p = rng.beta(2, 6, 150)
+    inside = 0
+    for _ in range(1000):
+        said = np.clip(p * rng.poisson(60) / 60, 0, 1)
+        found = expected_yield(said, said, 60)
+        inside += found.low <= (rng.random(150) < p).sum() <= found.high
+    assert 0.93 <= inside / 1000 <= 0.98
+
+
+def test_without_errors_in_calibration_nothing_is_known():
+    found = expected_yield(np.full(10, 0.2), np.full(10, 0.2), 0)
+    assert (found.low, found.high) == (0.0, 10.0)
+
+
+def test_the_interval_covers_chance_alone_where_calibration_is_unknown(verdicts, known):
+    found = select(verdicts, 20, known).expected
+    assert found.calibration_errors is None
+    assert "for chance)" in str(found)
+    told = verdicts.table.replace_schema_metadata({"uncertainty": '{"calibrated_on": {"errors": 40}}'})
+    wider = select(Verdicts(told), 20, known).expected
+    assert wider.high - wider.low > found.high - found.low
+    assert "for chance and calibration)" in str(wider)
+
+
+def test_when_to_stop(verdicts, known, p_wrong):
+    found = select(verdicts, 20, known).expected
+    assert not should_stop(found, found.share)
+    assert should_stop(found, found.share + 1e-6)
+    assert found.of_all == pytest.approx(p_wrong.sum(dtype=float), rel=1e-5)

@@ -1,0 +1,321 @@
+"""Three disjoint sets: told apart by content, cleaned of what can't be used, and every gap said in words."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import CLASSES, SIDE, tiny_classifier, write_images
+from PIL import Image
+from problems import known_good, made_problem
+
+from uncertainty.combination import calibration_sets
+from uncertainty.combination.evidence import Shares, evidence
+from uncertainty.errors import CalibrationError, InputError, OverlapError
+from uncertainty.estimators import create, discover
+from uncertainty.images.decoding import digest
+from uncertainty.images.sources import find_images
+from uncertainty.outputs import ModelOutputs
+
+
+def collect(world, reference, calibration, *, classifier=None, damaged=False, foreign=False, seed=0, **options):
+    return calibration_sets.collect(
+        classifier or world.classifier,
+        reference,
+        calibration,
+        damaged=damaged,
+        foreign=foreign,
+        passes=3,
+        seed=seed,
+        **options,
+    )
+
+
+def one_line(caught):
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def manifest(path, rows, header="file_name,label"):
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def copied(world, tmp_path):
+    """A calibration folder of one's own, to be damaged."""
+    return shutil.copytree(world.calibration, tmp_path / "calibration")
+
+
+def test_outputs_of_three_sets(world):
+    sets = collect(world, world.reference, world.calibration, damaged=True, foreign=True)
+    assert (len(sets.reference), len(sets.calibration), len(sets.damaged), len(sets.foreign)) == (120, 150, 150, 150)
+    assert sets.reference.labels is not None
+    assert [CLASSES[k] for k in sets.calibration.labels] == [name.split("/")[0] for name in sets.calibration.ids]
+    assert sets.damaged.ids.tolist() == sets.calibration.ids.tolist()
+    assert sets.damaged.labels.tolist() == sets.calibration.labels.tolist()
+    assert (sets.damaged.logits != sets.calibration.logits).any(axis=1).mean() > 0.9
+    assert sets.foreign.ids.tolist() == sets.calibration.ids.tolist()
+    assert sets.foreign.wrong.all()
+    assert sets.notes == ()
+
+
+def test_no_copies_where_none_are_wanted(world):
+    sets = collect(world, world.reference, world.calibration)
+    assert (sets.damaged, sets.foreign) == (None, None)
+
+
+def test_ids_are_those_of_the_images_by_content(world):
+    sets = collect(world, world.reference, world.calibration)
+    paths = [*world.reference.rglob("*.png"), *world.calibration.rglob("*.png")]
+    assert sets.ids.tolist() == calibration_sets.hashed(digest(path) for path in paths).tolist()
+    assert sets.ids.dtype == np.uint64
+
+
+def test_equal_file_names_with_other_content_are_no_overlap(world):
+    names = [
+        {p.relative_to(root).as_posix() for p in root.rglob("*.png")} for root in (world.reference, world.calibration)
+    ]
+    assert names[0] & names[1]
+    sets = collect(world, world.reference, world.calibration)
+    calibration_sets.refuse_overlap(sets.reference, sets.calibration, "both")
+
+
+def test_the_same_image_under_another_name_is_refused_and_both_are_named(world, copied):
+    shutil.copy(world.reference / "cat" / "000.png", copied / "dog" / "holiday.png")
+    with pytest.raises(OverlapError) as caught:
+        collect(world, world.reference, copied)
+    message = one_line(caught)
+    assert message.startswith("1 calibration images are in the reference too, e.g. ")
+    assert "'dog/holiday.png' is 'cat/000.png'" in message
+
+
+def test_one_set_is_split_into_disjoint_halves_by_the_seed(world):
+    first, again, other = (collect(world, None, world.calibration, seed=seed) for seed in (0, 0, 1))
+    names = [{name.removeprefix("reference:") for name in first.reference.ids}, set(first.calibration.ids)]
+    assert (len(names[0]), len(names[1])) == (75, 75)
+    assert not names[0] & names[1]
+    assert first.reference.ids.tolist() == again.reference.ids.tolist()
+    assert first.reference.ids.tolist() != other.reference.ids.tolist()
+    assert first.ids.tolist() == other.ids.tolist()
+    assert first.notes[0].startswith("one labelled set was given: 75 of its images became the reference")
+
+
+def test_one_set_with_an_image_in_it_twice_is_split_all_the_same(world, copied):
+    for path in sorted((copied / "cat").iterdir())[:10]:
+        shutil.copy(path, path.with_name(f"copy of {path.name}"))
+    sets = collect(world, None, copied, damaged=True)
+    left_out = 160 - len(sets.reference) - len(sets.calibration)
+    assert 0 < left_out <= 10
+    assert any(note.startswith(f"{left_out} calibration images were left out") for note in sets.notes)
+    assert sets.damaged.ids.tolist() == sets.calibration.ids.tolist()
+
+
+def test_unreadable_images_are_left_out_and_named(world, copied):
+    (copied / "cat" / "000.png").write_bytes(b"")
+    (copied / "dog" / "001.png").write_bytes((copied / "dog" / "001.png").read_bytes()[:60])
+    sets = collect(world, world.reference, copied, damaged=True)
+    assert len(sets.calibration) == len(sets.damaged) == 148
+    assert sets.notes == (
+        "2 calibration images can't be read and were left out, e.g. 'cat/000.png': is empty (0 bytes)",
+    )
+    assert sets.damaged.ids.tolist() == sets.calibration.ids.tolist()
+
+
+def test_the_damage_is_the_same_whatever_the_batch_and_the_order(world):
+    first = collect(world, world.reference, world.calibration, damaged=True, batch_size=7, workers=3)
+    second = collect(world, world.reference, world.calibration, damaged=True)
+    assert np.abs(first.damaged.logits - second.damaged.logits).max() < 1e-4
+    other = collect(world, world.reference, world.calibration, damaged=True, seed=5)
+    assert np.abs(first.damaged.logits - other.damaged.logits).max() > 0.1
+
+
+def test_a_flat_folder_has_no_labels_to_calibrate_on(world):
+    with pytest.raises(InputError, match="has no labels") as caught:
+        collect(world, world.reference, world.incoming)
+    one_line(caught)
+
+
+def test_arrays_have_no_labels_to_calibrate_on(world):
+    with pytest.raises(InputError, match=r"use Screener\.fit_outputs") as caught:
+        collect(world, world.reference, np.zeros((3, SIDE, SIDE, 3), np.uint8))
+    one_line(caught)
+
+
+def test_missing_labels_are_counted(world, copied):
+    rows = [f"cat/{i:03}.png,cat" for i in range(0, 30, 3)] + ["dog/001.png,", "dog/004.png,"]
+    with pytest.raises(CalibrationError, match="2 of 12 calibration images have no label") as caught:
+        collect(world, world.reference, manifest(copied / "labels.csv", rows))
+    one_line(caught)
+
+
+def test_labels_of_which_none_is_a_class_are_refused(world, copied):
+    for name in CLASSES:
+        (copied / name).rename(copied / f"{name}s")
+    with pytest.raises(CalibrationError) as caught:
+        collect(world, world.reference, copied)
+    assert "not one calibration label, e.g. 'cats', is a class of the model, e.g. 'cat'" in one_line(caught)
+
+
+def test_labels_of_which_some_are_no_class_count_as_wrong_and_it_is_said(world, copied):
+    (copied / "eel").rename(copied / "fox")
+    sets = collect(world, world.reference, copied)
+    foreign = np.array([name.startswith("fox/") for name in sets.calibration.ids])
+    assert foreign.sum() == 50
+    assert (sets.calibration.labels[foreign] == -1).all()
+    assert sets.calibration.wrong[foreign].all()
+    assert "50 calibration labels (e.g. 'fox') are no class of the model; they count as wrong" in sets.notes
+    assert "1 of 3 classes, e.g. 'eel', have no calibration image" in sets.notes
+
+
+def test_a_class_never_seen_in_calibration_is_named(world, copied):
+    shutil.rmtree(copied / "dog")
+    assert collect(world, world.reference, copied).notes == ("1 of 3 classes, e.g. 'dog', have no calibration image",)
+
+
+def test_a_multilabel_model_can_not_be_calibrated_from_folders(world):
+    several = replace(tiny_classifier(), task="multilabel")
+    with pytest.raises(CalibrationError, match=r"multilabel model .* Screener\.fit_outputs") as caught:
+        collect(world, world.reference, world.calibration, classifier=several)
+    one_line(caught)
+
+
+def test_a_reference_without_class_folders_has_no_labels(world, tmp_path):
+    write_images(tmp_path / "flat", 12, seed=8, folders=False)
+    assert collect(world, tmp_path / "flat", world.calibration).reference.labels is None
+    write_images(tmp_path / "other", 12, seed=8)
+    (tmp_path / "other" / "cat").rename(tmp_path / "other" / "unsorted")
+    assert collect(world, tmp_path / "other", world.calibration).reference.labels is None
+
+
+def test_a_reference_may_be_arrays_or_paths(world):
+    paths = sorted(world.reference.rglob("*.png"))
+    arrays = np.stack([np.asarray(Image.open(path)) for path in paths])
+    found = [collect(world, given, world.calibration).reference for given in (arrays, paths, find_images(paths))]
+    assert [len(one) for one in found] == [120] * 3
+    assert np.abs(found[0].logits - found[1].logits).max() < 1e-4
+
+
+def test_where_labels_tell_wrong_reference_rows_are_left_out():
+    rows = made_problem(300, 1)
+    good, notes = calibration_sets.known_good(rows)
+    assert len(good) == int((~rows.wrong).sum()) < 300
+    assert not good.wrong.any()
+    assert notes == (f"{int(rows.wrong.sum())} of 300 reference rows were left out: the classifier gets them wrong",)
+    unlabelled = replace(rows, labels=None)
+    assert calibration_sets.known_good(unlabelled) == (unlabelled, ())
+    assert calibration_sets.known_good(good) == (good, ())
+
+
+def test_a_reference_of_errors_alone_is_refused():
+    rows = made_problem(300, 1)
+    with pytest.raises(CalibrationError, match="gets every reference row wrong"):
+        calibration_sets.known_good(rows.take(rows.wrong))
+
+
+def test_estimators_without_their_columns_are_off_and_named():
+    bare = {"mc_probs": None, "quality": None}
+    reference, calibration = replace(known_good(50, 1), **bare), replace(made_problem(60, 2), **bare)
+    everything = [create(name) for name in discover()]
+    fitted, notes = calibration_sets.fit_estimators(everything, reference, calibration)
+    names = {one.name for one in fitted}
+    assert {"mc_variance", "image_quality"}.isdisjoint(names)
+    assert {"nn_distance", "trust_ratio", "margin"} <= names
+    assert "mc_variance is off: there is no mc_probs" in notes
+    assert "image_quality is off: there is no quality" in notes
+    assert len(fitted) + len(notes) == len(everything)
+
+
+def test_a_column_that_only_the_reference_lacks_is_named():
+    reference = replace(known_good(50, 1), features=None)
+    _, notes = calibration_sets.fit_estimators(
+        [create("trust_ratio"), create("margin")], reference, made_problem(60, 2)
+    )
+    assert notes == ("trust_ratio is off: there is no features",)
+
+
+def test_multilabel_leaves_out_the_trust_ratio_by_name():
+    reference, calibration = known_good(50, 1, "multilabel"), made_problem(200, 2, "multilabel")
+    fitted, notes = calibration_sets.fit_estimators([create(name) for name in discover()], reference, calibration)
+    assert "trust_ratio is off: it has no multilabel form" in notes
+    assert all(note.endswith("is off: it has no multilabel form") for note in notes)
+    assert "trust_ratio" not in {one.name for one in fitted}
+
+
+@pytest.mark.parametrize(("errors", "enough"), [(0, False), (11, False), (12, False), (13, True), (40, True)])
+def test_what_learns_from_errors_is_off_without_enough_beside_each_fold(errors, enough):
+    rows = made_problem(600, 2)
+    wrong, right = np.flatnonzero(rows.wrong)[:errors], np.flatnonzero(~rows.wrong)[:100]
+    calibration, wanted = rows.take(np.append(wrong, right)), [create("margin"), create("delta_knn")]
+    fitted, notes = calibration_sets.fit_estimators(wanted, known_good(50, 1), calibration)
+    assert [one.name for one in fitted] == ["margin", "delta_knn"][: 1 + enough]
+    why = f"delta_knn is off: calibration has {errors} errors, and it learns from 10 at least beside each fold"
+    assert notes == (() if enough else (why,))
+    # Where it is on, no fold lacks what it needs.
+    evidence(fitted, calibration, (None, None), Shares(0, 0))
+
+
+def test_calibration_of_errors_alone_teaches_nothing_of_errors():
+    rows = made_problem(600, 2)
+    calibration, wanted = rows.take(rows.wrong), [create("margin"), create("doctor")]
+    _, notes = calibration_sets.fit_estimators(wanted, known_good(50, 1), calibration)
+    assert notes == (
+        "doctor is off: calibration has 0 correct images, and it learns from 10 at least beside each fold",
+    )
+
+
+def test_a_fallback_is_said():
+    calibration = made_problem(600, 2)
+    bare = {"mc_probs": None, "tta_probs": None, "labels": np.minimum(calibration.labels, 1)}
+    two = replace(calibration, logits=calibration.logits[:, :2], **bare)
+    _, notes = calibration_sets.fit_estimators([create("max_logit_pnorm")], two, two)
+    assert notes == ("max_logit_pnorm: no p ranks calibration errors better than max softmax, so it is that",)
+
+
+def test_without_a_usable_estimator_all_reasons_are_given():
+    bare = ModelOutputs(ids=["a"], logits=[[0.0, 1.0]])
+    with pytest.raises(CalibrationError, match="nn_distance is off: there is no features") as caught:
+        calibration_sets.fit_estimators([create("nn_distance")], bare, bare)
+    one_line(caught)
+    with pytest.raises(CalibrationError, match="none was given"):
+        calibration_sets.fit_estimators([], bare, bare)
+
+
+def test_the_users_own_estimators_stay_as_they_were():
+    mine = create("nn_distance", k=2)
+    (first,), _ = calibration_sets.fit_estimators([mine], known_good(50, 1), made_problem(60, 2))
+    before = first.score(made_problem(20, 3)).tolist()
+    calibration_sets.fit_estimators([mine], known_good(70, 4), made_problem(60, 2))
+    assert mine.learnt() == {}
+    assert first.score(made_problem(20, 3)).tolist() == before
+
+
+def test_an_estimator_given_twice_is_refused():
+    twice = [create("nn_distance", k=1), create("nn_distance", k=5)]
+    with pytest.raises(InputError, match="'nn_distance' is given twice"):
+        calibration_sets.fit_estimators(twice, known_good(50, 1), made_problem(60, 2))
+
+
+def test_shared_ids_are_refused_by_name():
+    with pytest.raises(OverlapError, match=r"reference and calibration share 3 ids, e\.g\. '2-57'; they must"):
+        calibration_sets.refuse_overlap(
+            made_problem(60, 2), made_problem(60, 2).take([57, 58, 59]), "reference and calibration"
+        )
+    calibration_sets.refuse_overlap(made_problem(5, 1), made_problem(5, 2), "these")
+
+
+def test_hashes_are_sorted_distinct_and_tell_ids_apart():
+    hashes = calibration_sets.hashed(["a", "b", "a", "naïve", "\udcff"])
+    assert len(hashes) == 4
+    assert (np.diff(hashes.astype(object)) > 0).all()
+    assert calibration_sets.hashed([]).dtype == np.uint64
+
+
+def test_views_are_chosen_on_calibration_and_the_copies_have_the_same(world):
+    sets = collect(world, world.reference, world.calibration, views=("auto",), damaged=True)
+    assert any(note.startswith("views that the classifier bears on calibration images: ") for note in sets.notes)
+    plain = 1 - sets.calibration.wrong.mean()
+    for view in np.moveaxis(sets.calibration.tta_probs, 1, 0) if sets.views else ():
+        assert (view.argmax(axis=1) == sets.calibration.labels).mean() >= plain - 0.05
+    if sets.views:
+        assert sets.damaged.tta_probs.shape[1:] == sets.calibration.tta_probs.shape[1:]

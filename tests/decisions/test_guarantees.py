@@ -1,0 +1,192 @@
+"""Promises hold, exactly: by hand, against the definitions, and over thousands of draws."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import beta, binom
+
+from experiments import guarantees as experiment
+from uncertainty.decisions.guarantees import (
+    certify,
+    interval,
+    missable,
+    pooled,
+    rows_needed,
+    shares_of_confidence,
+    upper_limit,
+)
+
+DRAWS = 400
+
+
+@given(st.integers(1, 300), st.floats(0.01, 0.99), st.floats(0.5, 0.999))
+def test_the_upper_limit_is_where_the_tail_equals_what_is_left_of_confidence(rows, share, confidence):
+    bad = int(share * rows)
+    limit = upper_limit(bad, rows, confidence)
+    if bad == rows:
+        assert limit == 1
+    else:
+        assert binom.cdf(bad, rows, limit) == pytest.approx(1 - confidence, rel=1e-6)
+
+
+def test_the_upper_limit_is_that_of_clopper_and_pearson():
+    for bad, rows in ((0, 10), (3, 50), (40, 41), (18_657, 501_500)):
+        assert upper_limit(bad, rows, 0.9) == pytest.approx(beta.ppf(0.9, bad + 1, rows - bad), rel=1e-9)
+    assert interval(0, 0) == (0.0, 1.0)
+    assert interval(10, 10)[1] == 1.0
+    low, high = interval(5, 10)
+    assert (round(low, 4), round(high, 4)) == (0.1871, 0.8129)  # textbook value of 5 in 10
+
+
+@given(st.floats(0.001, 0.5), st.floats(0.5, 0.999))
+def test_rows_needed_is_the_fewest_that_will_do(target, confidence):
+    needed = rows_needed(target, confidence)
+    assert (1 - target) ** needed <= (1 - confidence) * (1 + 1e-6)
+    assert needed == 1 or (1 - target) ** (needed - 1) > (1 - confidence) * (1 - 1e-6)
+
+
+def test_exactly_the_rows_needed_certify_and_one_fewer_does_not():
+    chance, good = np.linspace(0.001, 0.01, 59), np.zeros(59, dtype=bool)
+    assert certify(chance, good, 0.05, 0.95).accepted == 59
+    found = certify(chance[:58], good[:58], 0.05, 0.95)
+    assert (found.accepted, found.started, found.needed) == (0, 0, 59)
+    one_bad = good.copy()
+    one_bad[3] = True
+    found = certify(chance, one_bad, 0.05, 0.95)
+    assert (found.accepted, found.started, found.started_bad) == (0, 59, 1)
+
+
+def test_nothing_in_nothing_out():
+    assert certify(np.array([]), np.array([], dtype=bool), 0.05, 0.95).accepted == 0
+    assert missable(0, 0.9, 0.9) == 0
+
+
+@pytest.mark.parametrize("method", ["fixed-sequence", "sgr"])
+def test_ties_are_accepted_together_or_not_at_all(method):
+    chance = np.repeat([0.001, 0.002, 0.9], 400)
+    bad = np.zeros(1200, dtype=bool)
+    bad[1000:] = True
+    assert certify(chance, bad, 0.05, 0.95, method).accepted == 800
+    same = np.full(1200, 0.1)
+    assert certify(same, bad, 0.05, 0.95, method).accepted == 0
+    assert certify(same, bad, 0.5, 0.95, method).accepted == 1200
+
+
+@pytest.mark.parametrize("method", ["fixed-sequence", "sgr"])
+def test_what_is_certified_passes_its_own_exact_test(method):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        chance = rng.beta(0.4, 4, 800)
+        bad = rng.random(800) < chance
+        found = certify(chance, bad, 0.05, 0.9, method)
+        if found.accepted:
+            assert bad[np.argsort(chance)[: found.accepted]].sum() == found.bad
+            assert upper_limit(found.bad, found.accepted, 0.9) <= 0.05
+
+
+def test_row_order_does_not_matter():
+    rng = np.random.default_rng(1)
+    chance, order = rng.beta(0.4, 4, 500).round(2), rng.permutation(500)
+    bad = rng.random(500) < chance
+    assert certify(chance, bad, 0.1, 0.9) == certify(chance[order], bad[order], 0.1, 0.9)
+
+
+def test_early_chance_errors_do_not_stop_it():
+    """One wrong image among the very surest: a sequence from the fewest rows that could do would end there."""
+    chance = np.linspace(0.001, 0.2, 3000)
+    bad = np.random.default_rng(2).random(3000) < chance
+    bad[:60] = False
+    bad[[3, 20]] = True
+    assert certify(chance, bad, 0.05, 0.95).accepted > 1000
+
+
+@given(st.integers(1, 200), st.floats(0.5, 0.99), st.floats(0.5, 0.99))
+def test_missable_is_the_definition(bad, recall, confidence):
+    first = missable(bad, recall, confidence)
+    if first:
+        assert binom.cdf(first - 1, bad, 1 - recall) <= 1 - confidence + 1e-12
+    assert first == bad or binom.cdf(first, bad, 1 - recall) > 1 - confidence - 1e-12
+
+
+def test_no_errors_promise_no_recall_and_59_promise_95_percent():
+    assert missable(58, 0.95, 0.95) == 0
+    assert missable(59, 0.95, 0.95) == 1
+
+
+def test_pooling_keeps_large_classes_and_loses_none():
+    classes = np.repeat([0, 1, 2, 5], [50, 3, 60, 4])
+    groups = pooled(classes, np.ones(117, dtype=bool), enough=50)
+    assert groups == [(0,), (2,), (1, 5)]
+    assert pooled(classes, np.zeros(117, dtype=bool), enough=1) == [(0, 1, 2, 5)]
+    assert pooled(classes[:50], np.ones(50, dtype=bool), enough=50) == [(0,)]
+
+
+def test_shares_of_confidence_add_up():
+    assert 1 - (1 - shares_of_confidence(0.9, range(7))) * 7 == pytest.approx(0.9)
+
+
+@pytest.fixture(scope="module")
+def populations():
+    smooth, tied = experiment.synthetic()
+    few = np.arange(len(smooth.p_wrong)) < 40_000
+    return {"smooth": smooth.part(few), "ties": tied.part(few)}
+
+
+@pytest.mark.parametrize("name", ["smooth", "ties"])
+@pytest.mark.parametrize(("n", "target"), [(300, 0.1), (1000, 0.05)])
+def test_promises_are_broken_no_more_often_than_said(populations, name, n, target):
+    asked = [(one, target) for one in experiment.ASKED]
+    for one, found in zip(asked, experiment.resampled(populations[name], asked, n, DRAWS, seed=1), strict=True):
+        assert found["violations"] <= experiment.most_violations(DRAWS), one
+        assert found["certified"] > 0, one
+
+
+def test_p_wrong_that_is_far_too_low_or_random_breaks_no_promise(populations):
+    """The start may be poor; the promise holds."""
+    smooth = populations["smooth"]
+    for p_wrong in (smooth.p_wrong**3, np.random.default_rng(0).random(len(smooth.p_wrong)).astype(np.float32)):
+        misled = experiment.Population(p_wrong, smooth.wrong, smooth.predicted)
+        asked = [("max_error", target) for target in (0.05, 0.1, 0.2)]
+        for found in experiment.resampled(misled, asked, 500, DRAWS, seed=2):
+            assert found["violations"] <= experiment.most_violations(DRAWS)
+
+
+def test_coverage_comes_close_to_that_of_one_who_knows_all(populations):
+    asked = [("max_error", 0.1), ("max_error by SGR", 0.1)]
+    found, sgr = experiment.resampled(populations["smooth"], asked, 5000, 50, seed=3)
+    assert found["oracle"] - found["coverage"] < 0.03
+    assert found["coverage"] > sgr["coverage"]
+
+
+def test_committed_promises_were_kept_and_the_page_is_what_the_numbers_give():
+    folder = experiment.results_file.RESULTS
+    result = json.loads((folder / "guarantees.json").read_text("utf-8"))
+    assert (folder / "guarantees.md").read_text("utf-8") == experiment.document(result)
+    assert result["resamples"] >= 2000
+    for name, population in result["populations"].items():
+        for asked in experiment.ASKED:
+            for n, by_target in population[asked].items():
+                for target, found in by_target.items():
+                    assert found["violations"] <= experiment.most_violations(2000), (name, asked, n, target)
+
+
+def test_committed_promises_were_kept_with_the_combiner_fitted_anew():
+    result = json.loads((experiment.results_file.RESULTS / "guarantees.json").read_text("utf-8"))
+    for n, found in result["end_to_end"]["Synthetic"].items():
+        for key, numbers in found.items():
+            if key != "fits":
+                assert numbers["violations"] <= experiment.most_violations(found["fits"]), (n, key)
+
+
+def test_fitting_anew_is_judged_on_images_that_fitted_nothing():
+    rng = np.random.default_rng(0)
+    rows = experiment.made_evidence(900, rng)
+    found = experiment.refitted(rows, 300, seed=0)
+    assert len(found) == 2 * 2 * len(experiment.TARGETS)
+    for bad, coverage in found.values():
+        assert 0 <= bad <= 1
+        assert 0 <= coverage <= 1
+    assert experiment.refitted(rows, 300, seed=0) == found

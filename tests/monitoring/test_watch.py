@@ -1,0 +1,160 @@
+"""Monitoring a table of verdicts: what is said, in numbers and in words, and what is refused."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from problems import known_good, made_problem
+
+from uncertainty import Screener, cli
+from uncertainty.errors import InputError
+from uncertainty.monitoring.watch import VOID, monitor
+from uncertainty.workflows.screen import monitor_folder
+
+
+@pytest.fixture(scope="module")
+def made():
+    calibration = made_problem(900, 2)
+    copies = replace(made_problem(900, 5), ids=calibration.ids)
+    return Screener.fit_outputs(known_good(400, 1), calibration, damaged=copies, foreign=copies.take([0, 1]))
+
+
+def watched(screener, outputs, **options):
+    s = screener
+    batches = s.screen_outputs(outputs).table.to_batches(max_chunksize=100)
+    return monitor(batches, s.combiner, s.estimators, s.calibrated_on, s.baseline, s.model.classes, **options)
+
+
+def unlike(outputs):
+    """The same rows, much darker and further from everything known."""
+    return replace(outputs, features=outputs.features + np.float32(1), quality=outputs.quality - [0.3, *[0] * 7])
+
+
+def test_images_like_calibration(made):
+    outputs = made_problem(600, 8)
+    found = watched(made, outputs)
+    assert not found.alarm
+    interval = found.accuracy.estimates["adapted"]
+    assert interval.low <= 1 - outputs.wrong.mean() <= interval.high
+    assert found.words()[-1].startswith("no drift found (p = 0.")
+    assert found.words()[0].startswith(f"accuracy of these images about {100 * interval.value:.1f} % (")
+    assert set(found.accuracy.per_class) == {0, 1, 2, 3}
+
+
+def test_images_unlike_calibration(made):
+    found = watched(made, unlike(made_problem(300, 8)))
+    assert found.alarm
+    assert {"neighbours", "image"} <= set(found.drift.kinds)
+    assert found.words()[-1].endswith(VOID)
+    assert "how like known-good images they are" in found.words()[-1]
+    assert len(found.oddest) == 10
+    assert all(name.startswith("8-") for name in found.oddest)
+
+
+def test_json_holds_everything_and_nothing_that_is_not_json(made):
+    content = json.loads(json.dumps(watched(made, unlike(made_problem(200, 8))).to_json(), allow_nan=False))
+    assert set(content["accuracy"]) == {
+        "adapted", "p_wrong", "atc_confidence", "atc_entropy", "doc", "average_confidence"
+    }  # fmt: skip
+    assert content["drift"]["alarm"] is True
+    assert content["images"] == sum(one["images"] for one in content["per_class"].values()) == 200
+    tested = {change["column"]["name"] for change in content["drift"]["changes"]}
+    assert tested == {e.name for e in made.estimators} | set(made.baseline.context_names) | {"predicted class"}
+
+
+def test_few_images_are_insufficient_support(made):
+    found = watched(made, made_problem(19, 8))
+    assert found.words() == ["insufficient support: 19 images that could be read; at least 20 are needed"]
+    assert not found.alarm
+    assert found.to_json()["accuracy"] == {}
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_stream_tells_when_it_changed(made):
+    first, later = made_problem(300, 8), unlike(made_problem(40, 9))
+    from uncertainty import ModelOutputs
+
+    found = watched(made, ModelOutputs.concatenate([first, later]), in_order=True)
+    assert found.alarm
+    assert found.arrival[0].startswith("9-")
+    assert not watched(made, first, in_order=True).alarm
+    assert found.drift.level == 0.005  # two alarms share the level
+
+
+def test_a_combiner_without_damage_has_one_estimate_from_p_wrong():
+    screener = Screener.fit_outputs(known_good(200, 1), made_problem(500, 2))
+    found = watched(screener, made_problem(200, 8)).accuracy
+    assert found.estimates["adapted"] == found.estimates["p_wrong"]
+    assert found.shares == {}
+    assert found.if_unknown is None
+
+
+def test_several_labels_an_image():
+    reference, calibration, test = (made_problem(n, seed, "multilabel") for n, seed in ((300, 1), (500, 2), (300, 3)))
+    found = watched(Screener.fit_outputs(reference, calibration), test)
+    interval = found.accuracy.estimates["adapted"]
+    assert interval.low - 0.02 <= 1 - test.wrong.mean() <= interval.high + 0.02
+    assert found.accuracy.per_class == {}
+    assert not found.alarm
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
+def test_files_say_the_same_as_tables(made, tmp_path, ending):
+    verdicts = made.screen_outputs(made_problem(120, 8))
+    verdicts.write(tmp_path / f"verdicts{ending}")
+    found = monitor_folder(tmp_path, made)
+    straight = watched(made, made_problem(120, 8))
+    assert found.drift == straight.drift
+    assert found.accuracy.estimates["adapted"].value == pytest.approx(straight.accuracy.estimates["adapted"].value)
+    assert json.loads((tmp_path / "monitoring.json").read_text()) == found.to_json()
+
+
+def test_verdicts_of_another_screener_are_refused(made, tmp_path):
+    other = Screener.fit_outputs(known_good(200, 1), made_problem(500, 2))
+    other.screen_outputs(made_problem(50, 8)).write(tmp_path / "verdicts.parquet")
+    with pytest.raises(InputError, match="was judged by another screener"):
+        monitor_folder(tmp_path, made)
+
+
+def test_another_budget_is_the_same_screener(made, tmp_path):
+    made.with_budget(0.3).screen_outputs(made_problem(50, 8)).write(tmp_path / "verdicts.parquet")
+    assert monitor_folder(tmp_path, made).accuracy.n == 50
+
+
+# ---- the command line
+
+
+@pytest.fixture
+def command(made, tmp_path, monkeypatch, capsys):
+    """Run `uncertainty monitor` on these outputs; returns what it prints."""
+    made.save(tmp_path / "screener")
+
+    def command(outputs, *more):
+        made.screen_outputs(outputs).write(tmp_path / "out" / "verdicts.parquet")
+        cli.app(
+            ["monitor", str(tmp_path / "out"), "--screener", str(tmp_path / "screener"), *more], standalone_mode=False
+        )
+        return capsys.readouterr().out
+
+    return command
+
+
+def test_the_command_prints_estimates_classes_and_words(command, tmp_path):
+    printed = command(made_problem(200, 8))
+    for name in ("adapted", "p_wrong", "atc_confidence", "atc_entropy", "doc", "average_confidence"):
+        assert name in printed
+    assert "predicted class" in printed
+    for line in json.loads((tmp_path / "out" / "monitoring.json").read_text())["in_words"]:
+        assert line in printed
+    assert "most unlike calibration" not in printed
+
+
+def test_the_command_says_that_p_wrong_is_too_low(command):
+    printed = command(unlike(made_problem(200, 8)), "--in-order", "--false-alarms", "0.02")
+    assert VOID in printed
+    assert "most unlike calibration: 8-" in printed
+
+
+def test_the_command_says_insufficient_support(command):
+    assert command(made_problem(7, 8)).startswith("insufficient support: 7 images")

@@ -1,0 +1,65 @@
+"""Labels of verdict tables judged: planted errors come first, sets of labels and images of no class too."""
+
+import numpy as np
+import pytest
+from problems import known_good, made_problem
+
+from uncertainty.evaluation.outcomes import NO_KNOWN_CLASS, Outcomes
+from uncertainty.metrics import auroc
+from uncertainty.screener import Screener
+from uncertainty.workflows.check_labels import check_labels, judged
+
+N = 300
+
+
+@pytest.fixture(scope="module", params=["multiclass", "multilabel"])
+def problem(request):
+    """Verdicts of a made problem, and its true labels by file name."""
+    task = request.param
+    screener = Screener.fit_outputs(known_good(200, 1, task), made_problem(200, 2, task))
+    outputs = made_problem(N, 3, task)
+    names = np.asarray(screener.model.classes, dtype=object)
+    if task == "multiclass":
+        truth = list(names[outputs.labels])
+    else:
+        truth = [";".join(names[row.astype(bool)]) for row in outputs.labels]
+    return screener.screen_outputs(outputs), dict(zip(map(str, outputs.ids), truth, strict=True)), list(names)
+
+
+def spoilt(truth, names, seed=0):
+    """Give one image in ten the labels of a class that it is not of."""
+    rng = np.random.default_rng(seed)
+    bad = {name for name in truth if rng.random() < 0.1}
+    others = {name: [one for one in names if one not in truth[name].split(";")] for name in bad}
+    return {name: rng.choice(others[name]) if name in bad else label for name, label in truth.items()}, bad
+
+
+def test_planted_errors_come_first_and_are_named(problem, tmp_path):
+    verdicts, truth, names = problem
+    labels, bad = spoilt(truth, names)
+    verdicts.write(tmp_path / "verdicts.parquet")
+    (tmp_path / "l.csv").write_text("\n".join(["file_name,label", *(f"{k},{v}" for k, v in labels.items())]), "utf-8")
+    check = check_labels(tmp_path, tmp_path / "l.csv")
+    rows = check.table.to_pylist()
+    planted = np.array([row["file_name"] in bad for row in rows])
+    assert auroc(planted, np.array([row["label_wrong"] for row in rows])) > 0.9
+    assert planted[: len(bad)].mean() > 0.6
+    assert all(0 <= row["label_wrong"] <= 1 for row in rows)
+    assert check.likely == sum(row["likely"] for row in rows)
+    assert check.agreement == []
+    if verdicts.table["predicted_index"].null_count == 0:
+        assert all(row["suggested"] != row["label"] for row in rows)
+        right = [
+            row["suggested"] == truth[row["file_name"]] for row, is_bad in zip(rows, planted, strict=True) if is_bad
+        ]
+        assert np.mean(right) > 0.7
+
+
+@pytest.mark.parametrize("problem", ["multiclass"], indirect=True)
+def test_a_label_of_no_class_is_doubted_as_far_as_the_prediction_is_sure(problem):
+    verdicts, truth, names = problem
+    labels = dict.fromkeys(truth, NO_KNOWN_CLASS)
+    outcomes = Outcomes.from_verdicts(verdicts, labels, classes=names)
+    score, suggested = judged(outcomes)
+    np.testing.assert_allclose(score, 1 - verdicts.table["p_wrong"].to_numpy(), atol=1e-6)
+    assert set(suggested) <= set(names)

@@ -1,0 +1,166 @@
+"""From outputs to what the combiner learns from: signals of each row, and calibration rows of every condition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.combination.fit import CONDITIONS, FOLDS, Combination, Evidence, folds, gain
+from uncertainty.combination.mixture import Signals
+from uncertainty.errors import CalibrationError, InputError
+from uncertainty.estimators.base import Estimator
+from uncertainty.outputs import ModelOutputs
+
+# Of the quality statistics, those that damage changes; size and aspect are of the file and not of its condition.
+_CONTEXT = 6
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Which shares of the incoming images are expected to be damaged, and of no known class; the rest is clean.
+
+    Raises InputError for shares below 0, or that leave nothing clean.
+    """
+
+    damaged: float
+    foreign: float
+
+    def __post_init__(self) -> None:
+        for name, share in (("damage", self.damaged), ("unknown", self.foreign)):
+            if not 0 <= share < 1:
+                raise InputError(f"expect_{name} is {share}; it must be a share from 0 to below 1")
+        if self.clean <= 0:
+            raise InputError(f"expect_damage {self.damaged} and expect_unknown {self.foreign} leave no clean images")
+
+    def of(self, *, damaged: bool, foreign: bool) -> Shares:
+        """Return the shares of those conditions for which there are rows."""
+        return Shares(self.damaged if damaged else 0.0, self.foreign if foreign else 0.0)
+
+    @property
+    def clean(self) -> float:
+        """What is left."""
+        return 1 - self.damaged - self.foreign
+
+
+def signals(estimators: Sequence[Estimator], outputs: ModelOutputs) -> Signals:
+    """Return the scores of fitted estimators, the image statistics that damage changes, and the predicted class."""
+    return _signals(np.stack([estimator.score(outputs) for estimator in estimators], axis=1), outputs)
+
+
+def _signals(scores: NDArray[np.float64], outputs: ModelOutputs) -> Signals:
+    return Signals(
+        scores=scores,
+        context=np.empty((len(outputs), 0)) if outputs.quality is None else _context(outputs),
+        predicted=np.full(len(outputs), -1) if outputs.task == "multilabel" else outputs.predictions,
+    )
+
+
+def worth(estimators: Sequence[Estimator], rows: Evidence, combination: Combination, seed: int) -> list[str]:
+    """Say, for evidence that costs extra passes, whether it gained anything on calibration."""
+    families = np.array([e.family for e in estimators])
+    asked_for = [(name, families == name) for name in ("second opinion", "views") if (families == name).any()]
+    said = [(name, gain(rows, combination, columns, seed)) for name, columns in asked_for]
+    return [f"{name}: {text}" for name, text in said if text]
+
+
+def counted(rows: Evidence, shares: Shares) -> dict[str, Any]:
+    """Return what a screener says of its calibration rows; JSON values."""
+    return {
+        "calibration": int(rows.rows("clean").sum()),
+        "errors": rows.errors("clean"),
+        "damaged_copies": int(rows.rows("damaged").sum()),
+        "foreign_copies": int(rows.rows("foreign").sum()),
+        "expected_damage": shares.damaged,
+        "expected_unknown": shares.foreign,
+    }
+
+
+def _context(outputs: ModelOutputs) -> NDArray[np.float64]:
+    return np.asarray(outputs.quality[:, :_CONTEXT], dtype=np.float64)
+
+
+def evidence(
+    estimators: Sequence[Estimator],
+    calibration: ModelOutputs,
+    copies: Sequence[ModelOutputs | None],
+    shares: Shares,
+    seed: int = 0,
+) -> Evidence:
+    """Put calibration rows and their damaged and foreign copies together.
+
+    `copies` are (damaged, foreign), None where there are none; each copy has the id of its original and is in its
+    fold. A clean row weighs 1; the copies of a condition weigh together as much as their share asks for. An estimator
+    that learns from calibration is fitted again without each fold of the combiner, and scores that fold and its copies.
+    """
+    if len(calibration) == 0:
+        raise CalibrationError("calibration has no rows; give labelled images that the classifier was not trained on")
+    wanted = [(calibration, shares.clean), *zip(copies, (shares.damaged, shares.foreign), strict=True)]
+    parts = [
+        (k, part, share / shares.clean * len(calibration) / len(part))
+        for k, (part, share) in enumerate(wanted)
+        if part is not None and len(part) and share
+    ]
+    for k, part, _ in parts[1:]:
+        _check_originals(CONDITIONS[k], part, calibration)
+    row = {name: position for position, name in enumerate(calibration.ids)}
+    groups = [np.array([row[name] for name in part.ids]) for _, part, _ in parts]
+    sources = [_Fitted.on(estimator, calibration, seed) for estimator in estimators]
+    joined = [
+        _signals(np.stack([source(part, rows) for source in sources], axis=1), part)
+        for (_, part, _), rows in zip(parts, groups, strict=True)
+    ]
+    return Evidence(
+        names=tuple(e.name for e in estimators),
+        scales=tuple(e.scale for e in estimators),
+        start=np.array([e.start for e in estimators]),
+        signals=Signals(*(np.concatenate([getattr(s, f) for s in joined]) for f in ("scores", "context", "predicted"))),
+        classes=0 if calibration.task == "multilabel" else calibration.n_classes,
+        wrong=np.concatenate([part.wrong for _, part, _ in parts]),
+        condition=np.concatenate([np.full(len(part), k) for k, part, _ in parts]),
+        weights=np.concatenate([np.full(len(part), weight) for _, part, weight in parts]),
+        groups=np.concatenate(groups),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """A fitted estimator as the combiner learns from it: what read calibration labels never scores their own rows."""
+
+    usual: Estimator
+    without: tuple[Estimator, ...]
+    folds: NDArray[np.int64]
+
+    @classmethod
+    def on(cls, estimator: Estimator, calibration: ModelOutputs, seed: int) -> _Fitted:
+        """Fit an estimator that learns from calibration once more without each fold."""
+        if estimator.learns_from == "reference":
+            return cls(estimator, (), np.empty(0, dtype=np.int64))
+        fold = folds(calibration.wrong, seed)
+        without = tuple(copy(estimator).fit(calibration.take(fold != k)) for k in range(FOLDS))
+        return cls(estimator, without, fold)
+
+    def __call__(self, part: ModelOutputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) scores of a part; `rows` are the calibration rows of which it holds copies."""
+        if not self.without:
+            return self.usual.score(part)
+        scores = np.empty(len(part))
+        for k, estimator in enumerate(self.without):
+            own = self.folds[rows] == k
+            scores[own] = estimator.score(part.take(own))
+        return scores
+
+
+def _check_originals(condition: str, copies: ModelOutputs, calibration: ModelOutputs) -> None:
+    orphans = np.setdiff1d(copies.ids, calibration.ids)
+    if len(orphans):
+        raise CalibrationError(
+            f"{len(orphans)} {condition} rows, e.g. {str(orphans[0])!r}, have the id of no calibration row; "
+            "a copy has the id of its original"
+        )
+    if copies.has("quality") != calibration.has("quality"):
+        raise CalibrationError(f"the {condition} rows and calibration must both have the column 'quality', or neither")

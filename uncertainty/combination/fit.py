@@ -1,0 +1,349 @@
+"""How the combiner is learnt from calibration rows: experts and gates with ridges, everything judged out of fold."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.combination.mixture import Basis, Condition, Floats, Linear, Mixture, Scale, Signals, expit
+from uncertainty.errors import CalibrationError
+from uncertainty.metrics.row_log_loss import row_losses, standard_error
+
+FEW_ERRORS = 10
+FOLDS = 5
+CONDITIONS: tuple[Condition, ...] = ("clean", "damaged", "foreign")
+_RIDGES = (10.0, 30.0, 100.0, 1000.0)
+_GATE_RIDGE, _CLASS_RIDGE = 3.0, 10.0
+_MOST_CLASSES = 1000
+# Networks are overconfident: before any errors speak, the log-odds of an error rise half as fast as softmax says.
+_SOFTMAX_SLOPE, _SOFTMAX_RIDGE = 0.5, 30.0
+_MARGIN = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Calibration rows.
+
+    Parameters
+    ----------
+    names, scales : (m,) of the estimators.
+    start : (m,) those that the combination starts from, before errors speak; all of them where there is none.
+    signals : of n rows.
+    classes : number of classes.
+    wrong : (n,) whether the classifier was wrong.
+    condition : (n,) position in CONDITIONS.
+    weights : (n,) what a row counts: 1 if clean, unless rows were drawn with unequal chances (see `sampling.py`);
+        copies so much that each condition has its declared share.
+    groups : (n,) the image that a row comes from; copies are in the fold of their original.
+
+    """
+
+    names: tuple[str, ...]
+    scales: tuple[Scale, ...]
+    start: NDArray[np.bool_]
+    signals: Signals
+    classes: int
+    wrong: NDArray[np.bool_]
+    condition: NDArray[np.int64]
+    weights: Floats
+    groups: NDArray[np.int64]
+
+    def rows(self, condition: Condition) -> NDArray[np.bool_]:
+        """(n,) which rows are of a condition."""
+        return np.asarray(self.condition == CONDITIONS.index(condition))
+
+    def only(self, columns: NDArray[np.bool_]) -> Evidence:
+        """Return the same rows with some of the estimators."""
+        kept = np.flatnonzero(columns)
+        return replace(
+            self,
+            names=tuple(self.names[k] for k in kept),
+            scales=tuple(self.scales[k] for k in kept),
+            start=self.start[kept],
+            signals=replace(self.signals, scores=self.signals.scores[:, kept]),
+        )
+
+    def take(self, rows: NDArray[np.bool_]) -> Evidence:
+        """Return the rows of a mask."""
+        facts = {name: getattr(self, name)[rows] for name in ("wrong", "condition", "weights", "groups")}
+        return replace(self, signals=self.signals.take(rows), **facts)
+
+    def errors(self, condition: Condition) -> int:
+        """Return the number of errors among the rows of a condition."""
+        return int(self.wrong[self.rows(condition)].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """A fitted combiner, p_wrong of each calibration row from folds without it, and what there is to say."""
+
+    combiner: Mixture
+    out_of_fold: Floats
+    report: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def combine(evidence: Evidence, seed: int = 0) -> Combination:
+    """Fit a combiner to calibration rows.
+
+    The clean expert is drawn towards max softmax, calibrated: with few errors that is what it is, and with more it
+    learns from them. How strongly, and whether at all, is chosen by cross-validated log loss.
+    """
+    if not evidence.rows("clean").any():
+        raise CalibrationError("calibration has no rows; give labelled images that the classifier was not trained on")
+    from threadpoolctl import threadpool_limits
+
+    # Many small products: more threads only wait for each other, and could change the last bits of the result.
+    with threadpool_limits(limits=1):
+        return _mixed(evidence, _folds(evidence, seed))
+
+
+def gain(evidence: Evidence, combination: Combination, columns: NDArray[np.bool_], seed: int = 0) -> str:
+    """Say what the estimators in `columns` are worth: log loss on clean rows, out of fold, without and with them.
+
+    Evidence that costs a second network or more passes should earn it.
+    """
+    if columns.all() or not columns.any():
+        return ""
+    without = combine(evidence.only(~columns), seed).report["log_loss"]
+    with_them = combination.report["log_loss"]
+    verdict = "gains" if with_them < without else "gains nothing"
+    return f"{verdict}: log loss {without:.4f} without, {with_them:.4f} with it"
+
+
+def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
+    """Choose each expert's ridge out of fold, then fit once without each fold and once to all rows."""
+    gates = [c for c in CONDITIONS[1:] if evidence.rows(c).any()]
+    experts: list[Condition] = ["clean"]
+    if "damaged" in gates and evidence.errors("damaged") >= FEW_ERRORS:
+        experts.append("damaged")
+    elif "damaged" in gates:
+        gates.remove("damaged")
+    trained = [folds != fold for fold in range(FOLDS)]
+    bases = [_basis(evidence, rows) for rows in trained]
+    pulls = {c: _best_pull(evidence, c, trained, bases) for c in experts}
+    out_of_fold = np.empty(len(folds))
+    for rows, basis in zip(trained, bases, strict=True):
+        fold = _mixture(evidence, rows, basis, pulls, gates)
+        out_of_fold[~rows] = fold.p_wrong(evidence.signals.take(~rows))
+    every = np.ones(len(folds), dtype=bool)
+    return Combination(
+        combiner=_mixture(evidence, every, _basis(evidence, every), pulls, gates),
+        out_of_fold=out_of_fold,
+        report={
+            "combiner": "mixture",
+            "experts": {c: {"errors": evidence.errors(c), **asdict(pulls[c])} for c in experts},
+            "estimators": list(evidence.names),
+            **_judged(evidence, out_of_fold),
+        },
+        notes=few_errors(evidence),
+    )
+
+
+def _judged(evidence: Evidence, p: Floats) -> dict[str, float]:
+    clean = evidence.rows("clean")
+    weights = evidence.weights[clean]
+    return {
+        "error_rate": float(np.average(evidence.wrong[clean], weights=weights)),
+        "log_loss": float(np.average(row_losses(p[clean], evidence.wrong[clean]), weights=weights)),
+    }
+
+
+def few_errors(evidence: Evidence) -> tuple[str, ...]:
+    """Say of which rows there are too few errors to learn much, or anything, from."""
+    damaged = evidence.errors("damaged")
+    notes = _few_clean_errors(evidence)
+    if evidence.rows("damaged").any() and damaged < FEW_ERRORS:
+        few = f"the damaged copies have {damaged} errors, fewer than {FEW_ERRORS}"
+        notes.append(f"{few}: nothing is learnt from them")
+    return tuple(notes)
+
+
+def _few_clean_errors(evidence: Evidence) -> list[str]:
+    if (errors := evidence.errors("clean")) >= FEW_ERRORS:
+        return []
+    start = ", ".join(name for name, begun in zip(evidence.names, evidence.start, strict=True) if begun) or "the mean"
+    return [
+        f"calibration has {errors} errors, fewer than {FEW_ERRORS}: p_wrong ranks much as {start} does, and its level "
+        "is uncertain; give more labelled images"
+    ]
+
+
+def folds(wrong: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """Deal images to folds 0 … FOLDS - 1, wrong ones first, so that each fold has its share of the errors.
+
+    Whatever learns from calibration errors is held out by these same folds.
+
+    >>> sorted(folds(np.array([False, True] * 5), seed=0)[1::2].tolist())  # the five errors
+    [0, 1, 2, 3, 4]
+    """
+    order = np.random.default_rng(seed).permutation(len(wrong))
+    dealt = order[np.argsort(~wrong[order], kind="stable")]
+    fold = np.empty(len(wrong), dtype=np.int64)
+    fold[dealt] = np.arange(len(wrong)) % FOLDS
+    return fold
+
+
+def _folds(evidence: Evidence, seed: int) -> NDArray[np.int64]:
+    """Put each row into the fold of its image; the first row of an image is the clean one."""
+    images, first = np.unique(evidence.groups, return_index=True)
+    return folds(evidence.wrong[first], seed)[np.searchsorted(images, evidence.groups)]
+
+
+def _basis(evidence: Evidence, rows: NDArray[np.bool_]) -> Basis:
+    clean = rows & evidence.rows("clean")
+    if not clean.any():  # a single row of calibration: its fold leaves nothing
+        clean = evidence.rows("clean")
+    classes = evidence.classes if evidence.classes <= _MOST_CLASSES else 0
+    return Basis.of(evidence.scales, evidence.signals.take(clean), classes, evidence.weights[clean])
+
+
+@dataclass(frozen=True)
+class _Pull:
+    """What holds an expert's weights back: how strongly, and whether towards max softmax or towards nothing."""
+
+    ridge: float
+    softmax: bool
+
+
+def _best_pull(evidence: Evidence, condition: Condition, trained: list[NDArray[np.bool_]], bases: list[Basis]) -> _Pull:
+    """Choose by log loss out of fold: the strongest ridge within one standard error of the best, on either side.
+
+    The clean expert is drawn towards max softmax unless it is better off, by half a standard error, without: what
+    few errors teach of many scores is noise, and loses to max softmax where that is good.
+    """
+    if condition != "clean":
+        return _best_ridge(evidence, condition, trained, bases, softmax=False)[0]
+    if evidence.errors("clean") < FEW_ERRORS:
+        return _Pull(max(_RIDGES), softmax=True)
+    drawn, held = _best_ridge(evidence, condition, trained, bases, softmax=True)
+    free, losses = _best_ridge(evidence, condition, trained, bases, softmax=False)
+    gained, weights = held - losses, evidence.weights[evidence.rows("clean")]
+    return free if np.average(gained, weights=weights) > _MARGIN * standard_error(gained, weights) else drawn
+
+
+def _best_ridge(
+    evidence: Evidence,
+    condition: Condition,
+    trained: list[NDArray[np.bool_]],
+    bases: list[Basis],
+    *,
+    softmax: bool,
+) -> tuple[_Pull, Floats]:
+    own, pulls = evidence.rows(condition), [_Pull(ridge, softmax) for ridge in _RIDGES]
+    held_out = np.empty((len(pulls), len(own)))
+    for rows, basis in zip(trained, bases, strict=True):
+        inputs = basis(evidence.signals.take(own & ~rows))
+        for k, pull in enumerate(pulls):
+            held_out[k, own & ~rows] = expit(_expert(evidence, own & rows, basis, condition, pull)(inputs))
+    losses, weights = row_losses(held_out[:, own], evidence.wrong[own]), _counts(evidence, own, condition)
+    worse = losses - losses[np.average(losses, axis=1, weights=weights).argmin()]
+    k = int(np.flatnonzero(np.average(worse, axis=1, weights=weights) <= standard_error(worse, weights))[-1])
+    return pulls[k], losses[k]
+
+
+def _counts(evidence: Evidence, rows: NDArray[np.bool_], condition: Condition) -> Floats:
+    """Return what rows count among those of their condition: copies all the same."""
+    return evidence.weights[rows] if condition == "clean" else np.ones(int(rows.sum()))
+
+
+def _mixture(
+    evidence: Evidence,
+    rows: NDArray[np.bool_],
+    basis: Basis,
+    pulls: dict[Condition, _Pull],
+    gates: list[Condition],
+) -> Mixture:
+    return Mixture(
+        names=evidence.names,
+        basis=basis,
+        experts={c: _expert(evidence, rows & evidence.rows(c), basis, c, pull) for c, pull in pulls.items()},
+        gates={c: _gate(evidence, rows, basis, c) for c in gates},
+    )
+
+
+def _expert(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition, pull: _Pull) -> Linear:
+    """Fit P(wrong | x, condition); the clean one does not read context, which says nothing about clean images."""
+    m = len(evidence.names)
+    inputs, wrong = basis(evidence.signals.take(rows)), evidence.wrong[rows]
+    weights = _counts(evidence, rows, condition)
+    used = np.append(np.ones(m, dtype=bool), [condition != "clean", True])[basis.sources]
+    of_class = basis.sources == m + 1
+    return _fit(
+        inputs,
+        wrong,
+        weights,
+        ridge=np.where(of_class, _CLASS_RIDGE, pull.ridge)[used],
+        lowest=np.where(of_class, -np.inf, 0.0)[used],
+        used=used,
+        center=_start(evidence, basis, inputs, wrong, weights)[used] if pull.softmax else 0.0,
+        further=1.0,
+    )
+
+
+def _start(evidence: Evidence, basis: Basis, inputs: Floats, wrong: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Return the weights of max softmax alone, as steep as these errors say; what the clean expert is drawn towards."""
+    direction = np.zeros(len(basis.sources))
+    linear = np.searchsorted(basis.sources, np.arange(len(evidence.names)))  # the first hinge of each score
+    begun = evidence.start if evidence.start.any() else np.ones(len(linear), dtype=bool)
+    direction[linear[begun]] = np.array(basis.spreads)[begun] / begun.sum()
+    along = _fit(
+        (inputs @ direction)[:, None],
+        wrong,
+        weights,
+        ridge=np.array([_SOFTMAX_RIDGE]),
+        lowest=np.zeros(1),
+        used=np.ones(1, dtype=bool),
+        center=_SOFTMAX_SLOPE,
+        further=1.0,
+    )
+    return direction * along.weights[0]
+
+
+def _gate(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition) -> Linear:
+    """Fit the log-odds of a condition against clean; weights may have either sign, the intercept holds the shares."""
+    both = rows & (evidence.rows("clean") | evidence.rows(condition))
+    used = basis.sources != len(evidence.names) + 1
+    ridge, lowest = np.full(int(used.sum()), _GATE_RIDGE), np.full(int(used.sum()), -np.inf)
+    hit = evidence.rows(condition)[both]
+    return _fit(basis(evidence.signals.take(both)), hit, evidence.weights[both], ridge=ridge, lowest=lowest, used=used)
+
+
+def _fit(
+    inputs: Floats,
+    hit: NDArray[np.bool_],
+    weights: Floats,
+    *,
+    ridge: Floats,
+    lowest: Floats,
+    used: NDArray[np.bool_],
+    center: Floats | float = 0.0,
+    further: float = 0.0,
+) -> Linear:
+    """Minimise Σ weight · log loss + ½ Σ ridge · (w - center)² over w >= lowest and an intercept (L-BFGS-B).
+
+    So many `further` rows at all the medians, half of them hits, keep the intercept finite where all rows are alike.
+    """
+    from scipy.optimize import minimize
+
+    x, y = inputs[:, used], hit.astype(np.float64)
+    start = np.zeros(x.shape[1]) + center
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        w, intercept = parameters[:-1], parameters[-1]
+        log_odds, away = x @ w + intercept, w - start
+        value = weights @ (np.logaddexp(0, log_odds) - y * log_odds) + ridge @ away**2 / 2
+        value += further * (np.logaddexp(0, intercept) - intercept / 2)
+        slope = weights * (expit(log_odds) - y)
+        return float(value), np.append(x.T @ slope + ridge * away, slope.sum() + further * (expit(intercept) - 0.5))
+
+    rate = np.clip((weights @ y + further / 2) / (weights.sum() + further), 1e-6, 1 - 1e-6)
+    bounds = [(low, None) for low in lowest] + [(None, None)]
+    first = np.append(start, np.log(rate / (1 - rate)))
+    found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
+    full = np.zeros(len(used))
+    full[used] = found[:-1]
+    return Linear(tuple(full.tolist()), float(found[-1]))

@@ -1,0 +1,187 @@
+"""What the command line prints of classes and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from uncertainty.commands.tables import METRIC_NAMES, metric_cell, percent, shown
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from uncertainty.evaluation.comparison import Comparison
+    from uncertainty.evaluation.confusion import ClassReport, ClassRow
+    from uncertainty.evaluation.screening_quality import Evaluation
+    from uncertainty.evaluation.slices import Slice, SliceReport
+    from uncertainty.metrics.bootstrap import Interval
+    from uncertainty.recalibration.sampling_weights import DesignEstimate
+
+_CLASSES = 20
+_PAIRS = 5
+_SLICES = 3
+_OVERLAPS = 2
+_OFF = 0.01
+_COMPARED = {"accuracy": "accuracy", **METRIC_NAMES, "brier": "Brier score", "ece": "calibration error"}
+
+
+def design_text(design: DesignEstimate, evaluation: Evaluation) -> str:
+    """Return the accuracy of all images, estimated by how they were chosen for labelling, as a sentence."""
+    images = evaluation.n + evaluation.n_unlabelled
+    text = (
+        f"accuracy of all images, by their chances to be labelled: {percent(design.accuracy)} (95 % interval "
+        f"{percent(design.low)} to {percent(design.high)}; {design.by_chance} of {design.labels} labels were drawn by "
+        "chance); all other measures are of the labelled images alone"
+    )
+    if abs(design.stand_for - images) <= _OFF * images:
+        return text
+    why = "some labels are missing, or some images could not be chosen"
+    return f"{text}; the labels stand for {design.stand_for:.0f} of {images} images: {why}"
+
+
+def class_table(report: ClassReport) -> Table:
+    """Return one row a class; of many classes the worst by F1."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    names = ("precision", "recall", "F1", "AUC", "images", "false positives", "of them flagged", "false negatives")
+    table = Table(Column("class", overflow="fold"), *(Column(name, justify="right") for name in names), box=None)
+    table.add_column("of them flagged", justify="right")
+    for row in _worst(report.per_class):
+        table.add_row(
+            Text(shown(row.class_name)),
+            *(_share(value) for value in (row.precision, row.recall, row.f1)),
+            "-" if row.roc_auc is None else f"{row.roc_auc:.3f}",
+            *(str(count) for count in (row.support, row.false_positives)),
+            _count(row.false_positives_flagged),
+            str(row.false_negatives),
+            _count(row.false_negatives_flagged),
+        )
+    return table
+
+
+def _worst(rows: Sequence[ClassRow]) -> Sequence[ClassRow]:
+    if len(rows) <= _CLASSES:
+        return rows
+    return sorted(rows, key=lambda row: (row.f1 is None, row.f1 or 0, -row.support))[:_CLASSES]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else percent(value)
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def findings_text(classes: ClassReport, slices: SliceReport) -> str:
+    """Return averages, the most confused pairs, and the slices that go with errors, in sentences."""
+    macro, n = classes.averages["macro"], len(classes.per_class)
+    which = f"the {_CLASSES} worst of {n} classes; " if n > _CLASSES else ""
+    lines = [
+        f"{which}mean over classes: precision {percent(macro.precision)}, recall {percent(macro.recall)}, "
+        f"F1 {percent(macro.f1)}"
+    ]
+    if pairs := classes.confused_pairs[:_PAIRS]:
+        said = [f"{shown(p.label)} for {shown(p.predicted_label)} {p.count} times" for p in pairs]
+        lines.append(f"most often taken: {', '.join(said)}")
+    return "\n".join([*lines, slices_text(slices)])
+
+
+def slice_table(report: SliceReport) -> Table:
+    """Return one row a slice, the surest first."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    names = ("images", "error rate", "95 % interval", "others", "by class mix", "p", "p within classes", "flags caught")
+    table = Table(Column("slice", overflow="fold"), *(Column(name, justify="right") for name in names), box=None)
+    table.add_column("conclusion", no_wrap=True)
+    for one in report.slices:
+        table.add_row(
+            Text(shown(one.name)),
+            str(one.n),
+            percent(one.error_rate),
+            f"{percent(one.low)} to {percent(one.high)}",
+            percent(one.error_rate_rest),
+            _share(one.error_rate_expected),
+            _p(one.p_holm),
+            _p(one.p_within_class_holm),
+            _share(one.errors_caught),
+            one.conclusion,
+        )
+    return table
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def slices_text(report: SliceReport) -> str:
+    """Return what the slices say, in sentences."""
+    if not report.slices:
+        return f"no slice has enough images to be compared{_left_out(report)}"
+    lines = [_sentence(one) for one in report.slices if one.conclusion in ("more errors", "fewer errors")]
+    named = [shown(one.name) for one in report.slices if one.conclusion == "explained by class"]
+    said = lines[:_SLICES] or [f"none of {report.tests} slices goes with errors beyond the mix of its classes"]
+    if len(lines) > _SLICES:
+        said.append(f"and {len(lines) - _SLICES} more slices")
+    if named:
+        said.append(f"explained by the classes of their images: {', '.join(named[:_PAIRS])}")
+    return "\n".join(said) + _left_out(report)
+
+
+def _sentence(one: Slice) -> str:
+    also = " and ".join(f"{share:.0%} are {shown(name)} too" for name, share in one.overlaps[:_OVERLAPS])
+    return (
+        f"{shown(one.name)} images go with {one.conclusion}: {percent(one.error_rate)} of {one.n} wrong, "
+        f"{percent(one.error_rate_expected)} expected from their classes, {percent(one.error_rate_rest)} of others; "
+        f"corrected p {_p(one.p_within_class_holm)} ({shown(one.definition)}){f'; {also}' if also else ''}"
+    )
+
+
+def _left_out(report: SliceReport) -> str:
+    names = ", ".join(shown(one.by) for one in report.skipped[:_PAIRS])
+    more = f" and {len(report.skipped) - _PAIRS} more" if len(report.skipped) > _PAIRS else ""
+    return f"\nnot compared, for want of images on both sides or of groups: {names}{more}" if names else ""
+
+
+def comparison_table(found: Comparison) -> Table:
+    """Return accuracy and the measures of both p_wrong, with the difference and its interval."""
+    from rich.table import Column, Table
+
+    table = Table(
+        Column(no_wrap=True),
+        *(Column(name, justify="right") for name in ("A", "B", "B - A", "95 % interval")),
+        box=None,
+    )
+    for key, pair in {"accuracy": found.accuracy, **found.scores}.items():
+        if key in _COMPARED:
+            values = [_value(key, interval) for interval in (pair.a, pair.b, pair.difference)]
+            table.add_row(_COMPARED[key], *values, _ends(key, pair.difference))
+    return table
+
+
+def _value(key: str, interval: Interval | None) -> str:
+    return metric_cell(key, None if interval is None else interval.value)
+
+
+def _ends(key: str, interval: Interval | None) -> str:
+    return "-" if interval is None else f"{metric_cell(key, interval.low)} to {metric_cell(key, interval.high)}"
+
+
+def comparison_text(found: Comparison) -> str:
+    """Return what changed, and what was left out, in sentences."""
+    f, n = found.flags, found.n
+    left_out = {
+        "only in A": found.only_in_a,
+        "only in B": found.only_in_b,
+        "in both but unread or without a label": found.unread_or_unlabelled,
+    }
+    lines = [
+        f"{n} images in both: {found.both_right} right in both, {found.both_wrong} wrong in both, "
+        f"{found.n_fixed} fixed and {found.n_broken} broken by B; McNemar's exact p {_p(found.p)}",
+        f"flagged by both {f.both}, only by A {f.only_a}, only by B {f.only_b}; they agree on {percent(f.agreement)}",
+    ]
+    if any(left_out.values()):
+        lines.append(f"left out: {', '.join(f'{count} {what}' for what, count in left_out.items() if count)}")
+    return "\n".join(lines)

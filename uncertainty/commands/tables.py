@@ -1,0 +1,188 @@
+"""What the command line prints: tables of estimators, of an evaluation, and of what is installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import inspect
+import platform
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from uncertainty.monitoring.watch import percentages
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from uncertainty.evaluation.screening_quality import Evaluation, Match
+    from uncertainty.metrics.bootstrap import Interval
+    from uncertainty.monitoring.accuracy import Accuracy
+
+_NEEDED = (
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "faiss-cpu",
+    "pillow",
+    "pyarrow",
+    "safetensors",
+    "pydantic",
+    "threadpoolctl",
+    "typer",
+    "rich",
+)
+_EXAMPLES = 5
+METRIC_NAMES = {
+    "auroc": "AUROC",
+    "aurc": "AURC x1000",
+    "e_aurc": "E-AURC x1000",
+    "augrc": "AUGRC x1000",
+    "errors_accepted_at_95_correct": "FPR at 95 % TPR",
+    "errors_caught_at_10_percent": "caught at 10 %",
+    "errors_caught_at_20_percent": "caught at 20 %",
+}
+"""Measures that are printed, and what they are called there."""
+
+
+def estimators_table() -> Table:
+    """Return one row an estimator, as found on disk."""
+    from rich.table import Column, Table
+
+    from uncertainty.estimators import discover
+
+    table = Table(Column("estimator", no_wrap=True), "set", "evidence", "needs", Column("says", min_width=16), box=None)
+    for name, cls in discover().items():
+        errors = ("calibration errors",) if cls.learns_from == "calibration" else ()
+        needs = ", ".join(dict.fromkeys((*cls.needs, *cls.fit_needs, *errors)))
+        table.add_row(name, "default" if cls.default else "optional", cls.family, needs, _sentence(cls))
+    return table
+
+
+def _sentence(cls: type) -> str:
+    return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
+
+
+def evaluation_table(evaluation: Evaluation) -> Table:
+    """Return p_wrong beside max softmax, with intervals, and every estimator alone."""
+    from rich.table import Column, Table
+
+    table = Table(Column(no_wrap=True), *METRIC_NAMES.values(), box=None)
+    for name, metrics in evaluation.scores.items():
+        table.add_row(name.removeprefix("est_"), *(metric_cell(key, metrics[key]) for key in METRIC_NAMES))
+        if intervals := evaluation.intervals.get(name):
+            table.add_row("  95 % interval", *(_between(key, intervals[key]) for key in METRIC_NAMES))
+    return table
+
+
+def metric_cell(key: str, value: float | None) -> str:
+    """Return a metric as it is printed, areas under risk curves times 1000; "-" for what does not exist."""
+    if value is None:
+        return "-"
+    return f"{value * 1000:.1f}" if METRIC_NAMES.get(key, "").endswith("x1000") else f"{value:.3f}"
+
+
+def _between(key: str, interval: Interval | None) -> str:
+    return "-" if interval is None else f"{metric_cell(key, interval.low)} to {metric_cell(key, interval.high)}"
+
+
+def evaluation_text(evaluation: Evaluation, match: Match) -> str:
+    """Return the evaluation in sentences, and what was left out of it."""
+    e = evaluation
+    lines = [f"{e.n} labelled images, {e.n_errors} errors; accuracy {percent(e.accuracy)}"]
+    left_out = {
+        "unreadable images": e.n_unreadable,
+        "images without a label": e.n_unlabelled,
+        "labels without an image": match.labels_without_row,
+    }
+    if any(left_out.values()):
+        lines.append(f"left out: {', '.join(f'{n} {what}' for what, n in left_out.items() if n)}")
+    if e.unknown_labels:
+        lines.append(_unknown(e.unknown_labels))
+    lines += [
+        f"flagged {percent(e.flagged_share)}; the flags caught {percent(e.errors_caught_by_flags)} of the errors, "
+        f"{percent(e.precision_of_flags)} of the flagged are errors",
+        f"accuracy of what was not flagged {percent(e.accuracy_of_unflagged)}",
+        f"p_wrong predicted {percent(e.predicted_error_rate)} errors, {percent(e.observed_error_rate)} were; "
+        f"calibration error {percent(e.ece)}",
+    ]
+    return "\n".join(lines)
+
+
+def estimates_table(accuracy: Accuracy) -> Table:
+    """Return the estimates of accuracy side by side."""
+    from rich.table import Table
+
+    table = Table("accuracy, estimated by", "per cent (95 % interval)", box=None)
+    for name, interval in accuracy.estimates.items():
+        table.add_row(name, percentages(interval))
+    return table
+
+
+def class_accuracy_table(accuracy: Accuracy, classes: Sequence[str]) -> Table:
+    """Return the accuracy of each predicted class."""
+    from rich.table import Table
+
+    table = Table("predicted class", "images", "accuracy", box=None)
+    for k, (n, interval) in accuracy.per_class.items():
+        table.add_row(shown(classes[k]), str(n), "insufficient support" if interval is None else percentages(interval))
+    return table
+
+
+def _unknown(labels: Mapping[str, int]) -> str:
+    examples = ", ".join(repr(label) for label in list(labels)[:_EXAMPLES])
+    more = f" and {len(labels) - _EXAMPLES} more" if len(labels) > _EXAMPLES else ""
+    return (
+        f"{sum(labels.values())} images have a label that is no class of the model, counted as wrong: {examples}{more}"
+    )
+
+
+def shown(text: str) -> str:
+    r"""Return text as it is, or quoted where it holds line breaks or anything else that would disturb a terminal.
+
+    >>> shown("Anna's Käfer.png"), shown("two\nlines.png")
+    ("Anna's Käfer.png", "'two\\nlines.png'")
+    """
+    return text if text.isprintable() else repr(text)
+
+
+def percent(share: float | None) -> str:
+    """Return a share in words: 12.3%."""
+    return "(can't be said)" if share is None else f"{share:.1%}"
+
+
+def doctor_table() -> Table:
+    """Return what the package needs and which versions are there."""
+    from rich.table import Table
+
+    table = Table("package", "version", box=None)
+    table.add_row("python", platform.python_version())
+    for name in ("uncertainty-vision", *_NEEDED):
+        table.add_row(name, _version(name) or f"missing; run pip install {name}")
+    table.add_row("runs on", _devices())
+    return table
+
+
+def doctor_warnings() -> list[str]:
+    """Return what is wrong with this installation, in words."""
+    if _version("uncertainty") is None:
+        return []
+    return [
+        "the unrelated package 'uncertainty' is installed and has the same import name; run "
+        "pip uninstall uncertainty, then install uncertainty-vision again as its README says"
+    ]
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "nothing: torch is missing"
+    from uncertainty.classifiers.network import devices
+
+    return ", ".join(devices())

@@ -1,0 +1,151 @@
+"""What a policy would do to images like calibration, before it does: counted on the rows it was decided on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.decisions.calibration_rows import HeldOut
+from uncertainty.decisions.decide import Decision, Line
+from uncertainty.decisions.guarantees import interval
+
+
+@dataclass(frozen=True)
+class Share:
+    """`hits` of `rows`, with the 95 % Clopper-Pearson interval; without rows nothing is known: 0 to 1, value None."""
+
+    hits: int
+    rows: int
+    value: float | None
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, hits: NDArray[np.bool_]) -> Self:
+        """Count.
+
+        >>> Share.of(np.array([True, False])).value, Share.of(np.array([], dtype=bool)).value
+        (0.5, None)
+        """
+        count, rows = int(hits.sum()), len(hits)
+        return cls(count, rows, count / rows if rows else None, *interval(count, rows))
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "can't be said"
+        return f"{self.value:.1%} (95 % interval {self.low:.1%} to {self.high:.1%})"
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """What happens to images predicted to be of some classes (all, where `classes` is empty).
+
+    `flagged` of all images, `caught` of the errors, `left` wrong of the images that are not flagged, `precision` wrong
+    of those that are.
+    """
+
+    classes: tuple[str, ...]
+    threshold: float | None
+    certified: bool | None
+    flagged: Share
+    caught: Share
+    left: Share
+    precision: Share
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole and, with thresholds for each class, each part; `notes` say which promises are void and why.
+
+    Counted on `images` clean calibration rows whose p_wrong was said without having seen them. `expected_flagged` is
+    the flagged share of the declared mixture of clean, damaged and foreign images. Where labels chose the threshold,
+    the same labels flatter what is counted a little; a promise that is certified holds none the less.
+    """
+
+    policy: str
+    images: int
+    errors: int
+    whole: PlanLine
+    parts: tuple[PlanLine, ...]
+    expected_flagged: float
+    cost: dict[str, float]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain numbers, strings and dictionaries."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [f"plan: {self.policy}", f"on {self.images} calibration images with {self.errors} errors:"]
+        lines += _described(self.whole)
+        for part in self.parts:
+            lines += [f"  predicted {', '.join(part.classes)}:", *("  " + text for text in _described(part))]
+        if abs(self.expected_flagged - (self.whole.flagged.value or 0)) > 1e-4:
+            lines.append(
+                f"  with the damaged and unknown images that are expected, {self.expected_flagged:.1%} flagged"
+            )
+        if self.cost:
+            lines.append("  cost of an image: " + ", ".join(f"{value:.4g} {name}" for name, value in self.cost.items()))
+        return "\n".join([*lines, *(f"warning: {note}" for note in self.notes)])
+
+
+def _described(line: PlanLine) -> list[str]:
+    promise = {True: ", certified", False: ", NOT certified", None: ""}[line.certified]
+    at = "" if line.threshold is None else f" from p_wrong {line.threshold:.4f} on{promise}"
+    return [
+        f"  flagged       {line.flagged}{at}",
+        f"  errors caught {line.caught}",
+        f"  error left    {line.left} of what is not flagged",
+        f"  flags right   {line.precision} of what is flagged",
+    ]
+
+
+def plan(decision: Decision, rows: HeldOut, classes: Sequence[str]) -> Plan:
+    """Count what a decision does to the calibration rows; `classes` are their names."""
+    flagged = decision.flags(rows.p_wrong, rows.predicted)
+    exact = rows.take(rows.exact)
+    hit = flagged[rows.exact]
+    single = decision.lines[0] if not decision.policy.per_class else None
+    parts = [] if single else [_part(line, exact, hit, classes) for line in decision.lines]
+    weights = rows.weights.astype(np.float64)
+    return Plan(
+        policy=str(decision.policy),
+        images=len(exact),
+        errors=int(exact.wrong.sum()),
+        whole=_counted(single, (), exact.wrong, hit),
+        parts=tuple(parts),
+        expected_flagged=float(weights @ flagged / max(weights.sum(), 1e-12)),
+        cost=_costs(decision, exact.wrong, hit),
+        notes=tuple(decision.notes(classes)),
+    )
+
+
+def _part(line: Line, rows: HeldOut, flagged: NDArray[np.bool_], classes: Sequence[str]) -> PlanLine:
+    own = np.isin(rows.predicted, line.classes)
+    return _counted(line, tuple(classes[k] for k in line.classes), rows.wrong[own], flagged[own])
+
+
+def _counted(
+    line: Line | None, classes: tuple[str, ...], wrong: NDArray[np.bool_], flagged: NDArray[np.bool_]
+) -> PlanLine:
+    return PlanLine(
+        classes=classes,
+        threshold=None if line is None else line.threshold,
+        certified=None if line is None else line.certified,
+        flagged=Share.of(flagged),
+        caught=Share.of(flagged[wrong]),
+        left=Share.of(wrong[~flagged]),
+        precision=Share.of(wrong[flagged]),
+    )
+
+
+def _costs(decision: Decision, wrong: NDArray[np.bool_], flagged: NDArray[np.bool_]) -> dict[str, float]:
+    miss, review = decision.policy.cost_miss, decision.policy.cost_review
+    if miss is None or review is None or not len(wrong):
+        return {}
+    missed = miss * float((wrong & ~flagged).mean()) + review * float(flagged.mean())
+    return {"with these flags": missed, "if all were reviewed": review, "if none were": miss * float(wrong.mean())}

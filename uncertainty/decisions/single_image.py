@@ -1,0 +1,111 @@
+"""What there is to say about one image: over the line or not, by how much, and what the line rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.decisions.calibration_rows import HeldOut
+from uncertainty.decisions.decide import Decision, Line
+from uncertainty.decisions.plans import Share
+from uncertainty.outputs import ModelOutputs
+
+_NEAREST = 100
+INSUFFICIENT = "insufficient support"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One image's p_wrong and the line that it is held against.
+
+    `distance` is p_wrong - threshold: 0 or above is flagged. `support` are the calibration rows that decided the line
+    (errors, for min_recall). `like_it` counts the errors among the calibration images of the nearest p_wrong, 100 of
+    them where there are as many. `certified` is None where the policy promises nothing. `insufficient` says why
+    calibration can't support an answer; such an image is flagged, but where nothing could be certified as worth a
+    look (min_precision). "" where it can.
+    """
+
+    file_name: str
+    predicted: str
+    p_wrong: float
+    threshold: float
+    flagged: bool
+    distance: float
+    policy: str
+    certified: bool | None
+    support: int
+    like_it: Share
+    insufficient: str
+
+    def __str__(self) -> str:
+        side = "flagged" if self.flagged else "not flagged"
+        text = (
+            f"{self.file_name}: {side}, p_wrong {self.p_wrong:.3f}, {abs(self.distance):.3f} "
+            f"{'above' if self.flagged else 'below'} the line at {self.threshold:.3f} ({self.policy}; decided on "
+            f"{self.support} calibration rows); of the {self.like_it.rows} calibration images most like it in p_wrong "
+            f"{self.like_it.hits} were wrong"
+        )
+        return f"{text}; {self.insufficient}" if self.insufficient else text
+
+
+def answers(
+    outputs: ModelOutputs, p_wrong: NDArray[np.float32], decision: Decision, rows: HeldOut, classes: Sequence[str]
+) -> list[Answer]:
+    """Answer for each row of outputs; `rows` are the calibration rows, `classes` the names."""
+    exact = rows.take(rows.exact)
+    multilabel = outputs.task == "multilabel"
+    predicted = np.full(len(outputs), -1) if multilabel else outputs.predictions
+    there = set(np.unique(exact.predicted).tolist())
+    thresholds, near = decision.thresholds(predicted), _Nearest(exact)
+    names = _names(outputs, classes)
+    found = []
+    for row, (p, k, threshold) in enumerate(zip(p_wrong, predicted.tolist(), thresholds, strict=True)):
+        line = decision.line(k)
+        name = names[row]
+        found.append(
+            Answer(
+                file_name=str(outputs.ids[row]),
+                predicted=name,
+                p_wrong=float(p),
+                threshold=float(threshold),
+                flagged=bool(p >= threshold),
+                distance=float(p) - float(threshold),
+                policy=str(decision.policy),
+                certified=None if line is None else line.certified,
+                support=0 if line is None else line.support,
+                like_it=near(p),
+                insufficient=_lacking(line, k in there, name, exact),
+            )
+        )
+    return found
+
+
+def _names(outputs: ModelOutputs, classes: Sequence[str]) -> list[str]:
+    if outputs.task == "multiclass":
+        return [classes[k] for k in outputs.predictions.tolist()]
+    return [";".join(name for name, on in zip(classes, row, strict=True) if on) for row in outputs.predictions]
+
+
+class _Nearest:
+    """Counts errors among the rows of nearest p_wrong."""
+
+    def __init__(self, rows: HeldOut) -> None:
+        order = np.argsort(rows.p_wrong, kind="stable")
+        self.p_wrong, self.wrong = rows.p_wrong[order], rows.wrong[order]
+
+    def __call__(self, p: np.float32) -> Share:
+        nearest = np.argsort(np.abs(self.p_wrong - p), kind="stable")[:_NEAREST]
+        return Share.of(self.wrong[nearest])
+
+
+def _lacking(line: Line | None, class_is_there: bool, name: str, rows: HeldOut) -> str:
+    if not class_is_there:
+        return f"{INSUFFICIENT}: no calibration image was predicted to be {name}"
+    if not rows.wrong.any():
+        return f"{INSUFFICIENT}: calibration has no errors, only the mean of p_wrong is calibrated"
+    if line is not None and line.certified is False:
+        return line.why if line.why.startswith(INSUFFICIENT) else f"{INSUFFICIENT}: {line.why}"
+    return ""

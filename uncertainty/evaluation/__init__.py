@@ -1,0 +1,1 @@
+"""Verdicts and labels together: who was wrong, where, and how well that was foreseen."""

@@ -1,0 +1,166 @@
+"""Labels that came back, met with the images that were screened: which count, and which are kept apart and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from uncertainty.errors import InputError
+from uncertainty.evaluation.outcomes import NO_KNOWN_CLASS
+from uncertainty.evaluation.screening_quality import Match, match_labels
+from uncertainty.labels.imports import read_annotations
+from uncertainty.labels.imports.base import Annotation
+from uncertainty.labels.tables import split, task_of
+from uncertainty.verdicts import write_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KEPT_APART = "labels_kept_apart.csv"
+UNKNOWN_FILE = "no such image was screened"
+UNKNOWN_CLASS = "no class of the model"
+SEVERAL = "several labels where one belongs"
+DIFFERENT = "different answers"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one person said of one screened image."""
+
+    file_name: str
+    label: str
+    annotator: str = ""
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A label that is used nowhere, and why."""
+
+    file_name: str
+    label: str
+    annotator: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Returned:
+    """Labels by file name that can be used, every answer for a screened image, what was kept apart, and notes."""
+
+    labels: Mapping[str, str]
+    answers: tuple[Answer, ...]
+    apart: tuple[Apart, ...]
+    notes: tuple[str, ...] = ()
+    more: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many labels were kept apart, by reason."""
+        return dict(Counter(row.why for row in self.apart))
+
+    def match(self, table: pa.Table) -> Match:
+        """Count how the file names of a verdict table and of the labels meet."""
+        met = match_labels(table, self.labels)
+        strangers = {row.file_name for row in self.apart if row.why == UNKNOWN_FILE}
+        return Match(met.matched, met.rows_without_label, len(strangers))
+
+    def words(self) -> list[str]:
+        """Say what was kept apart, by name, and the notes of the file."""
+        lines = []
+        for why, count in self.counts.items():
+            first = next(row for row in self.apart if row.why == why)
+            advice = f"; where it is true, call it {NO_KNOWN_CLASS!r}" if why == UNKNOWN_CLASS else ""
+            example = f"{first.label!r} of {first.file_name!r}"
+            lines.append(f"{count} labels kept apart in {KEPT_APART}, {why}, e.g. {example}{advice}")
+        return [*lines, *self.notes]
+
+    def write(self, folder: Path) -> None:
+        """Write what was kept apart into `folder`; where nothing was, an older file is removed."""
+        import pyarrow as pa
+
+        if not self.apart:
+            (folder / KEPT_APART).unlink(missing_ok=True)
+            return
+        columns = ("file_name", "label", "annotator", "why")
+        write_table(
+            pa.table({name: [getattr(row, name) for row in self.apart] for name in columns}), folder / KEPT_APART
+        )
+
+
+def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None) -> Returned:
+    """Read labels and decide which of them are truth for the rows of a verdict table.
+
+    Kept apart are labels of images that are not in the table; all answers for an image where two of them differ; and
+    labels that are none of the `classes` (None: not known, so not asked), but for `(no known class)`, which says that
+    the classifier can't be right. Nothing is lost: every label is in `labels`, or in `apart`.
+
+    Raises InputError: what `read_annotations` raises, or images met and not one label is left.
+    """
+    found = read_annotations(path)
+    names = set(table["file_name"].to_pylist())
+    several = task_of(table) == "multilabel"
+    known = None if classes is None else frozenset(classes)
+    met: dict[str, list[Answer]] = {}
+    apart: list[Apart] = []
+    for row in found.rows:
+        name = next((one for one in row.names if one in names), None)
+        if name is None:
+            apart.append(_apart(row, UNKNOWN_FILE))
+        else:
+            met.setdefault(name, []).append(Answer(name, row.label, row.annotator))
+    labels = {}
+    for name, answers in met.items():
+        why = _why_not(answers, known, several)
+        if why is None:
+            labels[name] = answers[0].label
+        apart += [Apart(name, one.label, one.annotator, why) for one in answers if why is not None]
+    if not labels:
+        labels = _without(path, met, apart, found.rows)
+    return Returned(
+        labels, tuple(one for group in met.values() for one in group), tuple(apart), found.notes, found.more
+    )
+
+
+def _apart(row: Annotation, why: str) -> Apart:
+    return Apart(row.names[0], row.label, row.annotator, why)
+
+
+def _why_not(answers: Sequence[Answer], known: frozenset[str] | None, several: bool) -> str | None:
+    if len({meaning(one.label, known, several) for one in answers}) > 1:
+        return DIFFERENT
+    label = answers[0].label
+    if known is None or label == NO_KNOWN_CLASS or label in known:
+        return None
+    parts = split(label, known)
+    if known.issuperset(parts) and (several or len(parts) > 1):
+        return None if several else SEVERAL
+    return UNKNOWN_CLASS
+
+
+def meaning(label: str, classes: frozenset[str] | None, several: bool) -> Any:
+    """Return what two answers must share to be the same: the text, or where an image has several labels their set.
+
+    >>> meaning("a;b", None, True) == meaning("b; a", None, True), meaning("a;b", None, False)
+    (True, 'a;b')
+    """
+    return frozenset(split(label, classes or frozenset())) if several else label
+
+
+def _without(
+    path: Path, met: Mapping[str, Sequence[Answer]], apart: Sequence[Apart], rows: Iterable[Annotation]
+) -> dict[str, str]:
+    """Raise what is wrong where no label can be used; names that meet nowhere are left to the join, which says so."""
+    if not met:
+        return {row.names[0]: row.label for row in rows}
+    first = next(row for row in apart if row.why != UNKNOWN_FILE)
+    told = list(dict.fromkeys(one.label for one in met[first.file_name]))
+    if first.why == DIFFERENT:
+        raise InputError(
+            f"no label of {path} can be used: {first.file_name!r} has two labels, {told[0]!r} and {told[1]!r}; keep one"
+        )
+    raise InputError(
+        f"no label of {path} can be used: {told[0]!r} of {first.file_name!r} is {first.why}; "
+        f"write class names as the verdicts do, or {NO_KNOWN_CLASS!r}"
+    )

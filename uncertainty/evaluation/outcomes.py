@@ -1,0 +1,345 @@
+"""Who was wrong, by name: predictions beside labels, and the misclassified images of a run or of one class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import InputError
+from uncertainty.labels.arrays import class_names, classes_in, indices, row_names, run_over
+from uncertainty.labels.tables import encoded, named_classes, other_names, table_probs, task_of
+from uncertainty.outputs import ModelOutputs, Task, probs_from_logits
+from uncertainty.verdicts import METADATA, QUALITY, WIDE_CLASSES, Verdicts, probability_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from uncertainty.classifiers import Classifier
+    from uncertainty.images.sources import AnyPath
+
+NO_KNOWN_CLASS = "(no known class)"
+"""What a label of -1 is called."""
+_LEADING = ("file_name", "label", "predicted_label", "confidence", "p_wrong", "outcome", "reasons")
+_TOP = 5
+_DECISION = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What a classifier said of n images beside what they are; make one with a `from_` method.
+
+    Parameters
+    ----------
+    names : (n,) strings.
+    classes : names of the classes; the first `n_known` are the classifier's own, the others occur as labels only.
+    truth, predicted : multiclass (n,) positions in `classes`; multilabel (n, len(classes)) booleans.
+    probs : (n, n_known) probabilities, or None.
+    task : "multiclass" or "multilabel".
+    table : n rows of whatever else is to be listed: p_wrong, flagged, reasons, columns of a manifest, image quality.
+
+    Examples
+    --------
+    >>> found = Outcomes.from_arrays(["cat", "dog", "dog"], ["cat", "cat", "dog"], names=["a.jpg", "b.jpg", "c.jpg"])
+    >>> found.misclassified().to_pylist()
+    [{'file_name': 'b.jpg', 'label': 'dog', 'predicted_label': 'cat'}]
+    >>> found.false_positives("cat")["file_name"].to_pylist(), found.false_negatives("cat")["file_name"].to_pylist()
+    (['b.jpg'], [])
+
+    """
+
+    names: NDArray[np.str_]
+    classes: tuple[str, ...]
+    n_known: int
+    truth: NDArray[Any]
+    predicted: NDArray[Any]
+    probs: NDArray[np.floating[Any]] | None
+    task: Task
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def from_verdicts(
+        cls,
+        verdicts: Verdicts | pa.Table,
+        labels: Mapping[str, str] | AnyPath | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> Outcomes:
+        """Take the rows of verdicts that were read and have a label.
+
+        `labels` are label by file name, or a table or folder of them; None: the table has them, by `join_labels`.
+        `classes` are needed only for a CSV or JSON table of more than 200 classes, which does not hold their names.
+        """
+        from uncertainty.evaluation.screening_quality import join_labels, measurable
+        from uncertainty.labels.by_name import read_labels
+
+        table = verdicts.table if isinstance(verdicts, Verdicts) else verdicts
+        if labels is not None:
+            table = join_labels(table, labels if isinstance(labels, Mapping) else read_labels(labels))
+        task, rows = task_of(table), measurable(table)
+        known = list(classes or Verdicts(table).classes or named_classes(rows))
+        predicted, truth = rows["predicted_label"], rows["label"]
+        names = [*known, *other_names([predicted, truth], known, task)]
+        return cls(
+            names=np.asarray(rows["file_name"].to_pylist(), dtype=np.str_),
+            classes=tuple(names),
+            n_known=len(known),
+            truth=encoded(truth, names, task),
+            predicted=encoded(predicted, names, task),
+            probs=table_probs(rows, known),
+            task=task,
+            table=rows,
+        )
+
+    @classmethod
+    def from_outputs(cls, outputs: ModelOutputs, classes: Sequence[str] | None = None) -> Outcomes:
+        """Take labelled ModelOutputs; a label of -1 becomes a class of its own."""
+        labels = outputs.require("labels", "Outcomes")
+        known = class_names(classes, outputs.n_classes)
+        foreign = outputs.task == "multiclass" and bool((labels < 0).any())
+        return cls(
+            names=outputs.ids if isinstance(outputs.ids, np.ndarray) else np.asarray(outputs.ids, dtype=np.str_),
+            classes=(*known, NO_KNOWN_CLASS) if foreign else known,
+            n_known=len(known),
+            truth=np.where(labels < 0, len(known), labels) if outputs.task == "multiclass" else labels.astype(bool),
+            predicted=outputs.predictions if outputs.task == "multiclass" else outputs.predictions.astype(bool),
+            probs=outputs.probs,
+            task=outputs.task,
+            table=_no_columns(len(outputs)),
+        )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        labels: Any,
+        predictions: Any = None,
+        *,
+        probs: Any = None,
+        classes: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+        task: Task = "multiclass",
+    ) -> Outcomes:
+        """Take labels and predictions: class names or indices (n,), multilabel (n, c) of 0 and 1.
+
+        Without predictions they follow from `probs` (n, c): the largest, multilabel those of 0.5 or more. Labels of
+        -1 belong to no known class. Raises InputError where shapes do not fit or a label names no class.
+        """
+        if predictions is None and probs is None:
+            raise InputError("give predictions or probs beside the labels; there is nothing to compare them with")
+        p = None if probs is None else np.asarray(probs, dtype=np.float64)
+        if p is not None and p.ndim != 2:
+            raise InputError(f"probs have shape {p.shape}; they must be (n, c), one column a class")
+        if p is not None:
+            known = class_names(classes, p.shape[1])
+        else:
+            known = classes_in(labels, predictions, task) if classes is None else tuple(map(str, classes))
+        if predictions is None and p is not None:
+            predictions = (p >= _DECISION) if task == "multilabel" else np.argmax(p, axis=1)
+        truth, predicted = (indices(values, known, task) for values in (labels, predictions))
+        n = len(truth)
+        if len(predicted) != n or (p is not None and len(p) != n):
+            raise InputError(f"{n} labels and {len(predicted)} predictions; give one of each for each image")
+        foreign = task == "multiclass" and bool((truth < 0).any())
+        return cls(
+            names=row_names(names, n),
+            classes=(*known, NO_KNOWN_CLASS) if foreign else known,
+            n_known=len(known),
+            truth=np.where(truth < 0, len(known), truth) if task == "multiclass" else truth,
+            predicted=predicted,
+            probs=p,
+            task=task,
+            table=_no_columns(n),
+        )
+
+    @classmethod
+    def from_loader(
+        cls,
+        loader: Iterable[Any],
+        model: Classifier | Any,
+        *,
+        classes: Sequence[str] | None = None,
+        task: Task = "multiclass",
+    ) -> Outcomes:
+        """Run a model over batches of (inputs, labels) or (inputs, labels, names), such as a torch DataLoader.
+
+        `model` is a Classifier, whose classes and task are taken, or any callable that maps inputs to logits (b, c).
+        Without names in the batches, images are called "0", "1", … in the order of the loader: do not shuffle it.
+        Raises InputError for an empty loader, and for a torch module in training mode, whose answers are random.
+        """
+        from uncertainty.classifiers.base import Classifier
+
+        answers = model
+        if isinstance(model, Classifier):
+            answers, classes, task = partial(_logits, model), classes or model.classes, model.task
+        labels, logits, names = run_over(loader, answers)
+        known = class_names(classes, logits.shape[1])
+        probs = probs_from_logits(logits, task)
+        predictions = None
+        if isinstance(model, Classifier) and model.decision_thresholds is not None:
+            predictions = probs >= np.asarray(model.decision_thresholds)
+        return cls.from_arrays(labels, predictions, probs=probs, classes=known, names=names, task=task)
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """(n,) True where the prediction differs from the label (multilabel: any decision of the row differs)."""
+        differs = self.truth != self.predicted
+        return np.asarray(differs.any(axis=1) if differs.ndim == 2 else differs)
+
+    @property
+    def flagged(self) -> NDArray[np.bool_] | None:
+        """(n,) True where the row was flagged; None where nobody screened it."""
+        if "flagged" not in self.table.column_names:
+            return None
+        return np.asarray(self.table["flagged"].to_pylist(), dtype=np.bool_)
+
+    def take(self, rows: Any) -> Outcomes:
+        """Return the rows picked by positions or by a boolean mask, e.g. those of one camera."""
+        picked = np.asarray(rows)
+        picked = np.flatnonzero(picked) if picked.dtype == bool else picked.astype(np.int64)
+        return replace(
+            self,
+            names=self.names[picked],
+            truth=self.truth[picked],
+            predicted=self.predicted[picked],
+            probs=None if self.probs is None else self.probs[picked],
+            table=self.table.take(picked),
+        )
+
+    def texts(self, which: NDArray[Any]) -> list[str]:
+        """Return class names for rows of `truth` or `predicted`; multilabel: joined by semicolons."""
+        names = np.asarray(self.classes, dtype=object)
+        if self.task == "multiclass":
+            return list(names[which])
+        return [";".join(names[row]) for row in which]
+
+    def misclassified(self) -> pa.Table:
+        """Return the rows that are wrong, in the order of the table.
+
+        Columns, where known: file_name, label, predicted_label, confidence, p_wrong, outcome (caught or missed by the
+        flags), reasons, those of the manifest and of image quality, and all probabilities: `prob_<class>`, or beyond
+        200 classes `top_probs`, the five largest.
+        """
+        return self._listed(np.flatnonzero(self.wrong))
+
+    def false_positives(self, name: str | int | None = None) -> pa.Table:
+        """Return the rows taken for a class that they are not, the surest mistakes first, columns as `misclassified`.
+
+        Without a class all of them by class, which is then the first column. Multilabel: a row stands under each label
+        wrongly given. Raises InputError for a class that is not there.
+        """
+        return self._mistakes(*self.false_positive_pairs(), -1.0, name)
+
+    def false_negatives(self, name: str | int | None = None) -> pa.Table:
+        """Return the rows of a class that were not taken for it, the surest mistakes first; see `false_positives`."""
+        return self._mistakes(*self.false_negative_pairs(), 1.0, name)
+
+    def false_positive_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (rows, classes): each row with each class that it was wrongly taken for."""
+        return self._pairs(self.predicted, self.truth)
+
+    def false_negative_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (rows, classes): each row with each class that it has and was not taken for."""
+        return self._pairs(self.truth, self.predicted)
+
+    def _pairs(self, said: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if self.task == "multilabel":
+            rows, classes = np.nonzero(said & ~other)
+            return rows, classes
+        rows = np.flatnonzero(said != other)
+        return rows, said[rows]
+
+    def index(self, name: str | int) -> int:
+        """Return the position of a class; an integer is a position already."""
+        known = range(len(self.classes))
+        if isinstance(name, int) and name in known:
+            return name
+        if name in self.classes:
+            return self.classes.index(str(name))
+        shown = ", ".join(repr(one) for one in self.classes[:_TOP])
+        more = f" and {len(self.classes) - _TOP} more" if len(self.classes) > _TOP else ""
+        raise InputError(f"there is no class {name!r}; the classes are {shown}{more}")
+
+    def _mistakes(
+        self, rows: NDArray[np.int64], classes: NDArray[np.int64], sign: float, name: str | int | None
+    ) -> pa.Table:
+        if name is not None:
+            rows = rows[classes == (one := self.index(name))]
+            classes = np.full(len(rows), one)
+        belief = np.zeros(len(rows))
+        if self.probs is not None:
+            known = classes < self.n_known
+            belief[known] = self.probs[rows[known], classes[known]]
+        order = np.lexsort((rows, sign * belief, classes))
+        listed = self._listed(rows[order])
+        if name is not None:
+            return listed
+        return listed.add_column(0, "class", [np.asarray(self.classes, dtype=object)[classes[order]].tolist()])
+
+    def _listed(self, rows: NDArray[np.int64]) -> pa.Table:
+        import pyarrow as pa
+
+        part = self.take(rows)
+        columns: dict[str, Any] = {
+            "file_name": part.names.tolist(),
+            "label": part.texts(part.truth),
+            "predicted_label": part.texts(part.predicted),
+            **_confidence(part),
+        }
+        carried = [name for name in part.table.column_names if name in _LEADING or name.startswith((METADATA, QUALITY))]
+        columns |= {name: part.table[name] for name in carried if name not in columns}
+        if part.flagged is not None:
+            columns["outcome"] = np.where(part.flagged, "caught", "missed").tolist()
+        order = sorted(columns, key=lambda name: _LEADING.index(name) if name in _LEADING else len(_LEADING))
+        kinds = {"confidence": pa.float32()}
+        texts = dict.fromkeys(("file_name", "label", "predicted_label", "outcome"), pa.string())
+        typed = {
+            name: pa.array(columns[name], (texts | kinds)[name]) if isinstance(columns[name], list) else columns[name]
+            for name in order
+        }
+        return pa.table(typed | _probabilities(part))
+
+
+def _confidence(part: Outcomes) -> dict[str, Any]:
+    if "confidence" in part.table.column_names:
+        return {"confidence": part.table["confidence"]}
+    if part.probs is None:
+        return {}
+    if part.task == "multiclass":
+        return {"confidence": part.probs.max(axis=1, initial=0).tolist()}
+    said = part.predicted[:, : part.n_known]
+    return {"confidence": np.where(said, part.probs, 1 - part.probs).min(axis=1, initial=1).tolist()}
+
+
+def _probabilities(part: Outcomes) -> dict[str, Any]:
+    import pyarrow as pa
+
+    if part.probs is None:
+        return {}
+    known = part.classes[: part.n_known]
+    if part.n_known <= WIDE_CLASSES:
+        columns = probability_columns(known, part.probs)
+        return {name: pa.array(values, pa.float32()) for name, values in columns.items()}
+    return {"top_probs": pa.array(list(map(partial(_top, known), part.probs)), pa.string())}
+
+
+def _top(classes: Sequence[str], probs: NDArray[Any]) -> str:
+    best = np.argsort(-probs, kind="stable")[:_TOP]
+    return ";".join(f"{classes[k]} {probs[k]:.3g}" for k in best)
+
+
+def _no_columns(n: int) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({"row": np.arange(n)})
+
+
+def _logits(classifier: Classifier, inputs: Any) -> NDArray[Any]:
+    pixels = np.asarray(inputs.cpu() if hasattr(inputs, "cpu") else inputs, dtype=np.float32)
+    names = [str(row) for row in range(len(pixels))]
+    return np.asarray(classifier.outputs_from_inputs(names, pixels, passes=0).logits)

@@ -1,0 +1,135 @@
+"""A ranking or verdicts to one of the targets: whole or not at all, at a place that is free."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from uncertainty.errors import InputError
+from uncertainty.exports.base import Exported, Place, Ranking
+from uncertainty.exports.targets import FOLDERS, TABLES, TARGETS
+from uncertainty.screening.second_pass import read_summary
+from uncertainty.verdicts import Verdicts, write_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def export(
+    source: Path,
+    to: str,
+    out: Path,
+    *,
+    images: Path | None = None,
+    classes: Sequence[str] | None = None,
+    image_url_prefix: str = "",
+    place: Place = "nowhere",
+) -> Exported:
+    """Export the verdicts of a screening's output folder, or one table such as a ranking; see `write`.
+
+    Classes, model, and where the images were screened are looked up in the folder, unless said.
+    """
+    verdicts, summary = Verdicts.read(source), read_summary(source if source.is_dir() else source.parent)
+    root = summary.get("input_root")
+    if images is None and isinstance(root, str) and Path(root).exists():
+        images = Path(root)
+    sha = (verdicts.provenance or summary.get("provenance") or {}).get("model_sha256")
+    return write(
+        verdicts.table,
+        to,
+        out,
+        images=images,
+        classes=classes or verdicts.classes or summary.get("classes"),
+        model_version=f"uncertainty {sha[:12]}" if isinstance(sha, str) else None,
+        image_url_prefix=image_url_prefix,
+        place=place,
+    )
+
+
+def write(
+    table: pa.Table,
+    to: str,
+    out: Path,
+    *,
+    images: Path | None = None,
+    classes: Sequence[str] | None = None,
+    model_version: str | None = None,
+    image_url_prefix: str = "",
+    place: Place = "nowhere",
+) -> Exported:
+    """Write a verdict table or ranking as one of TARGETS, whole or not at all.
+
+    Parameters
+    ----------
+    to : csv and parquet write one file; label-studio, cvat, cvat-folders, fiftyone and hf a new folder, or where `out`
+        ends in .zip a zip.
+    images : folder, manifest or Parquet file that was screened.
+    classes : of the classifier, in order; None: those that were predicted.
+    image_url_prefix : of label-studio, what stands before the names in addresses.
+    place : whether the images are copied or linked into the folder; hf copies them in any case.
+
+    Raises InputError: an unknown target, `out` that is there already, an option that the target has no use for, images
+    that are needed and not found, no row that can be exported.
+    """
+    if to not in TARGETS:
+        raise InputError(f"{to!r} is no target; choose one of {', '.join(TARGETS)}")
+    if image_url_prefix and to != "label-studio":
+        raise InputError(f"{to} has no addresses; --image-url-prefix is for label-studio")
+    ranking = Ranking.of(table, classes, model_version)
+    if to in TABLES:
+        return _table(ranking, to, out, place)
+    _check_free(out)
+    more: dict[str, Any] = {"image_url_prefix": image_url_prefix} if to == "label-studio" else {}
+    with tempfile.TemporaryDirectory(dir=_parent(out), prefix=f".{out.name}.") as temporary:
+        folder = Path(temporary) / "export"
+        folder.mkdir()
+        write_folder = import_module(f"uncertainty.exports.{FOLDERS[to]}").write
+        count, notes = write_folder(ranking, folder, images=images, how=place, **more)
+        _moved(folder, out)
+    return Exported(out, count, ranking.notes + notes)
+
+
+def _table(ranking: Ranking, to: str, out: Path, place: Place) -> Exported:
+    if place != "nowhere":
+        raise InputError(f"{to} holds no images; leave --copy and --link out")
+    if out.suffix != TABLES[to]:
+        raise InputError(f"{out} must end in {TABLES[to]}; name the file to write")
+    write_table(ranking.table, out)
+    classes = tuple(note for note in ranking.notes if "classes" not in note)
+    return Exported(out, len(ranking), classes)
+
+
+def _check_free(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()) or (out.is_dir() and any(out.iterdir())):
+        raise InputError(f"{out} is there already; choose a new place for the export")
+
+
+def _parent(out: Path) -> Path:
+    try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} can't be written: {error.strerror or error}; choose another place") from error
+    return out.absolute().parent
+
+
+def _moved(folder: Path, out: Path) -> None:
+    """Move the finished folder, or a zip of it, to its place."""
+    if out.suffix.lower() != ".zip":
+        if out.is_dir():
+            out.rmdir()
+        os.replace(folder, out)
+        return
+    packed = folder.with_name("export.zip")
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(file for file in folder.rglob("*") if file.is_file()):
+            info = zipfile.ZipInfo(path.relative_to(folder).as_posix())  # always dated 1980: same images, same bytes
+            info.compress_type = zipfile.ZIP_DEFLATED
+            with path.open("rb") as data, archive.open(info, "w") as target:
+                shutil.copyfileobj(data, target)
+    os.replace(packed, out)

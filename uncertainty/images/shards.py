@@ -1,0 +1,208 @@
+"""Parquet files with encoded images inside, as Hugging Face data sets are published; read a few rows at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import InputError
+from uncertainty.images.manifests import LABEL_COLUMN, Label
+from uncertainty.images.packed_text import Coded, Coder, Packer, Texts, double
+from uncertainty.images.remote import AnyFile, RemotePath, below, opened
+
+_IMAGE_COLUMNS = ("img", "image")
+_BATCH_ROWS = 64
+_NAMES_AT_ONCE = 4096
+# With a buffer a column is read through a window; without one, a whole row group at a time.
+_BUFFER_BYTES = 1 << 20
+
+
+def is_shard(path: AnyFile) -> bool:
+    """Whether a file is Parquet with a column `img` or `image` of struct<bytes, path>; InputError if it is damaged."""
+    if path.suffix.lower() != ".parquet":
+        return False
+    with _opened(path) as file:
+        return _image_column(file.schema_arrow) is not None
+
+
+def find_shards(folder: AnyFile) -> list[AnyFile]:
+    """Return the Parquet files with images inside that lie directly in a folder, sorted by name."""
+    if isinstance(folder, RemotePath):
+        found = [folder / name for name in folder.files() if "/" not in name]
+        return [file for file in found if is_shard(file)]
+    files = sorted(file for file in folder.glob("*.parquet") if not file.name.startswith("."))
+    return [file for file in files if is_shard(file)]
+
+
+def read_shards(
+    paths: Sequence[AnyFile],
+) -> tuple[Sequence[str], Sequence[Label] | None, tuple[str, ...] | None, ShardReader]:
+    """Return names, labels, class names and a reader of the bytes.
+
+    Names are the `path` fields when every row has one and all differ; otherwise `<file stem>/<row, 7 digits>`. Integer
+    labels become class names when the file's own description has them, and -1 becomes None.
+    """
+    contents = [_contents(path) for path in paths]
+    described = {shard.class_names for shard in contents}
+    if len(described) > 1:
+        raise InputError(f"{paths[0].parent} mixes Parquet files with different class names; screen them one by one")
+    counts = tuple(len(shard.paths) for shard in contents)
+    names = _names([path.stem for path in paths], contents)
+    labels = None
+    if any(shard.labels is not None for shard in contents):
+        labels = Coded.of(label for shard in contents for label in shard.labels or repeat(None, len(shard.paths)))
+    return names, labels, contents[0].class_names, ShardReader(tuple(paths), counts)
+
+
+@dataclass(frozen=True)
+class ShardReader:
+    """Yields the bytes (or the path, where a row has only that) of ascending positions over several files."""
+
+    paths: tuple[AnyFile, ...]
+    counts: tuple[int, ...]
+
+    def cut(self, positions: NDArray[np.int64]) -> tuple[ShardReader, NDArray[np.int64]]:
+        """Return a reader of the files that these ascending positions lie in, and the positions as it counts them."""
+        ends = np.cumsum(self.counts)
+        first, last = (int(np.searchsorted(ends, positions[i], side="right")) for i in (0, -1))
+        before = int(ends[first]) - self.counts[first]
+        paths = tuple(path.absolute() for path in self.paths[first : last + 1])
+        return ShardReader(paths, self.counts[first : last + 1]), positions - before
+
+    def __call__(self, positions: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
+        """Read front to back, skipping row groups without a wanted row."""
+        start = 0
+        for path, count in zip(self.paths, self.counts, strict=True):
+            low, high = np.searchsorted(positions, (start, start + count))
+            if low < high:
+                yield from _read(path, positions[low:high] - start, count)
+            start += count
+
+
+@dataclass(frozen=True)
+class _Contents:
+    paths: Texts[str | None]
+    labels: Sequence[Label] | None
+    class_names: tuple[str, ...] | None
+
+
+def _contents(path: AnyFile) -> _Contents:
+    with _opened(path) as file, _damage(path):
+        column = _image_column(file.schema_arrow)
+        has_labels = LABEL_COLUMN in file.schema_arrow.names
+        class_names = _class_names(file.schema_arrow)
+        columns = [f"{column}.path", LABEL_COLUMN] if has_labels else [f"{column}.path"]
+        paths: Packer[str | None] = Packer()
+        labels: Coder[Label] = Coder()
+        for batch in file.iter_batches(_NAMES_AT_ONCE, columns=columns):
+            for image in batch.column(0).to_pylist():
+                paths.append(None if image is None else image["path"])
+            for value in batch.column(1).to_pylist() if has_labels else ():
+                labels.append(_label(value, class_names, path))
+    return _Contents(paths.packed(), labels.packed() if has_labels else None, class_names)
+
+
+@contextmanager
+def _damage(path: AnyFile) -> Iterator[None]:
+    """Name the file where something in the middle of it can't be read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} is damaged ({reason}); put a whole file in its place and try again") from error
+
+
+def _label(value: Any, class_names: tuple[str, ...] | None, path: AnyFile) -> Label:
+    if value is None or value == -1:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InputError(f"{path} has the label {value!r}; a label is a class name or an index")
+    if class_names is None or isinstance(value, str):
+        return value
+    if not 0 <= value < len(class_names):
+        raise InputError(f"{path} has the label {value} and describes {len(class_names)} classes")
+    return class_names[value]
+
+
+def _class_names(schema: Any) -> tuple[str, ...] | None:
+    try:
+        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][LABEL_COLUMN]["names"]
+        return tuple(str(name) for name in names)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _names(stems: list[str], contents: list[_Contents]) -> Sequence[str]:
+    if all(path for shard in contents for path in shard.paths):
+        given = Texts.of(str(path) for shard in contents for path in shard.paths)
+        if double(given) is None:
+            return Texts.of(path.replace("\\", "/") for path in given) if any("\\" in path for path in given) else given
+    return Texts.of(
+        f"{stem}/{i:07d}" for stem, shard in zip(stems, contents, strict=True) for i in range(len(shard.paths))
+    )
+
+
+def _image_column(schema: Any) -> str | None:
+    import pyarrow as pa
+
+    for name in _IMAGE_COLUMNS:
+        kind = schema.field(name).type if name in schema.names else None
+        if kind is not None and pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}:
+            return name
+    return None
+
+
+def _read(path: AnyFile, rows: NDArray[np.int64], count: int) -> Iterator[AnyFile | bytes]:
+    with _opened(path) as file, _damage(path):
+        if file.metadata.num_rows != count:
+            raise InputError(f"{path} had {count} rows and has {file.metadata.num_rows}; it changed meanwhile")
+        ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
+        groups, wanted = _row_groups(ends, rows)
+        start = 0
+        batches = file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=[_image_column(file.schema_arrow)])
+        for batch in batches:
+            low, high = np.searchsorted(wanted, (start, start + batch.num_rows))
+            for i in wanted[low:high] - start:
+                yield _data(batch.column(0)[int(i)].as_py(), path)
+            start += batch.num_rows
+
+
+def _row_groups(ends: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[list[int], NDArray[np.int64]]:
+    """Row groups that hold wanted rows, and those rows counted within these groups alone."""
+    group_of = np.searchsorted(ends, rows, side="right")
+    groups = np.unique(group_of)
+    starts = np.concatenate([[0], ends[:-1]])
+    read_before = np.cumsum(ends[groups] - starts[groups]) - (ends[groups] - starts[groups])
+    return groups.tolist(), rows - starts[group_of] + read_before[np.searchsorted(groups, group_of)]
+
+
+def _data(image: dict[str, Any] | None, path: AnyFile) -> AnyFile | bytes:
+    if image is None:
+        return b""
+    if image["bytes"] is None and image["path"]:
+        return below(path.parent, str(image["path"]))
+    return bytes(image["bytes"] or b"")
+
+
+def _opened(path: AnyFile) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        source = path if isinstance(path, Path) else opened(path)
+        return pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+    except pa.ArrowInvalid as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} can't be read as Parquet ({reason})") from error
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror or error})") from error

@@ -1,0 +1,30 @@
+"""Labels in a table: `file_name`, `label`, and `annotator` where several people answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uncertainty.errors import InputError
+from uncertainty.images.manifests import LABEL_COLUMN, quoted, read_manifest
+from uncertainty.labels.imports.base import Annotation, Annotations
+
+ANNOTATOR_COLUMN = "annotator"
+
+
+def read(path: Path) -> Annotations:
+    """Read a CSV, JSON lines or Parquet file; rows without a label are left out, integer labels become text.
+
+    Raises InputError: no `label` column (the columns found are quoted), or no label at all.
+    """
+    manifest = read_manifest(path)
+    if manifest.labels is None:
+        raise InputError(f"{path} has no column {LABEL_COLUMN}; it has {quoted(manifest.columns)}")
+    people = manifest.metadata.get(ANNOTATOR_COLUMN, (None,) * len(manifest.names))
+    rows = tuple(
+        Annotation((name,), str(label), person or "")
+        for name, label, person in zip(manifest.names, manifest.labels, people, strict=True)
+        if label is not None
+    )
+    if not rows:
+        raise InputError(f"{path} names {len(manifest.names)} images and labels none of them")
+    return Annotations(rows)

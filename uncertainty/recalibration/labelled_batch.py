@@ -1,0 +1,99 @@
+"""A batch of verdicts of which some have labels now: what a screener can learn from, and what it has learnt from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.combination import calibration_sets
+from uncertainty.decisions.decide import Decision
+from uncertainty.errors import InputError
+from uncertainty.labels.tables import other_names
+from uncertainty.monitoring.baseline import Rows, rows_of_table
+from uncertainty.screener import Screener
+from uncertainty.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, eq=False)
+class Incoming:
+    """N images of a batch that could be read and had not been learnt from; labels of m of them."""
+
+    names: NDArray[np.object_]
+    rows: Rows
+    flagged: NDArray[np.bool_]
+    labelled: NDArray[np.bool_]
+    wrong: NDArray[np.bool_]
+
+    @property
+    def new(self) -> Rows:
+        """(m,) the labelled rows."""
+        return self.rows.take(self.labelled)
+
+
+def refuse_others(screener: Screener, verdicts: Verdicts) -> None:
+    """Raise InputError for a cascade, and for verdicts that this screener did not make."""
+    if screener.cascade is not None:
+        raise InputError("a screener with a cascade can't be updated: fit it again with the new labels in calibration")
+    made_by = verdicts.provenance
+    if made_by:
+        same = made_by.get("calibrated_on") == json.loads(json.dumps(screener.calibrated_on))
+        same &= made_by.get("model_sha256") == screener.model.sha256
+    else:
+        known = verdicts.table["screen_id"] if "screen_id" in verdicts.table.column_names else None
+        same = known is not None and set(known.to_pylist()) == {screener.id}
+    if not same:
+        raise InputError(f"these verdicts are not of screener {screener.id}; give the one that made them")
+
+
+def judge(screener: Screener, verdicts: Verdicts) -> Decision:
+    """Return the decision that the verdicts were flagged by; `screen` may have been told another than is saved."""
+    policy = verdicts.provenance.get("policy")
+    return screener.decision if policy is None else Decision.from_dict(policy)
+
+
+def read_batch(screener: Screener, table: pa.Table, digests: Mapping[str, str]) -> tuple[Incoming, dict[str, int]]:
+    """Read a verdict table with `label` and `correct`; count the labels that can't be used. `digests`: see `keys`."""
+    scores, context = [e.name for e in screener.estimators], screener.baseline.context_names
+    names = np.array(table["file_name"].to_pylist(), dtype=object)
+    readable = np.array([error is None for error in table["error"].to_pylist()], dtype=bool)
+    seen = calibration_sets.among(keys(screener, names, digests), screener.fitted_on)
+    kept = readable & ~seen
+    correct = np.array(table["correct"].to_pylist(), dtype=object)
+    has = np.array([label is not None for label in table["label"].to_pylist()], dtype=bool)
+    left_out = {
+        "labels of images that were learnt from already": int((has & seen).sum()),
+        "labels of unreadable images": int((has & ~seen & ~readable).sum()),
+    }
+    if not (has & kept).any():
+        why = "all labelled images were learnt from already" if (has & seen).any() else "no readable image has a label"
+        raise InputError(f"{why}; give labels of images that were screened with this screener")
+    rows = rows_of_table(table.filter(kept).to_batches(), scores, context, screener.baseline.temperature)
+    flagged = np.array(table["flagged"].to_pylist(), dtype=bool)[kept]
+    wrong = correct[has & kept] == False  # noqa: E712  # an array of objects
+    return Incoming(names[kept], rows, flagged, has[kept], np.asarray(wrong, dtype=bool)), left_out
+
+
+def keys(screener: Screener, names: NDArray[np.object_], digests: Mapping[str, str]) -> list[str]:
+    """Return what is remembered of images: their content where it is known, names where a screener has only those."""
+    return [str(name) if screener.model.sha256 is None else digests.get(name, str(name)) for name in names]
+
+
+def unknown_labels(screener: Screener, table: pa.Table) -> list[str]:
+    """Say which labels are no class; they count as wrong. Raises InputError where all are."""
+    labels = table["label"].drop_null()
+    unknown = other_names([labels], screener.model.classes, screener.model.task)
+    count = sum(label in unknown for label in labels.to_pylist())
+    if count == len(labels):
+        raise InputError(
+            f"not one label, e.g. {unknown[0]!r}, is a class of the model, e.g. {screener.model.classes[0]!r}; "
+            "write class names as the verdicts do"
+        )
+    return [f"{count} labels, e.g. {unknown[0]!r}, are no class of the model; they count as wrong"] if count else []

@@ -1,0 +1,346 @@
+"""The fitted whole: estimators, combiner and threshold. ModelOutputs in, Verdicts out, one row an image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from uncertainty.classifiers.base import Batch, Classifier, Images, Row, image_items
+from uncertainty.combination import calibration_sets
+from uncertainty.combination.evidence import Shares, signals
+from uncertainty.combination.mixture import Mixture
+from uncertainty.decisions.calibration_rows import HeldOut
+from uncertainty.decisions.decide import Decision
+from uncertainty.decisions.plans import Plan, plan
+from uncertainty.decisions.policies import Policy
+from uncertainty.decisions.single_image import Answer, answers
+from uncertainty.defaults import CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
+from uncertainty.errors import InputError, ModelError
+from uncertainty.estimators.base import Estimator
+from uncertainty.estimators.image_quality import usual_quality
+from uncertainty.images.sources import metadata_of
+from uncertainty.monitoring.baseline import Baseline
+from uncertainty.outputs import ModelOutputs
+from uncertainty.screener import fit, known_good, serialization
+from uncertainty.screener.artifact import SavedModel
+from uncertainty.screener.cascade import Cascade, dear_columns, decided
+from uncertainty.screener.verdict_rows import judged_by_effort, with_unreadable
+from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
+
+
+@dataclass(frozen=True, eq=False)
+class Screener:
+    """Predicts which images a classifier gets wrong; make one with `fit`, `fit_outputs` or `load`.
+
+    `calibrated_on` says what p_wrong rests on; `notes`, in words, what was left out; `known_good` names reference rows.
+    """
+
+    estimators: tuple[Estimator, ...]
+    combiner: Mixture
+    decision: Decision
+    passes: int
+    views: tuple[str, ...]
+    seed: int
+    calibrated_on: dict[str, Any]
+    notes: tuple[str, ...]
+    model: SavedModel
+    fitted_on: NDArray[np.uint64]
+    calibration: HeldOut
+    """The calibration rows, with p_wrong from folds without them: what a policy is decided on."""
+    baseline: Baseline
+    """What incoming images are compared with: the calibration rows as monitoring reads them."""
+    history: tuple[dict[str, Any], ...] = ()
+    """The policies that were in force before, the oldest first."""
+    known_good: tuple[str, ...] = ()
+    """Names of the reference images, in the order of the neighbour index; none where the rows had none."""
+    cascade: Cascade | None = None
+    """Which images get a deeper look; None: all get the same."""
+    classifier: Classifier | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        classifier: Classifier,
+        reference: Images | None,
+        calibration: Images,
+        *,
+        expect_damage: float = EXPECT_DAMAGE,
+        expect_unknown: float = EXPECT_UNKNOWN,
+        passes: int | None = None,
+        seed: int = 0,
+        views: Sequence[str] = (),
+        budget: float | None = None,
+        policy: Policy | None = None,
+        certify_share: float = 0.0,
+        estimators: Sequence[Estimator] | None = None,
+        cascade: bool = False,
+        cascade_loss: float = CASCADE_LOSS,
+        **options: Any,
+    ) -> Screener:
+        """Fit from images.
+
+        Parameters
+        ----------
+        reference : known-good images, e.g. those the classifier was trained on; they fit estimators and the neighbour
+            index. Where they have labels, images that the classifier gets wrong are left out. None: half of the
+            calibration images.
+        calibration : labelled images that the classifier was not trained on, with its errors among them.
+        expect_damage, expect_unknown : shares of the incoming images that you expect to be damaged, and to belong to
+            no class of the classifier. Copies of the calibration images, damaged or made unrecognisable, count that
+            much; 0 leaves them out.
+        passes, seed : MC dropout sub-networks (None: 30, where they cost little), and the seed of everything drawn.
+        views : test-time augmentation, e.g. ("flip", "shift"), which costs a pass each; ("auto",) keeps those that the
+            classifier bears.
+        budget, policy, certify_share, estimators, cascade_loss : see `fit_outputs`.
+        cascade : whether second opinion, views, and sub-networks where they cost much are for those images alone
+            whose verdict they could still change.
+        options : batch_size, workers and progress of `Classifier.stream`.
+
+        Raises
+        ------
+        OverlapError : an image, by content, is in both sets.
+        CalibrationError : labels are missing, or none is a class of the model.
+
+        """
+        shares = Shares(expect_damage, expect_unknown)
+        passes, dear = classifier.network.affordable(passes)
+        look = {"passes": passes, "seed": seed, "views": views, **options}
+        asked: dict[str, Any] = {"budget": budget, "policy": policy, "cascade_loss": cascade_loss}
+        asked |= {"certify_share": certify_share, "estimators": estimators, "classes": classifier.classes}
+        sets = calibration_sets.collect(
+            classifier, reference, calibration, damaged=shares.damaged > 0, foreign=shares.foreign > 0, **look
+        )
+        fitted = cls.fit_outputs(
+            sets.reference,
+            sets.calibration,
+            damaged=sets.damaged,
+            foreign=sets.foreign,
+            expect_damage=expect_damage,
+            expect_unknown=expect_unknown,
+            seed=seed,
+            deeper=dear_columns(dropout=dear) if cascade else (),
+            **asked,
+        )
+        return replace(
+            fitted,
+            passes=passes,
+            views=sets.views,
+            notes=(*classifier.notes, *classifier.network.left_out(passes), *sets.notes, *fitted.notes),
+            model=SavedModel.of(classifier),
+            fitted_on=sets.ids,
+            classifier=classifier,
+        )
+
+    @classmethod
+    def fit_outputs(
+        cls,
+        reference: ModelOutputs,
+        calibration: ModelOutputs,
+        *,
+        damaged: ModelOutputs | None = None,
+        foreign: ModelOutputs | None = None,
+        expect_damage: float = EXPECT_DAMAGE,
+        expect_unknown: float = EXPECT_UNKNOWN,
+        seed: int = 0,
+        budget: float | None = None,
+        policy: Policy | None = None,
+        certify_share: float = 0.0,
+        estimators: Sequence[Estimator] | None = None,
+        classes: Sequence[str] | None = None,
+        deeper: Sequence[str] = (),
+        cascade_loss: float = CASCADE_LOSS,
+    ) -> Screener:
+        """Fit from ModelOutputs.
+
+        Parameters
+        ----------
+        reference : known-good rows; where they have labels, wrong rows are left out.
+        calibration : labelled rows that the classifier was not trained on.
+        damaged, foreign : labelled outputs for copies of calibration rows that were damaged, or made into images of
+            no known class (label -1), with the ids of their originals; together they weigh `expect_damage` and
+            `expect_unknown` of the whole.
+        budget : short for the policy `Policy.of(budget=...)`, which is the default.
+        policy : what the flags shall keep, see `Policy.of`; decides the threshold.
+        certify_share : share of the calibration rows to keep from the combiner, for promises that are certified on the
+            very p_wrong that new images get. 0: on p_wrong from folds, which wastes no rows.
+        estimators : default all but the optional; those whose columns are absent are left out, and `notes` names them.
+        classes : names, in the order of the logits; default "0", "1", …
+        deeper : columns such as "embedding" and "tta_probs" that only rows whose verdict they could still change are
+            judged by; all are, where it is empty.
+        cascade_loss : share of E-AURC that `deeper` may cost.
+
+        Raises
+        ------
+        OverlapError : reference and calibration share ids.
+        InputError : both a budget and a policy, or a share out of range.
+
+        """
+        if budget is not None and policy is not None:
+            raise InputError(f"budget {budget:g} and a policy ({policy}) are two questions; give one")
+        wanted = policy or Policy.of(budget=budget)
+        fitted = fit.from_outputs(
+            reference,
+            calibration,
+            (damaged, foreign),
+            Shares(expect_damage, expect_unknown),
+            seed=seed,
+            certify_share=certify_share,
+            estimators=estimators,
+            classes=classes,
+            deeper=deeper,
+            cascade_loss=cascade_loss,
+        )
+        decision, calibration_rows, cascade = decided(wanted, fitted.calibration, fitted.cascade)
+        notes = (*fitted.notes, *decision.notes(fitted.model.classes))
+        now = {"notes": notes, "calibration": calibration_rows, "cascade": cascade}
+        return cls(**{**vars(fitted), **now}, decision=decision)
+
+    def with_policy(self, policy: Policy) -> Screener:
+        """Return the same screener with the thresholds that answer another question, decided on the same rows."""
+        decision, calibration, cascade = decided(policy, self.calibration, self.cascade)
+        own = self.decision.notes(self.model.classes)
+        notes = [note for note in self.notes if note not in own] + decision.notes(self.model.classes)
+        now = replace(self, decision=decision, calibration=calibration, cascade=cascade, notes=tuple(notes))
+        return replace(now, history=(*self.history, self.decision.to_dict()))
+
+    def with_known_good(self, reference: Images | ModelOutputs, **options: Any) -> Screener:
+        """Return one that also compares with these; calibration stays. `options`: see `Classifier.stream`."""
+        return replace(self, **known_good.added(vars(self), reference, **options))
+
+    def without_known_good(self, names: Sequence[str]) -> Screener:
+        """Return one that compares no more with the reference images of these names; calibration stays."""
+        return replace(self, **known_good.removed(vars(self), names))
+
+    def with_budget(self, budget: float) -> Screener:
+        """Return the same screener with the threshold that flags at most `budget` of the calibration weight."""
+        return self.with_policy(Policy.of(budget=budget))
+
+    def plan(self, policy: Policy | None = None) -> Plan:
+        """Return what a policy (the present one) does to images like calibration, with intervals."""
+        asked = self if policy is None else self.with_policy(policy)
+        return plan(asked.decision, asked.calibration, self.model.classes)
+
+    def explain(self, outputs: ModelOutputs) -> list[Answer]:
+        """Say of each row why it is flagged or not, and what that rests on; one image: `explain(outputs[3])[0]`."""
+        return answers(outputs, self.p_wrong(outputs), self.decision, self.calibration, self.model.classes)
+
+    @property
+    def threshold(self) -> float:
+        """From which p_wrong on an image is flagged; NaN where each predicted class has its own."""
+        return math.nan if self.decision.policy.per_class else self.decision.lines[0].threshold
+
+    @property
+    def budget(self) -> float:
+        """The share to flag; NaN where the policy is another one."""
+        return self.decision.policy.target if self.decision.policy.kind == "budget" else math.nan
+
+    def describe(self) -> str:
+        """Return, in one sentence, what p_wrong was calibrated on and from where on an image is flagged."""
+        return f"p_wrong was calibrated on {fit.in_words(self.calibrated_on)}; {self.decision}" + (
+            f"; {self.cascade.describe()}" if self.cascade else ""
+        )
+
+    def p_wrong(self, outputs: ModelOutputs) -> NDArray[np.float32]:
+        """Return (n,) float32 in 0..1, higher = more likely wrong; each row on its own."""
+        self.model.check(outputs)
+        if self.cascade is not None:
+            return self.cascade.p_wrong_of(outputs, self.estimators, self.combiner)
+        return self.combiner.p_wrong(signals(self.estimators, outputs)).astype(np.float32)
+
+    def screen_outputs(self, outputs: ModelOutputs) -> Verdicts:
+        """Return one verdict a row; rows that fitted this screener are refused."""
+        seen = calibration_sets.among(map(str, outputs.ids), self.fitted_on)
+        if seen.any():
+            calibration_sets.refuse(int(seen.sum()), str(outputs.ids[int(seen.argmax())]))
+        rows = tuple(Row(str(name), None, "", None) for name in outputs.ids)
+        deeper = None if self.cascade is None else self.cascade.taken(self.estimators, outputs)
+        return Verdicts(ranked(self.verdict_rows(Batch(rows, outputs, deeper))))
+
+    def screen(self, images: Images, **options: Any) -> Verdicts:
+        """Classify and screen images; one row for every image, unreadable ones included.
+
+        `options` are those of `Classifier.stream`. The provenance counts images that fitted this screener, since
+        their p_wrong is not to be trusted.
+        """
+        tables, seen, items = [], 0, image_items(images)
+        for batch in self.stream(items, **options):
+            tables.append(self.verdict_rows(batch))
+            seen += self.count_fitted_on(batch)
+        if not tables:
+            raise InputError("there are no images to screen")
+        table = ranked(pa.concat_tables(tables)).replace_schema_metadata(self.schema(seen).metadata)
+        return Verdicts(with_columns(table, metadata_table(metadata_of(items))))
+
+    def stream(self, images: Images, **options: Any) -> Any:
+        """Run this screener's classifier over images, batch by batch, as it was run for calibration."""
+        if self.classifier is None:
+            raise ModelError("this screener has no classifier; give one to Screener.load, or use screen_outputs")
+        look: dict[str, Any] = {"passes": self.passes, "seed": self.seed, "views": self.views}
+        if self.cascade is not None:
+            look = self.cascade.look(self.estimators, **look)
+        return self.classifier.stream(images, **look, **options)
+
+    def verdict_rows(self, batch: Batch) -> pa.Table:
+        """Return the verdict table of one batch, without ranks: those need all batches."""
+        columns: dict[str, Any] = {}
+        if batch.outputs is not None:
+            self.model.check(batch.outputs)
+            judges = (self.cascade, self.estimators, self.combiner, self.model.classes, self.decision)
+            columns = judged_by_effort(batch.outputs, batch.deeper, *judges)
+        constants = {
+            **({} if self.decision.policy.per_class else {"threshold": np.float32(self.threshold)}),
+            "screen_id": self.id,
+            "model_sha256": self.model.sha256,
+        }
+        table_schema = self.schema()
+        return pa.table(with_unreadable(batch, columns, constants, table_schema.names), schema=table_schema)
+
+    def count_fitted_on(self, batch: Batch) -> int:
+        """Return how many images of a batch, by content, fitted this screener."""
+        return int(calibration_sets.among((row.digest for row in batch.rows), self.fitted_on).sum())
+
+    def schema(self, seen: int = 0) -> pa.Schema:
+        """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
+        names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
+        return schema(self.model.classes, names, self.provenance(seen), quality, effort=self.cascade is not None)
+
+    def provenance(self, seen: int = 0) -> dict[str, Any]:
+        """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""
+        return {
+            "screen_id": self.id,
+            "model_sha256": self.model.sha256,
+            "calibrated_on": self.calibrated_on,
+            "budget": None if math.isnan(self.budget) else self.budget,
+            "policy": self.decision.to_dict() | {"in_words": str(self.decision.policy)},
+            "earlier_policies": list(self.history),
+            "notes": list(self.notes),
+            "images_that_fitted_the_screener": seen,
+            "usual_quality": usual_quality(self.estimators),
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """16 hex characters: which fit this is."""
+        return serialization.fingerprint(vars(self))
+
+    def save(self, folder: str | Path) -> None:
+        """Write `manifest.json` and `arrays.safetensors` into a folder."""
+        serialization.save(Path(folder), vars(self))
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, classifier: Classifier | Callable[[SavedModel], Classifier] | None = None
+    ) -> Screener:
+        """Read a saved screener; a classifier, or what makes one of the saved model, must be that it was fitted with.
+
+        Raises ArtifactError for a damaged or foreign file, another format version, or another model.
+        """
+        return cls(**serialization.load(Path(folder), classifier))

@@ -1,0 +1,166 @@
+"""From what is known of a batch of images to its verdict rows, in the order of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.classifiers.base import Batch
+from uncertainty.combination.evidence import signals
+from uncertainty.combination.mixture import Mixture, Signals
+from uncertainty.decisions.decide import Decision
+from uncertainty.estimators.base import Estimator
+from uncertainty.images.quality import QUALITY_NAMES
+from uncertainty.outputs import ModelOutputs
+from uncertainty.screener.cascade import Cascade, effort_of
+from uncertainty.verdicts import QUALITY, probability_columns
+
+DEEPER_LOOK_FAILED = "deeper_look_failed"
+"""Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
+_MOST_REASONS = 3
+
+
+def judged(
+    outputs: ModelOutputs,
+    estimators: Sequence[Estimator],
+    combiner: Mixture,
+    classes: Sequence[str],
+    decision: Decision,
+    dear: Sequence[str] = (),
+) -> dict[str, list[Any]]:
+    """Return the columns of a verdict table that come from the outputs, one value a row.
+
+    `dear` are columns that a deeper look alone has. Everything is compared in float32, as it is stored, so that
+    `flagged` is what the stored columns say.
+    """
+    known = signals(estimators, outputs)
+    p_wrong = combiner.p_wrong(known).astype(np.float32)
+    thresholds = decision.thresholds(known.predicted)
+    flagged = p_wrong >= thresholds
+    effort = effort_of({column for e in estimators for column in e.needs}, dear)
+    columns = {
+        **_prediction(outputs, classes),
+        "p_wrong": p_wrong,
+        "flagged": flagged.tolist(),
+        "threshold": thresholds,
+        "reasons": _reasons(outputs, known, estimators, combiner, flagged),
+        "effort": [effort] * len(outputs),
+        **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
+        **_quality(outputs),
+        **probability_columns(classes, outputs.probs),
+    }
+    return {name: list(column) for name, column in columns.items()}
+
+
+def _quality(outputs: ModelOutputs) -> dict[str, NDArray[Any]]:
+    if outputs.quality is None or outputs.quality.shape[1] != len(QUALITY_NAMES):
+        return {}
+    return {f"{QUALITY}{name}": outputs.quality[:, k] for k, name in enumerate(QUALITY_NAMES)}
+
+
+def judged_by_effort(
+    outputs: ModelOutputs,
+    deeper: ModelOutputs | None,
+    cascade: Cascade | None,
+    estimators: Sequence[Estimator],
+    combiner: Mixture,
+    classes: Sequence[str],
+    decision: Decision,
+) -> dict[str, list[Any]]:
+    """Return what `judged` does; in a cascade, by all estimators for `deeper` and by the cheap ones for the others."""
+    if cascade is None:
+        return judged(outputs, estimators, combiner, classes, decision)
+    cheap = cascade.cheap(estimators)
+    first = judged(outputs, cheap, cascade.combiner, classes, decision)
+    if deeper is None or not len(deeper):
+        return first
+    second = judged(deeper, estimators, combiner, classes, decision, dear=cascade.columns)
+    place = {str(name): row for row, name in enumerate(outputs.ids)}
+    return replaced(first, [place[str(name)] for name in deeper.ids], second)
+
+
+def replaced(first: Mapping[str, list[Any]], rows: Sequence[int], by: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Put the rows of a deeper look in place of the first judgement; what the first look could not tell is None.
+
+    >>> replaced({"p": [0.1, 0.2]}, [1], {"p": [0.9], "est_x": [3.0]})
+    {'p': [0.1, 0.9], 'est_x': [None, 3.0]}
+    """
+    n = len(next(iter(first.values())))
+    columns = {
+        name: list(first.get(name, [None] * n)) for name in [*first, *(name for name in by if name not in first)]
+    }
+    for name, values in by.items():
+        for row, value in zip(rows, values, strict=True):
+            columns[name][row] = value
+    return columns
+
+
+def _prediction(outputs: ModelOutputs, classes: Sequence[str]) -> dict[str, Any]:
+    """Name the predicted class; multilabel: all predicted labels, and the probability of the least sure decision."""
+    probs = outputs.probs
+    if outputs.task == "multiclass":
+        return {
+            "predicted_label": [classes[int(k)] for k in outputs.predictions],
+            "predicted_index": outputs.predictions,
+            "confidence": probs.max(axis=1),
+        }
+    chosen = outputs.predictions.astype(bool)
+    return {
+        "predicted_label": [";".join(name for name, on in zip(classes, row, strict=True) if on) for row in chosen],
+        "predicted_index": [None] * len(chosen),
+        "confidence": np.where(chosen, probs, 1 - probs).min(axis=1),
+    }
+
+
+def _reasons(
+    outputs: ModelOutputs,
+    known: Signals,
+    estimators: Sequence[Estimator],
+    combiner: Mixture,
+    flagged: NDArray[np.bool_],
+) -> list[list[str]]:
+    """Name, for each flagged row, what raised its p_wrong most: the combiner's largest contributions."""
+    words = {e.name: e.reasons(outputs) for e in estimators}
+    image = words.get("image_quality", np.full(len(outputs), "unusual_image"))
+    columns = np.stack([*words.values(), image, np.full(len(outputs), "error_prone_class")], axis=1)
+    rows = zip(columns.tolist(), combiner.contributions(known), flagged, strict=True)
+    return [_largest(row, part) if flag else [] for row, part, flag in rows]
+
+
+def _largest(words: list[str], contributions: NDArray[np.float64]) -> list[str]:
+    """Add up contributions by word; keep the largest and those at least a quarter as large.
+
+    >>> _largest(["low_margin", "low_margin", "blurry", "dark"], np.array([0.5, 0.6, 0.4, -2.0]))
+    ['low_margin', 'blurry']
+    """
+    totals: dict[str, float] = {}
+    for word, part in zip(words, contributions, strict=True):
+        totals[word] = totals.get(word, 0.0) + float(part)
+    best = sorted(totals, key=lambda word: -totals[word])[:_MOST_REASONS]
+    return [word for word in best if totals[word] > 0 and totals[word] >= totals[best[0]] / 4]
+
+
+def with_unreadable(
+    batch: Batch, judged: Mapping[str, list[Any]], constants: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Return all columns for all rows of a batch: an image that could not be read is flagged, has no reasons, and
+    nulls for what nobody can know.
+    """
+    readable = [position for position, row in enumerate(batch.rows) if row.error is None]
+    columns: dict[str, list[Any]] = {name: [value] * len(batch.rows) for name, value in constants.items()}
+    columns["file_name"] = [row.name for row in batch.rows]
+    columns["error"] = [row.error for row in batch.rows]
+    for name in names:
+        if name not in columns:
+            columns[name] = [None] * len(batch.rows)
+            for position, value in zip(readable, judged.get(name, []), strict=False):
+                columns[name][position] = value
+    for position, row in enumerate(batch.rows):
+        if row.note is not None:
+            columns["reasons"][position] = [*columns["reasons"][position], DEEPER_LOOK_FAILED]
+    columns["flagged"] = [flag is None or flag for flag in columns["flagged"]]
+    columns["reasons"] = [reasons or [] for reasons in columns["reasons"]]
+    return columns

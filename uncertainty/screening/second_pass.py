@@ -1,0 +1,182 @@
+"""The second pass, over the parts of a screening: ranks, the one table, features, summary and monitoring.
+
+All files are written beside the parts first and moved from there, the parts are removed last: whenever it is killed,
+doing it again ends the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from uncertainty.monitoring.watch import Monitoring, monitor
+from uncertainty.screener import Screener
+from uncertainty.screening.journal import Parts, moved, part_name
+from uncertainty.screening.part_tables import FEATURES, counts_of
+from uncertainty.verdicts import FORMATS, metadata_table, ranks, replacing, write_batches
+
+SUMMARY, MONITORING, FEATURES_FILE = "summary.json", "monitoring.json", "features.parquet"
+# A Parquet file remembers every group of rows until it is closed: small groups would grow memory with the images.
+_ROWS_IN_A_GROUP = 4096
+
+Metadata = Mapping[str, Sequence[str | None]]
+
+
+def finish(
+    parts: Parts, screener: Screener, metadata: Metadata, *, ending: str = ".parquet", **about: Any
+) -> dict[str, Any]:
+    """Make the files of a screening of which every part is done, beside the folder of the parts; return the summary.
+
+    `metadata` are the columns of the manifest, `about` goes into the summary.
+    """
+    survey = _Survey.of(parts, screener)
+    written = [f"verdicts{ending}", SUMMARY, MONITORING]
+    schema = _with(screener.schema(survey.counts["seen"]), metadata_table({name: [] for name in metadata}).schema)
+    write_batches(schema, _ranked(parts, survey, schema, metadata), parts.folder / written[0])
+    if FEATURES in survey.extras.names:
+        written.append(FEATURES_FILE)
+        _write_features(parts, survey.extras, parts.folder / FEATURES_FILE)
+    found = monitored(_batches(parts), screener)
+    summary = _summary(survey, screener) | about
+    summary["drift"] = {"alarm": found.alarm, "in_words": found.drift_in_words()}
+    write_json(parts.folder / MONITORING, found.to_json())
+    write_json(parts.folder / SUMMARY, summary)
+    _move(parts.folder, written)
+    parts.remove()
+    return summary
+
+
+def _move(folder: Path, names: Sequence[str]) -> None:
+    """Replace the files of an earlier screening, those that this one has no counterpart for included."""
+    for name in names:
+        moved(folder / name, folder.parent / name)
+    for other in {FEATURES_FILE, *(f"verdicts{ending}" for ending in FORMATS)} - set(names):
+        (folder.parent / other).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Survey:
+    """What all parts have to be asked before the table can be written: 13 bytes an image."""
+
+    p_wrong: NDArray[np.float32]
+    flagged: NDArray[np.bool_]
+    rank: NDArray[np.int64]
+    counts: dict[str, int]
+    extras: pa.Schema
+
+    @classmethod
+    def of(cls, parts: Parts, screener: Screener) -> _Survey:
+        verdicts = set(screener.schema().names)
+        p_wrong = np.empty(parts.task.images, dtype=np.float32)
+        flagged = np.empty(parts.task.images, dtype=bool)
+        counts: dict[str, int] = {}
+        extras: dict[str, pa.Field] = {}
+        for part in range(parts.task.parts):
+            table, rows = parts.read(part, ["p_wrong", "flagged"]), parts.task.positions(part)
+            p_wrong[rows.start : rows.stop] = table["p_wrong"].to_numpy()
+            flagged[rows.start : rows.stop] = table["flagged"].to_numpy()
+            schema = pq.read_schema(parts.folder / part_name(part))
+            counts = {name: counts.get(name, 0) + more for name, more in counts_of(schema).items()}
+            extras |= {field.name: field for field in schema if field.name not in verdicts}
+        return cls(p_wrong, flagged, ranks(p_wrong), counts, pa.schema(list(extras.values())))
+
+
+def _with(schema: pa.Schema, more: pa.Schema) -> pa.Schema:
+    return pa.schema([*schema, *more], metadata=schema.metadata)
+
+
+def _batches(parts: Parts, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    for part in range(parts.task.parts):
+        yield from parts.read(part, columns).to_batches(max_chunksize=_ROWS_IN_A_GROUP)
+
+
+def _ranked(parts: Parts, survey: _Survey, schema: pa.Schema, metadata: Metadata) -> Iterator[pa.RecordBatch]:
+    own = [name for name in schema.names if name in pq.read_schema(parts.folder / part_name(0)).names]
+    start = 0
+    for batch in _grouped(_batches(parts, own)):
+        rows = slice(start, start := start + len(batch))
+        columns = {name: batch[name] for name in own} | {"rank": pa.array(survey.rank[rows])}
+        brought = metadata_table({name: values[rows] for name, values in metadata.items()})
+        columns |= {name: column.chunk(0) for name, column in zip(brought.column_names, brought.columns, strict=True)}
+        yield pa.record_batch([columns[name] for name in schema.names], schema=schema)
+
+
+def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Join small batches of one schema, so that groups of rows in the file do not depend on the size of parts."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        while sum(map(len, waiting)) >= _ROWS_IN_A_GROUP:
+            whole = pa.concat_batches(waiting)
+            yield whole.slice(0, _ROWS_IN_A_GROUP)
+            waiting = [whole.slice(_ROWS_IN_A_GROUP)]
+    if sum(map(len, waiting)):
+        yield pa.concat_batches(waiting)
+
+
+def _write_features(parts: Parts, extras: pa.Schema, path: Path) -> None:
+    schema = pa.schema([pa.field("file_name", pa.string()), *extras])
+    dictionaries = [field.name for field in schema if pa.types.is_string(field.type)]
+    thrifty = {"use_dictionary": dictionaries, "compression": "zstd", "write_statistics": False}
+    with replacing(path) as file, pq.ParquetWriter(file, schema, **thrifty) as writer:
+        for batch in _grouped(_filled(parts, schema)):
+            writer.write_batch(batch)
+
+
+def _filled(parts: Parts, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield the columns of a schema; a part of unreadable images alone does not have them all."""
+    for part in range(parts.task.parts):
+        present = set(pq.read_schema(parts.folder / part_name(part)).names)
+        for batch in parts.read(part, [name for name in schema.names if name in present]).to_batches():
+            columns = [
+                batch[field.name] if field.name in present else pa.nulls(len(batch), field.type) for field in schema
+            ]
+            yield pa.record_batch(columns, schema=schema)
+
+
+def _summary(survey: _Survey, screener: Screener) -> dict[str, Any]:
+    readable = ~np.isnan(survey.p_wrong)
+    deeper = {name: n for name, n in survey.counts.items() if name != "seen"} if screener.cascade is not None else {}
+    return {
+        "images": len(readable),
+        "unreadable": int((~readable).sum()),
+        "flagged": int(survey.flagged.sum()),
+        "predicted_errors": float(survey.p_wrong[readable].sum(dtype=np.float64)),
+        "policy": str(screener.decision.policy),
+        "threshold": None if screener.decision.policy.per_class else screener.threshold,
+        "classes": list(screener.model.classes),
+        "provenance": screener.provenance(survey.counts["seen"]),
+        **deeper,
+    }
+
+
+def monitored(batches: Iterable[pa.RecordBatch], screener: Screener, **options: Any) -> Monitoring:
+    """Compare with calibration; in a cascade by what every image has, the first look."""
+    s, estimators, judge = screener, screener.estimators, screener.combiner
+    if s.cascade is not None:
+        estimators, judge = s.cascade.cheap(estimators), s.cascade.combiner
+    baseline = s.baseline.only([e in estimators for e in s.estimators])
+    return monitor(batches, judge, estimators, s.calibrated_on, baseline, s.model.classes, **options)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return what the screening wrote beside its verdicts; {} where there is nothing readable."""
+    try:
+        content = json.loads((folder / SUMMARY).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write plain values; a crash leaves the old file or the new one."""
+    with replacing(path, binary=False) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,151 @@
+"""From the folder of a screening to the list of images to label next, with what else lies in that folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from uncertainty.annotation.choosing import DEFAULT, Known
+from uncertainty.annotation.selecting import Selection, select
+from uncertainty.defaults import WORKERS
+from uncertainty.errors import ImageError, InputError
+from uncertainty.images.decoding import decode
+from uncertainty.images.manifests import read_manifest
+from uncertainty.images.thumbnails import THUMBNAIL_SIDE, details, thumbnail
+from uncertainty.labels.by_name import read_labels
+from uncertainty.screening.second_pass import FEATURES_FILE, read_summary
+from uncertainty.verdicts import FORMATS, Verdicts, write_table
+
+_BOXES = THUMBNAIL_SIDE**2
+
+
+def rank_folder(
+    folder: Path,
+    n: int,
+    path: Path,
+    *,
+    strategy: str = DEFAULT,
+    explore: float = 0.0,
+    quota_per: str | None = None,
+    exclude: Sequence[Path] = (),
+    exclude_hopeless: bool = False,
+    seed: int = 0,
+) -> Selection:
+    """Write the n images of a folder's verdicts to label next, the first to label first; see `annotation.selecting`.
+
+    `features.parquet` beside the verdicts gives features, digests and thumbnails. Without thumbnails the images
+    themselves are read again, where they were screened, as far as near-duplicates are looked for. `exclude` are tables
+    or folders of labels, and earlier rankings.
+    """
+    if path.suffix not in FORMATS:
+        raise InputError(f"{path.name} ends in {path.suffix!r}; write to one of {', '.join(FORMATS)}")
+    verdicts = Verdicts.read(folder)
+    known, note = read_known(folder if folder.is_dir() else folder.parent, verdicts)
+    found = select(
+        verdicts,
+        n,
+        known,
+        strategy=strategy,
+        explore=explore,
+        quota_per=quota_per,
+        exclude={name for one in exclude for name in labelled_names(one)},
+        exclude_hopeless=exclude_hopeless,
+        seed=seed,
+    )
+    write_table(found.table, path)
+    return Selection(found.table, found.expected, found.strategy, (*found.notes, *note))
+
+
+def labelled_names(path: Path) -> set[str]:
+    """Return the images that a file names as labelled.
+
+    Of a table with labels those that have one, of an earlier ranking or another list all;
+    of class folders all images. Raises InputError as `read_labels` does.
+    """
+    if path.is_dir():
+        return set(read_labels(path))
+    if not path.exists():
+        raise InputError(f"{path} does not exist; --exclude takes labels or an earlier ranking")
+    listed = read_manifest(path)
+    labels = listed.labels
+    names = {name for i, name in enumerate(listed.names) if labels is None or labels[i] is not None}
+    # A name that a spreadsheet could run as a formula stands behind an apostrophe in our CSV files.
+    return names | {name[1:] for name in names if name.startswith("'")}
+
+
+def read_known(folder: Path, verdicts: Verdicts) -> tuple[Known, list[str]]:
+    """Return features, digests and looks of the rows of a verdict table, and what is missing."""
+    names = verdicts.table["file_name"].to_pylist()
+    stored = _stored(folder / FEATURES_FILE, names)
+    digests = stored["digest"].to_pylist() if "digest" in stored.column_names else None
+    features = _fixed(stored["features"]) if "features" in stored.column_names else None
+    if "thumbnail" in stored.column_names:
+        boxes = _thumbnails(stored["thumbnail"])
+        return Known(features, digests, lambda rows: details(boxes[rows])), []
+    root = _root(folder)
+    if root is not None and any((root / name).is_file() for name in names[:_BOXES]):
+        return Known(features, digests, _Reader(root, names)), []
+    without = "features tell near-duplicates" if features is not None else "only equal files are near-duplicates"
+    return Known(features, digests), [f"neither thumbnails nor the images are there: {without}"]
+
+
+def _stored(path: Path, names: Sequence[str]) -> pa.Table:
+    """Return the rows of `features.parquet` in the order of names; raises InputError where one is missing."""
+    if not path.is_file():
+        return pa.table({})
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} can't be read: {str(error).splitlines()[0]}; screen again") from error
+    if "file_name" in table.column_names and table["file_name"].to_pylist() == list(names):
+        return table.drop_columns(["file_name"])
+    raise InputError(f"{path} is not of the images in the verdicts beside it; screen again")
+
+
+def _fixed(column: pa.ChunkedArray) -> NDArray[np.float16]:
+    """Return (N, d) of a column of lists, zeros where there is none."""
+    width = column.type.list_size
+    filled = np.zeros((len(column), width), dtype=np.float16)
+    known = np.asarray(column.is_valid())
+    if known.any():
+        values = pc.list_flatten(column.filter(column.is_valid()))
+        filled[known] = np.asarray(values.to_numpy(), dtype=np.float16).reshape(-1, width)
+    return filled
+
+
+def _thumbnails(column: pa.ChunkedArray) -> NDArray[np.uint8]:
+    blank = bytes(_BOXES)
+    joined = b"".join(blank if cell is None else cell for cell in column.to_pylist())
+    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, _BOXES)
+
+
+def _root(folder: Path) -> Path | None:
+    root = read_summary(folder).get("input_root")
+    return Path(root) if isinstance(root, str) else None
+
+
+class _Reader:
+    """Reads the images of some rows again, each one once; one that is gone or damaged is like nothing."""
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self.root, self.names = root, names
+        self.seen: dict[int, NDArray[np.uint8]] = {}
+
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        new = [row for row in rows.tolist() if row not in self.seen]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            self.seen |= dict(zip(new, pool.map(self._read, new), strict=True))
+        return details(np.stack([self.seen[row] for row in rows.tolist()]))
+
+    def _read(self, row: int) -> NDArray[np.uint8]:
+        try:
+            return thumbnail(decode(self.root / self.names[row]).pixels)
+        except (ImageError, OSError):
+            return np.zeros(_BOXES, dtype=np.uint8)
