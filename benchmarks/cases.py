@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from experiments import resnet20, solar_network
+from experiments.shared import resnet20, solar_network
 from uncertainty import Classifier, ModelOutputs, Preprocess, Screener
 from uncertainty.images.sources import ImageSet
 from uncertainty.screener.artifact import SavedModel

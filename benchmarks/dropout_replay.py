@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from experiments import solar_network
-from experiments.resnet20 import INPUT_SIZE, network
+from experiments.shared import solar_network
+from experiments.shared.resnet20 import INPUT_SIZE, network
 from uncertainty.classifiers.network import Network, evaluating
 
 PASSES, RUNS = 30, 5

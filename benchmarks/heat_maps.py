@@ -9,7 +9,7 @@ from time import process_time
 import numpy as np
 from torch import nn
 
-from experiments import resnet20, solar_network
+from experiments.shared import resnet20, solar_network
 from uncertainty.classifiers import Classifier, Preprocess
 from uncertainty.classifiers.heat_maps import heat_maps
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.cases import KNOWN_GOOD, fitted
-from experiments import solar_network
+from experiments.shared import solar_network
 from uncertainty import Classifier, Preprocess, Screener
 
 COMMANDS: Mapping[str, Sequence[str]] = {

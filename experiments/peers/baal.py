@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.peers.base import CALIBRATION, Detector, Known, Score, numbers
+from experiments.peers.detector import CALIBRATION, Detector, Known, Score, numbers
 from uncertainty import ModelOutputs
 
 PROJECT = "baal"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from experiments.peers.base import CALIBRATION, REFERENCE, Detector, Known, Score, numbers
+from experiments.peers.detector import CALIBRATION, REFERENCE, Detector, Known, Score, numbers
 
 PROJECT = "cleanlab"
 LEFT_OUT = ("cleanlab label quality scores: they need the label that a new image does not have.",)

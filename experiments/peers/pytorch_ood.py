@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.last_layer import LastLayer
-from experiments.peers.base import (
+from experiments.peers.detector import (
     CALIBRATION,
     LAST_LAYER,
     REFERENCE,
@@ -21,6 +20,7 @@ from experiments.peers.base import (
     numbers,
     tensor,
 )
+from experiments.shared.last_layer import LastLayer
 from uncertainty import ModelOutputs
 
 PROJECT = "pytorch-ood"

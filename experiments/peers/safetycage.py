@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.peers.base import CALIBRATION, Detector, Known, Score
+from experiments.peers.detector import CALIBRATION, Detector, Known, Score
 from uncertainty import ModelOutputs
 
 PROJECT = "safetycage"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.peers.base import CALIBRATION, Detector, Known, Score, numbers, tensor
+from experiments.peers.detector import CALIBRATION, Detector, Known, Score, numbers, tensor
 from uncertainty import ModelOutputs
 
 PROJECT = "torch-uncertainty"

@@ -33,7 +33,7 @@ def spread(
     Only the 3 n of largest p_wrong can be picked. Same arguments and answer as the functions of `strategies`.
 
     The power is small on purpose: it sends twins to the end and changes little else. Strategies that go further for
-    the sake of diversity find fewer errors, see `experiments/ranked_stream.py`, which also chose the 0.2.
+    the sake of diversity find fewer errors, see `experiments/annotation/ranked_stream.py`, which also chose the 0.2.
 
     The second looks like the first, so the third goes before it:
 

@@ -1,0 +1,1 @@
+"""Which images to look at and label next, and what their labels are good for."""

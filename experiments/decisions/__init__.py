@@ -1,0 +1,1 @@
+"""Whether promises about the flags hold, and what they cost."""

@@ -1,0 +1,1 @@
+"""What labels that are there tell: errors among them, and what a screener learns from new ones."""

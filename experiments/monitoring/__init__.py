@@ -1,0 +1,1 @@
+"""What can be known about accuracy and drift without labels."""

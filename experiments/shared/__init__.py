@@ -1,0 +1,1 @@
+"""What several rooms need: images, splits, fitted screeners, the command line, and how results are written."""
