@@ -1,0 +1,1 @@
+"""Experiments on real images, in rooms by the question that they answer; README.md lists them."""

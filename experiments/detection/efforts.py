@@ -172,7 +172,8 @@ def main(chosen: Options) -> None:
             results_file.write(chosen.out / f"{NAME}.json", results)
     results_file.publish(chosen.out, NAME, results, document)
     if chosen.out == results_file.RESULTS:
-        README.write_text(placed(README.read_text(encoding="utf-8"), SUMMARY, overview(results)), encoding="utf-8")
+        new = overview(results_file.load(chosen.out, NAME))
+        README.write_text(placed(README.read_text(encoding="utf-8"), SUMMARY, new), encoding="utf-8")
 
 
 if __name__ == "__main__":

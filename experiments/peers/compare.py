@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.detection import efforts
 from experiments.peers import compare_numbers, compare_page, projects
 from experiments.peers.detector import CALIBRATION, REFERENCE, Detector, Known, Score
 from experiments.shared import results_file, thorough_splits
@@ -74,15 +73,15 @@ def p_wrong(split: Split, costs: Costs) -> dict[str, Score]:
     """Return p_wrong at every effort that this split has the columns for; thorough without a view is balanced."""
     ours = compare_numbers.OURS
     scores: dict[str, Score] = {}
-    for effort, without in efforts.columns_left_out(split, costs).items():
-        scores[f"{ours} {effort}"] = partial(_p_wrong, fitted(efforts.bare_split(split, without)), without)
-    if costs.views and not efforts.views_of(split):
+    for effort, without in thorough_splits.columns_left_out(split, costs).items():
+        scores[f"{ours} {effort}"] = partial(_p_wrong, fitted(thorough_splits.bare_split(split, without)), without)
+    if costs.views and not thorough_splits.views_of(split):
         scores[f"{ours} thorough"] = scores[f"{ours} balanced"]
     return scores
 
 
 def _p_wrong(screener: Screener, without: tuple[str, ...], outputs: ModelOutputs) -> NDArray[np.float64]:
-    return np.asarray(screener.p_wrong(efforts.bare(outputs, without)), dtype=np.float64)
+    return np.asarray(screener.p_wrong(thorough_splits.bare(outputs, without)), dtype=np.float64)
 
 
 def estimators(split: Split) -> dict[str, Score]:
@@ -116,7 +115,7 @@ def reason(error: Exception) -> str:
 def described(detectors: Sequence[Detector]) -> dict[str, dict[str, Any]]:
     """Return whose each score is and what it needs."""
     about: dict[str, dict[str, Any]] = {}
-    for effort, without in efforts.EFFORTS.items():
+    for effort, without in thorough_splits.EFFORTS.items():
         columns = [c for c in compare_numbers.COLUMNS if c not in without]
         about[f"{compare_numbers.OURS} {effort}"] = _about(compare_numbers.OURS, (*columns, REFERENCE, CALIBRATION))
     for cls in discover().values():
@@ -135,7 +134,7 @@ def measured_set(name: str, chosen: Options, detectors: Sequence[Detector]) -> d
     for seed, parts in enumerate(several):
         say(f"{name}: split {seed + 1} of {chosen.splits}")
         results = [measured(split, costs, regimes, detectors) for regimes, split in parts]
-        views += [efforts.views_of(split) for _, split in parts]
+        views += [thorough_splits.views_of(split) for _, split in parts]
         rows.append({regime: cell for result in results for regime, cell in result["regimes"].items()})
         failed |= {score: why for result in results for score, why in result["failed"].items()}
     regimes = results_file.transposed(rows)

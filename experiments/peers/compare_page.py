@@ -1,4 +1,4 @@
-"""The page of the comparison: everything in it is made from the numbers in compare.json."""
+"""The page of the comparison, made from its numbers alone: python -m experiments.peers.compare_page."""
 
 from __future__ import annotations
 

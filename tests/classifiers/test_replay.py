@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from classifiers import networks
 from classifiers.networks import answers, classifier, inputs, uncut
-from experiments import resnet20
+from experiments.shared import resnet20
 from uncertainty import Classifier, Preprocess
 from uncertainty.classifiers import dropout, replay
 

@@ -1,6 +1,7 @@
 """Facility location: candidates that stand best for all that are doubtful.
 
-`covering` saves most labels when a classifier is trained again and again, see `experiments/annotation/active_learning.py`.
+`covering` saves most labels when a classifier is trained again and again, see
+`experiments/annotation/active_learning.py`.
 """
 
 from __future__ import annotations

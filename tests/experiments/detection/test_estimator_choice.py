@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
+from made_split import made_split
 
 from experiments.detection import estimator_choice
 from experiments.shared import fitted_screener, results_file, splits
 from uncertainty.metrics import e_aurc
+
+
+@pytest.fixture(scope="module")
+def made() -> splits.Split:
+    return made_split()
 
 
 def test_the_default_set_is_measured_as_the_public_path_measures_it(made: splits.Split) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_split import made_split
 
 from experiments.detection import (
     cifar10,
@@ -19,6 +20,11 @@ from experiments.shared import command_line, fitted_screener, image_sets, result
 from experiments.shared.markdown import SUMMARY, placed
 from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.metrics import e_aurc
+
+
+@pytest.fixture(scope="module")
+def made() -> splits.Split:
+    return made_split()
 
 
 @pytest.fixture(scope="module")

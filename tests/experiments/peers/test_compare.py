@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from problems import known_good, made_problem
 
-from experiments.detection import efforts
 from experiments.peers import compare, compare_numbers, compare_page, compare_plots, projects
 from experiments.peers.detector import REFERENCE, Detector
-from experiments.shared import results_file
+from experiments.shared import results_file, thorough_splits
 from experiments.shared.costs import Costs
 from experiments.shared.last_layer import LastLayer
 from experiments.shared.splits import Split
@@ -79,7 +78,7 @@ def clean(results: dict) -> compare_numbers.Cell:
 
 
 def test_every_effort_estimator_and_detector_is_judged(clean: compare_numbers.Cell) -> None:
-    assert {f"p_wrong {effort}" for effort in efforts.EFFORTS} <= clean.scores.keys()
+    assert {f"p_wrong {effort}" for effort in thorough_splits.EFFORTS} <= clean.scores.keys()
     assert {"least_confidence", "trust_ratio", "nn_guide", ORACLE, COIN} <= clean.scores.keys()
     assert clean.e_aurc(ORACLE) == pytest.approx([0, 0], abs=1e-12)
     split = made_split(1)
@@ -143,14 +142,14 @@ def test_best_is_of_others_or_of_ours_and_never_the_combination(clean: compare_n
 
 def test_efforts_are_those_that_the_columns_allow() -> None:
     """Without views that the classifier bears thorough is balanced; without any to choose from, not measured."""
-    split = efforts.bare_split(made_split(1), ("tta_probs",))
+    split = thorough_splits.bare_split(made_split(1), ("tta_probs",))
     assert list(compare.p_wrong(split, replace(COSTS, views=False))) == ["p_wrong fast", "p_wrong balanced"]
     scores = compare.p_wrong(split, COSTS)
     assert scores["p_wrong thorough"] is scores["p_wrong balanced"]
 
 
 def test_dropout_is_left_to_thorough_effort_where_it_is_dear() -> None:
-    left_out = efforts.columns_left_out(made_split(1), replace(COSTS, dear=True))
+    left_out = thorough_splits.columns_left_out(made_split(1), replace(COSTS, dear=True))
     assert ["mc_probs" in columns for columns in left_out.values()] == [True, True, False]
     fast = compare.p_wrong(made_split(1), replace(COSTS, dear=True))["p_wrong fast"]
     stream = made_split(1).test_clean
@@ -160,7 +159,9 @@ def test_dropout_is_left_to_thorough_effort_where_it_is_dear() -> None:
 def test_cost_adds_the_passes_that_a_score_needs(results: dict) -> None:
     assert compare_numbers.relative_cost(results, "digits", COIN) == 1.5
     assert compare_numbers.relative_cost(results, "digits", ORACLE) == 1
-    passes = [compare_numbers.relative_cost(results, "digits", f"p_wrong {effort}") for effort in efforts.EFFORTS]
+    passes = [
+        compare_numbers.relative_cost(results, "digits", f"p_wrong {effort}") for effort in thorough_splits.EFFORTS
+    ]
     assert passes == [1.5, 3.5, 6.5]
     assert compare_numbers.relative_cost(results, "digits", BROKEN) is None
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
-import pytest
 from problems import known_good, made_problem
 
 from experiments.shared import image_sets, splits
 from uncertainty import ModelOutputs
 
 
-@pytest.fixture(scope="session")
-def made() -> splits.Split:
+@cache
+def made_split() -> splits.Split:
     """A split of a made problem, in which "damaged" and "foreign" copies are other rows under the originals' names."""
     calibration, test, seen, unseen = (made_problem(n, seed) for n, seed in ((150, 1), (200, 2), (150, 3), (200, 4)))
     strangers = replace(made_problem(50, 5), labels=np.full(50, image_sets.UNKNOWN))
