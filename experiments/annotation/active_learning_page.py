@@ -12,10 +12,10 @@ from PIL import Image
 
 from experiments.annotation.active_learning_loop import labels_needed
 from experiments.annotation.active_learning_strategies import OURS
+from experiments.shared.image_sets import TITLES
 from experiments.shared.markdown import table
 from experiments.shared.results_file import Mean, over_splits
 
-TITLES = {"digits": "Digits", "solar_cells": "Solar cells", "cifar10": "CIFAR-10"}
 RANDOM = "random"
 PEERS = ("skactiveml ", "baal ")
 REDRAWS = 500

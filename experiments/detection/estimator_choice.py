@@ -17,6 +17,7 @@ import numpy as np
 from experiments.shared import results_file
 from experiments.shared.command_line import Options, options, say
 from experiments.shared.fitted_screener import MAX_SOFTMAX, named_as_originals
+from experiments.shared.image_sets import TITLES
 from experiments.shared.markdown import percent, table
 from experiments.shared.results_file import Mean, change, over_splits
 from experiments.shared.splits import (
@@ -37,7 +38,6 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.metrics import e_aurc
 
 NAME = "estimator_choice"
-TITLES = {"digits": "Digits", "solar_cells": "Solar cells", "cifar10": "CIFAR-10"}
 GROUPS = (
     ("relative_mahalanobis", "vim_residual"),
     ("delta_knn", "relative_mahalanobis"),

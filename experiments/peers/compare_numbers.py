@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.shared.costs import Costs
 from experiments.shared.fitted_screener import MAX_SOFTMAX
+from experiments.shared.image_sets import TITLES
 from experiments.shared.results_file import change, over_splits
 from experiments.shared.splits import REGIMES
 from experiments.shared.thorough_splits import EFFORTS
@@ -19,7 +20,6 @@ OURS, SINGLE = "p_wrong", "uncertainty"
 BASELINE = MAX_SOFTMAX
 COLUMNS = ("mc_probs", "embedding", "tta_probs")
 """Columns that cost more than the plain pass."""
-TITLES = {"digits": "Digits", "solar_cells": "Solar cells", "cifar10": "CIFAR-10"}
 
 
 @dataclass(frozen=True, eq=False)

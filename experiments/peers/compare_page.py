@@ -11,7 +11,6 @@ from experiments.peers.compare_numbers import (
     BASELINE,
     OURS,
     SINGLE,
-    TITLES,
     Cell,
     best,
     cells,
@@ -21,6 +20,7 @@ from experiments.peers.compare_numbers import (
     projects,
     relative_cost,
 )
+from experiments.shared.image_sets import TITLES
 from experiments.shared.markdown import FEW_ERRORS, percent, table
 from experiments.shared.results_file import RESULTS, change, load, over_splits, republish
 from uncertainty.defaults import MC_PASSES

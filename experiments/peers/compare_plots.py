@@ -13,13 +13,13 @@ from experiments.peers.compare_numbers import (
     BASELINE,
     OURS,
     SINGLE,
-    TITLES,
     Cell,
     best,
     cells,
     efforts_of,
     relative_cost,
 )
+from experiments.shared.image_sets import TITLES
 from experiments.shared.results_file import change
 from experiments.shared.splits import REGIMES
 

@@ -20,6 +20,8 @@ from uncertainty.images.novelty import random_foreign
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
 
+TITLES = {"digits": "Digits", "solar_cells": "Solar cells", "cifar10": "CIFAR-10"}
+"""The sets, as pages call them."""
 UNKNOWN = -1
 DIGITS_SIZES = (350, 650, 797)
 SOLAR_SIZES = (1000, 750, 874)
