@@ -15,7 +15,7 @@ from torch import nn
 from classifiers import networks
 from classifiers.networks import PREPROCESS, answers, classifier, inputs, names
 from uncertainty import Classifier, ModelOutputs, Preprocess
-from uncertainty.classifiers.base import ArrayItem, Batch
+from uncertainty.classifiers.base import ArrayItem, Batch, Look
 from uncertainty.errors import InputError, ModelError, OutputsError
 from uncertainty.images.decoding import digest
 from uncertainty.images.quality import QUALITY_NAMES
@@ -174,7 +174,7 @@ def test_labels_come_from_class_folders(animals: Classifier, tmp_path: Path) -> 
     root = folder(tmp_path, pixels(6), ("eel", "cat", "fox"))
     assert animals.run(root).labels is None
     labelled = find_images(root).labelled()
-    collected = animals.collect(labelled)
+    collected = animals.collect(labelled, Look())
     assert collected.labels == ("cat", "cat", "eel", "eel", "fox", "fox")
     assert collected.outputs.labels.tolist() == [0, 0, 2, 2, -1, -1]
     assert collected.digests == tuple(digest(root / name) for name in labelled.names)
@@ -182,7 +182,7 @@ def test_labels_come_from_class_folders(animals: Classifier, tmp_path: Path) -> 
 
 def test_a_set_that_is_labelled_in_part_has_no_labels(animals: Classifier) -> None:
     items = [ArrayItem("a", pixels(2)[0], "cat"), ArrayItem("b", pixels(2)[1])]
-    collected = animals.collect(items)
+    collected = animals.collect(items, Look())
     assert collected.labels == ("cat", None)
     assert collected.outputs.labels is None
     assert animals.run(items[:1]).labels.tolist() == [0]
@@ -191,7 +191,7 @@ def test_a_set_that_is_labelled_in_part_has_no_labels(animals: Classifier) -> No
 def test_failures_are_collected(animals: Classifier, tmp_path: Path) -> None:
     root = folder(tmp_path, pixels(3), ("cat",))
     (root / "cat" / "01.png").write_bytes(b"")
-    collected = animals.collect(find_images(root).labelled())
+    collected = animals.collect(find_images(root).labelled(), Look())
     assert collected.failures == (("cat/01.png", "is empty (0 bytes)"),)
     assert collected.outputs.ids.tolist() == ["cat/00.png", "cat/02.png"]
     assert len(collected.digests) == len(collected.labels) == 2
@@ -256,7 +256,7 @@ def test_multilabel(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         answers(one, inputs(3), 5).mc_probs, probs_from_logits(forward.mc_logits, "multilabel"), atol=SAME
     )
-    assert one.collect(find_images(tmp_path).labelled()).outputs.labels is None
+    assert one.collect(find_images(tmp_path).labelled(), Look()).outputs.labels is None
 
 
 def test_grayscale_gives_one_channel() -> None:

@@ -9,6 +9,7 @@ from conftest import CLASSES, SIDE, tiny_classifier, write_images
 from PIL import Image
 from problems import known_good, made_problem
 
+from uncertainty.classifiers.look import Look
 from uncertainty.combination import calibration_sets
 from uncertainty.combination.evidence import Shares, evidence
 from uncertainty.errors import CalibrationError, InputError, OverlapError
@@ -18,17 +19,9 @@ from uncertainty.images.sources import find_images
 from uncertainty.outputs import ModelOutputs
 
 
-def collect(world, reference, calibration, *, classifier=None, damaged=False, foreign=False, seed=0, **options):
-    return calibration_sets.collect(
-        classifier or world.classifier,
-        reference,
-        calibration,
-        damaged=damaged,
-        foreign=foreign,
-        passes=3,
-        seed=seed,
-        **options,
-    )
+def collect(world, reference, calibration, *, classifier=None, damaged=False, foreign=False, seed=0, views=()):
+    look, copies = Look(passes=3, seed=seed), {"damaged": damaged, "foreign": foreign}
+    return calibration_sets.collect(classifier or world.classifier, reference, calibration, look, views, **copies)
 
 
 def one_line(caught):

@@ -6,21 +6,22 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.classifiers.batches import Batch, Collected, Deeper, Row
+from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.loading import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
+from uncertainty.classifiers.look import Deeper, Look
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.classifiers.spec import Description, describe
-from uncertainty.defaults import BATCH_SIZE, MC_PASSES, WORKERS
+from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.decoding import Least
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
@@ -30,18 +31,11 @@ if TYPE_CHECKING:
 
     from uncertainty.classifiers.network import Forward, Network
 
-__all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Deeper", "Images", "Row", "image_items"]
+__all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Deeper", "Images", "Look", "Row", "image_items"]
 
 logger = logging.getLogger("uncertainty")
 
 _NOT_FINITE = "the classifier answers with values that are NaN or infinite"
-
-
-class _Look(NamedTuple):
-    passes: int
-    seed: int
-    views: Sequence[str]
-    deeper: Deeper | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,42 +148,27 @@ class Classifier:
             return label if 0 <= label < len(self.classes) else UNKNOWN_CLASS
         return self.classes.index(label) if label in self.classes else UNKNOWN_CLASS
 
-    def run(
-        self,
-        images: Images,
-        *,
-        passes: int = MC_PASSES,
-        seed: int = 0,
-        batch_size: int = BATCH_SIZE,
-        workers: int = WORKERS,
-        damage: Damage | None = None,
-        views: Sequence[str] = (),
-    ) -> ModelOutputs:
+    def run(self, images: Images, **options: Any) -> ModelOutputs:
         """Classify all images; those that can't be read are left out and logged by name.
 
         Parameters
         ----------
         images : folder, manifest, Parquet with images, list of paths, or (n, h, w, 3) uint8; see `find_images`.
-        passes : number of dropout sub-networks, 0 for none.
-        seed : of the dropout masks.
-        damage : applied to the decoded pixels before anything else.
-        views : test-time augmentation, of `uncertainty.classifiers.views.VIEWS`, e.g. ("flip", "shift").
+        options : passes, seed, batch_size, workers, damage, views and progress of `Look`.
 
         Raises
         ------
-        InputError : where not one image can be read.
+        InputError : where not one image can be read, or an option is out of range.
 
         """
-        collected = self.collect(
-            images, passes=passes, seed=seed, batch_size=batch_size, workers=workers, damage=damage, views=views
-        )
+        collected = self.collect(images, Look(**options))
         for name, error in collected.failures:
             logger.warning("left out %r: %s", name, error)
         return collected.outputs
 
-    def collect(self, images: Images, **options: Any) -> Collected:
+    def collect(self, images: Images, look: Look) -> Collected:
         """Classify all images as `run` does, and return what could not be read and the digests as well."""
-        batches = list(self.stream(images, **options))
+        batches = list(self.batches(images, look))
         rows = [row for batch in batches for row in batch.rows]
         bad = tuple((row.name, row.error) for row in rows if row.error is not None)
         parts = [batch.outputs for batch in batches if batch.outputs is not None]
@@ -202,42 +181,27 @@ class Classifier:
             outputs = replace(outputs, labels=[self.label_index(row.label) for row in good])
         return Collected(outputs, tuple(row.digest for row in good), tuple(row.label for row in good), bad)
 
-    def stream(
-        self,
-        images: Images,
-        *,
-        passes: int = MC_PASSES,
-        seed: int = 0,
-        batch_size: int = BATCH_SIZE,
-        workers: int = WORKERS,
-        damage: Damage | None = None,
-        views: Sequence[str] = (),
-        deeper: Deeper | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> Iterator[Batch]:
+    def stream(self, images: Images, **options: Any) -> Iterator[Batch]:
         """Classify image after image in batches, decoding ahead in threads; memory stays flat.
 
-        With `deeper`, the second opinion and what else it names are for the images that it wants alone. `progress` is
-        called with the number of images of each finished batch.
+        `options` are those of `Look`.
         """
-        _check_at_least(0, passes=passes, seed=seed)
-        _check_at_least(1, batch_size=batch_size, workers=workers)
-        from uncertainty.classifiers.views import check_views
+        return self.batches(images, Look(**options))
 
-        check_views(() if deeper is None else deeper.views)
-        look = _Look(passes, seed, check_views(views), deeper)
+    def batches(self, images: Images, look: Look) -> Iterator[Batch]:
+        """Do what `stream` does."""
         second = None if self.embedder is None else self.embedder.preprocess
-        load_one = partial(load, preprocess=self.preprocess, second=second, damage=damage)
-        loaded = load_ahead(image_items(images), load_one, workers, 2 * batch_size)
-        while group := list(islice(loaded, batch_size)):
+        load_one = partial(load, preprocess=self.preprocess, second=second, damage=look.damage)
+        loaded = load_ahead(image_items(images), load_one, look.workers, 2 * look.batch_size)
+        while group := list(islice(loaded, look.batch_size)):
             yield self._batch(group, look)
-            if progress is not None:
-                progress(len(group))
+            if look.progress is not None:
+                look.progress(len(group))
 
-    def _batch(self, group: list[Loaded], look: _Look) -> Batch:
+    def _batch(self, group: list[Loaded], look: Look) -> Batch:
         good, outputs, deeper = [one for one in group if one.error is None], None, None
         if good:
-            forward = self.network(np.stack([one.inputs for one in good]), look.passes, look.seed, look.views)
+            forward = self.network(np.stack([one.inputs for one in good]), look.passes, look.seed, tuple(look.views))
             forward, why = self._checked(good, forward, second_opinion=look.deeper is None)
             for one, error in zip(good, why, strict=True):
                 one.error = error
@@ -300,12 +264,6 @@ def _kept(images: list[Loaded], forward: Forward, why: list[str | None]) -> tupl
     """Leave out what failed."""
     fine = np.array([reason is None for reason in why])
     return [one for one, kept in zip(images, fine, strict=True) if kept], forward.take(fine)
-
-
-def _check_at_least(least: int, **options: int) -> None:
-    for name, value in options.items():
-        if value < least:
-            raise InputError(f"{name} is {value}; it must be at least {least}")
 
 
 def _class_names(names: Iterable[Any], n_outputs: int) -> tuple[str, ...]:

@@ -1,13 +1,9 @@
-"""What a run of the classifier hands over: images in batches, each with a row, and how a deeper look is asked for."""
+"""What a run of the classifier hands over: images in batches, each with a row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from uncertainty.outputs import ModelOutputs
 
@@ -36,18 +32,6 @@ class Batch:
     rows: tuple[Row, ...]
     outputs: ModelOutputs | None
     deeper: ModelOutputs | None = None
-
-
-class Deeper(NamedTuple):
-    """A deeper look at some images: second opinion, views and so many dropout sub-networks.
-
-    `wanted` tells from the outputs of the first look (n,) which rows to look at more deeply.
-    """
-
-    wanted: Callable[[ModelOutputs], NDArray[np.bool_]]
-    passes: int = 0
-    seed: int = 0
-    views: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.classifiers.base import ArrayItem, Classifier, Collected, Images, image_items
+from uncertainty.classifiers.base import ArrayItem, Classifier, Collected, Images, Look, image_items
 from uncertainty.combination.fit import FOLDS
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators._known_good import settle
@@ -45,19 +45,17 @@ def collect(
     classifier: Classifier,
     reference: Images | None,
     calibration: Images,
+    look: Look,
+    views: Sequence[str] = (),
     *,
     damaged: bool,
     foreign: bool,
-    passes: int,
-    seed: int,
-    views: Sequence[str] = (),
-    **options: Any,
 ) -> Sets:
     """Run the classifier over reference, calibration, and a damaged and a foreign copy of each calibration image.
 
     Without `reference`, the calibration images are split in two halves by the seed. Raises OverlapError where the same
     image, by content, is in both sets, and CalibrationError where calibration has no usable labels. Equal file names
-    mean nothing: `train/cat/1.png` and `val/cat/1.png` are two images.
+    mean nothing: `train/cat/1.png` and `val/cat/1.png` are two images. `views` are those of the look, or ("auto",).
     """
     from uncertainty.classifiers.views import VIEWS, bearable, check_views
 
@@ -66,12 +64,12 @@ def collect(
     check_views(() if auto else views)  # better refused now than after the reference has been run
     labelled = _labelled(calibration)
     if one_set := reference is None:
-        reference, labelled = _halves(labelled, seed)
+        reference, labelled = _halves(labelled, look.seed)
         notes.append(
             f"one labelled set was given: {len(reference)} of its images became the reference, the rest calibration"
         )
-    good, unreadable = collect_reference(classifier, reference, **options)
-    held_out = classifier.collect(labelled, passes=passes, seed=seed, views=tuple(VIEWS) if auto else views, **options)
+    good, unreadable = collect_reference(classifier, reference, look)
+    held_out = classifier.collect(labelled, replace(look, views=tuple(VIEWS) if auto else views))
     notes += unreadable + _unreadable("calibration", held_out)
     if one_set:
         held_out, left_out = _without_copies(good, held_out)
@@ -84,8 +82,8 @@ def collect(
         notes.append(f"views that the classifier bears on calibration images: {', '.join(views) or 'none'}")
 
     def copies(make: Any) -> ModelOutputs:
-        damage = partial(make, seed=seed)
-        made = classifier.collect(labelled, passes=passes, seed=seed, views=views, damage=damage, **options)
+        damage = partial(make, seed=look.seed)
+        made = classifier.collect(labelled, replace(look, views=views, damage=damage))
         return _copies_of(held_out.outputs, made)
 
     return Sets(
@@ -99,9 +97,9 @@ def collect(
     )
 
 
-def collect_reference(classifier: Classifier, images: Images, **options: Any) -> tuple[Collected, list[str]]:
+def collect_reference(classifier: Classifier, images: Images, look: Look) -> tuple[Collected, list[str]]:
     """Run the classifier once over known-good images; say what can't be read."""
-    good = classifier.collect(_labelled_if_known(images, classifier), passes=0, **options)
+    good = classifier.collect(_labelled_if_known(images, classifier), replace(look, passes=0))
     return good, _unreadable("reference", good)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.classifiers.batches import Deeper
+from uncertainty.classifiers.look import Deeper, Look
 from uncertainty.combination import mixture as combiners
 from uncertainty.combination.evidence import signals
 from uncertainty.combination.fit import Combination, Evidence
@@ -144,10 +144,8 @@ class Cascade:
 
         `full` is (n,) p_wrong of these rows by all estimators, from combiners without them, as `learn` gives it.
 
-        None where no estimator needs the columns. Raises InputError where each needs one, and for a loss below 0.
+        None where no estimator needs the columns. Raises InputError where each needs one.
         """
-        if not loss >= 0:
-            raise InputError(f"cascade_loss is {loss}; it must be a share of E-AURC, 0 or more")
         cheap = np.array([not set(e.needs) & set(columns) for e in estimators])
         if cheap.all():
             return None
@@ -207,14 +205,15 @@ class Cascade:
             f"about {self.share:.0%} of images like calibration"
         )
 
-    def look(self, estimators: Sequence[Estimator], passes: int, seed: int, views: Sequence[str]) -> dict[str, Any]:
-        """Return the options with which `Classifier.stream` looks deeper where it is wanted."""
+    def look(self, estimators: Sequence[Estimator], look: Look) -> Look:
+        """Return a look that leaves to a deeper one, where that is wanted, what it alone can see."""
 
         def wanted(outputs: ModelOutputs) -> NDArray[np.bool_]:
             return self.wants(self.first_sight(estimators, outputs))
 
-        late = passes if DROPOUT in self.columns else 0
-        return {"passes": passes - late, "seed": seed, "deeper": Deeper(wanted, late, seed, views)}
+        late = look.passes if DROPOUT in self.columns else 0
+        deeper = Deeper(wanted, late, look.seed, look.views)
+        return replace(look, passes=look.passes - late, views=(), deeper=deeper)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `held_out` is an array and saved beside them."""

@@ -1,77 +1,79 @@
-"""From sets of outputs to everything of a screener that is learnt: estimators, combiner, held-out calibration rows."""
+"""From images or outputs to everything of a screener that is learnt: estimators, combiner, thresholds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets
-from uncertainty.combination.evidence import Shares, counted, evidence, worth
+from uncertainty.combination.evidence import counted, evidence, worth
 from uncertainty.combination.fit import Combination, Evidence, combine
-from uncertainty.combination.mixture import Mixture
 from uncertainty.decisions.calibration_rows import HeldOut
-from uncertainty.errors import InputError
 from uncertainty.estimators import discover
 from uncertainty.estimators._known_good import known_good_names, recall
-from uncertainty.estimators.base import Estimator
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener.artifact import SavedModel
-from uncertainty.screener.cascade import Cascade, nothing_deeper
+from uncertainty.screener.cascade import Cascade, decided, nothing_deeper
+from uncertainty.screener.fit_settings import FitSettings
+from uncertainty.screener.fitted import Fitted
 
 
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """What `Screener` is made of, under the same names, before a policy is decided."""
-
-    estimators: tuple[Estimator, ...]
-    combiner: Mixture
-    passes: int
-    views: tuple[str, ...]
-    seed: int
-    calibrated_on: dict[str, Any]
-    notes: tuple[str, ...]
-    model: SavedModel
-    fitted_on: NDArray[np.uint64]
-    calibration: HeldOut
-    baseline: Baseline
-    known_good: tuple[str, ...]
-    cascade: Cascade | None
+def from_images(
+    classifier: Classifier,
+    reference: Images | None,
+    calibration: Images,
+    asked: FitSettings,
+    look: Look,
+    views: Sequence[str],
+) -> Fitted:
+    """Run the classifier over both sets and copies of calibration, and fit to what it says; see `Screener.fit`."""
+    shares = asked.shares
+    copies = {"damaged": shares.damaged > 0, "foreign": shares.foreign > 0}
+    sets = calibration_sets.collect(classifier, reference, calibration, look, views, **copies)
+    fitted = from_outputs(sets.reference, sets.calibration, (sets.damaged, sets.foreign), asked)
+    return replace(
+        fitted,
+        passes=look.passes,
+        views=sets.views,
+        notes=(*classifier.notes, *classifier.network.left_out(look.passes), *sets.notes, *fitted.notes),
+        model=SavedModel.of(classifier),
+        fitted_on=sets.ids,
+    )
 
 
 def from_outputs(
     reference: ModelOutputs,
     calibration: ModelOutputs,
     copies: tuple[ModelOutputs | None, ModelOutputs | None],
-    expected: Shares,
-    *,
-    seed: int,
-    certify_share: float,
-    estimators: Sequence[Estimator] | None,
-    classes: Sequence[str] | None,
-    deeper: Sequence[str],
-    cascade_loss: float,
+    asked: FitSettings,
 ) -> Fitted:
-    """Fit all but the policy, see `Screener.fit_outputs`; `copies` are the damaged and the foreign ones."""
+    """Fit to outputs, see `Screener.fit_outputs`; `copies` are the damaged and the foreign ones."""
     calibration.require("labels", "calibration")
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
     known_good, notes = calibration_sets.known_good(reference)
-    wanted = [cls() for cls in discover().values() if cls.default] if estimators is None else list(estimators)
-    usable, off = calibration_sets.fit_estimators(wanted, known_good, calibration)
-    shares = expected.of(damaged=bool(copies[0]), foreign=bool(copies[1]))
+    wanted = [cls() for cls in discover().values() if cls.default] if asked.estimators is None else asked.estimators
+    usable, off = calibration_sets.fit_estimators(list(wanted), known_good, calibration)
+    shares, seed = asked.shares.of(damaged=bool(copies[0]), foreign=bool(copies[1])), asked.seed
     rows = evidence(usable, calibration, copies, shares, seed)
-    certifying = _kept_back(rows, certify_share, seed)
+    certifying = _kept_back(rows, asked.certify_share, seed)
     learn = partial(learnt, certifying=certifying, seed=seed)
     combination, p_wrong = learn(rows)
     gained = worth(usable, rows.take(~certifying), combination, seed)
+    cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss)
+    decision, held_out, cascade = decided(asked.policy, HeldOut.of(rows, p_wrong, certifying), cascade)
+    classes = list(asked.classes or map(str, range(calibration.n_classes)))
+    found = (*combination.notes, *nothing_deeper(usable, asked.deeper), *gained, *decision.notes(classes))
     return Fitted(
         estimators=usable,
         combiner=combination.combiner,
+        decision=decision,
         passes=0 if calibration.mc_probs is None else calibration.mc_probs.shape[1],
         views=(),
         seed=seed,
@@ -82,20 +84,18 @@ def from_outputs(
             **combination.report,
             **recall(usable),
         },
-        notes=(*notes, *off, *combination.notes, *nothing_deeper(usable, deeper), *gained),
-        model=SavedModel(classes=list(classes or map(str, range(calibration.n_classes))), task=calibration.task),
+        notes=(*notes, *off, *found),
+        model=SavedModel(classes=classes, task=calibration.task),
         fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
-        calibration=HeldOut.of(rows, p_wrong, certifying),
+        calibration=held_out,
         baseline=Baseline.of(rows, p_wrong, calibration),
         known_good=known_good_names(known_good),
-        cascade=Cascade.fit(rows, p_wrong, usable, deeper, learn, loss=cascade_loss),
+        cascade=cascade,
     )
 
 
 def _kept_back(rows: Evidence, share: float, seed: int) -> NDArray[np.bool_]:
     """Choose images at random, whatever their labels, with all their copies."""
-    if not 0 <= share < 1:
-        raise InputError(f"certify_share is {share}; it must be a share from 0 to below 1")
     images = np.unique(rows.groups)
     chosen = np.random.default_rng([seed, 14]).permutation(images)[: round(share * len(images))]
     return np.asarray(np.isin(rows.groups, chosen))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from uncertainty.classifiers.base import Images
+from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets
 from uncertainty.errors import InputError, ModelError, OverlapError
 from uncertainty.estimators._known_good import KnownGoodEstimator, known_classes, with_index
@@ -18,61 +19,63 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.neighbors import NeighborIndex
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import serialization
+from uncertainty.screener.fitted import Fitted
 
 CHANGES = "known_good_changes"
 """In `calibrated_on`: each change since, with the screener that it was made to."""
 _NOTE = "known-good images changed after calibration"
+F = TypeVar("F", bound=Fitted)
 
 
-def added(fields: Mapping[str, Any], reference: Images | ModelOutputs, **options: Any) -> dict[str, Any]:
-    """Return the fields of a screener, given by its fields, that knows more good images; see `Screener`.
+def added(fitted: F, classifier: Classifier | None, reference: Images | ModelOutputs, options: dict[str, Any]) -> F:
+    """Return what a screener knows, with more good images; `options` are those of `Look`.
 
     Raises OverlapError for images that fitted it already, InputError for a name that it knows.
     """
-    rows, digests, notes = _looked_at(fields, reference, options)
-    fields["model"].check(rows)
-    if (seen := calibration_sets.among(digests, fields["fitted_on"])).any():
+    rows, digests, notes = _looked_at(classifier, reference, options)
+    fitted.model.check(rows)
+    if (seen := calibration_sets.among(digests, fitted.fitted_on)).any():
         raise OverlapError(
             f"{int(seen.sum())} of these images, e.g. {str(rows.ids[int(seen.argmax())])!r}, fitted this screener "
             "already; leave them out"
         )
     good, left_out = calibration_sets.known_good(rows)
-    for estimator in with_index(fields["estimators"]):
+    for estimator in with_index(fitted.estimators):
         good.require(estimator.column, estimator.name)
     names, classes = [str(name).removeprefix("reference:") for name in good.ids], known_classes(good)
-    if known := sorted(set(names) & set(fields["known_good"])):
+    if known := sorted(set(names) & set(fitted.known_good)):
         raise InputError(
             f"{len(known)} names, e.g. {known[0]!r}, are of known-good images; rename the files, or remove those"
         )
-    estimators, index = _changed(fields, lambda e: e.index_.add(getattr(good, e.column), classes))
+    estimators, index = _changed(fitted, lambda e: e.index_.add(getattr(good, e.column), classes))
     order = np.argsort(np.concatenate([index.classes, classes]), kind="stable")
-    everybody = [*fields["known_good"], *names]
-    return {
-        "estimators": estimators,
-        "known_good": tuple(everybody[i] for i in order) if len(everybody) == len(order) else fields["known_good"],
-        "fitted_on": np.union1d(fields["fitted_on"], calibration_sets.hashed(digests)),
-        **_told(fields, names, added=len(names), notes=(*notes, *left_out)),
-    }
+    everybody = [*fitted.known_good, *names]
+    now = replace(
+        fitted,
+        estimators=estimators,
+        known_good=tuple(everybody[i] for i in order) if len(everybody) == len(order) else fitted.known_good,
+        fitted_on=np.union1d(fitted.fitted_on, calibration_sets.hashed(digests)),
+        notes=_without_ours(fitted.notes, *notes, *left_out),
+    )
+    return _told(now, fitted, names, added=len(names))
 
 
-def removed(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return the fields of a screener that has forgotten known-good images; those stay images that fitted it.
+def removed(fitted: F, names: Iterable[str]) -> F:
+    """Return what a screener knows, without some known-good images; those stay images that fitted it.
 
     Raises InputError for a name that it does not know, and where none would be left.
     """
-    gone, known = sorted(set(names)), {name: row for row, name in enumerate(fields["known_good"])}
+    gone, known = sorted(set(names)), {name: row for row, name in enumerate(fitted.known_good)}
     if unknown := [name for name in gone if name not in known]:
         raise InputError(
             f"{len(unknown)} names, e.g. {unknown[0]!r}, are of no known-good image of this screener, which keeps "
-            f"{len(known)}" + (f", e.g. {fields['known_good'][0]!r}" if known else "; fit it again to have their names")
+            f"{len(known)}" + (f", e.g. {fitted.known_good[0]!r}" if known else "; fit it again to have their names")
         )
     rows = [known[name] for name in gone]
-    estimators, _ = _changed(fields, lambda e: e.index_.remove(rows))
-    return {
-        "estimators": estimators,
-        "known_good": tuple(name for name in fields["known_good"] if name not in set(gone)),
-        **_told(fields, gone, removed=len(gone)),
-    }
+    estimators, _ = _changed(fitted, lambda e: e.index_.remove(rows))
+    kept = tuple(name for name in fitted.known_good if name not in set(gone))
+    now = replace(fitted, estimators=estimators, known_good=kept, notes=_without_ours(fitted.notes))
+    return _told(now, fitted, gone, removed=len(gone))
 
 
 def read_names(path: Path) -> list[str]:
@@ -88,27 +91,27 @@ def read_names(path: Path) -> list[str]:
 
 
 def _looked_at(
-    fields: Mapping[str, Any], reference: Images | ModelOutputs, options: dict[str, Any]
+    classifier: Classifier | None, reference: Images | ModelOutputs, options: dict[str, Any]
 ) -> tuple[ModelOutputs, Sequence[str], Sequence[str]]:
     """Return outputs, what is remembered of each row, and notes."""
     if isinstance(reference, ModelOutputs):
         return reference, [str(name) for name in reference.ids], ()
-    if fields["classifier"] is None:
+    if classifier is None:
         raise ModelError("this screener has no classifier; give one to Screener.load, or add outputs of it")
-    collected, notes = calibration_sets.collect_reference(fields["classifier"], reference, **options)
+    collected, notes = calibration_sets.collect_reference(classifier, reference, Look(**options))
     return collected.outputs, collected.digests, notes
 
 
 def _changed(
-    fields: Mapping[str, Any], change: Callable[[KnownGoodEstimator], NeighborIndex]
+    fitted: Fitted, change: Callable[[KnownGoodEstimator], NeighborIndex]
 ) -> tuple[tuple[Estimator, ...], NeighborIndex]:
     """Return the estimators with changed indexes, shared as before, and an index as it was."""
-    kept = with_index(fields["estimators"])
+    kept = with_index(fitted.estimators)
     if not kept:
         raise InputError("this screener compares with no known-good images; fit it with nn_distance or trust_ratio")
     new: dict[int, NeighborIndex] = {}
     estimators = []
-    for estimator in map(copy, fields["estimators"]):
+    for estimator in map(copy, fitted.estimators):
         if isinstance(estimator, KnownGoodEstimator):
             before = id(estimator.index_)
             new[before] = new[before] if before in new else change(estimator)
@@ -117,22 +120,22 @@ def _changed(
     return tuple(estimators), kept[0].index_
 
 
-def _told(
-    fields: Mapping[str, Any], names: Sequence[str], added: int = 0, removed: int = 0, notes: Sequence[str] = ()
-) -> dict[str, Any]:
+def _without_ours(notes: Sequence[str], *new: str) -> tuple[str, ...]:
+    return (*(note for note in notes if not note.startswith(_NOTE)), *new)
+
+
+def _told(now: F, before: Fitted, names: Sequence[str], added: int = 0, removed: int = 0) -> F:
     """Say in `calibrated_on` and `notes` that calibration came before the change."""
-    old = fields["calibrated_on"]
     sha = hashlib.sha256("\n".join(sorted(names)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    step = {"from": serialization.fingerprint(fields), "added": added, "removed": removed, "names": sha}
-    steps = [*old.get(CHANGES, []), step]
+    step = {"from": serialization.fingerprint(before), "added": added, "removed": removed, "names": sha}
+    steps = [*before.calibrated_on.get(CHANGES, []), step]
     as_before = [
         e.name
-        for e in fields["estimators"]
+        for e in before.estimators
         if e.fit_needs and e.learns_from == "reference" and not isinstance(e, KnownGoodEstimator)
     ]
     text = (
         f"{_NOTE}: {sum(s['added'] for s in steps)} added, {sum(s['removed'] for s in steps)} removed; neighbours see "
         f"it, {', '.join(['p_wrong, thresholds', *as_before])} are as calibrated before; fit again after many changes"
     )
-    kept = [note for note in fields["notes"] if not note.startswith(_NOTE)]
-    return {"calibrated_on": {**old, CHANGES: steps}, "notes": (*kept, *notes, text)}
+    return replace(now, calibrated_on={**before.calibrated_on, CHANGES: steps}, notes=(*now.notes, text))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from uncertainty.classifiers.base import Batch, Classifier, Images, Row, image_items
+from uncertainty.classifiers.base import Batch, Classifier, Images, Look, Row, image_items
 from uncertainty.combination import calibration_sets
 from uncertainty.combination.evidence import Shares, signals
-from uncertainty.combination.mixture import Mixture
-from uncertainty.decisions.calibration_rows import HeldOut
-from uncertainty.decisions.decide import Decision
 from uncertainty.decisions.plans import Plan, plan
 from uncertainty.decisions.policies import Policy
 from uncertainty.decisions.single_image import Answer, answers
@@ -27,43 +24,26 @@ from uncertainty.errors import InputError, ModelError
 from uncertainty.estimators.base import Estimator
 from uncertainty.estimators.image_quality import usual_quality
 from uncertainty.images.sources import metadata_of
-from uncertainty.monitoring.baseline import Baseline
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit, known_good, serialization
 from uncertainty.screener.artifact import SavedModel
-from uncertainty.screener.cascade import Cascade, dear_columns, decided
+from uncertainty.screener.cascade import dear_columns, decided
+from uncertainty.screener.fit_settings import FitSettings, one_policy
+from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.verdict_rows import judged_by_effort, with_unreadable
 from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
 
 
-@dataclass(frozen=True, eq=False)
-class Screener:
-    """Predicts which images a classifier gets wrong; make one with `fit`, `fit_outputs` or `load`.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Screener(Fitted):
+    """Predicts which images a classifier gets wrong; make one with `fit`, `fit_outputs` or `load`."""
 
-    `calibrated_on` says what p_wrong rests on; `notes`, in words, what was left out; `known_good` names reference rows.
-    """
-
-    estimators: tuple[Estimator, ...]
-    combiner: Mixture
-    decision: Decision
-    passes: int
-    views: tuple[str, ...]
-    seed: int
-    calibrated_on: dict[str, Any]
-    notes: tuple[str, ...]
-    model: SavedModel
-    fitted_on: NDArray[np.uint64]
-    calibration: HeldOut
-    """The calibration rows, with p_wrong from folds without them: what a policy is decided on."""
-    baseline: Baseline
-    """What incoming images are compared with: the calibration rows as monitoring reads them."""
-    history: tuple[dict[str, Any], ...] = ()
-    """The policies that were in force before, the oldest first."""
-    known_good: tuple[str, ...] = ()
-    """Names of the reference images, in the order of the neighbour index; none where the rows had none."""
-    cascade: Cascade | None = None
-    """Which images get a deeper look; None: all get the same."""
     classifier: Classifier | None = None
+
+    @classmethod
+    def of(cls, fitted: Fitted, classifier: Classifier | None = None) -> Screener:
+        """Put what was learnt to work, with the classifier that it was learnt from, where there is one."""
+        return cls(**{field.name: getattr(fitted, field.name) for field in fields(Fitted)}, classifier=classifier)
 
     @classmethod
     def fit(
@@ -110,34 +90,19 @@ class Screener:
         CalibrationError : labels are missing, or none is a class of the model.
 
         """
-        shares = Shares(expect_damage, expect_unknown)
         passes, dear = classifier.network.affordable(passes)
-        look = {"passes": passes, "seed": seed, "views": views, **options}
-        asked: dict[str, Any] = {"budget": budget, "policy": policy, "cascade_loss": cascade_loss}
-        asked |= {"certify_share": certify_share, "estimators": estimators, "classes": classifier.classes}
-        sets = calibration_sets.collect(
-            classifier, reference, calibration, damaged=shares.damaged > 0, foreign=shares.foreign > 0, **look
-        )
-        fitted = cls.fit_outputs(
-            sets.reference,
-            sets.calibration,
-            damaged=sets.damaged,
-            foreign=sets.foreign,
-            expect_damage=expect_damage,
-            expect_unknown=expect_unknown,
+        asked = FitSettings(
+            shares=Shares(expect_damage, expect_unknown),
+            policy=one_policy(budget, policy),
             seed=seed,
+            certify_share=certify_share,
+            estimators=estimators,
+            classes=classifier.classes,
             deeper=dear_columns(dropout=dear) if cascade else (),
-            **asked,
+            cascade_loss=cascade_loss,
         )
-        return replace(
-            fitted,
-            passes=passes,
-            views=sets.views,
-            notes=(*classifier.notes, *classifier.network.left_out(passes), *sets.notes, *fitted.notes),
-            model=SavedModel.of(classifier),
-            fitted_on=sets.ids,
-            classifier=classifier,
-        )
+        look = Look(passes=passes, seed=seed, **options)
+        return cls.of(fit.from_images(classifier, reference, calibration, asked, look, views), classifier)
 
     @classmethod
     def fit_outputs(
@@ -183,14 +148,9 @@ class Screener:
         InputError : both a budget and a policy, or a share out of range.
 
         """
-        if budget is not None and policy is not None:
-            raise InputError(f"budget {budget:g} and a policy ({policy}) are two questions; give one")
-        wanted = policy or Policy.of(budget=budget)
-        fitted = fit.from_outputs(
-            reference,
-            calibration,
-            (damaged, foreign),
-            Shares(expect_damage, expect_unknown),
+        asked = FitSettings(
+            shares=Shares(expect_damage, expect_unknown),
+            policy=one_policy(budget, policy),
             seed=seed,
             certify_share=certify_share,
             estimators=estimators,
@@ -198,10 +158,7 @@ class Screener:
             deeper=deeper,
             cascade_loss=cascade_loss,
         )
-        decision, calibration_rows, cascade = decided(wanted, fitted.calibration, fitted.cascade)
-        notes = (*fitted.notes, *decision.notes(fitted.model.classes))
-        now = {"notes": notes, "calibration": calibration_rows, "cascade": cascade}
-        return cls(**{**vars(fitted), **now}, decision=decision)
+        return cls.of(fit.from_outputs(reference, calibration, (damaged, foreign), asked))
 
     def with_policy(self, policy: Policy) -> Screener:
         """Return the same screener with the thresholds that answer another question, decided on the same rows."""
@@ -213,11 +170,11 @@ class Screener:
 
     def with_known_good(self, reference: Images | ModelOutputs, **options: Any) -> Screener:
         """Return one that also compares with these; calibration stays. `options`: see `Classifier.stream`."""
-        return replace(self, **known_good.added(vars(self), reference, **options))
+        return known_good.added(self, self.classifier, reference, options)
 
     def without_known_good(self, names: Sequence[str]) -> Screener:
         """Return one that compares no more with the reference images of these names; calibration stays."""
-        return replace(self, **known_good.removed(vars(self), names))
+        return known_good.removed(self, names)
 
     def with_budget(self, budget: float) -> Screener:
         """Return the same screener with the threshold that flags at most `budget` of the calibration weight."""
@@ -267,8 +224,8 @@ class Screener:
     def screen(self, images: Images, **options: Any) -> Verdicts:
         """Classify and screen images; one row for every image, unreadable ones included.
 
-        `options` are those of `Classifier.stream`. The provenance counts images that fitted this screener, since
-        their p_wrong is not to be trusted.
+        `options` are batch_size, workers and progress of `Classifier.stream`. The provenance counts images that fitted
+        this screener, since their p_wrong is not to be trusted.
         """
         tables, seen, items = [], 0, image_items(images)
         for batch in self.stream(items, **options):
@@ -279,22 +236,21 @@ class Screener:
         table = ranked(pa.concat_tables(tables)).replace_schema_metadata(self.schema(seen).metadata)
         return Verdicts(with_columns(table, metadata_table(metadata_of(items))))
 
-    def stream(self, images: Images, **options: Any) -> Any:
+    def stream(self, images: Images, **options: Any) -> Iterator[Batch]:
         """Run this screener's classifier over images, batch by batch, as it was run for calibration."""
         if self.classifier is None:
             raise ModelError("this screener has no classifier; give one to Screener.load, or use screen_outputs")
-        look: dict[str, Any] = {"passes": self.passes, "seed": self.seed, "views": self.views}
+        look = Look(passes=self.passes, seed=self.seed, views=self.views, **options)
         if self.cascade is not None:
-            look = self.cascade.look(self.estimators, **look)
-        return self.classifier.stream(images, **look, **options)
+            look = self.cascade.look(self.estimators, look)
+        return self.classifier.batches(images, look)
 
     def verdict_rows(self, batch: Batch) -> pa.Table:
         """Return the verdict table of one batch, without ranks: those need all batches."""
         columns: dict[str, Any] = {}
         if batch.outputs is not None:
             self.model.check(batch.outputs)
-            judges = (self.cascade, self.estimators, self.combiner, self.model.classes, self.decision)
-            columns = judged_by_effort(batch.outputs, batch.deeper, *judges)
+            columns = judged_by_effort(batch.outputs, batch.deeper, self)
         constants = {
             **({} if self.decision.policy.per_class else {"threshold": np.float32(self.threshold)}),
             "screen_id": self.id,
@@ -329,11 +285,11 @@ class Screener:
     @cached_property
     def id(self) -> str:
         """16 hex characters: which fit this is."""
-        return serialization.fingerprint(vars(self))
+        return serialization.fingerprint(self)
 
     def save(self, folder: str | Path) -> None:
         """Write `manifest.json` and `arrays.safetensors` into a folder."""
-        serialization.save(Path(folder), vars(self))
+        serialization.save(Path(folder), self)
 
     @classmethod
     def load(
@@ -343,4 +299,4 @@ class Screener:
 
         Raises ArtifactError for a damaged or foreign file, another format version, or another model.
         """
-        return cls(**serialization.load(Path(folder), classifier))
+        return cls.of(*serialization.load(Path(folder), classifier))

@@ -15,7 +15,8 @@ from uncertainty.decisions.decide import Decision
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.quality import QUALITY_NAMES
 from uncertainty.outputs import ModelOutputs
-from uncertainty.screener.cascade import Cascade, effort_of
+from uncertainty.screener.cascade import effort_of
+from uncertainty.screener.fitted import Fitted
 from uncertainty.verdicts import QUALITY, probability_columns
 
 DEEPER_LOOK_FAILED = "deeper_look_failed"
@@ -64,13 +65,11 @@ def _quality(outputs: ModelOutputs) -> dict[str, NDArray[Any]]:
 def judged_by_effort(
     outputs: ModelOutputs,
     deeper: ModelOutputs | None,
-    cascade: Cascade | None,
-    estimators: Sequence[Estimator],
-    combiner: Mixture,
-    classes: Sequence[str],
-    decision: Decision,
+    fitted: Fitted,
 ) -> dict[str, list[Any]]:
     """Return what `judged` does; in a cascade, by all estimators for `deeper` and by the cheap ones for the others."""
+    cascade, estimators, combiner = fitted.cascade, fitted.estimators, fitted.combiner
+    classes, decision = fitted.model.classes, fitted.decision
     if cascade is None:
         return judged(outputs, estimators, combiner, classes, decision)
     cheap = cascade.cheap(estimators)

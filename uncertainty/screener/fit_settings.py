@@ -1,0 +1,47 @@
+"""What is asked of a fit, in one value, checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from uncertainty.combination.evidence import Shares
+from uncertainty.decisions.policies import Policy
+from uncertainty.defaults import CASCADE_LOSS
+from uncertainty.errors import InputError
+from uncertainty.estimators.base import Estimator
+
+
+@dataclass(frozen=True, eq=False)
+class FitSettings:
+    """What a fit asks, beside the rows that it learns from; `Screener.fit_outputs` says what each of it means.
+
+    `shares` are the expected ones. Raises InputError for a number out of range.
+    """
+
+    shares: Shares
+    policy: Policy
+    seed: int = 0
+    certify_share: float = 0.0
+    estimators: Sequence[Estimator] | None = None
+    classes: Sequence[str] | None = None
+    deeper: Sequence[str] = ()
+    cascade_loss: float = CASCADE_LOSS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.certify_share < 1:
+            raise InputError(f"certify_share is {self.certify_share}; it must be a share from 0 to below 1")
+        if not self.cascade_loss >= 0:
+            raise InputError(f"cascade_loss is {self.cascade_loss}; it must be a share of E-AURC, 0 or more")
+
+
+def one_policy(budget: float | None, policy: Policy | None) -> Policy:
+    """Return the policy that is asked for, of which a budget is the short form; InputError for both.
+
+    >>> one_policy(0.2, None)
+    Policy(kind='budget', target=0.2, confidence=0.0, cost_miss=None, cost_review=None, per_class=False, \
+method='fixed-sequence')
+    """
+    if budget is not None and policy is not None:
+        raise InputError(f"budget {budget:g} and a policy ({policy}) are two questions; give one")
+    return policy or Policy.of(budget=budget)

@@ -1,0 +1,46 @@
+"""What a fit leaves behind: learnt, decided, and all that is saved of a screener."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.combination.mixture import Mixture
+from uncertainty.decisions.calibration_rows import HeldOut
+from uncertainty.decisions.decide import Decision
+from uncertainty.estimators.base import Estimator
+from uncertainty.monitoring.baseline import Baseline
+from uncertainty.screener.artifact import SavedModel
+from uncertainty.screener.cascade import Cascade
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fitted:
+    """All that a screener knows; `Screener` is this and what it can do.
+
+    `calibrated_on` says what p_wrong rests on; `notes`, in words, what was left out.
+    """
+
+    estimators: tuple[Estimator, ...]
+    combiner: Mixture
+    decision: Decision
+    passes: int
+    views: tuple[str, ...]
+    seed: int
+    calibrated_on: dict[str, Any]
+    notes: tuple[str, ...]
+    model: SavedModel
+    fitted_on: NDArray[np.uint64]
+    calibration: HeldOut
+    """The calibration rows, with p_wrong from folds without them: what a policy is decided on."""
+    baseline: Baseline
+    """What incoming images are compared with: the calibration rows as monitoring reads them."""
+    history: tuple[dict[str, Any], ...] = ()
+    """The policies that were in force before, the oldest first."""
+    known_good: tuple[str, ...] = ()
+    """Names of the reference images, in the order of the neighbour index; none where the rows had none."""
+    cascade: Cascade | None = None
+    """Which images get a deeper look; None: all get the same."""
