@@ -8,7 +8,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "uncertainty"
 FILES = sorted(PACKAGE.rglob("*.py"))
-LONGEST_MODULE, LONGEST_FUNCTION = 350, 50
+LONGEST_MODULE, LONGEST_FUNCTION, MOST_ARGUMENTS = 350, 50, 7
+MANY_ARGUMENTS = {"Screener.fit", "Screener.fit_outputs", "Policy.of"}
+"""Public functions that state their options once, to be called by hand."""
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 pytestmark = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -53,6 +55,28 @@ def test_modules_are_short(path):
 def test_functions_are_short(path):
     long = {f.name: lines_of_code(f) for f in nodes(path, *FUNCTIONS) if lines_of_code(f) > LONGEST_FUNCTION}
     assert not long
+
+
+def arguments(function):
+    """Names of what a caller gives."""
+    given = function.args
+    names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg) if one]
+    return names[1:] if names[:1] in (["self"], ["cls"]) else names
+
+
+def functions_by_name(node, name=""):
+    """Every function, however deep, with the classes and functions that it is in."""
+    for child in ast.iter_child_nodes(node):
+        inner = f"{name}.{child.name}".lstrip(".") if isinstance(child, (*FUNCTIONS, ast.ClassDef)) else name
+        if isinstance(child, FUNCTIONS):
+            yield inner, child
+        yield from functions_by_name(child, inner)
+
+
+def test_settings_travel_as_one_value(path):
+    """Options that are handed down are a frozen value with a name; commands, which only the user calls, have many."""
+    many = {name for name, f in functions_by_name(parsed(path)) if len(arguments(f)) > MOST_ARGUMENTS}
+    assert path.parent.name == "commands" or many <= MANY_ARGUMENTS
 
 
 def test_nothing_is_left_to_do(path):

@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.annotation.active_learning_loop import Round, Rows, Strategy, probabilities, trained
 from uncertainty.annotation import strategies
+from uncertainty.annotation.candidates import Candidates
 from uncertainty.annotation.covering import covering, facility_location
 from uncertainty.outputs import Floats
 
@@ -37,10 +38,7 @@ def packaged(strategy: Callable[..., Rows], doubt: Callable[[Round], Floats] = m
     def choose(at: Round) -> Rows:
         x = at.features / np.maximum(np.linalg.norm(at.features, axis=1, keepdims=True), 1e-9)
         rows = at.candidates
-        chosen = strategy(
-            doubt(at)[rows], x[rows], at.n, probs=at.probs[rows], labelled_features=x[at.labelled], seed=at.seed
-        )
-        return rows[chosen]
+        return rows[strategy(Candidates(doubt(at)[rows], x[rows], at.probs[rows], x[at.labelled], at.seed), at.n)]
 
     return choose
 

@@ -23,7 +23,7 @@ from experiments.shared.markdown import table
 from experiments.shared.results_file import Mean, over_splits, transposed
 from experiments.shared.splits import HALVES, Split, cached_run, cifar10_classifier, makers
 from uncertainty import ModelOutputs, Screener
-from uncertainty.annotation.choosing import DEFAULT, STRATEGIES, Known, choose
+from uncertainty.annotation.choosing import DEFAULT, STRATEGIES, Known, Rows, choose
 from uncertainty.annotation.expected import expected_yield
 from uncertainty.annotation.near_duplicates import folded
 from uncertainty.images.thumbnails import details, thumbnail
@@ -66,8 +66,8 @@ def chosen_rows(
 ) -> NDArray[np.int64]:
     """Return the n rows that `uncertainty rank` would list first."""
     p_wrong = screener.p_wrong(outputs).astype(np.float64)
-    rows = np.arange(len(outputs))
-    return choose(rows, p_wrong, n, known, strategy, probs=outputs.probs, seed=seed)[0]
+    rows = Rows(p_wrong, known, probs=outputs.probs)
+    return choose(rows, np.arange(len(outputs)), n, strategy, seed=seed)[0]
 
 
 def plain_scores(screener: Screener, outputs: ModelOutputs, seed: int) -> dict[str, NDArray[np.floating]]:

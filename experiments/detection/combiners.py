@@ -21,7 +21,7 @@ from experiments.shared import results_file
 from experiments.shared.combiner_evidence import Seen, Stream, sets, taken
 from experiments.shared.command_line import Options, options, say
 from experiments.shared.fitted_screener import MAX_SOFTMAX
-from uncertainty.combination.fit import _CLASS_RIDGE, Evidence, _expert, _fit, _folds, _Pull, combine
+from uncertainty.combination.fit import _CLASS_RIDGE, Evidence, _expert, _fit, _folds, _Prior, _Pull, combine
 from uncertainty.combination.mixture import Basis, Floats, Linear, expit
 from uncertainty.metrics import augrc, e_aurc, log_loss
 
@@ -84,10 +84,8 @@ def _logistic(
         basis(evidence.signals.take(rows)),
         evidence.wrong[rows],
         np.ones(int(rows.sum())),
-        ridge=np.where(of_class, _CLASS_RIDGE, ridge)[used],
-        lowest=np.where(of_class, -np.inf, 0.0)[used],
-        used=used,
-        further=1.0,
+        _Prior(np.where(of_class, _CLASS_RIDGE, ridge)[used], np.where(of_class, -np.inf, 0.0)[used], further=1.0),
+        used,
     )
 
 
@@ -124,15 +122,8 @@ def stacked(evidence: Evidence, members: dict[str, Learn]) -> Floats:
     held_out = np.stack([out_of_fold(evidence, learn) for learn in members.values()], axis=1)
     wrong = evidence.wrong[evidence.rows("clean")]
     k = len(members)
-    found = _fit(
-        held_out,
-        wrong,
-        np.ones(len(wrong)),
-        ridge=np.full(k, 20.0),
-        lowest=np.zeros(k),
-        used=np.ones(k, dtype=bool),
-        center=1 / k,
-    )
+    prior = _Prior(np.full(k, 20.0), np.zeros(k), 1 / k)
+    found = _fit(held_out, wrong, np.ones(len(wrong)), prior, np.ones(k, dtype=bool))
     return np.append(found.weights, found.intercept)
 
 

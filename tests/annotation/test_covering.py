@@ -5,6 +5,7 @@ import pytest
 
 from annotation.test_strategies import pool
 from uncertainty.annotation import covering as module
+from uncertainty.annotation.candidates import Candidates
 from uncertainty.annotation.covering import covering
 from uncertainty.neighbors import normalised
 
@@ -27,7 +28,7 @@ def test_it_is_the_plain_greedy_one(labels, monkeypatch):
     monkeypatch.setattr(module, "_BLOCK", 50)  # blocks must not show
     p, x, _ = pool(120)
     known = normalised(np.random.default_rng(1).normal(size=(labels, 6)))
-    assert covering(p, x, 15, labelled_features=known).tolist() == plain(p, x, 15, known)
+    assert covering(Candidates(p, x, labelled_features=known), 15).tolist() == plain(p, x, 15, known)
 
 
 @pytest.mark.parametrize(("labels", "beta"), [(0, 20), (5, 20), (30, 10), (100, 4)])
@@ -36,11 +37,11 @@ def test_the_more_labels_the_fewer_candidates(labels, beta):
     p, x, _ = pool(300)
     known = normalised(np.random.default_rng(1).normal(size=(labels, 6)))
     considered = np.argsort(-p)[: beta * 3]
-    chosen = covering(p, x, 3, labelled_features=known)
+    chosen = covering(Candidates(p, x, labelled_features=known), 3)
     assert set(chosen.tolist()) <= set(considered.tolist())
     assert chosen.tolist() == considered[plain(p[considered], x[considered], 3, known)].tolist()
 
 
 def test_a_copy_of_what_has_a_label_comes_last():
     x = normalised([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
-    assert covering(np.array([0.9, 0.3, 0.4]), x, 3, labelled_features=x[:1]).tolist()[-1] == 0
+    assert covering(Candidates(np.array([0.9, 0.3, 0.4]), x, labelled_features=x[:1]), 3).tolist()[-1] == 0

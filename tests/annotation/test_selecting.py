@@ -6,15 +6,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from uncertainty.annotation.choosing import STRATEGIES, Known, choose, equal_shares
+from uncertainty.annotation import selecting
+from uncertainty.annotation.choosing import STRATEGIES, Known, Rows, choose, equal_shares
 from uncertainty.annotation.expected import expected_yield, should_stop
-from uncertainty.annotation.selecting import select
+from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
 from uncertainty.neighbors import normalised
 from uncertainty.recalibration.sampling_weights import design_estimate
 from uncertainty.verdicts import Verdicts
 
 N, CLASSES = 600, 3
+
+
+def select(verdicts, n, known=Known(), *, exclude=(), **asked):  # noqa: B008, it is frozen
+    return selecting.select(verdicts, RankingSettings(n, **asked), known, exclude=exclude)
 
 
 def verdicts_of(p_wrong, **columns):
@@ -116,7 +121,7 @@ def test_the_pool_grows_until_enough_remain():
     """The 500 most suspicious are copies of one image."""
     p = np.concatenate([np.linspace(1, 0.9, 500), np.linspace(0.5, 0.1, 100)])
     digests = ["copy"] * 500 + [None] * 100
-    chosen, heads = choose(np.arange(600), p, 20, Known(digests=digests), "uncertainty")
+    chosen, heads = choose(Rows(p, Known(digests=digests)), np.arange(600), 20, "uncertainty")
     assert chosen.tolist() == [0, *range(500, 519)]
     assert set(heads.values()) == {0}
     assert len(heads) == 499

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from uncertainty.annotation import covering, spreading, strategies
+from uncertainty.annotation.candidates import Candidates
 from uncertainty.annotation.covering import facility_location
 from uncertainty.errors import InputError
 from uncertainty.neighbors import normalised
@@ -14,7 +15,8 @@ ALL = [
     f
     for module in (strategies, spreading, covering)
     for f in vars(module).values()
-    if inspect.isfunction(f) and f.__module__ == module.__name__ and "probs" in inspect.signature(f).parameters
+    if inspect.isfunction(f) and f.__module__ == module.__name__ and not f.__name__.startswith("_")
+    if "candidates" in inspect.signature(f).parameters
 ]
 
 
@@ -28,37 +30,37 @@ def pool(m=300, d=6, classes=4, seed=0):
 class TestLaws:
     def test_each_position_once_and_the_same_again(self, strategy):
         p, x, probs = pool()
-        found = strategy(p, x, 40, probs=probs, seed=3)
+        found = strategy(Candidates(p, x, probs, seed=3), 40)
         assert found.dtype == np.int64
         assert len(set(found.tolist())) == 40
         assert set(found.tolist()) <= set(range(300))
-        np.testing.assert_array_equal(found, strategy(p, x, 40, probs=probs, seed=3))
+        np.testing.assert_array_equal(found, strategy(Candidates(p, x, probs, seed=3), 40))
 
     def test_more_than_there_are_gives_all(self, strategy):
         p, x, probs = pool(20)
-        assert sorted(strategy(p, x, 50, probs=probs).tolist()) == list(range(20))
+        assert sorted(strategy(Candidates(p, x, probs), 50).tolist()) == list(range(20))
 
     def test_identical_candidates_are_no_trouble(self, strategy):
         p, x, probs = np.full(30, 0.5), np.tile(normalised([[3.0, 4.0]]), (30, 1)), np.full((30, 2), 0.5)
-        assert len(set(strategy(p, x, 12, probs=probs).tolist())) == 12
+        assert len(set(strategy(Candidates(p, x, probs), 12).tolist())) == 12
 
     def test_candidates_that_cannot_be_wrong_are_no_trouble(self, strategy):
         _, x, probs = pool(30)
-        assert len(set(strategy(np.zeros(30), x, 12, probs=np.eye(4)[probs.argmax(axis=1)]).tolist())) == 12
+        assert len(set(strategy(Candidates(np.zeros(30), x, np.eye(4)[probs.argmax(axis=1)]), 12).tolist())) == 12
 
     def test_half_floats_do(self, strategy):
         p, x, probs = pool(50)
-        assert len(strategy(p.astype(np.float32), x.astype(np.float16), 5, probs=probs.astype(np.float32))) == 5
+        assert len(strategy(Candidates(p.astype(np.float32), x.astype(np.float16), probs.astype(np.float32)), 5)) == 5
 
     def test_none_wanted_is_refused(self, strategy):
         p, x, probs = pool(5)
         with pytest.raises(InputError, match="0 images were asked for"):
-            strategy(p, x, 0, probs=probs)
+            strategy(Candidates(p, x, probs), 0)
 
     def test_arguments_stay_as_they_were(self, strategy):
         p, x, probs = pool(40)
         before = p.copy(), x.copy(), probs.copy()
-        strategy(p, x, 7, probs=probs, labelled_features=x[:3])
+        strategy(Candidates(p, x, probs, x[:3]), 7)
         for one, other in zip(before, (p, x, probs), strict=True):
             np.testing.assert_array_equal(one, other)
 
@@ -71,7 +73,7 @@ def test_k_centre_is_the_greedy_core_set():
         distances = np.linalg.norm(x[:, None] - np.array(centres)[None], axis=2).min(axis=1)
         expected.append(int(distances.argmax()))
         centres.append(x[expected[-1]])
-    assert strategies.k_centre(p, x, 10, labelled_features=labelled).tolist() == expected
+    assert strategies.k_centre(Candidates(p, x, labelled_features=labelled), 10).tolist() == expected
 
 
 def test_facility_location_is_the_plain_greedy_one():
@@ -82,12 +84,12 @@ def test_facility_location_is_the_plain_greedy_one():
         gains = p @ np.maximum(similar - covered[:, None], 0)
         gains[picked] = -1
         picked.append(int(gains.argmax()))
-    assert facility_location(p, x, 15, beta=8).tolist() == picked
+    assert facility_location(Candidates(p, x), 15, beta=8).tolist() == picked
 
 
 def test_facility_location_keeps_away_from_what_has_labels():
     x = normalised([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
-    assert facility_location(np.array([0.9, 0.8, 0.1]), x, 1, labelled_features=x[:1]).tolist() == [2]
+    assert facility_location(Candidates(np.array([0.9, 0.8, 0.1]), x, labelled_features=x[:1]), 1).tolist() == [2]
 
 
 def test_badge_draws_in_proportion_to_squared_distances_of_outer_products():
@@ -96,7 +98,7 @@ def test_badge_draws_in_proportion_to_squared_distances_of_outer_products():
     gradients = np.einsum("nk,nd->nkd", residual, x).reshape(6, -1)
     first = int(np.linalg.norm(gradients, axis=1).argmax())
     chances = np.square(gradients - gradients[first]).sum(axis=1)
-    drawn = [strategies.badge(p, x, 2, probs=probs, seed=s).tolist() for s in range(4000)]
+    drawn = [strategies.badge(Candidates(p, x, probs, seed=s), 2).tolist() for s in range(4000)]
     assert {a for a, _ in drawn} == {first}
     shares = np.bincount([b for _, b in drawn], minlength=6) / 4000
     np.testing.assert_allclose(shares, chances / chances.sum(), atol=0.03)
@@ -104,12 +106,17 @@ def test_badge_draws_in_proportion_to_squared_distances_of_outer_products():
 
 def test_badge_wants_probabilities():
     with pytest.raises(InputError, match="badge reads probabilities"):
-        strategies.badge(*pool(5)[:2], 2)
+        strategies.badge(Candidates(*pool(5)[:2]), 2)
+
+
+def test_what_compares_features_wants_them():
+    with pytest.raises(InputError, match="features are needed and not known"):
+        strategies.k_centre(Candidates(pool(5)[0]), 2)
 
 
 def test_power_draws_the_first_in_proportion_to_p_wrong():
     p = np.array([0.1, 0.3, 0.6])
-    first = [strategies.power(p, None, 1, seed=s)[0] for s in range(3000)]
+    first = [strategies.power(Candidates(p, seed=s), 1)[0] for s in range(3000)]
     np.testing.assert_allclose(np.bincount(first, minlength=3) / 3000, p, atol=0.03)
 
 
@@ -120,10 +127,10 @@ def test_clusters_spread_where_uncertainty_alone_does_not(strategy):
     groups = np.repeat(np.arange(10), 10)
     x = normalised(np.eye(10)[groups] + 0.01 * rng.normal(size=(100, 10)))
     p = np.where(groups == 4, 0.9, 0.5) + 0.01 * rng.random(100)
-    assert set(groups[strategies.uncertainty(p, x, 10)]) == {4}
-    assert sorted(groups[strategy(p, x, 10, beta=10)]) == list(range(10))
+    assert set(groups[strategies.uncertainty(Candidates(p, x), 10)]) == {4}
+    assert sorted(groups[strategy(Candidates(p, x), 10, beta=10)]) == list(range(10))
 
 
 def test_too_small_a_beta_is_refused():
     with pytest.raises(InputError, match=r"beta is 0\.5"):
-        strategies.weighted_kmeans(*pool(5)[:2], 2, beta=0.5)
+        strategies.weighted_kmeans(Candidates(*pool(5)[:2]), 2, beta=0.5)

@@ -4,6 +4,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from uncertainty.exports import writing
+from uncertainty.exports.base import Ranking
+
 CLASSES = ("cat", "big dog", 'e&l <"x">')
 NAMES = ("mon/a b.png", "mon/c#1.jpg", "tue/c#1.png", "Käfer's=%20.png", "=1+1.png", "d.png")
 
@@ -34,3 +37,8 @@ def ranking(names=NAMES, several=False, **more):
         "est_margin": pa.array([0.5] * n, pa.float32()),
     }
     return pa.table(columns | more)
+
+
+def write(table, *to_out, classes=None, model_version=None, **options):
+    """Export a table."""
+    return writing.write(Ranking.of(table, classes, model_version), *to_out, **options)

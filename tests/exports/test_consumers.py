@@ -10,8 +10,7 @@ import os
 
 import pytest
 
-from tests.exports.made import CLASSES, NAMES, images, ranking
-from uncertainty.exports.writing import write
+from tests.exports.made import CLASSES, NAMES, images, ranking, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # warnings of other projects are not ours
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.exports.made import CLASSES, NAMES, images, ranking
+from tests.exports.made import CLASSES, NAMES, images, ranking, write
 from uncertainty.errors import InputError
 from uncertainty.exports.targets import FOLDERS
-from uncertainty.exports.writing import export, write
+from uncertainty.exports.writing import export
 from uncertainty.labels.imports import read_annotations
 from uncertainty.verdicts import Verdicts, write_table
 

@@ -9,7 +9,7 @@ from problems import known_good, made_problem
 
 from uncertainty import Screener, cli
 from uncertainty.errors import InputError
-from uncertainty.monitoring.watch import VOID, monitor
+from uncertainty.monitoring.watch import VOID, Calibrated, monitor
 from uncertainty.workflows.screen import monitor_folder
 
 
@@ -23,7 +23,8 @@ def made():
 def watched(screener, outputs, **options):
     s = screener
     batches = s.screen_outputs(outputs).table.to_batches(max_chunksize=100)
-    return monitor(batches, s.combiner, s.estimators, s.calibrated_on, s.baseline, s.model.classes, **options)
+    by = Calibrated(s.estimators, s.combiner, s.baseline, s.calibrated_on, s.model.classes)
+    return monitor(batches, by, **options)
 
 
 def unlike(outputs):

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.annotation.selecting import select
 from uncertainty.errors import InputError
 from uncertainty.images.decoding import decode
@@ -101,7 +102,7 @@ def test_features_are_used_where_they_are(world, mixed, out, tmp_path, thumbnail
     unreadable = Verdicts.read(out).table["file_name"].to_pylist().index("019a.png")
     assert lengths[unreadable] == 0
     np.testing.assert_allclose(np.delete(lengths, unreadable), 1, atol=1e-2)
-    assert found.table.equals(select(Verdicts.read(out), 10, known).table)
+    assert found.table.equals(select(Verdicts.read(out), RankingSettings(10), known).table)
 
 
 def test_stored_thumbnails_give_what_the_images_give(world, mixed, out, tmp_path):

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.annotation import strategies
+from uncertainty.annotation.candidates import Candidates, Positions
 from uncertainty.annotation.covering import covering, facility_location, reach
 from uncertainty.annotation.near_duplicates import folded
 from uncertainty.annotation.spreading import spread
 
-Positions = NDArray[np.int64]
 Strategy = Callable[..., Positions]
 DEFAULT, PLAIN = "spread", "uncertainty"
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
@@ -64,47 +64,57 @@ class Known:
         return rows[folded(None if self.features is None else self.features[rows], digests)]
 
 
-def choose(
-    rows: Positions,
-    p_wrong: NDArray[np.float64],
-    n: int,
-    known: Known,
-    strategy: str,
-    *,
-    quota: NDArray[np.int64] | None = None,
-    probs: NDArray[np.floating] | None = None,
-    labelled: Positions | None = None,
-    seed: int = 0,
-) -> tuple[Positions, dict[int, int]]:
-    """Return at most n of the candidate `rows`, and which row stands for each one that was folded.
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The N rows of a verdict table, as far as choosing among them reads it.
 
-    `p_wrong` (N,) and `probs` (N, K) are of all rows of the table, `quota` (N,) says from 0 on which share each is of,
-    and `labelled` are the rows that have labels, which some strategies keep away from.
+    Parameters
+    ----------
+    p_wrong : (N,) in [0, 1]; NaN for unreadable rows.
+    known : what is known beside the verdicts.
+    quota : (N,) from 0 on the share that each is of; None: all are of one.
+    probs : (N, K), for `badge`.
+    labelled : the rows that have labels, which some strategies keep away from.
+
     """
+
+    p_wrong: NDArray[np.float64]
+    known: Known
+    quota: NDArray[np.int64] | None = None
+    probs: NDArray[np.floating] | None = None
+    labelled: Positions | None = None
+
+    def candidates(self, members: Positions, seed: int) -> Candidates:
+        """Return some of them as strategies see them."""
+        features = self.known.features
+        return Candidates(
+            p_wrong=self.p_wrong[members],
+            features=None if features is None else features[members],
+            probs=None if self.probs is None else self.probs[members],
+            labelled_features=None if self.labelled is None or features is None else features[self.labelled],
+            seed=seed,
+        )
+
+
+def choose(rows: Rows, among: Positions, n: int, strategy: str, *, seed: int = 0) -> tuple[Positions, dict[int, int]]:
+    """Return at most n of the rows `among` all, and which row stands for each one that was folded."""
     if n == 0:
-        return rows[:0], {}
-    shared = np.zeros(len(p_wrong), dtype=np.int64) if quota is None else quota
-    looks_at = {"beta": reach(len(rows), 0 if labelled is None else len(labelled))} if strategy == "covering" else {}
-    preferred = _preferred(rows, p_wrong, strategy, seed)
-    pool, heads = _pool(preferred, shared, n, known, looks_at.get("beta", _POOL))
+        return among[:0], {}
+    shared = np.zeros(len(rows.p_wrong), dtype=np.int64) if rows.quota is None else rows.quota
+    labels = 0 if rows.labelled is None else len(rows.labelled)
+    looks_at = {"beta": reach(len(among), labels)} if strategy == "covering" else {}
+    preferred = _preferred(among, rows.p_wrong, strategy, seed)
+    pool, heads = _pool(preferred, shared, n, rows.known, looks_at.get("beta", _POOL))
     own = pool[heads == pool]
     shares = equal_shares(np.bincount(shared[own]), n)
     parts = []
     for value in np.flatnonzero(shares).tolist():
         members = own[shared[own] == value]
-        picked = STRATEGIES[strategy](
-            p_wrong[members],
-            None if known.features is None else known.features[members],
-            int(shares[value]),
-            probs=None if probs is None else probs[members],
-            labelled_features=None if labelled is None or known.features is None else known.features[labelled],
-            seed=seed,
-            **looks_at,
-        )
+        picked = STRATEGIES[strategy](rows.candidates(members, seed), int(shares[value]), **looks_at)
         parts.append(members[picked])
     chosen = np.concatenate(parts)
     if len(parts) > 1:
-        chosen = chosen[np.argsort(-p_wrong[chosen], kind="stable")]
+        chosen = chosen[np.argsort(-rows.p_wrong[chosen], kind="stable")]
     return chosen, {int(a): int(b) for a, b in zip(pool, heads, strict=True) if a != b}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.annotation.strategies import Floats, Positions, many
+from uncertainty.annotation.candidates import Candidates, Floats, Positions
 
 _SHARPNESS = 2.0
 _FEWEST, _MOST = 4, 20
@@ -24,16 +24,7 @@ Likeness = Callable[[Rows, Rows], Rows]
 """(m, d) and (k, d) rows of length 1 to (m, k), at least 0."""
 
 
-def covering(
-    p_wrong: Floats,
-    features: Floats,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-    beta: float | None = None,
-) -> Positions:
+def covering(candidates: Candidates, n: int, beta: float | None = None) -> Positions:
     """Return n candidates S that stand best for the beta n of largest p_wrong: greedily the largest
     Σᵢ p_wrongᵢ max over j in S of exp(-2 |xᵢ - xⱼ|²), rows of length 1. What has labels stands for its like already.
 
@@ -44,12 +35,12 @@ def covering(
     0.02 and 0.06. The first adds 0.8 + 0.8 * 0.85 + 0.5 * 0.02 = 1.49, the second 1.51; the third is like neither:
 
     >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
-    >>> covering(np.array([0.8, 0.8, 0.5]), x, 2).tolist()
+    >>> covering(Candidates(np.array([0.8, 0.8, 0.5]), x), 2).tolist()
     [1, 2]
     """
     if beta is None:
-        beta = reach(len(p_wrong), 0 if labelled_features is None else len(labelled_features))
-    return _standing(p_wrong, features, n, beta, labelled_features, _gaussian)
+        beta = reach(len(candidates), len(candidates.labelled))
+    return _standing(candidates, n, beta, _gaussian)
 
 
 def reach(candidates: int, labels: int) -> float:
@@ -63,16 +54,7 @@ def reach(candidates: int, labels: int) -> float:
     return float(np.clip(candidates / max(1, labels), _FEWEST, _MOST))
 
 
-def facility_location(
-    p_wrong: Floats,
-    features: Floats,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-    beta: float = 4,
-) -> Positions:
+def facility_location(candidates: Candidates, n: int, beta: float = 4) -> Positions:
     """Return n candidates S that stand best for the beta n of largest p_wrong: greedily the largest
     Σᵢ p_wrongᵢ max over j in S of cos(i, j), at least 0 (Wei, Iyer and Bilmes 2015). What has labels stands for its
     like already.
@@ -80,10 +62,10 @@ def facility_location(
     The second adds 0.9 * 0.96 + 0.8 + 0.5 * 0.28, the most; it stands for the first too, so the third comes next:
 
     >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
-    >>> facility_location(np.array([0.9, 0.8, 0.5]), x, 2).tolist()
+    >>> facility_location(Candidates(np.array([0.9, 0.8, 0.5]), x), 2).tolist()
     [1, 2]
     """
-    return _standing(p_wrong, features, n, beta, labelled_features, _cosine)
+    return _standing(candidates, n, beta, _cosine)
 
 
 def _gaussian(x: Rows, others: Rows) -> Rows:
@@ -95,14 +77,11 @@ def _cosine(x: Rows, others: Rows) -> Rows:
     return np.asarray(np.maximum(x @ others.T, 0), dtype=np.float32)
 
 
-def _standing(
-    p_wrong: Floats, features: Floats, n: int, beta: float, labelled: Floats | None, likeness: Likeness
-) -> Positions:
-    n = many(p_wrong, n)
-    top = np.argsort(-np.asarray(p_wrong), kind="stable")[: max(n, round(beta * n))]
-    x, weights = np.asarray(features[top], dtype=np.float32), np.asarray(p_wrong, dtype=np.float64)[top]
-    known = x[:0] if labelled is None else np.asarray(labelled, dtype=np.float32)
-    return top[_greedy(x, np.maximum(weights, _SMALLEST), known, n, likeness)]
+def _standing(candidates: Candidates, n: int, beta: float, likeness: Likeness) -> Positions:
+    n = candidates.many(n)
+    top = candidates.suspicious[: max(n, round(beta * n))]
+    weights = np.maximum(np.asarray(candidates.p_wrong, dtype=np.float64)[top], _SMALLEST)
+    return top[_greedy(candidates.vectors(top), weights, candidates.labelled, n, likeness)]
 
 
 def _greedy(x: Rows, weights: Floats, known: Rows, n: int, likeness: Likeness) -> Positions:

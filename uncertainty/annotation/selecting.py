@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.annotation.choosing import DEFAULT, NEED_FEATURES, PLAIN, STRATEGIES, Known, Positions, choose
+from uncertainty.annotation.candidates import Positions
+from uncertainty.annotation.choosing import NEED_FEATURES, PLAIN, Known, Rows, choose
 from uncertainty.annotation.expected import Yield, expected_yield
+from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
 from uncertainty.verdicts import METADATA, QUALITY, Verdicts, with_columns
 
@@ -47,66 +49,44 @@ class Selection:
 
 def select(
     verdicts: Verdicts,
-    n: int,
+    asked: RankingSettings,
     known: Known = Known(),  # noqa: B008, it is frozen
     *,
-    strategy: str = DEFAULT,
-    explore: float = 0.0,
-    quota_per: str | None = None,
     exclude: Collection[str] = (),
-    exclude_hopeless: bool = False,
-    seed: int = 0,
 ) -> Selection:
-    """Return the n images to label next.
+    """Return the images to label next.
 
-    Images that could not be read are left out, and so are those whose name is in `exclude`, which have labels, and with
-    `exclude_hopeless` those in which nobody could see anything (`HOPELESS`). Near-duplicates are folded into the most
-    suspicious of them, among the 4 n candidates of largest p_wrong (more if these are too few). The `strategy` chooses
-    among what is left. `quota_per` is "predicted" or a column of the manifest: each value gets the same number of
-    images, as far as it has them. A share `explore` of the n is drawn evenly from all candidates that the strategy did
-    not choose, near-duplicates too, so that the labels can speak for all of them.
+    Images that could not be read are left out, and so are those whose name is in `exclude`, which have labels.
+    Near-duplicates are folded into the most suspicious of them, among the 4 n candidates of largest p_wrong (more if
+    these are too few). The strategy chooses among what is left.
 
-    Raises InputError: n below 1, an unknown strategy or column, a share outside 0..1, or no candidate.
+    Raises InputError: an unknown column, or no candidate.
     """
-    _check(n, strategy, explore)
-    table = verdicts.table
-    rows, notes = _candidates(table, exclude, exclude_hopeless)
-    if n > len(rows):
-        notes.append(f"{n} images were asked for and there are {len(rows)} candidates: all of them are listed")
-        n = len(rows)
+    table, n, strategy = verdicts.table, asked.n, asked.strategy
+    among, notes = _candidates(table, exclude, asked.exclude_hopeless)
+    if n > len(among):
+        notes.append(f"{n} images were asked for and there are {len(among)} candidates: all of them are listed")
+        n = len(among)
     if strategy in NEED_FEATURES and known.features is None:
         notes.append(f"no features of these images are known, so p_wrong alone chooses ({PLAIN}) instead of {strategy}")
         strategy = PLAIN
-    by_chance = 0 if explore == 0 else max(1, round(explore * n))
-    p_wrong = _numbers(table, "p_wrong")
-    chosen, stand_ins = choose(
-        rows,
-        p_wrong,
-        n - by_chance,
-        known,
-        strategy,
-        quota=_quota(table, quota_per),
+    by_chance = 0 if asked.explore == 0 else max(1, round(asked.explore * n))
+    rows = Rows(
+        p_wrong=_numbers(table, "p_wrong"),
+        known=known,
+        quota=_quota(table, asked.quota_per),
         probs=_probs(table) if strategy == "badge" else None,
         labelled=np.flatnonzero(_named(table, exclude)),
-        seed=seed,
     )
+    chosen, stand_ins = choose(rows, among, n - by_chance, strategy, seed=asked.seed)
     if missing := n - by_chance - len(chosen):
         notes.append(f"{missing} fewer than asked for: all other candidates are near-duplicates of these")
-    rest = np.setdiff1d(rows, chosen)
-    drawn = np.random.default_rng([seed, 1]).permutation(rest)[:by_chance]
+    rest = np.setdiff1d(among, chosen)
+    drawn = np.random.default_rng([asked.seed, 1]).permutation(rest)[:by_chance]
     order = _interleaved(chosen, drawn)
     listed = _listed(table, order, np.isin(order, drawn), len(drawn) / max(len(rest), 1), stand_ins)
-    expected = expected_yield(p_wrong[order], p_wrong[rows], _calibration_errors(verdicts))
+    expected = expected_yield(rows.p_wrong[order], rows.p_wrong[among], _calibration_errors(verdicts))
     return Selection(listed, expected, strategy, tuple(notes))
-
-
-def _check(n: int, strategy: str, explore: float) -> None:
-    if n < 1:
-        raise InputError(f"-n is {n}; ask for at least one image")
-    if strategy not in STRATEGIES:
-        raise InputError(f"no strategy is called {strategy!r}; choose one of {', '.join(STRATEGIES)}")
-    if not 0 <= explore <= 1:
-        raise InputError(f"explore is {explore:g}; it is a share of the images, from 0 to 1")
 
 
 def _candidates(table: pa.Table, exclude: Collection[str], exclude_hopeless: bool) -> tuple[Positions, list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.annotation.strategies import Floats, Positions, many
+from uncertainty.annotation.candidates import Candidates, Positions
 
 REACH = 3
 """Candidates that are looked at, in multiples of what is wanted."""
@@ -17,15 +17,7 @@ _POWER = 0.05
 _SMALLEST = 1e-6
 
 
-def spread(
-    p_wrong: Floats,
-    features: Floats,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-) -> Positions:
+def spread(candidates: Candidates, n: int) -> Positions:
     """Return n candidates, each of the largest q · min(1, d / s)^0.05, one after another; no randomness.
 
     q is 0.8 p_wrong + 0.2 of the mean p_wrong of the 10 nearest candidates, d the distance 1 − cos to the nearest one
@@ -38,13 +30,13 @@ def spread(
     The second looks like the first, so the third goes before it:
 
     >>> x = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    >>> spread(np.array([0.9, 0.8, 0.5]), x, 3).tolist()
+    >>> spread(Candidates(np.array([0.9, 0.8, 0.5]), x), 3).tolist()
     [0, 2, 1]
     """
-    n = many(p_wrong, n)
-    p = np.asarray(p_wrong, dtype=np.float64)
-    everything = np.ascontiguousarray(features, dtype=np.float32)
-    top = np.argsort(-p, kind="stable")[: REACH * n]
+    n = candidates.many(n)
+    p = np.asarray(candidates.p_wrong, dtype=np.float64)
+    everything = np.ascontiguousarray(candidates.vectors())
+    top = candidates.suspicious[: REACH * n]
     x = everything[top]
     cosines, neighbours = nearest(x, everything, min(_NEIGHBOURS, len(p) - 1), top)
     if not neighbours.shape[1]:
@@ -52,8 +44,8 @@ def spread(
     worth = (1 - _FROM_NEIGHBOURS) * p[top] + _FROM_NEIGHBOURS * p[neighbours].mean(axis=1)
     scale = np.maximum(1 - cosines[:, -1], _SMALLEST)
     away = np.full(len(top), np.inf)
-    if labelled_features is not None and len(labelled_features):
-        labelled = np.ascontiguousarray(labelled_features, dtype=np.float32)
+    if len(candidates.labelled):
+        labelled = np.ascontiguousarray(candidates.labelled)
         away = (1 - nearest(x, labelled, 1)[0][:, 0]).clip(min=0)
     picked: list[int] = []
     for _ in range(n):

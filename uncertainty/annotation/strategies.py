@@ -1,11 +1,10 @@
 """Which candidates to label: one function a strategy, all with the same arguments and the same kind of answer.
 
-    strategy(p_wrong, features, n, *, probs=None, labelled_features=None, seed=0) -> positions in picking order
+    strategy(candidates, n) -> positions in picking order
 
-`p_wrong` (m,) in [0, 1]; `features` (m, d) rows of length 1; `n` how many, all of them if there are fewer; `probs`
-(m, K) for `badge`; `labelled_features` (l, d), what has labels already, for those that keep away from it. The answer is
-(min(n, m),) int64, each position once, the first to label first. Same arguments, same seed, same answer. None looks at
-more than `seed` says at random, and memory grows with the candidates, not with their square.
+`candidates` are m images, see `Candidates`; `n` how many, all of them if there are fewer. The answer is (min(n, m),)
+int64, each position once, the first to label first. Same arguments, same seed, same answer. None looks at more than
+the seed says at random, and memory grows with the candidates, not with their square.
 """
 
 from __future__ import annotations
@@ -16,169 +15,103 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.annotation.candidates import Candidates, Floats, Positions
 from uncertainty.errors import InputError
 
-Floats = NDArray[np.floating]
-Positions = NDArray[np.int64]
 _BLOCK = 1024
 _BETA = 10
 _MOST_ITERATIONS = 20
 _EPSILON = 1e-12
 
 
-def random(
-    p_wrong: Floats,
-    features: Floats | None,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-) -> Positions:
+def random(candidates: Candidates, n: int) -> Positions:
     """Return n positions drawn evenly.
 
-    >>> sorted(random(np.zeros(3), None, 5).tolist())
+    >>> sorted(random(Candidates(np.zeros(3)), 5).tolist())
     [0, 1, 2]
     """
-    return np.random.default_rng(seed).permutation(len(p_wrong))[: many(p_wrong, n)]
+    return np.random.default_rng(candidates.seed).permutation(len(candidates))[: candidates.many(n)]
 
 
-def uncertainty(
-    p_wrong: Floats,
-    features: Floats | None,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-) -> Positions:
+def uncertainty(candidates: Candidates, n: int) -> Positions:
     """Return the n of largest p_wrong, ties in their order.
 
-    >>> uncertainty(np.array([0.2, 0.9, 0.2]), None, 2).tolist()
+    >>> uncertainty(Candidates(np.array([0.2, 0.9, 0.2])), 2).tolist()
     [1, 0]
     """
-    return np.argsort(-np.asarray(p_wrong), kind="stable")[: many(p_wrong, n)]
+    return candidates.suspicious[: candidates.many(n)]
 
 
-def power(
-    p_wrong: Floats,
-    features: Floats | None,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-) -> Positions:
+def power(candidates: Candidates, n: int) -> Positions:
     """Return n drawn in proportion to p_wrong, without putting back (Kirsch et al. 2021, "Stochastic batch
     acquisition"): the largest log p_wrong + Gumbel noise. Chance alone spreads them.
 
     A candidate that can't be wrong comes last:
 
-    >>> power(np.array([0.0, 0.3, 0.2]), None, 3)[-1].item()
+    >>> power(Candidates(np.array([0.0, 0.3, 0.2])), 3)[-1].item()
     0
     """
-    noise = np.random.default_rng(seed).gumbel(size=len(p_wrong))
-    return np.argsort(-(np.log(np.maximum(p_wrong, _EPSILON)) + noise), kind="stable")[: many(p_wrong, n)]
+    noise = np.random.default_rng(candidates.seed).gumbel(size=len(candidates))
+    keys = np.log(np.maximum(candidates.p_wrong, _EPSILON)) + noise
+    return np.argsort(-keys, kind="stable")[: candidates.many(n)]
 
 
-def weighted_kmeans(
-    p_wrong: Floats,
-    features: Floats,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-    beta: float = _BETA,
-) -> Positions:
+def weighted_kmeans(candidates: Candidates, n: int, beta: float = _BETA) -> Positions:
     """Return the candidate nearest to each of n centres of k-means, weighted by p_wrong, among the beta n of largest
     p_wrong (Zhdanov 2019, "Diverse mini-batch active learning").
 
     Two directions, two wanted; of the first the more suspicious counts more:
 
     >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
-    >>> weighted_kmeans(np.array([0.9, 0.1, 0.5]), x, 2).tolist()
+    >>> weighted_kmeans(Candidates(np.array([0.9, 0.1, 0.5]), x), 2).tolist()
     [0, 2]
     """
-    n = many(p_wrong, n)
-    top, x, w = _top(p_wrong, features, n, beta)
-    centres = _centres(x, w, n, seed)
+    n = candidates.many(n)
+    top, x, w = _top(candidates, n, beta)
+    centres = _centres(x, w, n, candidates.seed)
     picked = [rows[((x[rows] - centre) ** 2).sum(axis=1).argmin()] for rows, centre in _clusters(x, centres)]
-    return _filled(top[np.array(picked, dtype=np.int64)], p_wrong, n)
+    return _filled(top[np.array(picked, dtype=np.int64)], candidates, n)
 
 
-def top_of_clusters(
-    p_wrong: Floats,
-    features: Floats,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-    beta: float = 2,
-) -> Positions:
+def top_of_clusters(candidates: Candidates, n: int, beta: float = 2) -> Positions:
     """Return the most suspicious candidate of each of n clusters of the beta n of largest p_wrong: as
     `weighted_kmeans`, but for what is picked from a cluster.
 
     >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
-    >>> top_of_clusters(np.array([0.3, 0.4, 0.2]), x, 2).tolist()
+    >>> top_of_clusters(Candidates(np.array([0.3, 0.4, 0.2]), x), 2).tolist()
     [1, 2]
     """
-    n = many(p_wrong, n)
-    top, x, w = _top(p_wrong, features, n, beta)
-    picked = [rows[w[rows].argmax()] for rows, _ in _clusters(x, _centres(x, w, n, seed))]
-    return _filled(top[np.array(picked, dtype=np.int64)], p_wrong, n)
+    n = candidates.many(n)
+    top, x, w = _top(candidates, n, beta)
+    picked = [rows[w[rows].argmax()] for rows, _ in _clusters(x, _centres(x, w, n, candidates.seed))]
+    return _filled(top[np.array(picked, dtype=np.int64)], candidates, n)
 
 
-def k_centre(
-    p_wrong: Floats,
-    features: Floats,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-) -> Positions:
+def k_centre(candidates: Candidates, n: int) -> Positions:
     """Return n candidates, each the furthest from those before it and from what has labels (Sener and Savarese 2018,
     "core-set", the greedy form). Where nothing has labels the most suspicious one comes first; after it p_wrong is not
     looked at.
 
     >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
-    >>> k_centre(np.array([0.5, 0.4, 0.1]), x, 2).tolist()
+    >>> k_centre(Candidates(np.array([0.5, 0.4, 0.1]), x), 2).tolist()
     [0, 2]
     """
-    return _furthest(np.ones(len(p_wrong)), p_wrong, features, n, labelled_features)
+    return _furthest(candidates, n, np.ones(len(candidates)))
 
 
-def weighted_k_centre(
-    p_wrong: Floats,
-    features: Floats,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-) -> Positions:
+def weighted_k_centre(candidates: Candidates, n: int) -> Positions:
     """Return n candidates as `k_centre` does, but each of the largest p_wrong times squared distance.
 
     Distances from the first: 0.08 and 2; times p_wrong 0.072 and 0.02.
 
     >>> x = np.array([[1.0, 0.0], [0.96, 0.28], [0.0, 1.0]])
-    >>> weighted_k_centre(np.array([0.95, 0.9, 0.01]), x, 2).tolist()
+    >>> weighted_k_centre(Candidates(np.array([0.95, 0.9, 0.01]), x), 2).tolist()
     [0, 1]
     """
-    return _furthest(np.asarray(p_wrong, dtype=np.float64), p_wrong, features, n, labelled_features)
+    return _furthest(candidates, n, np.asarray(candidates.p_wrong, dtype=np.float64))
 
 
-def badge(
-    p_wrong: Floats,
-    features: Floats,
-    n: int,
-    *,
-    probs: Floats | None = None,
-    labelled_features: Floats | None = None,
-    seed: int = 0,
-) -> Positions:
+def badge(candidates: Candidates, n: int) -> Positions:
     """Return n candidates by the seeding of k-means++ on gradients of the last layer (Ash et al. 2020, BADGE).
 
     A gradient is (probs - onehot(prediction)) ⊗ features. It is never built: an inner product of two is the product of
@@ -188,16 +121,16 @@ def badge(
     Gradients (0, 0) ⊗ x, (-0.5, 0.5) ⊗ x and (-0.2, 0.2) ⊗ x: the second is the longest.
 
     >>> x = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
-    >>> badge(np.zeros(3), x, 1, probs=np.array([[1.0, 0.0], [0.5, 0.5], [0.8, 0.2]])).tolist()
+    >>> badge(Candidates(np.zeros(3), x, probs=np.array([[1.0, 0.0], [0.5, 0.5], [0.8, 0.2]])), 1).tolist()
     [1]
     """
-    if probs is None:
+    if candidates.probs is None:
         raise InputError("badge reads probabilities and got none; give probs (m, K), or choose another strategy")
-    n = many(p_wrong, n)
-    x, residual = np.asarray(features, dtype=np.float32), np.array(probs, dtype=np.float32)
+    n = candidates.many(n)
+    x, residual = candidates.vectors(), np.array(candidates.probs, dtype=np.float32)
     residual[np.arange(len(residual)), residual.argmax(axis=1)] -= 1
     squares = (np.square(x).sum(axis=1) * np.square(residual).sum(axis=1)).astype(np.float64)
-    rng, picked = np.random.default_rng(seed), [int(squares.argmax())] if n else []
+    rng, picked = np.random.default_rng(candidates.seed), [int(squares.argmax())] if n else []
     nearest = np.full(len(x), np.inf)
     while len(picked) < n:
         last = picked[-1]
@@ -208,20 +141,13 @@ def badge(
     return np.array(picked, dtype=np.int64)
 
 
-def many(p_wrong: Floats, n: int) -> int:
-    """Return n, or how many candidates there are if that is fewer; raises InputError below 1."""
-    if n < 1:
-        raise InputError(f"{n} images were asked for; ask for at least one")
-    return min(n, len(p_wrong))
-
-
-def _top(p_wrong: Floats, features: Floats, n: int, beta: float) -> tuple[Positions, NDArray[np.float32], Floats]:
+def _top(candidates: Candidates, n: int, beta: float) -> tuple[Positions, NDArray[np.float32], Floats]:
     """Return the beta n candidates of largest p_wrong, in this order: positions, features and weights."""
     if beta < 1:
         raise InputError(f"beta is {beta:g}; it must be at least 1, or there are fewer candidates than wanted")
-    top = np.argsort(-np.asarray(p_wrong), kind="stable")[: max(n, round(beta * n))]
-    weights = np.asarray(p_wrong, dtype=np.float64)[top]
-    return top, np.asarray(features[top], dtype=np.float32), np.maximum(weights, _EPSILON)
+    top = candidates.suspicious[: max(n, round(beta * n))]
+    weights = np.asarray(candidates.p_wrong, dtype=np.float64)[top]
+    return top, candidates.vectors(top), np.maximum(weights, _EPSILON)
 
 
 def _centres(x: NDArray[np.float32], weights: Floats, n: int, seed: int) -> NDArray[np.float32]:
@@ -245,23 +171,23 @@ def _clusters(x: NDArray[np.float32], centres: NDArray[np.float32]) -> Iterator[
         yield rows, centres[cluster]
 
 
-def _filled(picked: Positions, p_wrong: Floats, n: int) -> Positions:
+def _filled(picked: Positions, candidates: Candidates, n: int) -> Positions:
     """Sort by p_wrong, and add the most suspicious others where there are fewer than n."""
-    order = np.argsort(-np.asarray(p_wrong), kind="stable")
+    order = candidates.suspicious
     others = order[~np.isin(order, picked)][: n - len(picked)]
     return np.concatenate([order[np.isin(order, picked)], others])
 
 
-def _furthest(
-    weights: Floats, p_wrong: Floats, features: Floats, n: int, labelled_features: Floats | None
-) -> Positions:
-    n, x = many(p_wrong, n), np.asarray(features, dtype=np.float32)
+def _furthest(candidates: Candidates, n: int, weights: Floats) -> Positions:
+    n, x = candidates.many(n), candidates.vectors()
     nearest = np.full(len(x), np.inf)
-    if labelled_features is not None and len(labelled_features):
-        nearest = (2 - 2 * _largest_cosines(x, np.asarray(labelled_features, dtype=np.float32))).clip(min=0)
+    if len(candidates.labelled):
+        nearest = (2 - 2 * _largest_cosines(x, candidates.labelled)).clip(min=0)
     picked: list[int] = []
     for _ in range(n):
-        worth = nearest * weights if np.isfinite(nearest[0]) or picked else np.asarray(p_wrong, dtype=np.float64)
+        worth = (
+            nearest * weights if np.isfinite(nearest[0]) or picked else np.asarray(candidates.p_wrong, dtype=np.float64)
+        )
         worth[picked] = -1
         best = int(worth.argmax())
         nearest = np.minimum(nearest, (2 - 2 * (x @ x[best])).clip(min=0))

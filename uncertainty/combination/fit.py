@@ -272,16 +272,13 @@ def _expert(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition
     weights = _counts(evidence, rows, condition)
     used = np.append(np.ones(m, dtype=bool), [condition != "clean", True])[basis.sources]
     of_class = basis.sources == m + 1
-    return _fit(
-        inputs,
-        wrong,
-        weights,
+    prior = _Prior(
         ridge=np.where(of_class, _CLASS_RIDGE, pull.ridge)[used],
         lowest=np.where(of_class, -np.inf, 0.0)[used],
-        used=used,
         center=_start(evidence, basis, inputs, wrong, weights)[used] if pull.softmax else 0.0,
         further=1.0,
     )
+    return _fit(inputs, wrong, weights, prior, used)
 
 
 def _start(evidence: Evidence, basis: Basis, inputs: Floats, wrong: NDArray[np.bool_], weights: Floats) -> Floats:
@@ -290,16 +287,8 @@ def _start(evidence: Evidence, basis: Basis, inputs: Floats, wrong: NDArray[np.b
     linear = np.searchsorted(basis.sources, np.arange(len(evidence.names)))  # the first hinge of each score
     begun = evidence.start if evidence.start.any() else np.ones(len(linear), dtype=bool)
     direction[linear[begun]] = np.array(basis.spreads)[begun] / begun.sum()
-    along = _fit(
-        (inputs @ direction)[:, None],
-        wrong,
-        weights,
-        ridge=np.array([_SOFTMAX_RIDGE]),
-        lowest=np.zeros(1),
-        used=np.ones(1, dtype=bool),
-        center=_SOFTMAX_SLOPE,
-        further=1.0,
-    )
+    prior = _Prior(np.array([_SOFTMAX_RIDGE]), np.zeros(1), _SOFTMAX_SLOPE, further=1.0)
+    along = _fit((inputs @ direction)[:, None], wrong, weights, prior, np.ones(1, dtype=bool))
     return direction * along.weights[0]
 
 
@@ -307,30 +296,34 @@ def _gate(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: 
     """Fit the log-odds of a condition against clean; weights may have either sign, the intercept holds the shares."""
     both = rows & (evidence.rows("clean") | evidence.rows(condition))
     used = basis.sources != len(evidence.names) + 1
-    ridge, lowest = np.full(int(used.sum()), _GATE_RIDGE), np.full(int(used.sum()), -np.inf)
+    prior = _Prior(np.full(int(used.sum()), _GATE_RIDGE), np.full(int(used.sum()), -np.inf))
     hit = evidence.rows(condition)[both]
-    return _fit(basis(evidence.signals.take(both)), hit, evidence.weights[both], ridge=ridge, lowest=lowest, used=used)
+    return _fit(basis(evidence.signals.take(both)), hit, evidence.weights[both], prior, used)
 
 
-def _fit(
-    inputs: Floats,
-    hit: NDArray[np.bool_],
-    weights: Floats,
-    *,
-    ridge: Floats,
-    lowest: Floats,
-    used: NDArray[np.bool_],
-    center: Floats | float = 0.0,
-    further: float = 0.0,
-) -> Linear:
-    """Minimise Σ weight · log loss + ½ Σ ridge · (w - center)² over w >= lowest and an intercept (L-BFGS-B).
+@dataclass(frozen=True, eq=False)
+class _Prior:
+    """What is believed of the k weights before any row speaks: they are near `center`, and not below `lowest`.
 
     So many `further` rows at all the medians, half of them hits, keep the intercept finite where all rows are alike.
     """
+
+    ridge: Floats
+    lowest: Floats
+    center: Floats | float = 0.0
+    further: float = 0.0
+
+
+def _fit(inputs: Floats, hit: NDArray[np.bool_], weights: Floats, prior: _Prior, used: NDArray[np.bool_]) -> Linear:
+    """Minimise Σ weight · log loss + ½ Σ ridge · (w - center)² over w >= lowest and an intercept (L-BFGS-B).
+
+    Of `inputs` (n, m) the k columns that are `used` get a weight, the others 0.
+    """
     from scipy.optimize import minimize
 
+    ridge, further = prior.ridge, prior.further
     x, y = inputs[:, used], hit.astype(np.float64)
-    start = np.zeros(x.shape[1]) + center
+    start = np.zeros(x.shape[1]) + prior.center
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         w, intercept = parameters[:-1], parameters[-1]
@@ -341,7 +334,7 @@ def _fit(
         return float(value), np.append(x.T @ slope + ridge * away, slope.sum() + further * (expit(intercept) - 0.5))
 
     rate = np.clip((weights @ y + further / 2) / (weights.sum() + further), 1e-6, 1 - 1e-6)
-    bounds = [(low, None) for low in lowest] + [(None, None)]
+    bounds = [(low, None) for low in prior.lowest] + [(None, None)]
     first = np.append(start, np.log(rate / (1 - rate)))
     found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
     full = np.zeros(len(used))

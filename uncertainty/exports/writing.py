@@ -9,16 +9,13 @@ import zipfile
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from uncertainty.errors import InputError
 from uncertainty.exports.base import Exported, Place, Ranking
 from uncertainty.exports.targets import FOLDERS, TABLES, TARGETS
 from uncertainty.screening.second_pass import read_summary
 from uncertainty.verdicts import Verdicts, write_table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def export(
@@ -40,37 +37,30 @@ def export(
     if images is None and isinstance(root, str) and Path(root).exists():
         images = Path(root)
     sha = (verdicts.provenance or summary.get("provenance") or {}).get("model_sha256")
-    return write(
+    ranking = Ranking.of(
         verdicts.table,
-        to,
-        out,
-        images=images,
         classes=classes or verdicts.classes or summary.get("classes"),
         model_version=f"uncertainty {sha[:12]}" if isinstance(sha, str) else None,
-        image_url_prefix=image_url_prefix,
-        place=place,
     )
+    return write(ranking, to, out, images=images, image_url_prefix=image_url_prefix, place=place)
 
 
 def write(
-    table: pa.Table,
+    ranking: Ranking,
     to: str,
     out: Path,
     *,
     images: Path | None = None,
-    classes: Sequence[str] | None = None,
-    model_version: str | None = None,
     image_url_prefix: str = "",
     place: Place = "nowhere",
 ) -> Exported:
-    """Write a verdict table or ranking as one of TARGETS, whole or not at all.
+    """Write a ranking as one of TARGETS, whole or not at all.
 
     Parameters
     ----------
     to : csv and parquet write one file; label-studio, cvat, cvat-folders, fiftyone and hf a new folder, or where `out`
         ends in .zip a zip.
     images : folder, manifest or Parquet file that was screened.
-    classes : of the classifier, in order; None: those that were predicted.
     image_url_prefix : of label-studio, what stands before the names in addresses.
     place : whether the images are copied or linked into the folder; hf copies them in any case.
 
@@ -81,7 +71,6 @@ def write(
         raise InputError(f"{to!r} is no target; choose one of {', '.join(TARGETS)}")
     if image_url_prefix and to != "label-studio":
         raise InputError(f"{to} has no addresses; --image-url-prefix is for label-studio")
-    ranking = Ranking.of(table, classes, model_version)
     if to in TABLES:
         return _table(ranking, to, out, place)
     _check_free(out)

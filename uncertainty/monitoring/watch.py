@@ -108,13 +108,23 @@ class Monitoring:
         return f"no drift found (p = {d.p_value:.3g}): these images could be more of calibration"
 
 
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """What a batch is compared with: estimators and combiner that judged it, and the rows they were calibrated on.
+
+    `classes` are names, in the order of the logits; `baseline` has the scores of these estimators, in their order.
+    """
+
+    estimators: Sequence[Estimator]
+    combiner: Mixture
+    baseline: Baseline
+    calibrated_on: dict[str, Any]
+    classes: Sequence[str]
+
+
 def monitor(
     batches: Iterable[pa.RecordBatch],
-    combiner: Mixture,
-    estimators: Sequence[Estimator],
-    calibrated_on: dict[str, Any],
-    baseline: Baseline,
-    classes: Sequence[str],
+    by: Calibrated,
     *,
     level: float = FALSE_ALARMS,
     in_order: bool = False,
@@ -125,9 +135,10 @@ def monitor(
     `level` is the probability of an alarm where nothing changed; with `in_order`, of either of its two alarms together.
     """
     noted: Packer[str] = Packer()
-    scores = [e.name for e in estimators]
+    baseline, scores = by.baseline, [e.name for e in by.estimators]
     rows = rows_of_table(_noting(batches, noted), scores, baseline.context_names, baseline.temperature)
-    columns = [*(Column(e.name, e.family) for e in estimators), *(Column(c, "image") for c in baseline.context_names)]
+    columns = [Column(e.name, e.family) for e in by.estimators]
+    columns += [Column(c, "image") for c in baseline.context_names]
     each = level / 2 if in_order else level
     names = noted.packed()
     drift = detect(baseline.rows, rows, columns, level=each, seed=seed)
@@ -137,9 +148,9 @@ def monitor(
         known = baseline.rows.take(np.random.default_rng(seed).permutation(len(baseline.rows)))
         arrival = first_alarm(values_of(known), values_of(rows), each, seed)
     return Monitoring(
-        accuracy=estimate_accuracy(combiner, declared_shares(calibrated_on), baseline, rows, seed),
+        accuracy=estimate_accuracy(by.combiner, declared_shares(by.calibrated_on), baseline, rows, seed),
         drift=drift,
-        classes=tuple(classes),
+        classes=tuple(by.classes),
         oddest=tuple(names[row] for row in drift.oddest),
         arrival=None if arrival is None else (names[arrival[0]], columns[arrival[1]].name),
     )

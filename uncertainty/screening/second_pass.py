@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from uncertainty.monitoring.watch import Monitoring, monitor
+from uncertainty.monitoring.watch import Calibrated, Monitoring, monitor
 from uncertainty.screener import Screener
 from uncertainty.screening.journal import Parts, moved, part_name
 from uncertainty.screening.part_tables import FEATURES, counts_of
@@ -164,7 +164,7 @@ def monitored(batches: Iterable[pa.RecordBatch], screener: Screener, **options: 
     if s.cascade is not None:
         estimators, judge = s.cascade.cheap(estimators), s.cascade.combiner
     baseline = s.baseline.only([e in estimators for e in s.estimators])
-    return monitor(batches, judge, estimators, s.calibrated_on, baseline, s.model.classes, **options)
+    return monitor(batches, Calibrated(estimators, judge, baseline, s.calibrated_on, s.model.classes), **options)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

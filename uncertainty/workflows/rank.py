@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from uncertainty.annotation.choosing import DEFAULT, Known
+from uncertainty.annotation.choosing import Known
+from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.annotation.selecting import Selection, select
 from uncertainty.defaults import WORKERS
 from uncertainty.errors import ImageError, InputError
@@ -31,34 +33,21 @@ def rank_folder(
     n: int,
     path: Path,
     *,
-    strategy: str = DEFAULT,
-    explore: float = 0.0,
-    quota_per: str | None = None,
     exclude: Sequence[Path] = (),
-    exclude_hopeless: bool = False,
-    seed: int = 0,
+    **asked: Any,
 ) -> Selection:
-    """Write the n images of a folder's verdicts to label next, the first to label first; see `annotation.selecting`.
+    """Write the n images of a folder's verdicts to label next, the first to label first.
 
     `features.parquet` beside the verdicts gives features, digests and thumbnails. Without thumbnails the images
     themselves are read again, where they were screened, as far as near-duplicates are looked for. `exclude` are tables
-    or folders of labels, and earlier rankings.
+    or folders of labels, and earlier rankings; `asked` is what else `RankingSettings` holds.
     """
     if path.suffix not in FORMATS:
         raise InputError(f"{path.name} ends in {path.suffix!r}; write to one of {', '.join(FORMATS)}")
     verdicts = Verdicts.read(folder)
     known, note = read_known(folder if folder.is_dir() else folder.parent, verdicts)
-    found = select(
-        verdicts,
-        n,
-        known,
-        strategy=strategy,
-        explore=explore,
-        quota_per=quota_per,
-        exclude={name for one in exclude for name in labelled_names(one)},
-        exclude_hopeless=exclude_hopeless,
-        seed=seed,
-    )
+    names = {name for one in exclude for name in labelled_names(one)}
+    found = select(verdicts, RankingSettings(n, **asked), known, exclude=names)
     write_table(found.table, path)
     return Selection(found.table, found.expected, found.strategy, (*found.notes, *note))
 

@@ -1,0 +1,43 @@
+"""What is asked of a ranking, in one value, checked when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from uncertainty.annotation.choosing import DEFAULT, STRATEGIES
+from uncertainty.errors import InputError
+
+
+@dataclass(frozen=True)
+class RankingSettings:
+    """How many images to list, and which.
+
+    Raises InputError: n below 1, an unknown strategy, a share outside 0..1.
+
+    Parameters
+    ----------
+    n : how many.
+    strategy : one of STRATEGIES, which chooses among the candidates.
+    explore : share of the n that is drawn evenly from all candidates that the strategy did not choose, near-duplicates
+        too, so that the labels can speak for all of them.
+    quota_per : "predicted" or a column of the manifest: each value gets the same number of images, as far as it has
+        them.
+    exclude_hopeless : leave out images in which nobody could see anything, see `selecting.HOPELESS`.
+    seed : of the random part, and of strategies that draw.
+
+    """
+
+    n: int
+    strategy: str = DEFAULT
+    explore: float = 0.0
+    quota_per: str | None = None
+    exclude_hopeless: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise InputError(f"-n is {self.n}; ask for at least one image")
+        if self.strategy not in STRATEGIES:
+            raise InputError(f"no strategy is called {self.strategy!r}; choose one of {', '.join(STRATEGIES)}")
+        if not 0 <= self.explore <= 1:
+            raise InputError(f"explore is {self.explore:g}; it is a share of the images, from 0 to 1")
