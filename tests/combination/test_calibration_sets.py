@@ -19,8 +19,8 @@ from uncertainty.images.sources import find_images
 from uncertainty.outputs import ModelOutputs
 
 
-def collect(world, reference, calibration, *, classifier=None, damaged=False, foreign=False, seed=0, views=()):
-    look, copies = Look(passes=3, seed=seed), {"damaged": damaged, "foreign": foreign}
+def collect(world, reference, calibration, *, classifier=None, damaged=False, foreign=False, views=(), **options):
+    look, copies = Look(passes=3, **options), {"damaged": damaged, "foreign": foreign}
     return calibration_sets.collect(classifier or world.classifier, reference, calibration, look, views, **copies)
 
 
