@@ -1,23 +1,14 @@
 """Strategies: laws that all of them keep, then each against its definition computed without short cuts."""
 
-import inspect
-
 import numpy as np
 import pytest
 
-from uncertainty.annotation import covering, spreading, strategies
+from uncertainty.annotation import strategies
 from uncertainty.annotation.candidates import Candidates
+from uncertainty.annotation.choosing import STRATEGIES
 from uncertainty.annotation.covering import facility_location
 from uncertainty.errors import InputError
 from uncertainty.neighbors import normalised
-
-ALL = [
-    f
-    for module in (strategies, spreading, covering)
-    for f in vars(module).values()
-    if inspect.isfunction(f) and f.__module__ == module.__name__ and not f.__name__.startswith("_")
-    if "candidates" in inspect.signature(f).parameters
-]
 
 
 def pool(m=300, d=6, classes=4, seed=0):
@@ -26,7 +17,7 @@ def pool(m=300, d=6, classes=4, seed=0):
     return rng.random(m), features, rng.dirichlet(np.ones(classes), m)
 
 
-@pytest.mark.parametrize("strategy", ALL, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 class TestLaws:
     def test_each_position_once_and_the_same_again(self, strategy):
         p, x, probs = pool()
