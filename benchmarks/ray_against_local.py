@@ -57,20 +57,20 @@ def _timed(stamps: list[tuple[float, int]], began: float, ended: float, side_by_
 
 def _child(screener: str, images: str, out: str, actors: str) -> None:
     from uncertainty.screener import Screener
-    from uncertainty.screening.part_tables import Screen, load_screener
+    from uncertainty.screening.part_tables import Screen
     from uncertainty.screening.ray_engine import RayEngine
+    from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.workflows.screen import screen_into
 
     keep_freed_memory()  # as the command line and actors do
     stamps: list[tuple[float, int]] = []
     engine = RayEngine(Screen(Path(screener)), actors=int(actors)) if int(actors) else None
-    loaded = Screener.load(screener) if engine else load_screener(Path(screener))
-    options = {} if engine else {"workers": 2}
+    loaded = Screener.load(screener) if engine else SavedScreener(Path(screener)).load()
 
     def progress(done: int) -> None:
         stamps.append((time(), done))
 
-    screen_into(Path(out), loaded, images, progress=progress, engine=engine, **options)
+    screen_into(Path(out), loaded, images, progress=progress, engine=engine)
     sys.stdout.write("\n" + json.dumps(stamps) + "\n")
 
 

@@ -11,6 +11,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -32,7 +33,7 @@ from uncertainty.screening.allocator import keep_freed_memory
 from uncertainty.screening.journal import FOLDER, JOURNAL, ROWS_IN_A_PART, Task, opened, write_part
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
 from uncertainty.screening.second_pass import finish
-from uncertainty.workflows.screen import screen_into
+from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 COUNTS, SECOND_PASS_PARTS = (1000, 10_000), (64, 512)
 SIZES = (10**6, 10**7, 10**8, 10**9)
@@ -83,7 +84,7 @@ def image_cost(case: Case, folder: Path, counts: Sequence[int]) -> ImageCost:
     for count in counts:
         out = folder / f"out-{count}"
         chosen = images.select(range(count))
-        whole[count] = _seconds(lambda out=out, chosen=chosen: screen_into(out, screener, chosen, workers=1)) / count
+        whole[count] = _seconds(partial(screen_into, out, screener, chosen, ScreenSettings(workers=1))) / count
     # Beyond 1,000 the files repeat, and repeated rows take less than others would.
     files = (folder / f"out-{min(counts)}" / name for name in ("verdicts.parquet", "features.parquet"))
     verdicts, features = (file.stat().st_size / min(counts) for file in files)

@@ -27,7 +27,7 @@ from benchmarks.cases import CASES, KNOWN_GOOD, fitted, write_images
 from uncertainty import Classifier, Screener
 from uncertainty.images.sources import ImageSet, find_images
 from uncertainty.screening.allocator import keep_freed_memory
-from uncertainty.workflows.screen import screen_into
+from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 PHOTOS, TURNS, BATCH, WORKERS = 1000, 3, 32, 2
 CASE = CASES["lite0"]
@@ -86,7 +86,7 @@ def measure(screener: Screener, photos: ImageSet, out: Path, turns: int = TURNS)
     paths = [item.data for item in photos if isinstance(item.data, Path)]
     ways: list[Callable[[], object]] = [
         lambda: bare_loop(model, paths),
-        lambda: screen_into(out, screener, photos, batch_size=BATCH, workers=WORKERS),
+        lambda: screen_into(out, screener, photos, ScreenSettings(batch_size=BATCH, workers=WORKERS)),
     ]
     bare, screened = [], []
     for turn in range(turns):

@@ -22,10 +22,10 @@ from PIL import Image
 
 from uncertainty import cli
 from uncertainty.commands import fit as fit_command
-from uncertainty.commands.options import Effort
 from uncertainty.screener import Screener, artifact
 from uncertainty.screening.journal import progress_of
 from uncertainty.verdicts import Verdicts, read_table
+from uncertainty.workflows.effort import Effort
 
 # What a user would keep beside the weights; each factory is a way to be right or wrong.
 MODELS = """
@@ -364,15 +364,16 @@ def test_the_progress_of_a_fit_ends_at_its_total(run, world, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("effort", "given", "expected"),
     [
-        ("fast", (None, ""), (None, "")),
-        ("balanced", (None, ""), ("efficientnet-lite0", "")),
-        ("balanced", ("mine:model", "flip"), ("mine:model", "flip")),
-        ("thorough", (None, ""), ("efficientnet-lite0", "auto")),
-        ("thorough", (None, "shift"), ("efficientnet-lite0", "shift")),
+        ("fast", (None, ()), (None, ())),
+        ("balanced", (None, ()), ("efficientnet-lite0", ())),
+        ("balanced", ("mine:model", ("flip",)), ("mine:model", ("flip",))),
+        ("thorough", (None, ()), ("efficientnet-lite0", ("auto",))),
+        ("thorough", (None, ("shift",)), ("efficientnet-lite0", ("shift",))),
     ],
 )
 def test_effort_fills_in_what_was_not_named(effort, given, expected):
-    assert Effort(effort).evidence(*given) == expected
+    embedder, views = given
+    assert (Effort(effort).embedder(embedder), Effort(effort).views(views)) == expected
     assert Effort(effort).passes(None) == (30 if effort == "thorough" else None)
     assert Effort(effort).passes(7) == 7
 

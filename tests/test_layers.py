@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "uncertainty"
 
 # A room imports from the rows above it, or from itself.
 ROWS = (
-    ("errors", "defaults", "json_values"),
+    ("errors", "defaults"),
+    ("files",),
     ("outputs", "verdicts", "images", "metrics", "neighbors"),
     ("labels", "estimators", "annotation"),
     ("classifiers",),

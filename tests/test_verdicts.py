@@ -10,7 +10,8 @@ import pytest
 
 from uncertainty import verdicts
 from uncertainty.errors import InputError
-from uncertainty.verdicts import FORMATS, WIDE_CLASSES, Verdicts, probability_columns, ranked, replacing, write_table
+from uncertainty.files import replacing
+from uncertainty.verdicts import FORMATS, WIDE_CLASSES, Verdicts, probability_columns, ranked, write_table
 
 ODD_NAMES = [
     "plain.png",

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import struct
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from uncertainty.errors import InputError
+from uncertainty.files import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,6 +19,8 @@ if TYPE_CHECKING:
 WIDE_CLASSES = 200
 """Up to this many classes each probability has a column `prob_<class>`; beyond it they are one list column, `probs`."""
 FORMATS = (".parquet", ".csv", ".jsonl")
+SUMMARY = "summary.json"
+"""What a screening writes beside its verdicts about all of them."""
 METADATA = "meta_"
 """Prefix of the columns that a manifest brought along, so that none of them takes the name of one of ours."""
 QUALITY = "quality_"
@@ -84,6 +84,30 @@ class Verdicts:
                 f"{path} holds no verdicts: it has no column {missing[0]!r}; run `uncertainty screen` first"
             )
         return cls(table)
+
+
+def folder_of(path: Path) -> Path:
+    """Return the output folder of a screening, given it or a table in it.
+
+    >>> folder_of(Path("out/ranking.csv")).as_posix()
+    'out'
+    """
+    return path if path.is_dir() else path.parent
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """Return what a screening wrote beside its verdicts, given its folder or a table in it; {} where it is not read."""
+    try:
+        content = json.loads((folder_of(path) / SUMMARY).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def input_root(summary: Mapping[str, Any]) -> Path | None:
+    """Return where the images were when they were screened; None where the summary does not say."""
+    root = summary.get("input_root")
+    return Path(root) if isinstance(root, str) else None
 
 
 def schema(
@@ -169,27 +193,6 @@ def ranked(table: pa.Table) -> pa.Table:
 
     rank = pa.array(ranks(table["p_wrong"].to_numpy(zero_copy_only=False)))
     return table.set_column(table.column_names.index("rank"), table.schema.field("rank"), rank)
-
-
-@contextmanager
-def replacing(path: Path, binary: bool = True) -> Iterator[IO[Any]]:
-    """Open a temporary file that takes the place of `path` when all went well, and vanishes when not."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"{path} can't be written: {error.strerror or error}; choose another place") from error
-    try:
-        text = {} if binary else {"encoding": "utf-8", "newline": ""}
-        with os.fdopen(handle, "wb" if binary else "w", **text) as file:  # type: ignore[call-overload]
-            yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def write_table(table: pa.Table, path: Path) -> None:

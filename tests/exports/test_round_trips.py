@@ -8,12 +8,14 @@ import zipfile
 import pytest
 
 from uncertainty.errors import InputError
+from uncertainty.evaluation.labelled_folder import labelled
 from uncertainty.exports.writing import export
+from uncertainty.labels.inclusion import read_inclusion
 from uncertainty.workflows.check_labels import by_annotator, check_labels, words
-from uncertainty.workflows.evaluate import evaluate_folder, labelled
+from uncertainty.workflows.evaluate import evaluate_folder
 from uncertainty.workflows.rank import rank_folder
 from uncertainty.workflows.screen import screen_into
-from uncertainty.workflows.update import read_inclusion, update_folder
+from uncertainty.workflows.update import update_folder
 
 TAKEN = 30
 

@@ -10,7 +10,7 @@ from problems import known_good, made_problem
 from uncertainty import Screener, cli
 from uncertainty.errors import InputError
 from uncertainty.monitoring.watch import VOID, Calibrated, monitor
-from uncertainty.workflows.screen import monitor_folder
+from uncertainty.workflows.monitor import monitor_folder
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from uncertainty.errors import InputError
 from uncertainty.screening import journal
 from uncertainty.screening.journal import FOLDER, JOURNAL, Task, opened, part_name, progress_of, write_part
 from uncertainty.workflows import screen
-from uncertainty.workflows.screen import screen_into
+from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 TASK = Task(10, "input", "screener", "a" * 64, "policy", 2, True, rows_in_a_part=4)
 
@@ -197,7 +197,7 @@ def incoming(world, tmp_path_factory):
 def whole(world, incoming, small_parts, tmp_path_factory):
     """The files of a screening that nobody interrupted, and what a kill would have left at each step of another."""
     out, snapshots = tmp_path_factory.mktemp("whole") / "out", tmp_path_factory.mktemp("snapshots")
-    screen_into(out, world.screener, incoming, batch_size=4)
+    screen_into(out, world.screener, incoming, ScreenSettings(batch_size=4))
     again = out.with_name("again")
 
     def noting(step):
@@ -212,7 +212,7 @@ def whole(world, incoming, small_parts, tmp_path_factory):
         for name in ("replace", "fsync"):
             patch.setattr(os, name, noting(getattr(os, name)))
         patch.setattr(journal.Parts, "remove", noting(journal.Parts.remove))
-        screen_into(again, world.screener, incoming, batch_size=4)
+        screen_into(again, world.screener, incoming, ScreenSettings(batch_size=4))
     assert written(again) == written(out)
     return written(out), sorted(snapshots.iterdir())
 
@@ -225,7 +225,7 @@ def test_a_kill_at_any_write_ends_the_same_after_resume(world, incoming, small_p
     for i, snapshot in enumerate(snapshots[first::3]):
         out = shutil.copytree(snapshot, tmp_path / str(i))
         begun += progress_of(out) is not None
-        screen_into(out, world.screener, incoming, batch_size=4, resume=True)
+        screen_into(out, world.screener, incoming, ScreenSettings(batch_size=4), resume=True)
         assert written(out) == expected, snapshot
     assert begun > 5
 
@@ -236,7 +236,7 @@ def test_damaged_and_missing_parts_end_the_same_too(world, incoming, small_parts
     for i, damage in enumerate([cut, changed, gone]):
         out = shutil.copytree(last, tmp_path / str(i))
         damage(out / FOLDER / part_name(i))
-        screen_into(out, world.screener, incoming, batch_size=4, resume=True)
+        screen_into(out, world.screener, incoming, ScreenSettings(batch_size=4), resume=True)
         assert written(out) == expected
 
 
@@ -251,9 +251,9 @@ def test_a_full_disk_says_so_and_can_be_resumed(world, incoming, small_parts, wh
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match=r"out can't be written \(No space left on device\); what is done is kept"):
-        screen_into(tmp_path / "out", world.screener, incoming, batch_size=4)
+        screen_into(tmp_path / "out", world.screener, incoming, ScreenSettings(batch_size=4))
     monkeypatch.setattr(os, "fsync", fsync)
-    screen_into(tmp_path / "out", world.screener, incoming, batch_size=4, resume=True)
+    screen_into(tmp_path / "out", world.screener, incoming, ScreenSettings(batch_size=4), resume=True)
     assert written(tmp_path / "out") == whole[0]
 
 
@@ -264,21 +264,21 @@ def test_a_manifest_that_changes_between_runs_is_refused(world, incoming, small_
     for other in (text.replace("roof", "door", 1), text.rpartition("\n")[0]):
         metadata.write_text(other, "utf-8")
         with pytest.raises(InputError, match=r"can't be resumed: .*(columns of the input have changed|input had 20)"):
-            screen_into(out, world.screener, incoming, batch_size=4, resume=True)
+            screen_into(out, world.screener, incoming, ScreenSettings(batch_size=4), resume=True)
     metadata.write_text(text, "utf-8")
-    screen_into(out, world.screener, incoming, batch_size=4, resume=True)
+    screen_into(out, world.screener, incoming, ScreenSettings(batch_size=4), resume=True)
     assert written(out) == whole[0]
 
 
 def test_what_a_kill_left_of_a_finished_screening_is_cleared_away(world, incoming, small_parts, whole, tmp_path):
     out = shutil.copytree(whole[1][-1], tmp_path / "out")
     (out / FOLDER / JOURNAL).unlink()
-    screen_into(out, world.screener, incoming, batch_size=4, resume=True)
+    screen_into(out, world.screener, incoming, ScreenSettings(batch_size=4), resume=True)
     assert written(out) == whole[0]
 
 
 def test_an_earlier_screening_is_kept_until_another_is_finished(world, incoming, small_parts, tmp_path, monkeypatch):
-    screen_into(tmp_path, world.screener, world.incoming, batch_size=8, ending=".csv")
+    screen_into(tmp_path, world.screener, world.incoming, ScreenSettings(batch_size=8, ending=".csv"))
     before = written(tmp_path)
 
     def broken(*given, **options):
@@ -288,9 +288,9 @@ def test_an_earlier_screening_is_kept_until_another_is_finished(world, incoming,
     tables = screen.part_tables
     monkeypatch.setattr(screen, "part_tables", broken)
     with pytest.raises(RuntimeError, match="out of memory"):
-        screen_into(tmp_path, world.screener, incoming, batch_size=4)
+        screen_into(tmp_path, world.screener, incoming, ScreenSettings(batch_size=4))
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
     monkeypatch.setattr(screen, "part_tables", tables)
-    summary = screen_into(tmp_path, world.screener, incoming, batch_size=4, resume=True)
+    summary = screen_into(tmp_path, world.screener, incoming, ScreenSettings(batch_size=4), resume=True)
     assert (summary["images"], summary["unreadable"]) == (20, 3)
     assert sorted(written(tmp_path)) == ["features.parquet", "monitoring.json", "summary.json", "verdicts.parquet"]

@@ -24,7 +24,7 @@ from uncertainty.screening.journal import FOLDER, JOURNAL, opened, part_name, wr
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
 from uncertainty.screening.ray_engine import ATTEMPTS, RayEngine, Worker
 from uncertainty.workflows import screen as workflow
-from uncertainty.workflows.screen import screen_into
+from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 BATCH, PART = 4, 8
 SPEC = "mortal_models:network?weights=weights.safetensors"
@@ -105,11 +105,13 @@ def on_ray(home, screen):
 
 
 def locally(screen, images, out, **options):
-    return screen_into(out, screen.screener, images, batch_size=BATCH, **options)
+    return screen_into(out, screen.screener, images, ScreenSettings(batch_size=BATCH), **options)
 
 
 def elsewhere(engine, images, out, **options):
-    return screen_into(out, Screener.load(engine.screen.folder), images, batch_size=BATCH, engine=engine, **options)
+    return screen_into(
+        out, Screener.load(engine.screen.folder), images, ScreenSettings(batch_size=BATCH), engine=engine, **options
+    )
 
 
 def written(out):
@@ -120,7 +122,7 @@ def written(out):
 @pytest.fixture(scope="module")
 def expected(screen, home, tmp_path_factory):
     out = tmp_path_factory.mktemp("expected")
-    screen_into(out, screen.screener, home / "images", batch_size=BATCH)
+    screen_into(out, screen.screener, home / "images", ScreenSettings(batch_size=BATCH))
     return written(out)
 
 

@@ -10,12 +10,13 @@ from problems import known_good, made_problem
 
 from uncertainty.commands.findings_text import findings_text
 from uncertainty.errors import InputError
+from uncertainty.evaluation.labelled_folder import labelled
 from uncertainty.evaluation.outcomes import NO_KNOWN_CLASS
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
 from uncertainty.verdicts import FORMATS, Verdicts, probability_columns, ranks, schema, write_table
-from uncertainty.workflows.evaluate import evaluate_folder, labelled
-from uncertainty.workflows.screen import screen_into
+from uncertainty.workflows.evaluate import evaluate_folder
+from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_labels_without_images_and_images_without_labels_are_counted(world, out,
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_labels_of_no_class_are_listed_and_wrong(world, mixed, tmp_path, ending):
-    screen_into(tmp_path, world.screener, mixed, ending=ending)
+    screen_into(tmp_path, world.screener, mixed, ScreenSettings(ending=ending))
     labels = truth(world) | {"000.png": NO_KNOWN_CLASS, "001.png": NO_KNOWN_CLASS}
     evaluation = evaluate_folder(
         tmp_path, write_labels(tmp_path / "labels.csv", labels.items()), resamples=5

@@ -11,13 +11,14 @@ from PIL import Image
 from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.annotation.selecting import select
 from uncertainty.errors import InputError
+from uncertainty.evaluation.labelled_folder import labelled
 from uncertainty.images.decoding import decode
 from uncertainty.images.thumbnails import thumbnail
+from uncertainty.labels.inclusion import read_inclusion
 from uncertainty.verdicts import FORMATS, Verdicts, read_table
-from uncertainty.workflows.evaluate import evaluate_folder, labelled
+from uncertainty.workflows.evaluate import evaluate_folder
 from uncertainty.workflows.rank import labelled_names, rank_folder, read_known
 from uncertainty.workflows.screen import screen_into
-from uncertainty.workflows.update import read_inclusion
 
 
 @pytest.fixture(scope="module")

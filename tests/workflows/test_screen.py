@@ -17,9 +17,10 @@ from uncertainty.images.quality import QUALITY_NAMES
 from uncertainty.images.shards import find_shards
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.screening import second_pass
+from uncertainty.screening.second_pass import FEATURES_FILE
 from uncertainty.verdicts import FORMATS, Verdicts
 from uncertainty.workflows import screen
-from uncertainty.workflows.screen import FEATURES_FILE, screen_into
+from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def out(world, mixed, tmp_path):
 @pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("batch_size", [7, 100])
 def test_files_hold_what_memory_holds(world, mixed, in_memory, tmp_path, ending, batch_size):
-    screen_into(tmp_path, world.screener, mixed, ending=ending, batch_size=batch_size)
+    screen_into(tmp_path, world.screener, mixed, ScreenSettings(ending=ending, batch_size=batch_size))
     table = Verdicts.read(tmp_path).table
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "features.parquet", "monitoring.json", "summary.json", f"verdicts{ending}"
@@ -72,7 +73,7 @@ def test_features_are_beside_the_verdicts_and_nobody_takes_them_for_others(world
     assert table.filter(pa.compute.is_null(table["features"]))["file_name"].to_pylist() == ["019a.png"]
     assert find_shards(out) == []
     assert "features" not in verdicts.column_names
-    screen_into(out, world.screener, mixed, features=False)
+    screen_into(out, world.screener, mixed, ScreenSettings(features=False))
     assert not (out / FEATURES_FILE).exists()
 
 
@@ -83,7 +84,7 @@ def test_parts_of_unreadable_images_alone(world, mixed, tmp_path, monkeypatch):
     folder.mkdir()
     for i, path in enumerate(sorted(world.incoming.iterdir())[:12]):
         (folder / path.name).write_bytes(b"no image" if i in (0, 1, 2, 3, 5, 8, 9, 10, 11) else path.read_bytes())
-    summary = screen_into(tmp_path / "out", world.screener, folder, batch_size=4)
+    summary = screen_into(tmp_path / "out", world.screener, folder, ScreenSettings(batch_size=4))
     assert (summary["images"], summary["unreadable"]) == (12, 9)
     features = pq.read_table(tmp_path / "out" / FEATURES_FILE)["features"].to_pylist()
     assert [i for i, row in enumerate(features) if row is not None] == [4, 6, 7]
@@ -100,7 +101,7 @@ def test_ranks_are_a_permutation_by_p_wrong_with_unreadable_last(out):
 def test_ranks_span_batches_of_the_file(world, mixed, in_memory, tmp_path, monkeypatch):
     iter_batches = pq.ParquetFile.iter_batches
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda self, batch_size: iter_batches(self, batch_size=3))
-    screen_into(tmp_path, world.screener, mixed, batch_size=5)
+    screen_into(tmp_path, world.screener, mixed, ScreenSettings(batch_size=5))
     assert Verdicts.read(tmp_path).table["rank"].to_pylist() == in_memory.table["rank"].to_pylist()
 
 
@@ -142,13 +143,13 @@ def test_only_unreadable_images(world, tmp_path):
 
 def test_an_unknown_format_is_refused_before_any_work(world, mixed, tmp_path):
     with pytest.raises(InputError, match=r"format '\.xlsx' is not one of \.parquet, \.csv, \.jsonl"):
-        screen_into(tmp_path / "out", world.screener, mixed, ending=".xlsx")
+        screen_into(tmp_path / "out", world.screener, mixed, ScreenSettings(ending=".xlsx"))
     assert not (tmp_path / "out").exists()
 
 
 def test_another_format_replaces_the_earlier_one(world, mixed, tmp_path):
     for ending in (".jsonl", ".parquet", ".csv"):
-        screen_into(tmp_path, world.screener, mixed, ending=ending)
+        screen_into(tmp_path, world.screener, mixed, ScreenSettings(ending=ending))
         assert [path.suffix for path in tmp_path.glob("verdicts*")] == [ending]
 
 
@@ -187,13 +188,13 @@ def test_a_crash_before_the_first_part_leaves_nothing_behind(world, mixed, tmp_p
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        screen_into(tmp_path, Streaming(world.screener, broken), named(9), ending=ending, batch_size=8)
+        screen_into(tmp_path, Streaming(world.screener, broken), named(9), ScreenSettings(ending=ending, batch_size=8))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_a_crash_while_ranks_are_written_leaves_the_earlier_verdicts(world, mixed, tmp_path, ending, monkeypatch):
-    screen_into(tmp_path, world.screener, mixed, ending=ending)
+    screen_into(tmp_path, world.screener, mixed, ScreenSettings(ending=ending))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     ranked = second_pass._ranked
 
@@ -203,10 +204,13 @@ def test_a_crash_while_ranks_are_written_leaves_the_earlier_verdicts(world, mixe
 
     monkeypatch.setattr(second_pass, "_ranked", broken)
     with pytest.raises(InputError, match=r"can't be written \(No space left on device\); .* go on with --resume"):
-        screen_into(tmp_path, world.screener, world.incoming, ending=ending)
+        screen_into(tmp_path, world.screener, world.incoming, ScreenSettings(ending=ending))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
     monkeypatch.setattr(second_pass, "_ranked", ranked)
-    assert screen_into(tmp_path, world.screener, world.incoming, ending=ending, resume=True)["images"] == 40
+    assert (
+        screen_into(tmp_path, world.screener, world.incoming, ScreenSettings(ending=ending), resume=True)["images"]
+        == 40
+    )
     assert {path.name for path in tmp_path.iterdir()} == before.keys()
 
 
@@ -219,7 +223,7 @@ def test_few_batches_are_alive_at_a_time(world, mixed, tmp_path):
             most.append(len(alive))
             yield batch
 
-    summary = screen_into(tmp_path, Streaming(world.screener, counted), named(40), batch_size=8)
+    summary = screen_into(tmp_path, Streaming(world.screener, counted), named(40), ScreenSettings(batch_size=8))
     assert summary["images"] == 320
     assert max(most) <= 3
 
@@ -235,7 +239,7 @@ def test_rows_are_written_while_images_still_come(world, mixed, tmp_path, monkey
 
     task_of = screen.task_of
     monkeypatch.setattr(screen, "task_of", lambda *given, **options: task_of(*given, rows_in_a_part=64, **options))
-    screen_into(tmp_path, Streaming(world.screener, measured), named(60), batch_size=8)
+    screen_into(tmp_path, Streaming(world.screener, measured), named(60), ScreenSettings(batch_size=8))
     assert bytes_of[-1] < bytes_of[5] + 100_000
 
 
@@ -252,7 +256,7 @@ def manifest(world, tmp_path):
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_columns_of_a_manifest_go_with_the_verdicts(world, manifest, tmp_path, ending):
-    screen_into(tmp_path, world.screener, manifest, ending=ending, batch_size=5)
+    screen_into(tmp_path, world.screener, manifest, ScreenSettings(ending=ending, batch_size=5))
     table = Verdicts.read(tmp_path).table
     assert table["meta_camera"].to_pylist() == ["01", *(f"=camera {i % 2}" for i in range(12))]
     assert table["meta_p_wrong"].to_pylist() == ["x,y", *[None] * 12]

@@ -21,7 +21,7 @@ def compare(
 ) -> None:
     """Say what run B fixed and broke against run A: uncertainty compare OUT_A OUT_B --labels labels.csv."""
     from uncertainty.commands.findings_text import comparison_table, comparison_text
-    from uncertainty.workflows.evaluate import compare_folders
+    from uncertainty.workflows.compare import compare_folders
 
     found = compare_folders(a, b, labels, out, seed=seed, resamples=resamples)
     console().print(comparison_table(found))

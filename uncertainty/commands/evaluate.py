@@ -8,6 +8,7 @@ import typer
 
 from uncertainty.commands.options import Labels, Resamples, ResamplesSeed, Screened
 from uncertainty.commands.shared import console
+from uncertainty.verdicts import folder_of
 
 Wanted = Annotated[float, typer.Option(min=0.01, max=1, help="State each class's threshold for this one.")]
 
@@ -34,5 +35,4 @@ def evaluate(
         typer.echo(design_text(found.design, found.evaluation))
     console().print(class_table(found.classes))
     typer.echo(findings_text(found.classes, found.slices))
-    folder = out if out.is_dir() else out.parent
-    typer.echo(f"evaluation.json, errors.csv and six more files by class and slice written to {folder}")
+    typer.echo(f"evaluation.json, errors.csv and six more files by class and slice written to {folder_of(out)}")

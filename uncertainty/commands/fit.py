@@ -15,7 +15,6 @@ from uncertainty.commands.options import (
     CascadeLoss,
     CertifyShare,
     Device,
-    Effort,
     EffortLevel,
     ExpectDamage,
     ExpectUnknown,
@@ -26,8 +25,9 @@ from uncertainty.commands.options import (
     Views,
     Workers,
 )
-from uncertainty.commands.shared import classifier_of, forward_passes, say_notes, shown_progress
+from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
+from uncertainty.workflows.effort import Effort
 
 
 @asking
@@ -54,31 +54,26 @@ def fit(
     workers: Workers = WORKERS,
 ) -> None:
     """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER."""
-    from uncertainty.images.sources import find_images
-    from uncertainty.screener import Screener
+    from uncertainty.workflows.fit import ModelSource, fit_folders
 
-    labelled, good = find_images(calibration), find_images(reference) if reference else None
-    embedder, tta = effort.evidence(embedder, tta)
-    classifier = classifier_of(model, classes, embedder, device, autocast)
-    out.mkdir(parents=True, exist_ok=True)  # better refused now than after a long fit
-    with shown_progress("fitting", forward_passes(good, labelled, expect_damage, expect_unknown)) as progress:
-        screener = Screener.fit(
-            classifier,
-            good,
-            labelled,
-            expect_damage=expect_damage,
-            expect_unknown=expect_unknown,
-            policy=policy,
-            certify_share=certify_share,
-            passes=effort.passes(passes),
-            views=[name for name in tta.split(",") if name],
-            cascade=cascade,
-            cascade_loss=cascade_loss,
-            seed=seed,
-            batch_size=batch_size,
-            workers=workers,
-            progress=progress,
-        )
-    screener.save(out)
+    screener = fit_folders(
+        ModelSource(model, classes, embedder, device, autocast),
+        reference,
+        calibration,
+        out,
+        effort=effort,
+        progress=shown_progress,
+        expect_damage=expect_damage,
+        expect_unknown=expect_unknown,
+        policy=policy,
+        certify_share=certify_share,
+        passes=passes,
+        views=[name for name in tta.split(",") if name],
+        cascade=cascade,
+        cascade_loss=cascade_loss,
+        seed=seed,
+        batch_size=batch_size,
+        workers=workers,
+    )
     say_notes(screener.notes)
     typer.echo(f"{screener.describe()}\nscreener written to {out}")

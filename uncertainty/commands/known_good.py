@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from uncertainty.commands.options import BatchSize, Device, Model, Workers
-from uncertainty.commands.shared import loaded, say_notes, shown_progress
+from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 
 
@@ -25,22 +25,13 @@ def known_good(
     workers: Workers = WORKERS,
 ) -> None:
     """Add and remove known-good images without a new fit: uncertainty known-good SCREENER --add DIR."""
-    from uncertainty.images.sources import find_images
-    from uncertainty.screener import Screener
-    from uncertainty.screener.known_good import read_names
-    from uncertainty.workflows.update import kept_beside
+    from uncertainty.screening.saved_screener import SavedScreener
+    from uncertainty.workflows.known_good import change_known_good
 
     if add is None and remove is None:
         raise typer.BadParameter("give images to --add, or names to --remove")
-    images = None if add is None else find_images(add)
-    old = now = Screener.load(screener) if images is None else loaded(screener, model, device)
-    if remove is not None:
-        now = now.without_known_good(read_names(remove))
-    if images is not None:
-        with shown_progress("adding", len(images)) as progress:
-            now = now.with_known_good(images, batch_size=batch_size, workers=workers, progress=progress)
-    kept = kept_beside(screener, old.id, into=out)
-    now.save(out or screener)
-    say_notes([note for note in now.notes if note not in old.notes])
-    typer.echo(f"{len(now.known_good)} known-good images; there were {len(old.known_good)}")
-    typer.echo(f"screener {now.id} written to {out or screener}; the one before is kept in {kept}")
+    look: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "progress": shown_progress}
+    done = change_known_good(SavedScreener(screener, model, device), add=add, remove=remove, into=out, **look)
+    say_notes(done.notes)
+    typer.echo(f"{len(done.after.known_good)} known-good images; there were {len(done.before.known_good)}")
+    typer.echo(f"screener {done.after.id} written to {done.folder}; the one before is kept in {done.kept}")

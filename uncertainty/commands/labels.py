@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from uncertainty.commands.options import Labels, Resamples, ResamplesSeed, Screened
+from uncertainty.verdicts import folder_of
 
 _SHOWN = 10
 
@@ -20,6 +21,4 @@ def labels(out: Screened, labels: Labels, resamples: Resamples = 1000, seed: Res
         typer.echo(f"label wrong {row['label_wrong']:.3f}  {said}  {shown(row['file_name'])}")
     for line in words(check):
         typer.echo(line)
-    typer.echo(
-        f"all labels, the likeliest errors first, written to {(out if out.is_dir() else out.parent) / LABEL_ERRORS}"
-    )
+    typer.echo(f"all labels, the likeliest errors first, written to {folder_of(out) / LABEL_ERRORS}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from uncertainty.commands.shared import console
+from uncertainty.verdicts import folder_of
 
 
 def monitor(
@@ -21,10 +22,10 @@ def monitor(
 ) -> None:
     """Estimate accuracy without labels, and raise a drift alarm: uncertainty monitor OUT --screener SCREENER."""
     from uncertainty.commands.tables import class_accuracy_table, estimates_table, shown
-    from uncertainty.screener import Screener
-    from uncertainty.workflows.screen import MONITORING, monitor_folder
+    from uncertainty.screening.second_pass import MONITORING
+    from uncertainty.workflows.monitor import monitor_folder
 
-    found = monitor_folder(out, Screener.load(screener), level=false_alarms, in_order=in_order, seed=seed)
+    found = monitor_folder(out, screener, level=false_alarms, in_order=in_order, seed=seed)
     if found.accuracy.estimates:
         console().print(estimates_table(found.accuracy))
         console().print(class_accuracy_table(found.accuracy, found.classes))
@@ -32,4 +33,4 @@ def monitor(
         typer.echo(line)
     if found.oddest:
         typer.echo(f"most unlike calibration: {', '.join(map(shown, found.oddest))}")
-    typer.echo(f"{MONITORING} written to {out if out.is_dir() else out.parent}")
+    typer.echo(f"{MONITORING} written to {folder_of(out)}")

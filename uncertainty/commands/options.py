@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.defaults import MC_PASSES
 from uncertainty.exports.targets import TARGETS
+from uncertainty.workflows.effort import Effort
 
 Model = Annotated[
     str | None,
@@ -42,24 +42,6 @@ Labels = Annotated[
 ]
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap resamples behind the intervals.")]
 ResamplesSeed = Annotated[int, typer.Option(min=0, help="Of the resamples.")]
-
-
-class Effort(StrEnum):
-    """How much evidence to gather for each image."""
-
-    FAST = "fast"
-    BALANCED = "balanced"
-    THOROUGH = "thorough"
-
-    def evidence(self, embedder: str | None, tta: str) -> tuple[str | None, str]:
-        """Fill in embedder and views where the user named none: balanced has a second opinion, thorough views too."""
-        if self is not Effort.FAST:
-            embedder = embedder or "efficientnet-lite0"
-        return embedder, tta or ("auto" if self is Effort.THOROUGH else "")
-
-    def passes(self, passes: int | None) -> int | None:
-        """Fill in dropout sub-networks where the user gave no number: thorough runs them whatever they cost."""
-        return MC_PASSES if passes is None and self is Effort.THOROUGH else passes
 
 
 Reference = Annotated[

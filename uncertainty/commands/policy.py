@@ -17,13 +17,13 @@ def policy(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
 ) -> None:
     """Plan, then change what is flagged, without a new fit: uncertainty policy SCREENER --max-error 0.02."""
-    from uncertainty.screener import Screener
+    from uncertainty.workflows.policy import apply_policy, plan_policy
 
-    fitted = Screener.load(screener)
-    changed = fitted if policy is None else fitted.with_policy(policy)
-    typer.echo(str(changed.plan()))
+    change = plan_policy(screener, policy)
+    typer.echo(str(change.after.plan()))
     if policy is None or dry_run:
         typer.echo("nothing was changed")
         return
-    changed.save(screener)
-    typer.echo(f"{changed.decision}\nthe policy before, {fitted.decision.policy}, is kept in the manifest's history")
+    changed = apply_policy(change)
+    before = change.before.decision.policy
+    typer.echo(f"{changed.decision}\nthe policy before, {before}, is kept in the manifest's history")

@@ -9,6 +9,7 @@ import typer
 
 from uncertainty.commands.options import Screened, Target
 from uncertainty.commands.shared import say_notes
+from uncertainty.verdicts import folder_of
 
 Strategy = Annotated[
     str,
@@ -53,7 +54,7 @@ def rank(
     from uncertainty.exports.writing import export
     from uncertainty.workflows.rank import rank_folder
 
-    target = file or (out if out.is_dir() else out.parent) / "ranking.csv"
+    target = file or folder_of(out) / "ranking.csv"
     found = rank_folder(
         out,
         n,

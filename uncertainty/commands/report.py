@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from uncertainty.commands.options import Device, Model
-from uncertainty.commands.shared import loaded, say_notes
+from uncertainty.commands.shared import say_notes
 from uncertainty.defaults import REPORT_IMAGES
 
 
@@ -30,20 +30,12 @@ def report(
 ) -> None:
     """Make one HTML page of a screening, which works offline: uncertainty report OUT --labels labels.csv."""
     from uncertainty.report.build import write_report
+    from uncertainty.report.illustrations import illustrations
+    from uncertainty.screening.saved_screener import SavedScreener
 
-    drawing = _drawing(screener, reference, cam, model, device)
+    saved = None if screener is None else SavedScreener(screener, model, device)
+    drawing = illustrations(saved, reference, heat=cam)
     written = write_report(out, labels=labels, images=images, path=page, most=most, illustrate=drawing)
     say_notes(written.notes)
     beside = f", with its pictures in {written.thumbs}" if written.thumbs else ""
     typer.echo(f"report written to {written.path}{beside}")
-
-
-def _drawing(screener: Path | None, reference: Path | None, cam: bool, model: str | None, device: str | None) -> Any:
-    from uncertainty.errors import InputError
-    from uncertainty.report.illustrations import Illustrations
-
-    if screener is None:
-        if cam or reference is not None:
-            raise InputError("--cam and --reference look at the images again; give --screener DIR too")
-        return None
-    return Illustrations(loaded(screener, model, device), reference, cam)

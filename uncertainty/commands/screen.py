@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,13 +23,12 @@ from uncertainty.commands.options import (
     RayAddress,
     Workers,
 )
-from uncertainty.commands.shared import loaded, say_notes, shown_progress
+from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError
 
 if TYPE_CHECKING:
     from uncertainty.screener import Screener
-    from uncertainty.screening.ray_engine import RayEngine
 
 
 @asking
@@ -52,45 +52,31 @@ def screen(
     ray_address: RayAddress = None,
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
-    from uncertainty.images.sources import find_images
-    from uncertainty.workflows.screen import finished_summary, screen_into
+    from uncertainty.screening.saved_screener import SavedScreener
+    from uncertainty.workflows.screen import OnRay, ScreenSettings, screen_folder
 
-    where = {"actors": actors, "gpus_per_actor": gpus_per_actor, "address": ray_address}
-    options: dict[str, Any] = {"batch_size": batch_size, "features": features}
+    ray = None
     if engine is Engine.RAY:
-        fitted, elsewhere = _on_ray(screener, model, device, policy, {"workers": workers}, options, where)
+        ray = OnRay(actors, gpus_per_actor, ray_address)
     else:
-        _refuse_those_of_ray(where)
-        fitted, elsewhere = loaded(screener, model, device), None
-        options |= {"workers": workers}
-    fitted = fitted if policy is None else fitted.with_policy(policy)
-    found = find_images(images)
-    before = finished_summary(out) if resume else None
-    with _interruptible(out), shown_progress("screening", len(found)) as progress:
-        summary = screen_into(
-            out, fitted, found, ending=f".{format}", resume=resume, progress=progress, engine=elsewhere, **options
-        )
-    if before is not None:
+        _refuse_those_of_ray({"--actors": actors, "--gpus-per-actor": gpus_per_actor, "--ray-address": ray_address})
+    done = screen_folder(
+        SavedScreener(screener, model, device, policy),
+        images,
+        out,
+        ScreenSettings(f".{format}", features, batch_size, workers),
+        ray=ray,
+        resume=resume,
+        progress=partial(_interruptible, out),
+    )
+    if done.finished_before:
         say_notes([f"{out} was finished already, so nothing was done; without --resume it is screened anew"])
-    _say(summary, fitted)
+    _say(done.summary, done.screener)
     typer.echo(f"verdicts written to {out}")
 
 
-def _on_ray(
-    folder: Path, model: str | None, device: str | None, policy: Any, options: Any, part: Any, where: dict[str, Any]
-) -> tuple[Screener, RayEngine]:
-    """Return the screener, which needs no network here, and where it has one."""
-    from uncertainty.screener import Screener
-    from uncertainty.screening.part_tables import Screen
-    from uncertainty.screening.ray_engine import RayEngine
-
-    asked = {name: value for name, value in where.items() if value is not None}
-    engine = RayEngine(Screen(folder, model, device, policy, **part, options=options), **asked)
-    return Screener.load(folder), engine
-
-
-def _refuse_those_of_ray(where: dict[str, Any]) -> None:
-    for option, value in zip(("--actors", "--gpus-per-actor", "--ray-address"), where.values(), strict=True):
+def _refuse_those_of_ray(given: dict[str, Any]) -> None:
+    for option, value in given.items():
         if value is not None:
             raise InputError(f"{option} {value} is for --engine ray; add that, or leave it out")
 
@@ -112,12 +98,13 @@ def _say(summary: dict[str, Any], fitted: Screener) -> None:
 
 
 @contextmanager
-def _interruptible(out: Path) -> Iterator[None]:
-    """Where the user interrupts, say in one line what is kept and how to go on."""
+def _interruptible(out: Path, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show progress; where the user interrupts, say in one line what is kept and how to go on."""
     from uncertainty.screening.journal import progress_of
 
     try:
-        yield
+        with shown_progress(what, total) as advance:
+            yield advance
     except KeyboardInterrupt:
         begun = progress_of(out)
         kept = "no image was done" if begun is None else f"{begun[0]} of {begun[1]} images are done"

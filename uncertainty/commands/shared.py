@@ -1,48 +1,12 @@
-"""What several commands do: load what was saved, show progress, say notes."""
+"""What several commands do: show progress, say notes, print tables."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
-
-if TYPE_CHECKING:
-    from uncertainty.classifiers import Classifier
-    from uncertainty.images.sources import ImageSet
-    from uncertainty.screener import Screener
-
-
-def classifier_of(
-    model: str, classes: Path | None, embedder: str | None, device: str | None, autocast: str | None = None
-) -> Classifier:
-    """Load a model spec, with names for its classes and a second opinion where there are any.
-
-    A precision becomes part of the spec, so that a screener of this classifier runs it alike.
-    """
-    from uncertainty.classifiers import Classifier
-    from uncertainty.classifiers.class_names import read_class_names
-
-    if autocast is not None:
-        model = f"{model}{'&' if '?' in model else '?'}autocast={autocast}"
-    classifier = Classifier.load(model, classes=read_class_names(classes) if classes else None, device=device)
-    return classifier if embedder is None else classifier.with_embedder(embedder, device=device)
-
-
-def forward_passes(good: ImageSet | None, labelled: ImageSet, *shares: float) -> int:
-    """How many images a fit classifies: reference, calibration, and a copy of calibration for each share above 0."""
-    copies = sum(share > 0 for share in shares)
-    n_good = len(labelled) // 2 if good is None else len(good)
-    n_calibration = len(labelled) - n_good if good is None else len(labelled)
-    return n_good + n_calibration * (1 + copies)
-
-
-def loaded(folder: Path, model: str | None, device: str | None) -> Screener:
-    """Load a screener with the classifier that it was fitted with."""
-    from uncertainty.screening.part_tables import load_screener
-
-    return load_screener(folder, model, device)
 
 
 def say_notes(notes: Any) -> None:

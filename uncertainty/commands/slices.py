@@ -8,6 +8,7 @@ import typer
 
 from uncertainty.commands.options import Labels, Screened
 from uncertainty.commands.shared import console, say_kept_apart
+from uncertainty.verdicts import folder_of
 
 
 def slices(
@@ -19,11 +20,11 @@ def slices(
 ) -> None:
     """Say which images go with errors, e.g. dark ones: uncertainty slices OUT --labels labels.csv --by dark."""
     from uncertainty.commands.findings_text import slice_table, slices_text
-    from uncertainty.workflows.evaluate import slices_of_folder
+    from uncertainty.workflows.slices import slices_of_folder
 
     report = slices_of_folder(out, labels, [name.strip() for name in by.split(",")] if by else None)
     console().print(slice_table(report))
     typer.echo(slices_text(report))
-    folder = out if out.is_dir() else out.parent
+    folder = folder_of(out)
     say_kept_apart(folder)
     typer.echo(f"slices.csv written to {folder}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from uncertainty import metrics
 from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import METRICS, P_WRONG, fewer_resamples, measurable
-from uncertainty.json_values import plain
+from uncertainty.files import plain
 from uncertainty.metrics.bootstrap import Interval
 
 if TYPE_CHECKING:

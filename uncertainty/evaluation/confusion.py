@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
 from uncertainty.evaluation.outcomes import Outcomes
-from uncertainty.json_values import plain
+from uncertainty.files import plain
 from uncertainty.metrics.curves import Curve, Point, class_curve
 from uncertainty.outputs import Task
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from uncertainty import metrics
 from uncertainty.errors import InputError
-from uncertainty.json_values import plain
+from uncertainty.files import plain
 from uncertainty.labels.tables import same_labels, split, task_of
 from uncertainty.metrics.bootstrap import Interval, Metric, resampled
 from uncertainty.verdicts import with_columns

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from uncertainty.errors import InputError
 from uncertainty.evaluation.confusion import Averages, Counts, Pair, confused_pairs
 from uncertainty.evaluation.outcomes import Outcomes
-from uncertainty.json_values import plain
+from uncertainty.files import plain
 from uncertainty.metrics.stratified_test import Strata, holm, wilson
 from uncertainty.verdicts import METADATA, QUALITY
 

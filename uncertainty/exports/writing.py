@@ -14,8 +14,7 @@ from typing import Any
 from uncertainty.errors import InputError
 from uncertainty.exports.base import Exported, Place, Ranking
 from uncertainty.exports.targets import FOLDERS, TABLES, TARGETS
-from uncertainty.screening.second_pass import read_summary
-from uncertainty.verdicts import Verdicts, write_table
+from uncertainty.verdicts import Verdicts, input_root, read_summary, write_table
 
 
 def export(
@@ -32,10 +31,9 @@ def export(
 
     Classes, model, and where the images were screened are looked up in the folder, unless said.
     """
-    verdicts, summary = Verdicts.read(source), read_summary(source if source.is_dir() else source.parent)
-    root = summary.get("input_root")
-    if images is None and isinstance(root, str) and Path(root).exists():
-        images = Path(root)
+    verdicts, summary = Verdicts.read(source), read_summary(source)
+    if images is None and (root := input_root(summary)) is not None and root.exists():
+        images = root
     sha = (verdicts.provenance or summary.get("provenance") or {}).get("model_sha256")
     ranking = Ranking.of(
         verdicts.table,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.json_values import plain
+from uncertainty.files import plain
 
 
 @dataclass(frozen=True)

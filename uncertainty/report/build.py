@@ -13,20 +13,20 @@ from uncertainty.defaults import REPORT_IMAGES
 from uncertainty.errors import InputError
 from uncertainty.evaluation.matching import Returned, returned_labels
 from uncertainty.evaluation.screening_quality import evaluate, join_labels
+from uncertainty.files import replacing
 from uncertainty.images.by_name import Pictures
 from uncertainty.report.data import chosen, described, finite, gather
 from uncertainty.report.page import page
 from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import Thumbnail, thumbnails
 from uncertainty.report.words import basis, missing, summary
-from uncertainty.verdicts import Verdicts, replacing
-from uncertainty.workflows.evaluate import evaluate_folder
-from uncertainty.workflows.screen import SUMMARY
+from uncertainty.screening.second_pass import MONITORING
+from uncertainty.verdicts import SUMMARY, Verdicts, folder_of, input_root
+from uncertainty.workflows.evaluate import EVALUATION, evaluate_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EVALUATION, MONITORING = "evaluation.json", "monitoring.json"
 LARGEST_INSIDE = 3_800_000
 """Up to so many bytes of pictures are in the page itself, which then has less than 5 MB; above, beside it."""
 _QUICK = 1  # resamples, where only the figures without intervals are compared
@@ -62,7 +62,7 @@ def write_report(
 
     Raises InputError: no verdicts, labels that match none, or images given that can't be found.
     """
-    folder = out if out.is_dir() else out.parent
+    folder = folder_of(out)
     path = path or folder / "report.html"
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{path} must end in .html; name the page, e.g. report.html")
@@ -114,8 +114,8 @@ def _judged(out: Path, folder: Path, table: pa.Table, known: Returned, labels: P
 def _pictures(images: Path | None, told: dict[str, Any]) -> Pictures:
     if images is not None and not images.exists():
         raise InputError(f"{images} does not exist; give the folder, manifest or Parquet file that was screened")
-    root = told.get("input_root")
-    return Pictures.at(images or (Path(root) if isinstance(root, str) and Path(root).exists() else None))
+    root = input_root(told)
+    return Pictures.at(images or (root if root is not None and root.exists() else None))
 
 
 def _with_thumbnails(

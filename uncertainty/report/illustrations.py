@@ -21,6 +21,7 @@ from uncertainty.report.known_good import KnownGood
 from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import thumbnails
 from uncertainty.screener import Screener
+from uncertainty.screening.saved_screener import SavedScreener
 
 GRID = 16
 """Heat maps are embedded as so many by so many bytes; the browser smooths them."""
@@ -35,6 +36,17 @@ class Question:
 
     title: str
     target: int
+
+
+def illustrations(
+    saved: SavedScreener | None, reference: Path | None = None, *, heat: bool = False
+) -> Illustrations | None:
+    """Return what looks at the images again, by a saved screener; None without one, if nothing was asked of it."""
+    if saved is not None:
+        return Illustrations(saved.load(), reference, heat)
+    if heat or reference is not None:
+        raise InputError("--cam and --reference look at the images again; give --screener DIR too")
+    return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,8 @@ from uncertainty.errors import ArtifactError, OutputsError, UncertaintyError
 from uncertainty.estimators import create
 from uncertainty.estimators._known_good import share
 from uncertainty.estimators.base import Estimator
+from uncertainty.files import replacing
 from uncertainty.outputs import ModelOutputs, Task
-from uncertainty.verdicts import replacing
 
 FORMAT_VERSION = 2
 MANIFEST, ARRAYS = "manifest.json", "arrays.safetensors"

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from uncertainty.classifiers.base import ArrayItem, Batch, Classifier
+from uncertainty.classifiers.base import ArrayItem, Batch
 from uncertainty.decisions.policies import Policy
 from uncertainty.defaults import BATCH_SIZE, WORKERS
-from uncertainty.errors import InputError, ModelError
+from uncertainty.errors import InputError
 from uncertainty.images.decoding import digest_pixels
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.images.thumbnails import THUMBNAIL_SIDE
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
-from uncertainty.screener.artifact import SavedModel
 from uncertainty.screening.journal import ROWS_IN_A_PART, Task
+from uncertainty.screening.saved_screener import SavedScreener
 
 DIGEST, FEATURES, THUMBNAIL = "digest", "features", "thumbnail"
 _COUNTS = b"counts"
@@ -137,20 +137,6 @@ def counts_of(schema: pa.Schema) -> dict[str, int]:
     return dict(json.loads(schema.metadata[_COUNTS]))
 
 
-def load_screener(folder: Path, model: str | None = None, device: str | None = None) -> Screener:
-    """Load a screener with the classifier that it was fitted with."""
-
-    def of(saved: SavedModel) -> Classifier:
-        if (spec := model or saved.spec) is None:
-            raise ModelError(f"{folder} does not say which model it was fitted with; give --model SPEC")
-        # As it was decoded for calibration: screeners from before there was a draft have none.
-        draft = (saved.preprocess or {}).get("draft", 0)
-        classifier = Classifier.load(spec, classes=saved.classes, device=device).with_draft(draft)
-        return classifier if saved.embedder is None else classifier.with_embedder(saved.embedder, device=device)
-
-    return Screener.load(folder, of)
-
-
 @dataclass(frozen=True)
 class Screen:
     """From the items of one part to its table, for workers: to be pickled, and loaded once where it arrives.
@@ -169,8 +155,7 @@ class Screen:
     @cached_property
     def screener(self) -> Screener:
         """The screener with its classifier, loaded when first needed."""
-        loaded = load_screener(self.folder, self.model, self.device)
-        return loaded if self.policy is None else loaded.with_policy(self.policy)
+        return SavedScreener(self.folder, self.model, self.device, self.policy).load()
 
     def __call__(self, items: ImageSet | Sequence[ImageItem]) -> pa.Table:
         """Return the table of one part: the unranked verdict rows of its images, all of them, in their order."""

@@ -32,7 +32,7 @@ _PARTS_AT_ONCE = 4096  # their names are held twice
 
 @dataclass(frozen=True)
 class RayEngine:
-    """Has parts judged by Ray actors, each of which loads the screener once; an engine for `pipeline.screen_into`.
+    """Has parts judged by Ray actors, each of which loads the screener once; an engine for `screen_into`.
 
     Screener, model, images (unless at URLs) and output folder must be at the same paths on every machine.
 

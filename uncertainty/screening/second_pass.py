@@ -6,7 +6,6 @@ doing it again ends the same.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from uncertainty.files import replacing, write_json
 from uncertainty.monitoring.watch import Calibrated, Monitoring, monitor
 from uncertainty.screener import Screener
 from uncertainty.screening.journal import Parts, moved, part_name
 from uncertainty.screening.part_tables import FEATURES, counts_of
-from uncertainty.verdicts import FORMATS, metadata_table, ranks, replacing, write_batches
+from uncertainty.verdicts import FORMATS, SUMMARY, metadata_table, ranks, write_batches
 
-SUMMARY, MONITORING, FEATURES_FILE = "summary.json", "monitoring.json", "features.parquet"
+MONITORING, FEATURES_FILE = "monitoring.json", "features.parquet"
 # A Parquet file remembers every group of rows until it is closed: small groups would grow memory with the images.
 _ROWS_IN_A_GROUP = 4096
 
@@ -47,8 +47,8 @@ def finish(
     found = monitored(_batches(parts), screener)
     summary = _summary(survey, screener) | about
     summary["drift"] = {"alarm": found.alarm, "in_words": found.drift_in_words()}
-    write_json(parts.folder / MONITORING, found.to_json())
-    write_json(parts.folder / SUMMARY, summary)
+    write_json(parts.folder / MONITORING, found.to_json(), allow_nan=True)
+    write_json(parts.folder / SUMMARY, summary, allow_nan=True)
     _move(parts.folder, written)
     parts.remove()
     return summary
@@ -165,18 +165,3 @@ def monitored(batches: Iterable[pa.RecordBatch], screener: Screener, **options: 
         estimators, judge = s.cascade.cheap(estimators), s.cascade.combiner
     baseline = s.baseline.only([e in estimators for e in s.estimators])
     return monitor(batches, Calibrated(estimators, judge, baseline, s.calibrated_on, s.model.classes), **options)
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """Return what the screening wrote beside its verdicts; {} where there is nothing readable."""
-    try:
-        content = json.loads((folder / SUMMARY).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write plain values; a crash leaves the old file or the new one."""
-    with replacing(path, binary=False) as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

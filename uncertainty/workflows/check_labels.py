@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.evaluation.labelled_folder import Labelled, labelled
 from uncertainty.evaluation.matching import Returned, meaning
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.labels.quality import Agreement, Answers, agreement, class_beliefs, label_wrong
 from uncertainty.labels.tables import task_of
-from uncertainty.verdicts import write_table
-from uncertainty.workflows.evaluate import Labelled, labelled
+from uncertainty.verdicts import folder_of, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +52,7 @@ def check_labels(folder: Path, labels: Path, *, seed: int = 0, resamples: int = 
     found = labelled(folder, labels)
     told = by_annotator(found)
     check = LabelCheck(agreement(told, resamples=resamples, seed=seed), _judged(found.outcomes), found.returned)
-    write_table(check.table, (folder if folder.is_dir() else folder.parent) / LABEL_ERRORS)
+    write_table(check.table, folder_of(folder) / LABEL_ERRORS)
     return check
 
 

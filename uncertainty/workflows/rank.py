@@ -22,8 +22,8 @@ from uncertainty.images.decoding import decode
 from uncertainty.images.manifests import read_manifest
 from uncertainty.images.thumbnails import THUMBNAIL_SIDE, details, thumbnail
 from uncertainty.labels.by_name import read_labels
-from uncertainty.screening.second_pass import FEATURES_FILE, read_summary
-from uncertainty.verdicts import FORMATS, Verdicts, write_table
+from uncertainty.screening.second_pass import FEATURES_FILE
+from uncertainty.verdicts import FORMATS, Verdicts, folder_of, input_root, read_summary, write_table
 
 _BOXES = THUMBNAIL_SIDE**2
 
@@ -45,7 +45,7 @@ def rank_folder(
     if path.suffix not in FORMATS:
         raise InputError(f"{path.name} ends in {path.suffix!r}; write to one of {', '.join(FORMATS)}")
     verdicts = Verdicts.read(folder)
-    known, note = read_known(folder if folder.is_dir() else folder.parent, verdicts)
+    known, note = read_known(folder_of(folder), verdicts)
     names = {name for one in exclude for name in labelled_names(one)}
     found = select(verdicts, RankingSettings(n, **asked), known, exclude=names)
     write_table(found.table, path)
@@ -78,7 +78,7 @@ def read_known(folder: Path, verdicts: Verdicts) -> tuple[Known, list[str]]:
     if "thumbnail" in stored.column_names:
         boxes = _thumbnails(stored["thumbnail"])
         return Known(features, digests, lambda rows: details(boxes[rows])), []
-    root = _root(folder)
+    root = input_root(read_summary(folder))
     if root is not None and any((root / name).is_file() for name in names[:_BOXES]):
         return Known(features, digests, _Reader(root, names)), []
     without = "features tell near-duplicates" if features is not None else "only equal files are near-duplicates"
@@ -113,11 +113,6 @@ def _thumbnails(column: pa.ChunkedArray) -> NDArray[np.uint8]:
     blank = bytes(_BOXES)
     joined = b"".join(blank if cell is None else cell for cell in column.to_pylist())
     return np.frombuffer(joined, dtype=np.uint8).reshape(-1, _BOXES)
-
-
-def _root(folder: Path) -> Path | None:
-    root = read_summary(folder).get("input_root")
-    return Path(root) if isinstance(root, str) else None
 
 
 class _Reader:

@@ -1,51 +1,122 @@
-"""From paths to files: the one place that joins screener, images and output folder; memory stays flat."""
+"""From images and a saved screener to the folder of a screening; memory stays flat."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from uncertainty.classifiers.base import ArrayItem, Images, image_items
-from uncertainty.defaults import BATCH_SIZE
+from uncertainty.classifiers.progress import Advance, Progress, silent
+from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError
-from uncertainty.images.sources import ImageSet, metadata_of
-from uncertainty.monitoring.watch import Monitoring
+from uncertainty.images.sources import ImageSet, find_images, metadata_of
 from uncertainty.screener import Screener
 from uncertainty.screening.journal import Parts, Task, Written, clear, in_progress, opened, writing
-from uncertainty.screening.part_tables import part_tables, task_of
-from uncertainty.screening.second_pass import FEATURES_FILE, MONITORING, SUMMARY, finish, monitored, write_json
-from uncertainty.verdicts import FORMATS, Verdicts
-
-__all__ = ["FEATURES_FILE", "MONITORING", "SUMMARY", "Engine", "monitor_folder", "screen_into"]
+from uncertainty.screening.part_tables import Screen, part_tables, task_of
+from uncertainty.screening.saved_screener import SavedScreener
+from uncertainty.screening.second_pass import finish
+from uncertainty.verdicts import FORMATS, SUMMARY
 
 _TASK = "task"
 Engine = Callable[[ImageSet | Sequence[ArrayItem], Task, Path, Sequence[int]], Iterable[Written]]
 """(images, task, folder of the parts, parts that are missing) to what was written, in any order."""
 
 
+@dataclass(frozen=True)
+class ScreenSettings:
+    """How images are screened and what is written of them.
+
+    Parameters
+    ----------
+    ending : of the file of verdicts: .parquet, .csv or .jsonl.
+    features : also write `features.parquet`: the content digest of each image, a thumbnail, and the classifier's
+        features at length 1 (float16), where it has any.
+    batch_size : images in one forward pass.
+    workers : threads that decode images, in each process that does.
+
+    """
+
+    ending: str = ".parquet"
+    features: bool = True
+    batch_size: int = BATCH_SIZE
+    workers: int = WORKERS
+
+    def __post_init__(self) -> None:
+        if self.ending not in FORMATS:
+            raise InputError(f"format {self.ending!r} is not one of {', '.join(FORMATS)}")
+
+
+@dataclass(frozen=True)
+class OnRay:
+    """Where Ray does the work; None is what `screening.ray_engine.RayEngine` takes by itself."""
+
+    actors: int | None = None
+    gpus_per_actor: float | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Screening:
+    """What a screening ended with; `finished_before` says that it had ended already, and nothing was done."""
+
+    summary: dict[str, Any]
+    screener: Screener
+    finished_before: bool
+
+
+def screen_folder(
+    screener: SavedScreener,
+    images: str,
+    out: Path,
+    settings: ScreenSettings = ScreenSettings(),
+    *,
+    ray: OnRay | None = None,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> Screening:
+    """Screen an image, a folder, a manifest or Parquet files, at a path or URL, by a saved screener; see `screen_into`.
+
+    With `ray` the parts are judged there, and the network is loaded there alone.
+    """
+    engine = None if ray is None else _ray_engine(screener, settings, ray)
+    judge = screener.load() if ray is None else screener.load_alone()
+    found = find_images(images)
+    finished_before = resume and finished_summary(out) is not None
+    with progress("screening", len(found)) as advance:
+        summary = screen_into(out, judge, found, settings, resume=resume, progress=advance, engine=engine)
+    return Screening(summary, judge, finished_before)
+
+
+def _ray_engine(screener: SavedScreener, settings: ScreenSettings, ray: OnRay) -> Engine:
+    from uncertainty.screening.ray_engine import RayEngine
+
+    part = Screen(
+        **vars(screener),
+        batch_size=settings.batch_size,
+        features=settings.features,
+        options={"workers": settings.workers},
+    )
+    return RayEngine(part, **{name: value for name, value in vars(ray).items() if value is not None})
+
+
 def screen_into(
     folder: Path,
     screener: Screener,
     images: Images,
+    settings: ScreenSettings = ScreenSettings(),
     *,
-    ending: str = ".parquet",
     resume: bool = False,
-    features: bool = True,
-    batch_size: int = BATCH_SIZE,
-    progress: Callable[[int], None] | None = None,
+    progress: Advance | None = None,
     engine: Engine | None = None,
-    **options: Any,
 ) -> dict[str, Any]:
     """Screen images of any number into `folder/verdicts.parquet` (.csv, .jsonl), `summary.json` and `monitoring.json`.
 
     Rows are written in parts to `folder/.screening`; ranks, which need all rows, are a second pass over the parts.
-    After a crash at any moment the same call with `resume` goes on, and ends as if nothing had been. `features` also
-    writes `features.parquet`: the content digest of each image, and the classifier's features at length 1 (float16),
-    where it has any. `options` are those of `Classifier.stream`. An `engine` has the parts written elsewhere, such as
-    `screening.ray_engine.RayEngine`; then the screener needs no classifier, and `options` are the engine's own.
+    After a crash at any moment the same call with `resume` goes on, and ends as if nothing had been. An `engine` has
+    the parts written elsewhere, such as `screening.ray_engine.RayEngine`; then the screener needs no classifier.
 
     Returns the summary: counts, policy, drift, and what p_wrong was calibrated on; in a cascade also how many images
     were looked at more deeply. With `resume` that of a screening that is finished, and nothing is done.
@@ -53,13 +124,11 @@ def screen_into(
     Raises InputError: an unfinished screening without `resume`, another input, screener or options than it was begun
     with, or a disk that is full (then it can be resumed).
     """
-    if ending not in FORMATS:
-        raise InputError(f"format {ending!r} is not one of {', '.join(FORMATS)}")
     folder.mkdir(parents=True, exist_ok=True)
     images = image_items(images)
     if not len(images):
         raise InputError("there are no images to screen")
-    task = task_of(screener, images, batch_size=batch_size, features=features)
+    task = task_of(screener, images, batch_size=settings.batch_size, features=settings.features)
     if resume and (summary := finished_summary(folder)) is not None:
         _refuse_another(folder, summary, task)
         clear(folder)
@@ -72,17 +141,17 @@ def screen_into(
             progress(parts.images_done)
         missing = list(parts.missing())
         for run in missing if engine is None else ():
-            tables = part_tables(screener, images, task, run, progress=progress, **options)
+            tables = part_tables(screener, images, task, run, progress=progress, workers=settings.workers)
             for part, table in zip(run, tables, strict=True):
                 with writing(folder):
                     parts.write(part, table)
         if engine is not None:
             _note_all(parts, engine(images, task, parts.folder, [part for run in missing for part in run]), progress)
         with writing(folder):
-            return finish(parts, screener, metadata_of(images), ending=ending, **about)
+            return finish(parts, screener, metadata_of(images), ending=settings.ending, **about)
 
 
-def _note_all(parts: Parts, written: Iterable[Written], progress: Callable[[int], None] | None) -> None:
+def _note_all(parts: Parts, written: Iterable[Written], progress: Advance | None) -> None:
     for one in written:
         with writing(parts.folder.parent):
             parts.note(one)
@@ -105,17 +174,3 @@ def _refuse_another(folder: Path, summary: dict[str, Any], task: Task) -> None:
             f"{folder} holds a finished screening of something else: {difference}; give another folder, or leave "
             "out --resume to replace it"
         )
-
-
-def monitor_folder(folder: Path, screener: Screener, **options: Any) -> Monitoring:
-    """Estimate the accuracy of a folder's verdicts without labels and look for drift; write `monitoring.json` there.
-
-    `options` are those of `uncertainty.monitoring.watch.monitor`. Verdicts of another screener are refused.
-    """
-    verdicts = Verdicts.read(folder)
-    made_by = verdicts.provenance.get("calibrated_on")
-    if made_by is not None and made_by != json.loads(json.dumps(screener.calibrated_on)):
-        raise InputError(f"{folder} was judged by another screener than the one given; give the one that made it")
-    found = monitored(verdicts.table.to_batches(max_chunksize=4096), screener, **options)
-    write_json((folder if folder.is_dir() else folder.parent) / MONITORING, found.to_json())
-    return found

@@ -1,0 +1,73 @@
+"""The verdicts of a folder, joined with labels: what every question about labelled images begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uncertainty.annotation.selecting import LISTED
+from uncertainty.evaluation.matching import Returned, returned_labels
+from uncertainty.evaluation.outcomes import Outcomes
+from uncertainty.evaluation.screening_quality import Match, join_labels
+from uncertainty.images.manifests import MANIFEST_SUFFIXES, read_manifest
+from uncertainty.verdicts import METADATA, Verdicts, folder_of, read_summary, with_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Verdicts with their labels: the table, what came back and how names met, the rows that count, the classifier's
+    classes (None: the files do not say), and what is usual of images."""
+
+    table: pa.Table
+    returned: Returned
+    match: Match
+    outcomes: Outcomes
+    classes: Sequence[str] | None
+    usual: Mapping[str, Sequence[float]]
+
+
+def labelled(folder: Path, labels: Path) -> Labelled:
+    """Read the verdicts of a folder, or one verdict table, and join labels with all their columns.
+
+    Labels that can't be used are written beside the verdicts, to `labels_kept_apart.csv`.
+    """
+    verdicts = Verdicts.read(folder)
+    classes = classes_of(verdicts, folder)
+    known = returned_labels(labels, verdicts.table, classes)
+    table = _with_more(join_labels(verdicts.table, known.labels), labels)
+    known.write(folder_of(folder))
+    provenance = verdicts.provenance or read_summary(folder).get("provenance", {})
+    outcomes = Outcomes.from_verdicts(table, classes=classes)
+    return Labelled(table, known, known.match(table), outcomes, classes, provenance.get("usual_quality", {}))
+
+
+def classes_of(verdicts: Verdicts, folder: Path) -> Sequence[str] | None:
+    """Return the classifier's classes, from the verdicts or from beside them; None where neither says."""
+    return verdicts.classes or read_summary(folder).get("classes")
+
+
+def _with_more(table: pa.Table, labels: Path) -> pa.Table:
+    """Add the further columns of a table of labels; where the verdicts have a column already, its values go first."""
+    if labels.suffix.lower() not in MANIFEST_SUFFIXES or not labels.is_file():
+        return table
+    import pyarrow as pa
+
+    manifest = read_manifest(labels)
+    position = {name: i for i, name in enumerate(manifest.names)}
+    rows = [position.get(name) for name in table["file_name"].to_pylist()]
+    # A list of `uncertainty rank` with labels: what it repeats of the verdicts is no news of the images.
+    known = LISTED if set(LISTED) - {"file_name"} <= manifest.metadata.keys() else ()
+    more = {METADATA + k: _looked_up(values, rows) for k, values in manifest.metadata.items() if k not in known}
+    for name in more.keys() & set(table.column_names):
+        old = table[name].to_pylist()
+        more[name] = [before if value is None else value for before, value in zip(old, more[name], strict=True)]
+    return with_columns(table, pa.table({name: pa.array(values, pa.string()) for name, values in more.items()}))
+
+
+def _looked_up(values: Sequence[str | None], rows: Iterable[int | None]) -> list[str | None]:
+    return [None if row is None else values[row] for row in rows]

@@ -1,0 +1,50 @@
+"""Findings as tables for files: a row a pair of classes, a class, a slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from uncertainty.evaluation.confusion import ClassReport, ClassRow, Pair
+from uncertainty.evaluation.slices import Slice, SliceReport
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def pair_table(report: ClassReport) -> pa.Table:
+    """Return one row a pair of classes that were confused."""
+    return _table(Pair, map(vars, report.confused_pairs))
+
+
+def class_table(report: ClassReport) -> pa.Table:
+    """Return one row a class, its thresholds as numbers and what it is confused with as text."""
+    return _table(ClassRow, map(_flat, report.per_class)).rename_columns({"class_name": "class"})
+
+
+def slice_table(report: SliceReport) -> pa.Table:
+    """Return one row a slice, without what is nested in it."""
+    nested = ("macro", "confused_pairs")
+    rows = [{k: v for k, v in vars(one).items() if k not in nested} for one in report.slices]
+    rows = [row | {"overlaps": [f"{name} {share:.2f}" for name, share in row["overlaps"]]} for row in rows]
+    return _table(Slice, rows)
+
+
+def _table(kind: type, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Return one row for each dataclass of a kind, without the fields that the rows leave out."""
+    import pyarrow as pa
+
+    listed = list(rows)
+    names = [field.name for field in fields(kind) if not listed or field.name in listed[0]]
+    return pa.table({name: [row[name] for row in listed] for name in names})
+
+
+def _flat(row: ClassRow) -> dict[str, Any]:
+    thresholds = {name: getattr(row, name) for name in ("threshold_for_precision", "threshold_for_recall")}
+    mixes = {name: getattr(row, name) for name in ("labels_of_false_positives", "predictions_of_false_negatives")}
+    return (
+        vars(row)
+        | {name: None if point is None else point.threshold for name, point in thresholds.items()}
+        | {name: [f"{label} {count}" for label, count in mix] for name, mix in mixes.items()}
+    )

@@ -1,0 +1,63 @@
+"""With which chance each image was chosen for labelling, where the labels say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from uncertainty.errors import InputError
+from uncertainty.images.manifests import MANIFEST_SUFFIXES, read_manifest
+from uncertainty.labels.imports import read_annotations
+
+INCLUSION, RANKED_INCLUSION = "inclusion", "inclusion_probability"
+"""Columns of labels that are looked for unless another is named; the second is what `uncertainty rank` writes."""
+
+
+def read_inclusion(labels: Path, column: str = INCLUSION) -> dict[str, float] | None:
+    """Return the chance of each image to be labelled, by file name; None where the labels have no such column.
+
+    Where `inclusion` is looked for, `inclusion_probability` does as well, but for a list that was not drawn at all.
+    Raises InputError: a column that was asked for is absent, a cell is no number, or one name has two of them.
+    """
+    cells = _columns(labels, column)
+    if column == INCLUSION and not cells:
+        ranked = _columns(labels, RANKED_INCLUSION)
+        cells = ranked if any(_below_one(cell) for _, cell in ranked) else []
+    if not cells:
+        if column != INCLUSION:
+            raise InputError(f"{labels} has no column {column!r} with the chance of each image to be labelled")
+        return None
+    chances: dict[str, float] = {}
+    for name, cell in cells:
+        if cell is not None and chances.setdefault(name, _number(cell, name, labels)) != _number(cell, name, labels):
+            raise InputError(f"{labels} gives {name!r} two chances, {chances[name]:g} and {cell}; keep one")
+    return chances
+
+
+def _columns(labels: Path, column: str) -> list[tuple[str, str | None]]:
+    """Return (file name, cell) of a column of a table, or of what Label Studio's tasks carry; [] where it is absent."""
+    if labels.is_file() and labels.suffix.lower() in MANIFEST_SUFFIXES:
+        manifest = read_manifest(labels)
+        return list(zip(manifest.names, manifest.metadata.get(column, ()), strict=False))
+    more = read_annotations(labels).more
+    return [(name, values.get(column)) for name, values in more.items()] if _has(more, column) else []
+
+
+def _has(more: Mapping[str, Mapping[str, str | None]], column: str) -> bool:
+    return any(values.get(column) is not None for values in more.values())
+
+
+def _below_one(cell: str | None) -> bool:
+    try:
+        return cell is not None and float(cell) < 1
+    except ValueError:
+        return True
+
+
+def _number(cell: str, name: str, labels: Path) -> float:
+    try:
+        return float(cell)
+    except ValueError as error:
+        raise InputError(
+            f"{labels} has {cell!r} as the inclusion of {name!r}; it must be a number in (0, 1]"
+        ) from error

@@ -1,0 +1,28 @@
+"""From the verdicts of two runs and labels to files: what the second fixed and broke against the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uncertainty.evaluation.comparison import Comparison, compare
+from uncertainty.evaluation.labelled_folder import classes_of
+from uncertainty.evaluation.matching import returned_labels
+from uncertainty.evaluation.screening_quality import join_labels
+from uncertainty.files import write_json
+from uncertainty.verdicts import Verdicts, write_table
+
+
+def compare_folders(a: Path, b: Path, labels: Path, out: Path, *, seed: int = 0, resamples: int = 1000) -> Comparison:
+    """Compare the verdicts of two folders and write `comparison.json`, `fixed.csv` and `broken.csv` into a third."""
+    verdicts = [Verdicts.read(folder) for folder in (a, b)]
+    known = [
+        returned_labels(labels, one.table, classes_of(one, folder))
+        for one, folder in zip(verdicts, (a, b), strict=True)
+    ]
+    tables = [join_labels(one.table, told.labels) for one, told in zip(verdicts, known, strict=True)]
+    found = compare(*tables, seed=seed, resamples=resamples)
+    known[0].write(out)
+    write_json(out / "comparison.json", found.to_json())
+    for name, table in (("fixed", found.fixed), ("broken", found.broken)):
+        write_table(table, out / f"{name}.csv")
+    return found

@@ -1,0 +1,83 @@
+"""From folders of images and a model spec to a screener on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from uncertainty.classifiers import Classifier
+from uncertainty.classifiers.class_names import read_class_names
+from uncertainty.classifiers.progress import Progress, silent
+from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN
+from uncertainty.images.sources import ImageSet, find_images
+from uncertainty.screener import Screener
+from uncertainty.workflows.effort import Effort
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A classifier as it is asked for.
+
+    Parameters
+    ----------
+    spec : such as "package.module:factory?weights=FILE.safetensors".
+    classes : file of class names, in the order of the outputs.
+    embedder : the second opinion; None: none.
+    device : where the network runs, e.g. "cuda".
+    autocast : precision, "bf16" or "fp16"; it becomes part of the spec, so that a screener of this classifier runs it
+        alike.
+
+    """
+
+    spec: str
+    classes: Path | None = None
+    embedder: str | None = None
+    device: str | None = None
+    autocast: str | None = None
+
+    def load(self) -> Classifier:
+        """Return the classifier, with names for its classes and a second opinion where there are any."""
+        spec = self.spec
+        if self.autocast is not None:
+            spec = f"{spec}{'&' if '?' in spec else '?'}autocast={self.autocast}"
+        names = read_class_names(self.classes) if self.classes else None
+        classifier = Classifier.load(spec, classes=names, device=self.device)
+        return classifier if self.embedder is None else classifier.with_embedder(self.embedder, device=self.device)
+
+
+def fit_folders(
+    model: ModelSource,
+    reference: Path | None,
+    calibration: Path,
+    out: Path,
+    *,
+    effort: Effort = Effort.FAST,
+    progress: Progress = silent,
+    **asked: Any,
+) -> Screener:
+    """Fit a screener on folders, manifests or Parquet files of images, and save it in `out`.
+
+    `effort` fills in second opinion, `views` and `passes` where none are named. `asked` are the options of
+    `Screener.fit`, which also says what reference and calibration are.
+
+    Raises what `Screener.fit` raises, and InputError where there are no images or `out` can't be written.
+    """
+    labelled, good = find_images(calibration), find_images(reference) if reference else None
+    asked["passes"] = effort.passes(asked.get("passes"))
+    asked["views"] = effort.views(tuple(asked.get("views", ())))
+    classifier = replace(model, embedder=effort.embedder(model.embedder)).load()
+    out.mkdir(parents=True, exist_ok=True)  # better refused now than after a long fit
+    copies = (asked.get("expect_damage", EXPECT_DAMAGE), asked.get("expect_unknown", EXPECT_UNKNOWN))
+    with progress("fitting", forward_passes(good, labelled, *copies)) as advance:
+        screener = Screener.fit(classifier, good, labelled, progress=advance, **asked)
+    screener.save(out)
+    return screener
+
+
+def forward_passes(good: ImageSet | None, labelled: ImageSet, *shares: float) -> int:
+    """How many images a fit classifies: reference, calibration, and a copy of calibration for each share above 0."""
+    copies = sum(share > 0 for share in shares)
+    n_good = len(labelled) // 2 if good is None else len(good)
+    n_calibration = len(labelled) - n_good if good is None else len(labelled)
+    return n_good + n_calibration * (1 + copies)

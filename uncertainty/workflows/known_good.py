@@ -1,0 +1,55 @@
+"""From a saved screener to one with more, or fewer, known-good images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uncertainty.classifiers.progress import Progress, silent
+from uncertainty.images.sources import find_images
+from uncertainty.screener import Screener
+from uncertainty.screener.backups import kept_beside
+from uncertainty.screener.known_good import read_names
+from uncertainty.screening.saved_screener import SavedScreener
+
+
+@dataclass(frozen=True)
+class KnownGoodChange:
+    """The screener before and after, where the new one is and where the one before is kept."""
+
+    before: Screener
+    after: Screener
+    folder: Path
+    kept: Path
+
+    @property
+    def notes(self) -> list[str]:
+        """What the change left out, in words."""
+        return [note for note in self.after.notes if note not in self.before.notes]
+
+
+def change_known_good(
+    screener: SavedScreener,
+    *,
+    add: Path | None = None,
+    remove: Path | None = None,
+    into: Path | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> KnownGoodChange:
+    """Remove the images that a text file names from the known-good ones of a screener, then add those of a folder.
+
+    Without `into` the new screener takes the place of the old one, which is copied beside it first. `options` are
+    those of `Classifier.stream`. The network is loaded only where images are added.
+    """
+    images = None if add is None else find_images(add)
+    before = after = screener.load_alone() if images is None else screener.load()
+    if remove is not None:
+        after = after.without_known_good(read_names(remove))
+    if images is not None:
+        with progress("adding", len(images)) as advance:
+            after = after.with_known_good(images, progress=advance, **options)
+    kept = kept_beside(screener.folder, before.id, into=into)
+    after.save(into or screener.folder)
+    return KnownGoodChange(before, after, into or screener.folder, kept)

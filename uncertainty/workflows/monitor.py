@@ -1,0 +1,30 @@
+"""From verdicts to their accuracy without labels, and to an alarm where the images have drifted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from uncertainty.errors import InputError
+from uncertainty.files import write_json
+from uncertainty.monitoring.watch import Monitoring
+from uncertainty.screener import Screener
+from uncertainty.screening.second_pass import MONITORING, monitored
+from uncertainty.verdicts import Verdicts, folder_of
+
+
+def monitor_folder(folder: Path, screener: Path | Screener, **options: Any) -> Monitoring:
+    """Estimate the accuracy of a folder's verdicts without labels and look for drift; write `monitoring.json` there.
+
+    `screener` is the one that made them, or its folder. `options` are those of `uncertainty.monitoring.watch.monitor`.
+    Verdicts of another screener are refused.
+    """
+    made = screener if isinstance(screener, Screener) else Screener.load(screener)
+    verdicts = Verdicts.read(folder)
+    made_by = verdicts.provenance.get("calibrated_on")
+    if made_by is not None and made_by != json.loads(json.dumps(made.calibrated_on)):
+        raise InputError(f"{folder} was judged by another screener than the one given; give the one that made it")
+    found = monitored(verdicts.table.to_batches(max_chunksize=4096), made, **options)
+    write_json(folder_of(folder) / MONITORING, found.to_json(), allow_nan=True)
+    return found
