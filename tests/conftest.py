@@ -1,5 +1,6 @@
 """A small world of real files: stripes as PNG, a tiny network that is often wrong about them, and a fitted screener."""
 
+import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,21 @@ def write_images(root, n, seed, folders=True):
         Image.fromarray(pixels).save(path)
         paths.append(path)
     return paths
+
+
+def write_labels(path, pairs, header=("file_name", "label")):
+    """Write a table of labels; returns its path."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *pairs])
+    return path
+
+
+def write_incoming(world, folder, unreadable):
+    """Copy the incoming images to a folder, with one of this name that can't be read; returns the folder."""
+    for path in world.incoming.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / unreadable).write_bytes(b"no image")
+    return folder
 
 
 def tiny_network(seed):

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import write_incoming
 
 from uncertainty.errors import InputError
 from uncertainty.images.sources import ImageItem, find_images
@@ -14,11 +15,7 @@ from uncertainty.screening.part_tables import Screen, counts_of, part_tables, ta
 @pytest.fixture(scope="module")
 def screened(world, tmp_path_factory):
     """Images, one that can't be read first, and the tables of their parts."""
-    folder = tmp_path_factory.mktemp("screened")
-    for path in world.incoming.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    (folder / "000a.png").write_bytes(b"no image")
-    images = find_images(folder)
+    images = find_images(write_incoming(world, tmp_path_factory.mktemp("screened"), unreadable="000a.png"))
     task = task_of(world.screener, images, batch_size=8, rows_in_a_part=17)
     return images, task, list(part_tables(world.screener, images, task, range(task.parts)))
 

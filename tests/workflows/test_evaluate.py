@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import write_incoming, write_labels
 from problems import known_good, made_problem
 
 from uncertainty.commands.findings_text import findings_text
@@ -22,23 +23,13 @@ from uncertainty.workflows.screen import ScreenSettings, screen_into
 @pytest.fixture(scope="module")
 def mixed(world, tmp_path_factory):
     """The incoming images and one that can't be read, in the middle."""
-    folder = tmp_path_factory.mktemp("mixed")
-    for path in world.incoming.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    (folder / "019a.png").write_bytes(b"no image")
-    return folder
+    return write_incoming(world, tmp_path_factory.mktemp("mixed"), unreadable="019a.png")
 
 
 @pytest.fixture
 def out(world, mixed, tmp_path):
     screen_into(tmp_path / "out", world.screener, mixed)
     return tmp_path / "out"
-
-
-def write_labels(path, pairs):
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("file_name", "label"), *pairs])
-    return path
 
 
 def truth(world):

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import write_incoming
 from PIL import Image
 
 from uncertainty.annotation.ranking_settings import RankingSettings
@@ -24,12 +25,9 @@ from uncertainty.workflows.screen import screen_into
 @pytest.fixture(scope="module")
 def mixed(world, tmp_path_factory):
     """The incoming images, one of them twice and lighter, and one that can't be read."""
-    folder = tmp_path_factory.mktemp("mixed")
-    for path in world.incoming.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    folder = write_incoming(world, tmp_path_factory.mktemp("mixed"), unreadable="019a.png")
     lighter = np.asarray(Image.open(folder / "003.png")) * 1.1 + 5
     Image.fromarray(lighter.clip(0, 255).astype(np.uint8)).save(folder / "003 lighter.png")
-    (folder / "019a.png").write_bytes(b"no image")
     return folder
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import write_incoming
 
 from uncertainty.classifiers.base import Batch, Row
 from uncertainty.errors import InputError
@@ -26,11 +27,7 @@ from uncertainty.workflows.screen import ScreenSettings, screen_into
 @pytest.fixture(scope="module")
 def mixed(world, tmp_path_factory):
     """The incoming images and one that can't be read, in the middle."""
-    folder = tmp_path_factory.mktemp("mixed")
-    for path in world.incoming.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    (folder / "019a.png").write_bytes(b"no image")
-    return folder
+    return write_incoming(world, tmp_path_factory.mktemp("mixed"), unreadable="019a.png")
 
 
 @pytest.fixture(scope="module")
