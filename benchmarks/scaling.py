@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from benchmarks.cases import CASES, KNOWN_GOOD, PASSES, Case, fitted, write_images
 from benchmarks.memory import peak_memory
-from uncertainty.classifiers.loading import load
+from uncertainty.classifiers.image_loader import load
 from uncertainty.defaults import BATCH_SIZE
 from uncertainty.images.decoding import decode, digest
 from uncertainty.images.sources import ImageSet, find_images

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from uncertainty.exports import writing
+from uncertainty.exports import export
 from uncertainty.exports.base import Ranking
 
 CLASSES = ("cat", "big dog", 'e&l <"x">')
@@ -41,4 +41,4 @@ def ranking(names=NAMES, several=False, **more):
 
 def write(table, *to_out, classes=None, model_version=None, **options):
     """Export a table."""
-    return writing.write(Ranking.of(table, classes, model_version), *to_out, **options)
+    return export.write(Ranking.of(table, classes, model_version), *to_out, **options)

@@ -12,8 +12,8 @@ import pytest
 
 from tests.exports.made import CLASSES, NAMES, images, ranking, write
 from uncertainty.errors import InputError
+from uncertainty.exports.export import export
 from uncertainty.exports.targets import FOLDERS
-from uncertainty.exports.writing import export
 from uncertainty.labels.imports import read_annotations
 from uncertainty.verdicts import Verdicts, write_table
 
@@ -259,7 +259,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, root, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("uncertainty.exports.placing.shutil.copyfile", full)
+    monkeypatch.setattr("uncertainty.exports.image_files.shutil.copyfile", full)
     with pytest.raises(OSError, match="No space"):
         write(ranking(), "hf", tmp_path / "t", classes=CLASSES, images=root)
     assert list(tmp_path.iterdir()) == []

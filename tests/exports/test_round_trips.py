@@ -9,7 +9,7 @@ import pytest
 
 from uncertainty.errors import InputError
 from uncertainty.evaluation.labelled_folder import labelled
-from uncertainty.exports.writing import export
+from uncertainty.exports.export import export
 from uncertainty.labels.inclusion import read_inclusion
 from uncertainty.workflows.check_labels import by_annotator, check_labels, words
 from uncertainty.workflows.evaluate import evaluate_folder

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.embedder import Embedder
-from uncertainty.classifiers.loading import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
+from uncertainty.classifiers.image_loader import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
 from uncertainty.classifiers.look import Deeper, Look
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.classifiers.spec import Description, describe

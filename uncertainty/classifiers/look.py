@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.classifiers.loading import Damage
+from uncertainty.classifiers.image_loader import Damage
 from uncertainty.defaults import BATCH_SIZE, MC_PASSES, WORKERS
 from uncertainty.errors import InputError
 from uncertainty.outputs import ModelOutputs

@@ -29,7 +29,7 @@ def export(
     """Export for a labelling tool: uncertainty export out/ranking.csv --to label-studio -o tasks/."""
     from uncertainty.classifiers.class_names import read_class_names
     from uncertainty.exports.base import Place
-    from uncertainty.exports.writing import export as exported
+    from uncertainty.exports.export import export as exported
 
     names = read_class_names(classes) if classes else None
     place: Place = "nowhere" if copy is None else "copy" if copy else "link"

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from uncertainty.commands.asking import asking
 from uncertainty.commands.options import (
     Autocast,
     BatchSize,
@@ -25,12 +24,13 @@ from uncertainty.commands.options import (
     Views,
     Workers,
 )
+from uncertainty.commands.policy_options import with_policy_options
 from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
 from uncertainty.workflows.effort import Effort
 
 
-@asking
+@with_policy_options
 def fit(
     model: Annotated[str, typer.Option(help="Model spec: package.module:factory?weights=FILE.safetensors&size=224")],
     calibration: Annotated[Path, typer.Option(help="Labelled images that the model was not trained on.")],

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from uncertainty.commands.asking import asking
+from uncertainty.commands.policy_options import with_policy_options
 
 
-@asking
+@with_policy_options
 def policy(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
     policy: Any,

@@ -50,8 +50,8 @@ def rank(
     """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
     from uncertainty.annotation.expected import should_stop
     from uncertainty.commands.tables import shown
+    from uncertainty.exports.export import export
     from uncertainty.exports.targets import TABLES
-    from uncertainty.exports.writing import export
     from uncertainty.workflows.rank import rank_folder
 
     target = file or folder_of(out) / "ranking.csv"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from uncertainty.commands.asking import asking
 from uncertainty.commands.options import (
     Actors,
     BatchSize,
@@ -23,6 +22,7 @@ from uncertainty.commands.options import (
     RayAddress,
     Workers,
 )
+from uncertainty.commands.policy_options import with_policy_options
 from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from uncertainty.screener import Screener
 
 
-@asking
+@with_policy_options
 def screen(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
     images: Annotated[str, typer.Argument(help="Image, folder, manifest, or Parquet with images; path or URL.")],

@@ -9,7 +9,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from uncertainty.monitoring.watch import percentages
+from uncertainty.monitoring.batch import percentages
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from uncertainty.exports.base import Place, Ranking, Row, left_out
-from uncertainty.exports.placing import found, place, sizes
+from uncertainty.exports.image_files import found, place, sizes
 from uncertainty.labels.imports.cvat import AUTO, XML_NAME
 
 ATTRIBUTE = "p_wrong"

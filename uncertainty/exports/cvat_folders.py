@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from uncertainty.errors import InputError
 from uncertainty.exports.base import Place, Ranking, Row, left_out
-from uncertainty.exports.placing import found, inside, place
+from uncertainty.exports.image_files import found, inside, place
 from uncertainty.labels.imports.cvat import CLASSES_NAME
 
 LIST_NAME = "default.txt"

@@ -11,7 +11,7 @@ from typing import Any
 
 from uncertainty.errors import InputError
 from uncertainty.exports.base import Place, Ranking, Row, left_out, plain_value
-from uncertainty.exports.placing import GONE, fetched, found, place
+from uncertainty.exports.image_files import GONE, fetched, found, place
 
 # What a Classification has itself, or what its database keeps for itself.
 _TAKEN = ("id", "label", "confidence", "logits", "tags", "mask", "attributes")

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from uncertainty.errors import InputError
 from uncertainty.exports.base import Place, Ranking, Row
-from uncertainty.exports.placing import found, inside, place
+from uncertainty.exports.image_files import found, inside, place
 from uncertainty.verdicts import write_table
 
 METADATA_NAME = "metadata.parquet"

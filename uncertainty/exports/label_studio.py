@@ -12,7 +12,7 @@ from urllib.parse import quote
 from uncertainty.errors import InputError
 from uncertainty.evaluation.outcomes import NO_KNOWN_CLASS
 from uncertainty.exports.base import Place, Ranking, Row, left_out, number, plain_value
-from uncertainty.exports.placing import found, place
+from uncertainty.exports.image_files import found, place
 from uncertainty.labels.imports.label_studio import CONTROL
 
 LOCAL = "/data/local-files/?d="

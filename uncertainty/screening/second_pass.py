@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from uncertainty.files import replacing, write_json
-from uncertainty.monitoring.watch import Calibrated, Monitoring, monitor
+from uncertainty.monitoring.batch import Calibrated, Monitoring, monitor
 from uncertainty.screener import Screener
 from uncertainty.screening.journal import Parts, moved, part_name
 from uncertainty.screening.part_tables import FEATURES, counts_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from uncertainty.errors import InputError
 from uncertainty.files import write_json
-from uncertainty.monitoring.watch import Monitoring
+from uncertainty.monitoring.batch import Monitoring
 from uncertainty.screener import Screener
 from uncertainty.screening.second_pass import MONITORING, monitored
 from uncertainty.verdicts import Verdicts, folder_of
@@ -17,7 +17,7 @@ from uncertainty.verdicts import Verdicts, folder_of
 def monitor_folder(folder: Path, screener: Path | Screener, **options: Any) -> Monitoring:
     """Estimate the accuracy of a folder's verdicts without labels and look for drift; write `monitoring.json` there.
 
-    `screener` is the one that made them, or its folder. `options` are those of `uncertainty.monitoring.watch.monitor`.
+    `screener` is the one that made them, or its folder. `options` are those of `uncertainty.monitoring.batch.monitor`.
     Verdicts of another screener are refused.
     """
     made = screener if isinstance(screener, Screener) else Screener.load(screener)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from uncertainty.classifiers import loading
-from uncertainty.classifiers.loading import ArrayItem, image_items, load, load_ahead
+from uncertainty.classifiers import image_loader
+from uncertainty.classifiers.image_loader import ArrayItem, image_items, load, load_ahead
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images.decoding import DecodedImage, decode, digest, digest_pixels
@@ -151,7 +151,7 @@ def test_a_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_large_jpeg_is_decoded_in_part_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     item = ImageItem("a.jpg", jpeg(tmp_path / "a.jpg"))
     seen: list[DecodedImage] = []
-    monkeypatch.setattr(loading, "quality", lambda image, small: seen.append(image) or quality(image, small))
+    monkeypatch.setattr(image_loader, "quality", lambda image, small: seen.append(image) or quality(image, small))
     small, full = load(item, PREPROCESS), load(item, replace(PREPROCESS, draft=0))
     load(item, PREPROCESS, second=replace(PREPROCESS, size=500))
     load(item, PREPROCESS, second=replace(PREPROCESS, draft=0))

@@ -42,7 +42,7 @@ def _options() -> dict[str, tuple[Any, Any]]:
     }
 
 
-def asking(command: Callable[..., None]) -> Callable[..., None]:
+def with_policy_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a policy; it gets them as `policy`, None where nothing was asked."""
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "policy"]
     added = [

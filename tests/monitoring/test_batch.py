@@ -9,7 +9,7 @@ from problems import known_good, made_problem
 
 from uncertainty import Screener, cli
 from uncertainty.errors import InputError
-from uncertainty.monitoring.watch import VOID, Calibrated, monitor
+from uncertainty.monitoring.batch import VOID, Calibrated, monitor
 from uncertainty.workflows.monitor import monitor_folder
 
 
