@@ -22,7 +22,7 @@ from experiments.annotation.active_learning_page import RANDOM, draw, page
 from experiments.annotation.active_learning_strategies import OURS, STRATEGIES, packaged
 from experiments.shared import image_sets, results_file, splits, thorough_splits
 from experiments.shared.command_line import Options, options, say
-from uncertainty.annotation.covering import covering
+from uncertainty.annotation.facility_location import covering
 from uncertainty.classifiers import Classifier
 
 NAME = "active_learning"

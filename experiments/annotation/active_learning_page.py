@@ -45,7 +45,7 @@ random's end of that seed, with a t-interval over the seeds; single curves are n
 own by as much as its row says. **Area**: mean accuracy over all steps, in per cent.
 
 {seeds} seeds, {first} to {last}; some strategies may have the first of them alone. The strategy of the package
-(`annotation.covering`) was chosen on seeds 0 to 4, which draw from the same images. It and the package's other
+(`annotation.facility_location`) was chosen on seeds 0 to 4, which draw from the same images. It and the package's other
 strategies get the margin of the head, 1 - (p1 - p2), in the place of p_wrong; `p_wrong` instead is a screener's,
 calibrated with out-of-fold answers on the labels bought so far. Strategies of scikit-activeml 1.0.1 and Baal 2.1.0 run
 with their defaults; a committee of five heads on bootstrap draws serves BALD."""

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.annotation.active_learning_loop import Round, Rows, Strategy, probabilities, trained
 from uncertainty.annotation import strategies
 from uncertainty.annotation.candidates import Candidates
-from uncertainty.annotation.covering import covering, facility_location
+from uncertainty.annotation.facility_location import covering, facility_location
 from uncertainty.outputs import Floats
 
 COMMITTEE = 5

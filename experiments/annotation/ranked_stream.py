@@ -23,8 +23,8 @@ from experiments.shared.markdown import table
 from experiments.shared.results_file import Mean, over_splits, transposed
 from experiments.shared.splits import HALVES, Split, cached_run, cifar10_classifier, makers
 from uncertainty import ModelOutputs, Screener
-from uncertainty.annotation.choosing import DEFAULT, STRATEGIES, Known, Rows, choose
-from uncertainty.annotation.expected import expected_yield
+from uncertainty.annotation.batch_selection import DEFAULT, STRATEGIES, Known, Rows, choose
+from uncertainty.annotation.expected_yield import expected_yield
 from uncertainty.annotation.near_duplicates import folded
 from uncertainty.images.thumbnails import details, thumbnail
 from uncertainty.neighbors import normalised

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from uncertainty.annotation import strategies
+from uncertainty.annotation.batch_selection import STRATEGIES
 from uncertainty.annotation.candidates import Candidates
-from uncertainty.annotation.choosing import STRATEGIES
-from uncertainty.annotation.covering import facility_location
+from uncertainty.annotation.facility_location import facility_location
 from uncertainty.errors import InputError
 from uncertainty.neighbors import normalised
 

@@ -9,8 +9,8 @@ import pytest
 from conftest import write_incoming
 from PIL import Image
 
+from uncertainty.annotation.ranking import select
 from uncertainty.annotation.ranking_settings import RankingSettings
-from uncertainty.annotation.selecting import select
 from uncertainty.errors import InputError
 from uncertainty.evaluation.labelled_folder import labelled
 from uncertainty.images.decoding import decode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from uncertainty.annotation.choosing import DEFAULT, STRATEGIES
+from uncertainty.annotation.batch_selection import DEFAULT, STRATEGIES
 from uncertainty.errors import InputError
 
 

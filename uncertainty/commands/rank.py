@@ -48,7 +48,7 @@ def rank(
     seed: Annotated[int, typer.Option(min=0, help="Of the random part, and of strategies that draw.")] = 0,
 ) -> None:
     """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
-    from uncertainty.annotation.expected import should_stop
+    from uncertainty.annotation.expected_yield import should_stop
     from uncertainty.commands.tables import shown
     from uncertainty.exports.export import export
     from uncertainty.exports.targets import TABLES

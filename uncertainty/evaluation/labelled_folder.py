@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uncertainty.annotation.selecting import LISTED
+from uncertainty.annotation.ranking import LISTED
 from uncertainty.evaluation.matching import Returned, returned_labels
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.evaluation.screening_quality import Match, join_labels

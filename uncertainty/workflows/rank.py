@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from uncertainty.annotation.choosing import Known
+from uncertainty.annotation.batch_selection import Known
+from uncertainty.annotation.ranking import Selection, select
 from uncertainty.annotation.ranking_settings import RankingSettings
-from uncertainty.annotation.selecting import Selection, select
 from uncertainty.defaults import WORKERS
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images.decoding import decode

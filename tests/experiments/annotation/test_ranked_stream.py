@@ -15,7 +15,7 @@ from experiments.shared import results_file
 from experiments.shared.image_sets import Images
 from experiments.shared.results_file import over_splits
 from uncertainty import Screener
-from uncertainty.annotation.choosing import DEFAULT, STRATEGIES
+from uncertainty.annotation.batch_selection import DEFAULT, STRATEGIES
 from uncertainty.estimators import create
 
 OURS = f"`{DEFAULT}`"

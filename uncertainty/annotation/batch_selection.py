@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from uncertainty.annotation import strategies
 from uncertainty.annotation.candidates import Candidates, Positions
-from uncertainty.annotation.covering import covering, facility_location, reach
+from uncertainty.annotation.diversity import spread
+from uncertainty.annotation.facility_location import covering, facility_location, reach
 from uncertainty.annotation.near_duplicates import folded
-from uncertainty.annotation.spreading import spread
 
 Strategy = Callable[..., Positions]
 DEFAULT, PLAIN = "spread", "uncertainty"

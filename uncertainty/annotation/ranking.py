@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.annotation.batch_selection import NEED_FEATURES, PLAIN, Known, Rows, choose
 from uncertainty.annotation.candidates import Positions
-from uncertainty.annotation.choosing import NEED_FEATURES, PLAIN, Known, Rows, choose
-from uncertainty.annotation.expected import Yield, expected_yield
+from uncertainty.annotation.expected_yield import Yield, expected_yield
 from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
 from uncertainty.verdicts import METADATA, QUALITY, Verdicts, with_columns

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from annotation.test_strategies import pool
-from uncertainty.annotation import covering as module
+from uncertainty.annotation import facility_location as module
 from uncertainty.annotation.candidates import Candidates
-from uncertainty.annotation.covering import covering
+from uncertainty.annotation.facility_location import covering
 from uncertainty.neighbors import normalised
 
 

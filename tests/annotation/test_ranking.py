@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from uncertainty.annotation import selecting
-from uncertainty.annotation.choosing import STRATEGIES, Known, Rows, choose, equal_shares
-from uncertainty.annotation.expected import expected_yield, should_stop
+from uncertainty.annotation import ranking
+from uncertainty.annotation.batch_selection import STRATEGIES, Known, Rows, choose, equal_shares
+from uncertainty.annotation.expected_yield import expected_yield, should_stop
 from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
 from uncertainty.neighbors import normalised
@@ -19,7 +19,7 @@ N, CLASSES = 600, 3
 
 
 def select(verdicts, n, known=Known(), *, exclude=(), **asked):  # noqa: B008, it is frozen
-    return selecting.select(verdicts, RankingSettings(n, **asked), known, exclude=exclude)
+    return ranking.select(verdicts, RankingSettings(n, **asked), known, exclude=exclude)
 
 
 def verdicts_of(p_wrong, **columns):
