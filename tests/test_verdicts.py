@@ -1,7 +1,6 @@
 """The table users get: types and names survive every format, and a crash never costs an old file."""
 
 import json
-import os
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +9,6 @@ import pytest
 
 from uncertainty import verdicts
 from uncertainty.errors import InputError
-from uncertainty.files import replacing
 from uncertainty.verdicts import FORMATS, WIDE_CLASSES, Verdicts, probability_columns, ranked, write_table
 
 ODD_NAMES = [
@@ -215,27 +213,6 @@ def test_an_error_midway_leaves_the_old_file(tmp_path, ending):
         verdicts.write_batches(good.schema, breaking(), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
-
-
-def test_a_new_file_appears_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "deep" / "x.json"
-
-    def interrupted():
-        with replacing(path, binary=False) as file:
-            file.write("half")
-            assert not path.exists()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert list(path.parent.iterdir()) == []
-
-
-def test_written_files_have_the_permissions_of_others(tmp_path):
-    (tmp_path / "plain").write_text("")
-    with replacing(tmp_path / "x") as file:
-        file.write(b"")
-    assert os.stat(tmp_path / "x").st_mode == os.stat(tmp_path / "plain").st_mode
 
 
 def test_reading_a_folder_takes_the_verdicts_in_it(tmp_path):
