@@ -24,6 +24,7 @@ from experiments.shared.results_file import Mean, over_splits, transposed
 from experiments.shared.splits import HALVES, Split, cached_run, cifar10_classifier, makers
 from uncertainty import ModelOutputs, Screener
 from uncertainty.annotation.batch_selection import DEFAULT, STRATEGIES, Known, Rows, choose
+from uncertainty.annotation.candidates import Candidates
 from uncertainty.annotation.expected_yield import expected_yield
 from uncertainty.annotation.near_duplicates import folded
 from uncertainty.images.thumbnails import details, thumbnail
@@ -131,7 +132,7 @@ def twins_listed(
     both = ModelOutputs.concatenate([once, again])
     p_wrong, pair = screener.p_wrong(both).astype(np.float64), np.tile(np.arange(len(once)), 2)
     with_looks, without = known_of(both, looks), known_of(both, None)
-    spread = STRATEGIES[DEFAULT](p_wrong, without.features, BATCH)
+    spread = STRATEGIES[DEFAULT](Candidates(p_wrong, without.features), BATCH)
     lists = (
         np.argsort(-p_wrong, kind="stable")[:BATCH],
         spread,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -15,7 +16,7 @@ from uncertainty.annotation.diversity import spread
 from uncertainty.annotation.facility_location import covering, facility_location, reach
 from uncertainty.annotation.near_duplicates import folded
 
-Strategy = Callable[..., Positions]
+Strategy = Callable[[Candidates, int], Positions]
 DEFAULT, PLAIN = "spread", "uncertainty"
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
     {
@@ -101,17 +102,18 @@ def choose(rows: Rows, among: Positions, n: int, strategy: str, *, seed: int = 0
     if n == 0:
         return among[:0], {}
     shared = np.zeros(len(rows.p_wrong), dtype=np.int64) if rows.quota is None else rows.quota
-    labels = 0 if rows.labelled is None else len(rows.labelled)
-    looks_at = {"beta": reach(len(among), labels)} if strategy == "covering" else {}
+    picks, factor = STRATEGIES[strategy], float(_POOL)
+    if strategy == "covering":  # as far as all candidates let it, whatever the share of a quota
+        factor = reach(len(among), 0 if rows.labelled is None else len(rows.labelled))
+        picks = partial(covering, beta=factor)
     preferred = _preferred(among, rows.p_wrong, strategy, seed)
-    pool, heads = _pool(preferred, shared, n, rows.known, looks_at.get("beta", _POOL))
+    pool, heads = _pool(preferred, shared, n, rows.known, factor)
     own = pool[heads == pool]
     shares = equal_shares(np.bincount(shared[own]), n)
     parts = []
     for value in np.flatnonzero(shares).tolist():
         members = own[shared[own] == value]
-        picked = STRATEGIES[strategy](rows.candidates(members, seed), int(shares[value]), **looks_at)
-        parts.append(members[picked])
+        parts.append(members[picks(rows.candidates(members, seed), int(shares[value]))])
     chosen = np.concatenate(parts)
     if len(parts) > 1:
         chosen = chosen[np.argsort(-rows.p_wrong[chosen], kind="stable")]
