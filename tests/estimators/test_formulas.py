@@ -1,4 +1,4 @@
-"""Laws and plain formulas of single estimators; what holds for all of them is in test_estimators.py."""
+"""Laws and plain formulas of single estimators; what holds for all of them is in test_contract.py."""
 
 from __future__ import annotations
 
