@@ -51,6 +51,7 @@ class ImageSet:
         may be dates or cameras), so `labels` stays None until `labelled` is called.
     class_names : names for integer labels, from the data set's own description.
     metadata : the other columns of a manifest, as text; they go with the verdicts.
+    notes : what there is to say of how the images were found: files that are no pictures, columns that were not taken.
 
     """
 
@@ -62,6 +63,7 @@ class ImageSet:
     class_names: tuple[str, ...] | None = None
     rows: NDArray[np.int64] | None = None
     metadata: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, items: Sequence[ImageItem]) -> ImageSet:

@@ -1,26 +1,18 @@
-"""Which format reads a file: the first that knows its beginning. A new format is one file, and one line here."""
+"""Which format reads a file: the first that knows its beginning. A new format is one file, and one line here.
+
+A module of this room has
+
+- ENDINGS: how names of such files end, without the dot;
+- recognises(head): whether a file that begins so is of this format;
+- read(stream, task): a DecodedImage; whatever is raised becomes an ImageError;
+- size(stream, task): (width, height) of the upright image.
+"""
 
 from __future__ import annotations
 
-from typing import IO, Any, Protocol
+from typing import Any
 
 from uncertainty.images.formats import dicom, heif, pillow, tiff, unreadable
-from uncertainty.images.formats.base import DecodedImage, Task
-
-
-class Format(Protocol):
-    """What a module of this room has."""
-
-    ENDINGS: tuple[str, ...]
-
-    def recognises(self, head: bytes) -> bool:
-        """Whether a file that begins so is of this format."""
-
-    def read(self, stream: IO[bytes], task: Task) -> DecodedImage:
-        """Decode it; whatever is raised becomes an ImageError."""
-
-    def size(self, stream: IO[bytes], task: Task) -> tuple[int, int]:
-        """Return (width, height) of the upright image."""
 
 
 FORMATS: tuple[Any, ...] = (dicom, unreadable, tiff, heif, pillow)  # the preamble of a DICOM file may be that of a TIFF
