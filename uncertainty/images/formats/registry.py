@@ -14,7 +14,6 @@ from typing import Any
 
 from uncertainty.images.formats import dicom, heif, pillow, tiff, unreadable
 
-
 FORMATS: tuple[Any, ...] = (dicom, unreadable, tiff, heif, pillow)  # the preamble of a DICOM file may be that of a TIFF
 ENDINGS = tuple(sorted({ending for one in FORMATS for ending in one.ENDINGS}))
 """Of names that are plainly those of pictures, whether they can be read or not."""
