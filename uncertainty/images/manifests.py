@@ -17,7 +17,7 @@ from uncertainty.images.table_rows import MANIFEST_SUFFIXES, columns_of, quoted,
 
 NAME_COLUMNS = (
     *("file_name", "filepath", "filename", "path", "image"),
-    *("image_name", "image_path", "file_path", "file", "img", "img_path", "name"),
+    *("image_name", "image_path", "file_path", "file", "img", "img_path"),
 )
 LABEL_COLUMN = "label"
 LABEL_COLUMNS = (LABEL_COLUMN, "class", "label_name", "class_name", "category")
