@@ -1,9 +1,11 @@
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from uncertainty.errors import InputError
-from uncertainty.images.manifests import check_unique, read_manifest
+from uncertainty.images.manifests import Columns, check_unique, read_manifest
 
 
 def written(tmp_path, name, content):
@@ -88,7 +90,7 @@ def test_dictionary_encoded_parquet(tmp_path):
         ("a.jsonl", '["a"]\n', "line 1, is not a JSON object"),
         ("a.jsonl", '{"file_name": 3}\n', "row 1, has 3 where a file name belongs"),
         ("a.jsonl", '{"file_name": "\\ud800.jpg"}\n', "not valid Unicode"),
-        ("a.jsonl", '{"file_name": "a", "label": [1, 2]}\n', "has the label [1, 2]"),
+        ("a.jsonl", '{"file_name": "a", "label": {"a": 1}}\n', "has the label {'a': 1}"),
         ("a.jsonl", '{"file_name": "a", "label": true}\n', "has the label True"),
         ("a.jsonl", '{"file_name": "a", "label": 0.5}\n', "has the label 0.5"),
         ("a.parquet", b"PAR1 no", "can't be read as Parquet"),
@@ -129,3 +131,68 @@ def test_columns_of_parquet_come_along_without_bytes(tmp_path):
     manifest = read_manifest(written(tmp_path, "a.parquet", columns))
     assert manifest.metadata == {"day": ("2022-01-08",), "x": ("0.5",)}
     assert manifest.columns == tuple(columns)
+
+
+def test_columns_of_other_names(tmp_path):
+    path = written(tmp_path, "a.csv", "Image,Class,site\na.png,cat,roof\n")
+    found = read_manifest(path)
+    assert (found.names, found.labels, found.metadata) == (("a.png",), ("cat",), {"site": ("roof",)})
+    assert found.notes == ("labels are the column 'Class'",)
+    path = written(tmp_path, "b.csv", "id,url,truth\n7,a.png,cat\n")
+    assert "say which with --name-column" in refused(path)
+    found = read_manifest(path, Columns(name="url", label="truth"))
+    assert (found.names, found.labels, found.metadata) == (("a.png",), ("cat",), {"id": ("7",)})
+    with pytest.raises(InputError, match="has no column 'label_'; it has 'id', 'url', 'truth'"):
+        read_manifest(path, Columns(name="url", label="label_"))
+    assert "say which are the labels with --label-column" in refused(
+        written(tmp_path, "c.csv", "path,class,category\n")
+    )
+
+
+def test_cells_are_trimmed_as_headers_are(tmp_path):
+    found = read_manifest(written(tmp_path, "a.csv", "file_name , label\n a.png , cat \n"))
+    assert (found.names, found.labels) == (("a.png",), ("cat",))
+
+
+def test_two_columns_of_one_name_are_refused_and_one_without_is_told(tmp_path):
+    assert "has two columns 'label'; which of them counts?" in refused(written(tmp_path, "a.csv", "path,label,label\n"))
+    line = '{"path": "a", "label": "x", "label": "y"}\n'
+    assert "line 1, has the key 'label' twice; keep one" in refused(written(tmp_path, "a.jsonl", line))
+    found = read_manifest(written(tmp_path, "b.csv", ",path,label\n0,a,x\n"))
+    assert found.notes == ("a column without a name was left out",)
+    assert "not valid Unicode" in refused(written(tmp_path, "b.jsonl", '{"path": "a", "\\ud800": 1}\n'))
+
+
+@pytest.mark.parametrize(
+    "kind", ["timestamp[ns]", "duration[ns]", "time64[ns]", "timestamp[s]", "timestamp[ns, tz=UTC]"]
+)
+def test_times_of_any_resolution_are_text(tmp_path, kind):
+    name, _, zone = kind.removesuffix("]").partition(", tz=")
+    name, _, unit = name.partition("[")
+    kind = pa.timestamp(unit, zone or None) if name == "timestamp" else getattr(pa, name)(unit)
+    values = [81_234_567_890_123 % 10**13, None] if name != "timestamp" or unit == "ns" else [2**50, None]
+    columns = {"file_name": ["a", "b"], "label": ["x", "y"], "at": pa.array(values, kind)}
+    found = read_manifest(written(tmp_path, "a.parquet", columns))
+    assert found.labels == ("x", "y")
+    assert found.metadata["at"][1] is None
+    assert found.metadata["at"][0]
+
+
+def test_a_nanosecond_time_as_it_is_written(tmp_path):
+    columns = {"file_name": ["a"], "modified": pa.array([1_764_477_192_881_118_311], pa.timestamp("ns"))}
+    found = read_manifest(written(tmp_path, "a.parquet", columns))
+    assert found.metadata["modified"] == ("2025-11-30 04:33:12.881118311",)
+
+
+def test_lists_of_labels_are_joined(tmp_path):
+    lines = [["cat", "dog"], ["eel"], [2, 0], [0, 0, 1], '["cat"]', '{"choices": ["a", "b"]}', "[sic]", []]
+    text = "".join(json.dumps({"path": str(i), "label": label}) + "\n" for i, label in enumerate(lines))
+    found = read_manifest(written(tmp_path, "a.jsonl", text)).labels
+    assert found == ("cat;dog", "eel", "2;0", "2", "cat", "a;b", "[sic]", None)
+    assert read_manifest(written(tmp_path, "a.parquet", {"path": ["1"], "label": [["a", "b"]]})).labels == ("a;b",)
+    assert "two classes, or zeros and ones?" in refused(written(tmp_path, "b.jsonl", '{"path": "a", "label": [0, 1]}'))
+
+
+def test_an_error_quotes_the_beginning_of_a_long_value(tmp_path):
+    columns = {"path": [b"\x89PNG" * 50_000]}
+    assert len(refused(written(tmp_path, "a.parquet", columns))) < 300

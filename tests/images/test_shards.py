@@ -12,7 +12,7 @@ from PIL import Image
 
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images.decoding import decode
-from uncertainty.images.shards import is_shard
+from uncertainty.images.packed import is_packed
 from uncertainty.images.sources import find_images
 
 
@@ -105,8 +105,8 @@ def test_rows_may_point_to_files_or_hold_nothing(tmp_path):
 
 def test_what_is_a_shard(tmp_path):
     pq.write_table(pa.table({"image": ["a.png"], "label": ["cat"]}), tmp_path / "manifest.parquet")
-    assert not is_shard(tmp_path / "manifest.parquet")
-    assert is_shard(shard(tmp_path / "s.parquet"))
+    assert not is_packed(tmp_path / "manifest.parquet")
+    assert is_packed(shard(tmp_path / "s.parquet"))
     assert find_images(tmp_path / "manifest.parquet").names == ("a.png",)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"bad\.parquet can't be read as Parquet"):

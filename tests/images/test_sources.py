@@ -1,6 +1,8 @@
 import io
 import os
+import subprocess
 import tracemalloc
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
@@ -58,9 +60,10 @@ def test_folders_only_suggest_labels(tmp_path):
     assert [item.label for item in labelled] == ["cat", "cat", "dog"]
 
 
-def test_one_image_outside_the_folders_and_there_are_no_folder_labels(tmp_path):
-    images = find_images(filled(tmp_path, "dog/1.png", "2.png"))
-    assert images.folder_labels is None
+def test_an_image_outside_the_folders_has_no_label_and_where_all_are_there_are_none(tmp_path):
+    images = find_images(filled(tmp_path / "some", "dog/1.png", "2.png"))
+    assert images.labelled().labels == (None, "dog")
+    images = find_images(filled(tmp_path / "all", "1.png", "2.png"))
     with pytest.raises(InputError, match="has no labels; sort the images into one folder"):
         images.labelled()
 
@@ -254,3 +257,49 @@ def test_long_lists_take_few_bytes(tmp_path):
         tracemalloc.stop()
     assert images.names[-1] == names[-1]
     assert kept / len(names) < 80
+
+
+def test_files_of_other_kinds_are_counted_aloud_and_pictures_that_nobody_reads_are_rows(tmp_path):
+    pictures = ("a.png", "b.heic", "c.dcm", "d.avif", "e.jp2", "f.jxl", "g.dng", "h.jpg_large", "i.tga", "j.cr2")
+    images = find_images(filled(tmp_path, *pictures, "noending", "notes.txt", ".hidden"))
+    assert images.names == pictures
+    assert images.notes == ("2 other files were not looked at, e.g. 'noending'",)
+
+
+def test_metadata_that_is_read_is_no_other_file(tmp_path):
+    filled(tmp_path, "cat/1.png", "dog/2.png", "dog/3.png", "dog/x.txt")
+    (tmp_path / "metadata.csv").write_text("file_name,site\ncat/1.png,roof\ndog/2.png,hall\n")
+    images = find_images(tmp_path)
+    assert images.notes == (
+        "1 other file was not looked at: 'dog/x.txt'",
+        "1 image, 'dog/3.png', is not named in metadata.csv",
+    )
+    assert images.labels is None
+    assert images.labelled().labels == ("cat", "dog", "dog")
+
+
+def test_parts_of_a_data_set_above_class_folders(tmp_path):
+    assert find_images(filled(tmp_path / "a", "train/cat/1.png", "Valid/cat/1.png")).splits == ("Valid", "train")
+    assert find_images(filled(tmp_path / "b", "train/1.png", "cat/1.png")).splits is None
+
+
+def test_folders_in_folders_in_folders(tmp_path):
+    handle = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1100):  # one after another, since a whole path would be too long
+        os.mkdir("d", dir_fd=handle)
+        outer, handle = handle, os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(outer)
+    with open(os.open("1.png", os.O_WRONLY | os.O_CREAT, dir_fd=handle), "wb") as file:
+        file.write(png(7))
+    os.close(handle)
+    found = find_images(tmp_path).names
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # pytest would not get rid of it
+    assert found == ("d/" * 1100 + "1.png",)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_is_found_in_either_unicode_form(tmp_path, form):
+    filled(tmp_path, unicodedata.normalize(form, "café/déjà.png"))
+    other = unicodedata.normalize("NFC" if form == "NFD" else "NFD", "café/déjà.png")
+    (tmp_path / "m.csv").write_text(f"file_name\n{other}\n")
+    assert shades(find_images(tmp_path / "m.csv")) == [0]

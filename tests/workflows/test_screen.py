@@ -14,8 +14,8 @@ from conftest import write_incoming
 from uncertainty.classifiers.base import Batch, Row
 from uncertainty.errors import InputError
 from uncertainty.images.decoding import digest
+from uncertainty.images.packed import packed_files
 from uncertainty.images.quality import QUALITY_NAMES
-from uncertainty.images.shards import find_shards
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.screening import second_pass
 from uncertainty.screening.second_pass import FEATURES_FILE
@@ -68,7 +68,7 @@ def test_features_are_beside_the_verdicts_and_nobody_takes_them_for_others(world
     assert table["digest"].to_pylist() == [digest(mixed / name) for name in verdicts["file_name"].to_pylist()]
     assert table.schema.field("features").type == pa.list_(pa.float16(), 48)
     assert table.filter(pa.compute.is_null(table["features"]))["file_name"].to_pylist() == ["019a.png"]
-    assert find_shards(out) == []
+    assert packed_files(out) == []
     assert "features" not in verdicts.column_names
     screen_into(out, world.screener, mixed, ScreenSettings(features=False))
     assert not (out / FEATURES_FILE).exists()

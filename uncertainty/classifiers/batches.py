@@ -11,7 +11,8 @@ from uncertainty.outputs import ModelOutputs
 class Row(NamedTuple):
     """One input image: its name, why it could not be read (None if it could), content digest and label.
 
-    `note` says why a deeper look at it failed; `thumbnail` are the bytes of `likeness.thumbnail`.
+    `note` says why a deeper look at it failed; `thumbnail` are the bytes of `thumbnails.thumbnail`; `remarks` are those
+    of `DecodedImage`.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Row(NamedTuple):
     label: str | int | None
     note: str | None = None
     thumbnail: bytes | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

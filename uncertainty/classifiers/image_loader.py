@@ -58,10 +58,11 @@ class Loaded:
     thumbnail: bytes | None = None
     error: str | None = None
     note: str | None = None
+    remarks: tuple[str, ...] = ()
 
     def row(self) -> Row:
         """Return what is told of it, beside what the network says."""
-        return Row(self.item.name, self.error, self.digest, self.item.label, self.note, self.thumbnail)
+        return Row(self.item.name, self.error, self.digest, self.item.label, self.note, self.thumbnail, self.remarks)
 
 
 def image_items(images: Images) -> ImageSet | list[ArrayItem]:
@@ -104,7 +105,8 @@ def load(
         else:
             data = read(item.data)
             loaded.digest = digest(data)
-            image = decode(data, least=least_of(preprocess, second))
+            image = decode(data, least=least_of(preprocess, second), reading=preprocess.reading)
+        loaded.remarks = image.remarks
         if damage is not None:
             image = replace(image, pixels=damage(image.pixels, item.name))
         loaded.inputs, small = preprocess(image.pixels), reduced(image)

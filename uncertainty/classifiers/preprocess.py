@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from uncertainty.defaults import DRAFT
 from uncertainty.errors import ModelError
-from uncertainty.images.decoding import Least
+from uncertainty.images.decoding import Least, Reading
 from uncertainty.images.quality import LONG_SIDE
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -34,6 +34,8 @@ class Preprocess:
     draft : how many times the pixels that it needs a large JPEG keeps while it is decoded, on each side, at a half, a
         quarter or an eighth of its size; that is several times faster and changes pixels a little. 0: full size.
     grayscale : turn to luminance and give the network one channel, normalised by the first mean and std.
+    bits, bands, frame : how a file of deep values, of more bands than three, or of several pages or frames is read,
+        see `uncertainty.images.formats.base.Reading`: the same for reference, calibration and incoming images.
 
     Examples
     --------
@@ -52,6 +54,9 @@ class Preprocess:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     grayscale: bool = False
     draft: int = DRAFT
+    bits: int | None = None
+    bands: tuple[int, ...] | None = None
+    frame: int = 1
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -61,6 +66,8 @@ class Preprocess:
         object.__setattr__(self, "crop_pct", float(self.crop_pct))
         if not isinstance(self.draft, int) or self.draft < 0:
             raise ModelError(f"Preprocess draft is {self.draft!r}; it must be a whole number, 0 for full size")
+        object.__setattr__(self, "bands", None if self.bands is None else tuple(self.bands))
+        _ = self.reading  # which says what is wrong with it
         if self.size < 1 or not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
             raise ModelError(f"Preprocess needs size >= 1, crop_pct in (0, 1] and std > 0; got {self}")
         if self.resize not in ("short_side", "exact"):
@@ -87,6 +94,11 @@ class Preprocess:
         shift, scale = (np.asarray(v, dtype=np.float32)[:, None] for v in (self.mean, self.std))
         return np.asarray((np.arange(256, dtype=np.float32) / np.float32(255) - shift) / scale)
 
+    @cached_property
+    def reading(self) -> Reading:
+        """How the pixels come out of a file."""
+        return Reading(self.bits, self.bands, self.frame)
+
     @property
     def least(self) -> Least | None:
         """The size that a decoded image must keep for network and image statistics; None: all of it."""
@@ -108,8 +120,9 @@ class Preprocess:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        # As before there was the setting, so that classifiers keep their fingerprints.
-        return settings if self.draft else {k: v for k, v in settings.items() if k != "draft"}
+        # As before there were these settings, so that classifiers keep their fingerprints.
+        unset = {"draft": 0, "bits": None, "bands": None, "frame": 1}
+        return {k: v for k, v in settings.items() if k not in unset or v != unset[k]}
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Self:

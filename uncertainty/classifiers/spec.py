@@ -6,6 +6,7 @@ it knows its class names and preprocessing itself. What the spec states wins ove
 weights : .safetensors, or a .pth / .pt state dict (loaded with weights_only=True, never otherwise).
 classes : file of class names, .txt one a line, or JSON.
 size, crop_pct, resize, interpolation, mean, std, grayscale, draft : as in `Preprocess`; mean and std as 0.5,0.5,0.5.
+bits, bands, frame : how deep, multi-band and many-paged files are read, as in `Preprocess`: 12, 4,3,2 and 1.
 autocast : bf16 or fp16, the precision in which torch runs what bears it.
 """
 
@@ -27,6 +28,10 @@ def _three(text: str) -> tuple[float, ...]:
     return tuple(float(v) for v in text.split(","))
 
 
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(v) for v in text.split(","))
+
+
 def _truth(text: str) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
 
@@ -40,6 +45,9 @@ _PREPROCESS: dict[str, Callable[[str], Any]] = {
     "std": _three,
     "grayscale": _truth,
     "draft": int,
+    "bits": int,
+    "bands": _whole_numbers,
+    "frame": int,
 }
 _KEYS = ("weights", "classes", *_PREPROCESS, "autocast")
 PRESETS = {

@@ -5,103 +5,86 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import stat
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from uncertainty.errors import ImageError, InputError
+from uncertainty.images.formats import registry
+from uncertainty.images.formats.base import MAX_PIXELS, WHOLE, DecodedImage, Least, Reading, Task
+from uncertainty.images.formats.pillow import NAMES
 from uncertainty.images.remote import RemotePath
 
-MAX_PIXELS = 50_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-_ENDINGS = ("bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp")
-IMAGE_SUFFIXES = tuple(f".{end}" for end in _ENDINGS)
+__all__ = [
+    "MAX_PIXELS",
+    "DecodedImage",
+    "Least",
+    "Reading",
+    "decode",
+    "digest",
+    "digest_pixels",
+    "is_image_name",
+    "read",
+    "size",
+]
 
-_ORIENTATION_TAG = 0x0112
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SWAPS_SIDES = frozenset({5, 6, 7, 8})
+_OF_READERS = r"PIL\.|pydicom\b|pillow_heif\b|tifffile\b|uncertainty\.images\.formats\."
+
+IMAGE_SUFFIXES = tuple(f".{ending}" for ending in registry.ENDINGS)
 _LONGEST_REASON = 120
 _MOST_BYTES = 1 << 26  # a file beyond that is not held in memory
 
 
-@dataclass(frozen=True)
-class Least:
-    """How many pixels the short and the long side of an image need: a larger JPEG may be decoded at a part of its size.
-
-    >>> Least(448, 512) | Least(64, 600)
-    Least(short=448, long=600)
-    """
-
-    short: int
-    long: int
-
-    def __or__(self, other: Least) -> Least:
-        return Least(max(self.short, other.short), max(self.long, other.long))
-
-
-@dataclass(frozen=True, eq=False)
-class DecodedImage:
-    """Pixels as a classifier wants them, and the size of the image in its file.
-
-    `pixels` is (h, w, 3) uint8 RGB, of a large JPEG perhaps at a part of its size; `width` and `height` are those of
-    the file, after its EXIF rotation.
-    """
-
-    pixels: NDArray[np.uint8]
-    width: int
-    height: int
-
-
 def is_image_name(name: str | os.PathLike[str]) -> bool:
-    """Whether a file name ends like an image that `decode` reads.
+    """Whether a file name ends like a picture, one that `decode` reads or one that it names in its error.
 
-    >>> is_image_name("holiday/Anna's.JPG"), is_image_name("notes.txt"), is_image_name(".jpg")
-    (True, False, False)
+    >>> is_image_name("holiday/Anna's.JPG"), is_image_name("photo.jpg_large"), is_image_name("scan.dng")
+    (True, True, True)
+    >>> is_image_name("notes.txt"), is_image_name(".jpg")
+    (False, False)
     """
-    return PurePosixPath(os.fspath(name)).suffix.lower() in IMAGE_SUFFIXES
+    suffix, _, added = PurePosixPath(os.fspath(name)).suffix.lower().partition("_")
+    return suffix in IMAGE_SUFFIXES and (not added or added.isalnum())
 
 
-def decode(data: Path | RemotePath | bytes, max_pixels: int = MAX_PIXELS, least: Least | None = None) -> DecodedImage:
-    """Decode the first frame of an encoded image to RGB.
+def decode(
+    data: Path | RemotePath | bytes,
+    max_pixels: int = MAX_PIXELS,
+    least: Least | None = None,
+    reading: Reading = WHOLE,
+) -> DecodedImage:
+    """Decode one picture of an encoded image to RGB: the first frame, or another by `reading`.
 
     Returns (h, w, 3) uint8. EXIF rotation is applied. Alpha is dropped, not blended, and CMYK converted by Pillow's
-    plain formula: that is what `convert("RGB")` gives, on which classifiers were trained. 16-bit greyscale keeps its
-    high byte. With `least`, a JPEG is decoded at a half, a quarter or an eighth of its size where both sides keep at
-    least so many pixels, which is much faster; without, at full size.
+    plain formula: that is what `convert("RGB")` gives, on which classifiers were trained. Of deeper values the high
+    byte is kept, or that of `reading.bits`. With `least`, a JPEG is decoded at a half, a quarter or an eighth of its
+    size where both sides keep at least so many pixels, which is much faster; without, at full size. What each format
+    does is said in `uncertainty.images.formats`.
 
     Raises ImageError with a reason that can follow the file's name: "is truncated", "is empty (0 bytes)",
     "cannot identify the format ...", "has 400,000,000 pixels, more than the limit of 50,000,000" (known from the
-    header, before any pixel is decoded).
+    header, before any pixel is decoded), "is a HEIC image; install uncertainty-vision[heif] to read it".
 
     >>> decode(b"P6 2 1 255 " + bytes([255, 0, 0, 0, 0, 255])).pixels.tolist()
     [[[255, 0, 0], [0, 0, 255]]]
     """
     with _reasons(), _opened(data) as stream, _SILENCE:
-        image = _open_image(stream, max_pixels)
-        width, height = image.size
-        _reduce_while_decoding(image, least)
-        image.load()
-        upright, swapped = _upright(image)
-        pixels = _rgb(upright)
-    return DecodedImage(pixels, *((height, width) if swapped else (width, height)))
+        image: DecodedImage = _format_of(stream).read(stream, Task(reading, max_pixels, least))
+    return image
+
+
+def _format_of(stream: IO[bytes]) -> Any:
+    head = stream.read(registry.HEAD)
+    stream.seek(0)
+    return registry.of(head)
 
 
 def read(data: Path | RemotePath | bytes) -> Path | bytes:
@@ -128,12 +111,8 @@ def size(data: Path | RemotePath | bytes, max_pixels: int = MAX_PIXELS) -> tuple
     (2, 1)
     """
     with _reasons(), _opened(data) as stream, _SILENCE:
-        image = _open_image(stream, max_pixels)
-        try:
-            turned = image.getexif().get(_ORIENTATION_TAG) in (5, 6, 7, 8)
-        except Exception:  # as in `_upright`
-            turned = False
-        return (image.height, image.width) if turned else (image.width, image.height)
+        width, height = _format_of(stream).size(stream, Task(max_pixels=max_pixels))
+    return width, height
 
 
 def digest(data: Path | RemotePath | bytes) -> str:
@@ -166,7 +145,7 @@ def digest_pixels(array: NDArray[Any]) -> str:
 
 
 class _Silence:
-    """Ignores Pillow's warnings while at least one thread is inside.
+    """Ignores the warnings of Pillow and of other readers while at least one thread is inside.
 
     `warnings.catch_warnings` alone would leave the filters in disorder when several threads decode at the same time.
     """
@@ -181,7 +160,7 @@ class _Silence:
             if self._inside == 0:
                 self._filters = warnings.catch_warnings()
                 self._filters.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
+                warnings.filterwarnings("ignore", module=_OF_READERS)
             self._inside += 1
 
     def __exit__(self, *exception: object) -> None:
@@ -220,7 +199,7 @@ def _reasons() -> Iterator[None]:
     except InputError:  # an ImageError, or a network that is down, which says nothing about the image
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"cannot identify the format; readable are {', '.join(FORMATS)}") from error
+        raise ImageError(f"cannot identify the format; readable are {', '.join(NAMES)}") from error
     except MemoryError as error:
         raise ImageError("needs more memory than there is") from error
     # Damaged files reach every corner of Pillow's plugins: SyntaxError, struct.error, IndexError, zlib.error and more.
@@ -237,62 +216,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, EOFError) or "truncated" in text.lower():
         return "is truncated"
     return f"can't be decoded ({text})"
-
-
-def _open_image(stream: IO[bytes], max_pixels: int) -> Image.Image:
-    try:
-        image = Image.open(stream, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        found = re.search(r"\((\d+) pixels\)", str(error))
-        raise _too_large(int(found[1]) if found else None, max_pixels) from error
-    if image.width * image.height > max_pixels:
-        raise _too_large(image.width * image.height, max_pixels)
-    return image
-
-
-def _too_large(n: int | None, limit: int) -> ImageError:
-    pixels = "too many pixels" if n is None else f"{n:,} pixels"
-    # Pillow has a limit of its own, which a larger max_pixels does not lift.
-    limit = min(limit, 2 * (Image.MAX_IMAGE_PIXELS or limit))
-    return ImageError(f"has {pixels}, more than the limit of {limit:,}")
-
-
-def _reduce_while_decoding(image: Image.Image, least: Least | None) -> None:
-    if least is None or image.format not in ("JPEG", "MPO"):
-        return
-    short, long = min(image.size), max(image.size)
-    scale = next((s for s in (8, 4, 2) if short // s >= least.short and long // s >= least.long), 1)
-    if scale > 1:
-        image.draft(None, (image.width // scale, image.height // scale))
-
-
-def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Apply the EXIF rotation; also say whether width and height changed places."""
-    try:
-        orientation = image.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # damaged metadata of any kind must not cost an image whose pixels are fine
-        return image, False
-    # A damaged tag may be anything, a tuple or a float included.
-    method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
-    return (image, False) if method is None else (image.transpose(method), orientation in _SWAPS_SIDES)
-
-
-def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode == "F":
-        raise ImageError("has floating-point pixels of unknown range; convert it to 8 or 16 bit")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return _grey_16_bit(np.asarray(image))
-    # Colours behind transparent pixels stay as they are; left in, the key makes Pillow warn.
-    image.info.pop("transparency", None)
-    if image.mode in ("PA", "La", "RGBa"):
-        image = image.convert("LA" if image.mode == "La" else "RGBA")
-    # A copy, since what Pillow hands out is read-only and torch warns of that.
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _grey_16_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 0xFFFF:
-        raise ImageError(f"has integer pixels from {low} to {high}, beyond 16 bit; convert it to 8 or 16 bit")
-    # The high byte, not the nearest value: Pillow does so for 16-bit colour, and both should decode alike.
-    return np.repeat((values >> 8).astype(np.uint8)[:, :, None], 3, axis=2)

@@ -2,74 +2,147 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
 from uncertainty.errors import InputError
 from uncertainty.images.packed_text import Coder, Packer, double
-from uncertainty.images.remote import AnyFile, is_url, opened
+from uncertainty.images.remote import AnyFile, is_url
+from uncertainty.images.table_rows import MANIFEST_SUFFIXES, columns_of, quoted, rows_of, shown, told
 
-NAME_COLUMNS = ("file_name", "filepath", "filename", "path", "image")
+NAME_COLUMNS = (
+    *("file_name", "filepath", "filename", "path", "image"),
+    *("image_name", "image_path", "file_path", "file", "img", "img_path"),
+)
 LABEL_COLUMN = "label"
-MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
+LABEL_COLUMNS = (LABEL_COLUMN, "class", "label_name", "class_name", "category")
+SPLIT_COLUMNS = ("split", "subset", "ml_use")
+
+__all__ = [
+    "MANIFEST_SUFFIXES",
+    "Columns",
+    "Label",
+    "Manifest",
+    "as_text",
+    "check_unique",
+    "posix",
+    "quoted",
+    "read_manifest",
+]
 
 Label = str | int | None
 _JSON = (bool, int, float, list, dict)
 _WHOLE = 2**53
-_ROWS_AT_ONCE = 4096
-_BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a table are called where they are not called as usual; None: as usual.
+
+    `split` is the part of a data set to take, such as "val", where a column, folders or files are called so.
+    """
+
+    name: str | None = None
+    label: str | None = None
+    split: str | None = None
+
+
+_USUAL = Columns()
 
 
 @dataclass(frozen=True)
 class Manifest:
     """Names in POSIX form in the table's order, their labels (None: no such column), and the columns it has.
 
-    `metadata` are all other columns as text, None where a cell is empty. All are packed, see
-    `packed_text`.
+    `metadata` are all other columns as text, None where a cell is empty; `splits` is the one of them that says which
+    part of a data set an image belongs to. All are packed, see `packed_text`. `notes` are what a reader should know.
     """
 
     names: Sequence[str]
     labels: Sequence[Label] | None
     columns: tuple[str, ...]
     metadata: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    splits: Sequence[str | None] | None = None
+    notes: tuple[str, ...] = ()
 
 
-def read_manifest(path: AnyFile) -> Manifest:
+def read_manifest(path: AnyFile, columns: Columns = _USUAL) -> Manifest:
     """Read the file names of a table, and its labels where it has them; a few rows are in memory at a time.
 
-    The name column is the first present of `file_name`, `filepath`, `filename`, `path` and `image`. CSV is UTF-8 (a
-    byte order mark is fine), separated by commas, and its labels stay strings: "01" is not 1. Empty labels become None.
-    Images may be named by URL.
+    The name column is the first present of NAME_COLUMNS, the label column of LABEL_COLUMNS, unless `columns` say
+    otherwise. CSV is UTF-8 (a byte order mark is fine), separated by commas, and its labels stay strings: "01" is not
+    1. Cells are trimmed, empty labels become None, and several labels of one image (a list, or text that is one in
+    JSON) are joined by semicolons. Images may be named by URL.
 
     Raises InputError, naming the file and where possible the row: no such file, a damaged table, no name column (the
-    columns found are quoted), a row without a name, a label that is neither a name nor an index, or no rows.
+    columns found are quoted), two columns of one name, a row without a name, a label that is neither a name nor an
+    index, or no rows.
     """
-    with _told(path):
-        columns = _columns(path)
-        name_column = next((name for name in NAME_COLUMNS if name in columns), None)
-        if name_column is None:
-            advice = f"(or {', '.join(NAME_COLUMNS[1:])}); it has {quoted(columns)}"
-            raise InputError(f"{path} has no column file_name {advice}")
-        labels: Coder[Label] | None = Coder() if LABEL_COLUMN in columns else None
+    with told(path):
+        found = columns_of(path)
+        name_column, label_column = _name_column(columns, found, path), _label_column(columns, found, path)
+        labels: Coder[Label] | None = None if label_column is None else Coder()
         names: Packer[str] = Packer()
-        others = _Others([name for name in columns if name and name not in (name_column, LABEL_COLUMN)])
-        for i, row in enumerate(_rows(path)):
+        others = _Others([name for name in found if name and name not in (name_column, label_column)])
+        for i, row in enumerate(rows_of(path, (name_column, label_column or ""))):
             names.append(_name(row.get(name_column), path, i))
             others.add(row, i)
             if labels is not None:
-                labels.append(_label(row.get(LABEL_COLUMN), path, i))
+                labels.append(_label(row.get(label_column or ""), path, i))
     packed = names.packed()
     if not packed:
         raise InputError(f"{path} has no rows; it must name at least one image")
-    return Manifest(packed, None if labels is None else labels.packed(), columns, others.packed())
+    notes: tuple[str, ...] = (
+        () if label_column in (None, LABEL_COLUMN, columns.label) else (f"labels are the column {label_column!r}",)
+    )
+    notes += ("a column without a name was left out",) * ("" in found)
+    metadata = others.packed()
+    split = next((name for name in metadata if name.lower() in SPLIT_COLUMNS), None)
+    return Manifest(
+        packed,
+        None if labels is None else labels.packed(),
+        found,
+        metadata,
+        None if split is None else metadata[split],
+        notes,
+    )
+
+
+def _name_column(columns: Columns, found: Sequence[str], path: AnyFile) -> str:
+    if columns.name is not None:
+        return _asked(columns.name, found, path)
+    if (name := _first_of(NAME_COLUMNS, found)) is None:
+        advice = f"(or {', '.join(NAME_COLUMNS[1:5])}); it has {quoted(found)}; say which with --name-column"
+        raise InputError(f"{path} has no column file_name {advice}")
+    return name
+
+
+def _label_column(columns: Columns, found: Sequence[str], path: AnyFile) -> str | None:
+    if columns.label is not None:
+        return _asked(columns.label, found, path)
+    if LABEL_COLUMN in found:
+        return LABEL_COLUMN
+    likely = [name for name in found if name.lower() in LABEL_COLUMNS]
+    if len(likely) > 1:
+        raise InputError(f"{path} has the columns {quoted(likely)}; say which are the labels with --label-column")
+    return likely[0] if likely else None
+
+
+def _asked(name: str, found: Sequence[str], path: AnyFile) -> str:
+    if name not in found:
+        raise InputError(f"{path} has no column {name!r}; it has {quoted(found)}")
+    return name
+
+
+def _first_of(usual: Sequence[str], found: Sequence[str]) -> str | None:
+    """Return the first usual name that is there, in its own letters or in others."""
+    lower = {name.lower(): name for name in reversed(found)}
+    return next((name if name in found else lower[name] for name in usual if name in lower), None)
 
 
 class _Others:
@@ -115,108 +188,14 @@ def check_unique(names: Sequence[str], where: AnyFile) -> None:
         raise InputError(f"{where} names {name!r} more than once; each image must be named once")
 
 
-@contextmanager
-def _told(path: AnyFile) -> Iterator[None]:
-    """Turn what reading raises into an InputError that names the file."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path} can't be read as Parquet ({_first_line(error)})") from error
-    except OSError as error:
-        raise InputError(f"{path} can't be read ({error.strerror or _first_line(error)})") from error
-
-
-def _columns(path: AnyFile) -> tuple[str, ...]:
-    suffix = path.suffix.lower()
-    if suffix not in MANIFEST_SUFFIXES:
-        raise InputError(f"{path} is not a table; give a file ending in {', '.join(MANIFEST_SUFFIXES)}")
-    if suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        with opened(path) as raw:
-            return tuple(pq.read_schema(raw).names)
-    if suffix == ".csv":
-        with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
-            return _header(csv.reader(file, strict=True), path)
-    return tuple(dict.fromkeys(key for row in _json_lines(path) for key in row))
-
-
-def _rows(path: AnyFile) -> Iterator[dict[str, Any]]:
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        return _parquet_rows(path)
-    return _csv_rows(path) if suffix == ".csv" else _json_lines(path)
-
-
-def _header(reader: Any, path: AnyFile) -> tuple[str, ...]:
-    try:
-        return tuple(name.strip() for name in next(reader, ()))
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}, is not valid CSV ({error})") from error
-
-
-def _csv_rows(path: AnyFile) -> Iterator[dict[str, Any]]:
-    with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        columns = _header(reader, path)
-        try:
-            for row in reader:
-                if row:
-                    yield dict(zip(columns, _fields(row, columns, path, reader.line_num), strict=True))
-        except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}, is not valid CSV ({error})") from error
-
-
-def _fields(row: list[str], columns: Sequence[str], path: AnyFile, line: int) -> list[str]:
-    if len(row) != len(columns):
-        advice = "put a value with a comma in double quotes"
-        raise InputError(f"{path}, line {line}, has {len(row)} fields where the header has {len(columns)}; {advice}")
-    return row
-
-
-def _json_lines(path: AnyFile) -> Iterator[dict[str, Any]]:
-    with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}, line {number}, is not valid JSON ({error})") from error
-            if not isinstance(row, dict):
-                advice = 'write {"file_name": ...} in each line'
-                raise InputError(f"{path}, line {number}, is not a JSON object; {advice}")
-            yield row
-
-
-def _parquet_rows(path: AnyFile) -> Iterator[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    with opened(path) as raw, pq.ParquetFile(raw, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
-        needed = (*NAME_COLUMNS, LABEL_COLUMN)
-        wanted = [one.name for one in file.schema_arrow if one.name in needed or not _holds_bytes(one.type)]
-        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
-            yield from batch.to_pylist()
-
-
-def _holds_bytes(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return any(is_kind(kind) for is_kind in (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary))
-
-
 def _name(value: Any, path: AnyFile, row: int) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{path}, row {row + 1}, has {value!r} where a file name belongs")
+        raise InputError(f"{path}, row {row + 1}, has {shown(value)} where a file name belongs")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"{path}, row {row + 1}, has the file name {value!r}, which is not valid Unicode") from error
-    return posix(value)
+    return posix(value.strip())
 
 
 def posix(name: str) -> str:
@@ -234,17 +213,38 @@ def _label(value: Any, path: AnyFile, row: int) -> Label:
     # Tables made by pandas hold integers with gaps as floats, NaN in the gaps.
     if isinstance(value, float) and (math.isnan(value) or value.is_integer()):
         value = None if math.isnan(value) else int(value)
+    if isinstance(value, str):
+        value = value.strip()
+        value = _listed(value) if value[:1] in ("[", "{") else value
+    if isinstance(value, list) and all(isinstance(one, str | int) for one in value):
+        value = ";".join(_members(value, path, row))
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InputError(f"{path}, row {row + 1}, has the label {value!r}; a label is a class name or an index")
+        raise InputError(f"{path}, row {row + 1}, has the label {shown(value)}; a label is a class name or an index")
     return value
 
 
-def quoted(columns: Sequence[str]) -> str:
-    """Write column names for an error message."""
-    return ", ".join(repr(name) for name in columns) or "no columns"
+def _members(values: list[str | int], path: AnyFile, row: int) -> list[str]:
+    """Return the labels in a list: names or positions, or the positions of the ones among zeros and ones."""
+    if len(values) > 1 and set(map(str, values)) <= {"0", "1"}:
+        if len(values) == 2 and values[0] != values[1]:
+            raise InputError(
+                f"{path}, row {row + 1}, has the label {values}: two classes, or zeros and ones? Write class names"
+            )
+        return [str(k) for k, one in enumerate(values) if str(one) == "1"]
+    return [str(one).strip() for one in values]
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+def _listed(text: str) -> Any:
+    """Return the labels of a cell that holds a list in JSON, as Label Studio writes several choices; else the cell.
+
+    >>> _listed('["cat", "dog"]'), _listed('{"choices": ["cat"]}'), _listed("[sic]")
+    (['cat', 'dog'], ['cat'], '[sic]')
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    value = value.get("choices") if isinstance(value, dict) else value
+    return value if isinstance(value, list) else text

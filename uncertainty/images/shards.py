@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
+from uncertainty.images.image_set import Inside
 from uncertainty.images.manifests import LABEL_COLUMN, Label
 from uncertainty.images.packed_text import Coded, Coder, Packer, Texts, double
-from uncertainty.images.remote import AnyFile, RemotePath, below, opened
+from uncertainty.images.remote import AnyFile, below, opened
+from uncertainty.images.table_rows import shown
 
 _IMAGE_COLUMNS = ("img", "image")
 _BATCH_ROWS = 64
@@ -25,30 +28,21 @@ _NAMES_AT_ONCE = 4096
 _BUFFER_BYTES = 1 << 20
 
 
-def is_shard(path: AnyFile) -> bool:
-    """Whether a file is Parquet with a column `img` or `image` of struct<bytes, path>; InputError if it is damaged."""
-    if path.suffix.lower() != ".parquet":
-        return False
+SUFFIXES = (".parquet",)
+
+
+def holds_images(path: AnyFile) -> bool:
+    """Whether a file has a column `img` or `image` of struct<bytes, path> or of bytes; InputError if it is damaged."""
     with _opened(path) as file:
         return _image_column(file.schema_arrow) is not None
 
 
-def find_shards(folder: AnyFile) -> list[AnyFile]:
-    """Return the Parquet files with images inside that lie directly in a folder, sorted by name."""
-    if isinstance(folder, RemotePath):
-        found = [folder / name for name in folder.files() if "/" not in name]
-        return [file for file in found if is_shard(file)]
-    files = sorted(file for file in folder.glob("*.parquet") if not file.name.startswith("."))
-    return [file for file in files if is_shard(file)]
-
-
-def read_shards(
-    paths: Sequence[AnyFile],
-) -> tuple[Sequence[str], Sequence[Label] | None, tuple[str, ...] | None, ShardReader]:
+def read(paths: Sequence[AnyFile]) -> Inside:
     """Return names, labels, class names and a reader of the bytes.
 
-    Names are the `path` fields when every row has one and all differ; otherwise `<file stem>/<row, 7 digits>`. Integer
-    labels become class names when the file's own description has them, and -1 becomes None.
+    Names are the `path` fields when every row has one and all differ; otherwise `<file stem>/<row, 7 digits>`. Absolute
+    paths, which `datasets` writes, are told from the folder that they share on. Integer labels become class names when
+    the file's own description has them, and -1 becomes None.
     """
     contents = [_contents(path) for path in paths]
     described = {shard.class_names for shard in contents}
@@ -59,7 +53,7 @@ def read_shards(
     labels = None
     if any(shard.labels is not None for shard in contents):
         labels = Coded.of(label for shard in contents for label in shard.labels or repeat(None, len(shard.paths)))
-    return names, labels, contents[0].class_names, ShardReader(tuple(paths), counts)
+    return Inside(names, labels, ShardReader(tuple(paths), counts), contents[0].class_names)
 
 
 @dataclass(frozen=True)
@@ -99,13 +93,14 @@ def _contents(path: AnyFile) -> _Contents:
         column = _image_column(file.schema_arrow)
         has_labels = LABEL_COLUMN in file.schema_arrow.names
         class_names = _class_names(file.schema_arrow)
-        columns = [f"{column}.path", LABEL_COLUMN] if has_labels else [f"{column}.path"]
+        told = _has_path(file.schema_arrow, column)
+        columns = [f"{column}.path"] * told + [LABEL_COLUMN] * has_labels
         paths: Packer[str | None] = Packer()
         labels: Coder[Label] = Coder()
         for batch in file.iter_batches(_NAMES_AT_ONCE, columns=columns):
-            for image in batch.column(0).to_pylist():
+            for image in batch.column(0).to_pylist() if told else repeat(None, batch.num_rows):
                 paths.append(None if image is None else image["path"])
-            for value in batch.column(1).to_pylist() if has_labels else ():
+            for value in batch.column(LABEL_COLUMN).to_pylist() if has_labels else ():
                 labels.append(_label(value, class_names, path))
     return _Contents(paths.packed(), labels.packed() if has_labels else None, class_names)
 
@@ -126,7 +121,7 @@ def _label(value: Any, class_names: tuple[str, ...] | None, path: AnyFile) -> La
     if value is None or value == -1:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InputError(f"{path} has the label {value!r}; a label is a class name or an index")
+        raise InputError(f"{path} has the label {shown(value)}; a label is a class name or an index")
     if class_names is None or isinstance(value, str):
         return value
     if not 0 <= value < len(class_names):
@@ -146,6 +141,9 @@ def _names(stems: list[str], contents: list[_Contents]) -> Sequence[str]:
     if all(path for shard in contents for path in shard.paths):
         given = Texts.of(str(path) for shard in contents for path in shard.paths)
         if double(given) is None:
+            if all(os.path.isabs(path) for path in given):
+                shared = os.path.commonpath({os.path.dirname(path) for path in given})
+                return Texts.of(os.path.relpath(path, shared) for path in given)
             return Texts.of(path.replace("\\", "/") for path in given) if any("\\" in path for path in given) else given
     return Texts.of(
         f"{stem}/{i:07d}" for stem, shard in zip(stems, contents, strict=True) for i in range(len(shard.paths))
@@ -157,9 +155,19 @@ def _image_column(schema: Any) -> str | None:
 
     for name in _IMAGE_COLUMNS:
         kind = schema.field(name).type if name in schema.names else None
-        if kind is not None and pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}:
+        if kind is None:
+            continue
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return name
+        if pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}:
             return name
     return None
+
+
+def _has_path(schema: Any, column: str | None) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_struct(schema.field(column).type))
 
 
 def _read(path: AnyFile, rows: NDArray[np.int64], count: int) -> Iterator[AnyFile | bytes]:
@@ -186,9 +194,9 @@ def _row_groups(ends: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[list[
     return groups.tolist(), rows - starts[group_of] + read_before[np.searchsorted(groups, group_of)]
 
 
-def _data(image: dict[str, Any] | None, path: AnyFile) -> AnyFile | bytes:
-    if image is None:
-        return b""
+def _data(image: dict[str, Any] | bytes | None, path: AnyFile) -> AnyFile | bytes:
+    if image is None or isinstance(image, bytes):
+        return image or b""
     if image["bytes"] is None and image["path"]:
         return below(path.parent, str(image["path"]))
     return bytes(image["bytes"] or b"")

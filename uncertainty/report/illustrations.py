@@ -126,7 +126,7 @@ class Illustrations:
 def _prepared(classifier: Classifier, data: Path | bytes) -> tuple[NDArray[np.float32], list[float]] | None:
     """Return the network's input, and which part of the image it is: left, top, width and height as shares."""
     try:
-        image = decode(data, least=classifier.least)
+        image = decode(data, least=classifier.least, reading=classifier.preprocess.reading)
     except ImageError:
         return None
     preprocess = classifier.preprocess

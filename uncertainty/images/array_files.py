@@ -1,0 +1,139 @@
+"""Arrays of small images in one .npz file, as MedMNIST publishes them: `train_images`, `train_labels` and so on."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import InputError
+from uncertainty.images.image_set import Inside
+from uncertainty.images.manifests import Label
+from uncertainty.images.packed_text import Coded, Texts
+from uncertainty.images.remote import AnyFile, opened
+
+SUFFIXES = (".npz",)
+_PARTS = ("train", "val", "test")
+_READ = 1 << 20
+
+
+def holds_images(path: AnyFile) -> bool:
+    """Whether the file has arrays called as MedMNIST calls them."""
+    with _archive(path) as archive:
+        return bool(_images(archive))
+
+
+def read(paths: Sequence[AnyFile]) -> Inside:
+    """Return names (`train/0000007`), labels, parts, and a reader of each image as a portable pixmap.
+
+    Images are uint8 (n, h, w) or (n, h, w, 3). Labels of shape (n, 1) are positions of classes; of (n, c) with zeros
+    and ones several classes, joined by semicolons, an empty text for none. Raises InputError for anything else.
+    """
+    found = [_contents(path) for path in paths]
+    names = [name for names, _, _ in found for name in names]
+    labels = [label for _, labels, _ in found for label in labels]
+    reader = ArrayReader(tuple(paths), tuple(len(inside) for inside, _, _ in found))
+    splits = Coded.of(part for _, _, parts in found for part in parts)
+    if len(paths) > 1:
+        stems = (stem for path, (inside, _, _) in zip(paths, found, strict=True) for stem in [path.stem] * len(inside))
+        names = [f"{stem}/{name}" for stem, name in zip(stems, names, strict=True)]
+    known = Coded.of(labels) if any(one is not None for one in labels) else None
+    return Inside(Texts.of(names), known, reader, splits=splits)
+
+
+def _contents(path: AnyFile) -> tuple[list[str], list[Label], list[str | None]]:
+    names: list[str] = []
+    labels: list[Label] = []
+    with _archive(path) as archive:
+        for member in _images(archive):
+            part = member.partition("_")[0]
+            with archive.open(member) as stream:
+                shape = _header(stream, path, member)
+            names += [f"{part}/{i:07d}" for i in range(shape[0])]
+            labels += _labels(archive, f"{part}_labels.npy", shape[0], path)
+    return names, labels, [name.partition("/")[0] for name in names]
+
+
+def _labels(archive: zipfile.ZipFile, member: str, n: int, path: AnyFile) -> Sequence[Label]:
+    if member not in archive.namelist():
+        return [None] * n
+    with archive.open(member) as stream:
+        values = np.lib.format.read_array(stream, allow_pickle=False)
+    values = values.reshape(len(values), -1) if values.ndim else values.reshape(0, 0)
+    if values.dtype.kind not in "iu" or len(values) != n:
+        raise InputError(f"{path} has {member} of {values.dtype} {values.shape} for {n} images; they must be integers")
+    if values.shape[1] == 1:
+        return [int(value) for value in values[:, 0]]
+    return [";".join(str(k) for k in np.flatnonzero(row)) for row in values]
+
+
+@dataclass(frozen=True)
+class ArrayReader:
+    """Yields the images of ascending positions over several files, each as the bytes of a portable pixmap."""
+
+    paths: tuple[AnyFile, ...]
+    counts: tuple[int, ...]
+
+    def __call__(self, positions: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
+        """Read front to back, one image in memory at a time."""
+        start = 0
+        for path, count in zip(self.paths, self.counts, strict=True):
+            low, high = np.searchsorted(positions, (start, start + count))
+            if low < high:
+                yield from _pixmaps(path, positions[low:high] - start)
+            start += count
+
+
+def _pixmaps(path: AnyFile, wanted: NDArray[np.int64]) -> Iterator[bytes]:
+    start = 0
+    with _archive(path) as archive:
+        for member in _images(archive):
+            with archive.open(member) as stream:
+                n, height, width, *colours = _header(stream, path, member)
+                low, high = np.searchsorted(wanted, (start, start + n))
+                size, at = height * width * (colours or [1])[0], 0
+                for row in (wanted[low:high] - start).tolist():
+                    _skip(stream, (row - at) * size)
+                    yield b"P%d %d %d 255\n" % (6 if colours else 5, width, height) + stream.read(size)
+                    at = row + 1
+            start += n
+
+
+def _skip(stream: IO[bytes], count: int) -> None:
+    while count > 0 and (read := stream.read(min(count, _READ))):
+        count -= len(read)
+
+
+def _images(archive: zipfile.ZipFile) -> list[str]:
+    inside = set(archive.namelist())
+    return [f"{part}_images.npy" for part in _PARTS if f"{part}_images.npy" in inside]
+
+
+def _header(stream: IO[bytes], path: AnyFile, member: str) -> tuple[int, ...]:
+    """Read the head of an array, and leave the stream where its values begin."""
+    version = np.lib.format.read_magic(stream)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, by_column, dtype = read_header(stream)
+    if (
+        dtype != np.uint8
+        or by_column
+        or len(shape) not in (3, 4)
+        or (len(shape) == 4 and shape[3] != 3)
+        or 0 in shape[1:]
+    ):
+        raise InputError(f"{path} has {member} of {dtype} {shape}; images are uint8 of shape (n, h, w) or (n, h, w, 3)")
+    return tuple(map(int, shape))
+
+
+@contextmanager
+def _archive(path: AnyFile) -> Iterator[zipfile.ZipFile]:
+    try:
+        with opened(path) as raw, zipfile.ZipFile(raw) as archive:
+            yield archive
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read as arrays ({' '.join(str(error).split())})") from error

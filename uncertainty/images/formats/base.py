@@ -1,0 +1,115 @@
+"""What all formats share: what is asked of a file, and the pixels that come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from uncertainty.errors import ImageError, ModelError
+
+MAX_PIXELS = 50_000_000
+_BITS = range(8, 33)
+
+
+@dataclass(frozen=True)
+class Least:
+    """How many pixels the short and the long side of an image need: a larger JPEG may be decoded at a part of its size.
+
+    >>> Least(448, 512) | Least(64, 600)
+    Least(short=448, long=600)
+    """
+
+    short: int
+    long: int
+
+    def __or__(self, other: Least) -> Least:
+        return Least(max(self.short, other.short), max(self.long, other.long))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which picture of a file is meant, and how its values become 8 bits; part of what a model was trained on.
+
+    Parameters
+    ----------
+    bits : how many bits of a deep value are used, such as 12 for 0..4095 in 16; None: all that the file declares.
+    bands : which three bands are red, green and blue, or which one is grey, counted from 1 as GDAL counts.
+    frame : which page of a TIFF, frame of an animation or of a DICOM series, counted from 1.
+
+    >>> Reading(bits=12, bands=(4, 3, 2))
+    Reading(bits=12, bands=(4, 3, 2), frame=1)
+
+    """
+
+    bits: int | None = None
+    bands: tuple[int, ...] | None = None
+    frame: int = 1
+
+    def __post_init__(self) -> None:
+        if self.bits is not None and self.bits not in _BITS:
+            raise ModelError(f"bits is {self.bits!r}; give how many bits of a value are used, 8 to 32")
+        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
+            raise ModelError(f"bands are {self.bands!r}; give three for red, green and blue, or one, counted from 1")
+        if self.frame < 1:
+            raise ModelError(f"frame is {self.frame!r}; frames are counted from 1")
+
+
+WHOLE = Reading()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of one file: the reading, the most pixels that it may have, and how many are enough."""
+
+    reading: Reading = WHOLE
+    max_pixels: int = MAX_PIXELS
+    least: Least | None = None
+
+    def check(self, width: int, height: int, bands: int = 3) -> None:
+        """Raise ImageError for a picture that is too large, from its header, before any pixel is decoded."""
+        if width * height * max(bands, 3) > 3 * self.max_pixels:
+            raise too_large(width * height, self.max_pixels, bands)
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedImage:
+    """Pixels as a classifier wants them, and the size of the image in its file.
+
+    `pixels` is (h, w, 3) uint8 RGB, of a large JPEG perhaps at a part of its size; `width` and `height` are those of
+    the file, after its EXIF rotation. `remarks` are what `remarks.in_words` tells of many images together.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    remarks: tuple[str, ...] = ()
+
+
+def too_large(pixels: int | None, limit: int, bands: int = 3) -> ImageError:
+    """Return the error for a picture of so many pixels (None: nobody knows how many)."""
+    found = "too many pixels" if pixels is None else f"{pixels:,} pixels"
+    more = f" of {bands} bands" if bands > 3 else ""
+    # Pillow has a limit of its own, which a larger max_pixels does not lift.
+    limit = min(limit, 2 * (Image.MAX_IMAGE_PIXELS or limit))
+    return ImageError(f"has {found}{more}, more than the limit of {limit:,}")
+
+
+def grey(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeat (h, w) as (h, w, 3).
+
+    >>> grey(np.array([[7]], np.uint8)).tolist()
+    [[[7, 7, 7]]]
+    """
+    return np.repeat(values[:, :, None], 3, axis=2)
+
+
+def from_bands(values: NDArray[Any], bands: tuple[int, ...]) -> NDArray[Any]:
+    """Return three of the bands of (h, w, b), or one three times; ImageError for a band that is not there."""
+    if max(bands) > values.shape[2]:
+        raise ImageError(f"has {values.shape[2]} bands, and band {max(bands)} is asked for")
+    chosen = values[:, :, [band - 1 for band in bands]]
+    return chosen if len(bands) == 3 else np.repeat(chosen, 3, axis=2)
