@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +17,11 @@ _DIGITS = 5
 _APART, _ROUNDING = 2e-2, 5e-3
 
 
-class Sha(Protocol):
-    """What takes bytes into a hash."""
-
-    def update(self, data: bytes, /) -> None:
-        """Take more bytes."""
+Update = Callable[[bytes], None]
+"""Takes bytes into a hash."""
 
 
-def hash_module(sha: Sha, module: nn.Module) -> None:
+def hash_module(update: Update, module: nn.Module) -> None:
     """Hash weights, buffers of any kind and what packed layers keep: dtype, shape and bytes, by name.
 
     Where a module has nothing but plain tensors in its state dict, those alone are hashed, sorted by name.
@@ -32,37 +29,37 @@ def hash_module(sha: Sha, module: nn.Module) -> None:
     state: dict[str, Any] = dict(module.state_dict())
     state |= {name: buffer for name, buffer in module.named_buffers(remove_duplicate=False) if name not in state}
     for name, value in sorted(state.items()):
-        _hash(sha, name, value)
+        _hash(update, name, value)
 
 
-def _hash(sha: Sha, name: str, value: Any) -> None:
+def _hash(update: Update, name: str, value: Any) -> None:
     if isinstance(value, Tensor):
-        _hash_tensor(sha, name, value.detach().cpu())
+        _hash_tensor(update, name, value.detach().cpu())
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            _hash(sha, f"{name}[{key!r}]", item)
+            _hash(update, f"{name}[{key!r}]", item)
     elif isinstance(value, list | tuple):
         for k, item in enumerate(value):
-            _hash(sha, f"{name}[{k}]", item)
+            _hash(update, f"{name}[{k}]", item)
     elif isinstance(value, str | bytes | int | float | complex | torch.dtype | None):
-        sha.update(f"{name} {value!r}".encode())
+        update(f"{name} {value!r}".encode())
     else:  # an object of torch whose text may hold an address; the answers to noise tell what it computes
-        sha.update(f"{name} {type(value).__name__}".encode())
+        update(f"{name} {type(value).__name__}".encode())
 
 
-def _hash_tensor(sha: Sha, name: str, values: Tensor) -> None:
+def _hash_tensor(update: Update, name: str, values: Tensor) -> None:
     if values.is_quantized:
-        sha.update(f"{name} {values.qscheme()}".encode())
+        update(f"{name} {values.qscheme()}".encode())
         steps = "q_per_channel" if values.qscheme() in _PER_CHANNEL else "q"
         for part in ("scales", "zero_points") if steps == "q_per_channel" else ("scale", "zero_point"):
             step = getattr(values, f"{steps}_{part}")()
-            _hash(sha, f"{name}.{part}", step)
+            _hash(update, f"{name}.{part}", step)
         values = values.int_repr()
     if values.layout is not torch.strided:
         values = values.to_dense()
-    sha.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+    update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
     # As bytes, since NumPy has no bfloat16.
-    sha.update(values.flatten().contiguous().view(torch.uint8).numpy().tobytes())
+    update(values.flatten().contiguous().view(torch.uint8).numpy().tobytes())
 
 
 _PER_CHANNEL = (torch.per_channel_affine, torch.per_channel_affine_float_qparams)

@@ -52,17 +52,17 @@ def habits_of(module: nn.Module, run: Run, images: Tensor, logits: Tensor, *, wr
     depend on batch statistics, and where it fails on one image alone.
     """
     held = False
-    found = _elsewhere(module, run, images)
+    found, loud = _elsewhere(module, run, images)
     if not _alike(found, logits, module) and not _alike(run(images), logits, module):
         held, logits = True, _held(module, run, images)
         with SharedMasks(len(images)):
-            found = _elsewhere(module, run, images)
+            found, loud = _elsewhere(module, run, images)
     alone = not _alike(found, logits, module)
     if alone:
         _refuse_batch_statistics(module)
         with SharedMasks(1) if held else nullcontext():
             logits = torch.cat([run(images[k : k + 1]) for k in range(len(images))])
-    notes = [_HELD] * held + [_alone_because(module)] * alone + _probabilities(torch.cat([logits, found[:1]]))
+    notes = [_HELD] * held + [_alone_because(module)] * alone + _probabilities(torch.cat([logits, loud]))
     return Habits(held, alone, writes, tuple(notes)), logits
 
 
@@ -72,19 +72,27 @@ _HELD = (
 )
 
 
-def _elsewhere(module: nn.Module, run: Run, images: Tensor) -> Tensor:
-    """Return (2, c): the first image among others that are louder, and alone."""
+def _elsewhere(module: nn.Module, run: Run, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (2, c): the first image among others that are louder, and alone; and (b, c): it and those others."""
     try:
         alone = run(images[:1])
     except ModelError:
         _refuse_batch_statistics(module)
         raise
     louder = torch.cat([images[:1], _LOUD * images[1:]])
+    among = _tried(run, louder)
+    if among is None or among.shape[1] != alone.shape[1]:  # what no image looks like may well be refused
+        among = run(images)
+    if among.shape[1] != alone.shape[1]:
+        raise ModelError(f"the model answers one image with {alone.shape[1]} outputs and several with {among.shape[1]}")
+    return torch.cat([among[:1], alone]), among
+
+
+def _tried(run: Run, images: Tensor) -> Tensor | None:
     try:
-        among = run(louder)[:1]
-    except ModelError:  # it may well refuse what no image looks like
-        among = run(images)[:1]
-    return torch.cat([among, alone])
+        return run(images)
+    except ModelError:
+        return None
 
 
 def _held(module: nn.Module, run: Run, images: Tensor) -> Tensor:

@@ -180,7 +180,9 @@ class Network:
     def _features(self, captured: list[Tensor], images: int) -> NDArray[np.float32] | None:
         if self.head is None:
             return None
-        features = _numpy(captured[-1].flatten(1)) if captured else np.empty(0, dtype=np.float32)
+        if not captured:
+            raise ModelError("the last layer of the model was not run; wrap it anew after a layer was replaced")
+        features = _numpy(captured[-1].flatten(1))
         if features.shape != (images, self.head.in_features):
             raise ModelError(f"the model gives features of shape {features.shape} for {images} images")
         return features
