@@ -201,7 +201,10 @@ class Classifier:
         inputs = np.stack([one.inputs for one in good]) if good else None
         if inputs is not None:
             seen = attempted(
-                lambda rows: self.network(inputs[rows], look.passes, look.seed, tuple(look.views)), 0, len(good), "the network"
+                lambda rows: self.network(inputs[rows], look.passes, look.seed, tuple(look.views)),
+                0,
+                len(good),
+                "the network",
             )
             good, forward = self._seen(good, seen, "error", second_opinion=look.deeper is None)
             outputs = self._outputs(good, forward) if forward else None
