@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "uncertainty"
 # A room imports from the rows above it, or from itself.
 ROWS = (
     ("errors", "defaults"),
-    ("files",),
+    ("files", "array_values"),
     ("outputs", "verdicts", "images", "metrics", "neighbors"),
     ("labels", "estimators", "annotation"),
     ("classifiers",),

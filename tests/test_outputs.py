@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from problems import made_problem
 
 from uncertainty.errors import MissingColumnError, OutputsError
@@ -237,3 +238,101 @@ def test_an_item_is_one_row_and_a_slice_several():
     assert outputs[1:3].labels.tolist() == [1, 0]
     with pytest.raises(IndexError):
         outputs[4]
+
+
+BAD_ARRAYS = {
+    "complex": (np.ones((3, 2)) * 1j, "hold complex numbers"),
+    "complex tensor": (torch.ones(3, 2, dtype=torch.complex64), "hold complex numbers"),
+    "masked": (np.ma.masked_array(np.ones((3, 2)), mask=np.eye(3, 2)), "are a masked array"),
+    "ragged": ([[1.0, 2.0], [1.0], [2.0, 3.0]], "can't be read as one array: rows differ in length"),
+    "text": ([["a", "b"]] * 3, "must be numbers; got text such as 'a'"),
+    "None": ([[1.0, None]] * 3, "must be numbers; got NoneType"),
+    "times": (np.zeros((3, 2), "M8[s]"), "hold times"),
+    "mapping": ({"a": 1}, "must be numbers; got dict"),
+    "beyond 64 bits": ([[2**70, 0]] * 3, "must be numbers; got one that 64 bits"),
+}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("kind", BAD_ARRAYS)
+def test_what_is_no_array_of_numbers_is_refused_in_one_line(kind: str, column: str) -> None:
+    values, said = BAD_ARRAYS[kind]
+    with pytest.raises(OutputsError, match=f"^{column} {said}") as caught:
+        table(**{column: values})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["cat", "dog", "cat"], "got text such as 'cat': give their positions among the classes"),
+        (["0", "1", "0"], "got text such as '0'"),
+        ([0, None, 1], "got None in row 1"),
+        ([0, np.nan, 1], "row 1 has nan"),
+        ([0, 1, np.inf], r"-1..1; got 0..inf"),
+        ([[0], [1, 0], []], "rows differ in length"),
+        (np.ma.masked_array([0, 1, 0], mask=[0, 1, 0]), "masked"),
+        ([0, 2**70, 0], "64 bits"),
+    ],
+)
+def test_labels_that_are_no_positions_say_so(labels: Any, said: str) -> None:
+    with pytest.raises(OutputsError, match=f"^labels .*{said}"):
+        table(labels=labels)
+
+
+@pytest.mark.parametrize("ids", [["a", ["b"], "c"], ["a", None, "c"], None, "abc", [b"a", b"b", b"c"]])
+def test_ids_that_are_no_text(ids: Any) -> None:
+    with pytest.raises(OutputsError, match=r"^ids "):
+        table(ids=ids)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int8])
+@pytest.mark.parametrize("form", ["plain", "grad", "list", "conj"])
+def test_torch_tensors_are_taken(dtype: torch.dtype, form: str) -> None:
+    values: Any = torch.tensor([[0, 1], [2, 0], [0, 3]], dtype=dtype)
+    if form == "grad" and dtype.is_floating_point:
+        values.requires_grad_()
+    values = {"list": list(values), "conj": values.conj()}.get(form, values)
+    outputs = table(logits=values)
+    assert outputs.logits.tolist() == [[0, 1], [2, 0], [0, 3]]
+    assert outputs.logits.dtype == (np.float32 if dtype.is_floating_point and dtype.itemsize < 8 else np.float64)
+
+
+@pytest.mark.parametrize("column", [*COLUMNS, "ids", "labels"])
+@pytest.mark.parametrize("handed", ["itself", "read-only view", "tensor"])
+def test_writing_into_the_callers_array_changes_nothing(column: str, handed: str) -> None:
+    mine = np.array(getattr(table(), column))
+    before = mine.copy()
+    given: Any = mine.view()
+    if handed == "read-only view":
+        given.flags.writeable = False
+    elif handed == "tensor" and column != "ids":
+        given = torch.from_numpy(mine)
+    outputs = table(**{column: given})
+    mine[:] = mine[::-1].copy()
+    np.testing.assert_array_equal(getattr(outputs, column), before)
+
+
+def test_one_buffer_for_all_batches() -> None:
+    buffer, parts = np.empty((2, 3)), []
+    for k in range(3):
+        buffer[:] = k
+        parts.append(ModelOutputs(ids=[f"{k}a", f"{k}b"], logits=buffer))
+    assert ModelOutputs.concatenate(parts).logits[:, 0].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_arrays_of_our_own_are_not_copied_again() -> None:
+    whole = table()
+    assert ModelOutputs(ids=whole.ids, logits=whole.logits).logits is whole.logits
+    picked = whole.take([0, 2])
+    assert picked.logits.base is None
+
+
+@pytest.mark.parametrize("column", ["mc_probs", "tta_probs"])
+def test_probabilities_sum_to_one(column: str) -> None:
+    values = np.full((3, 4, 2), 0.5)
+    values[1, 2] = 0.9
+    with pytest.raises(OutputsError, match=rf"^{column} must sum to 1 in each row; row 1 sums to 1.8"):
+        table(**{column: values})
+    rounded = np.full((3, 4, 2), 0.502)
+    assert table(**{column: rounded}).has(column)

@@ -1,18 +1,25 @@
-"""Files that are whole or not there, and results as JSON has them."""
+"""Files that are whole or not there, also after a power cut; folders that one process at a time changes; plain JSON."""
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from uncertainty.errors import InputError
+
+logger = logging.getLogger("uncertainty")
+_Held = frozenset[tuple[int, int]]
+_HELD: ContextVar[_Held] = ContextVar("folders that this call holds already", default=frozenset())
 
 
 def plain(value: Any) -> Any:
@@ -32,23 +39,98 @@ def plain(value: Any) -> Any:
 
 @contextmanager
 def replacing(path: Path, binary: bool = True) -> Iterator[IO[Any]]:
-    """Open a temporary file that takes the place of `path` when all went well, and vanishes when not."""
+    """Open a temporary file that takes the place of `path` when all went well, and vanishes when not.
+
+    A link at `path` is replaced, what it leads to is not touched. After a power cut the old file is there or the new
+    one. Raises InputError where there is no place for it, OSError, which names `path`, for what the disk says later.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     except OSError as error:
         raise InputError(f"{path} can't be written: {error.strerror or error}; choose another place") from error
     try:
         text = {} if binary else {"encoding": "utf-8", "newline": ""}
         with os.fdopen(handle, "wb" if binary else "w", **text) as file:  # type: ignore[call-overload]
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename outlast a power cut, where the system lets one open a folder."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def alone(folder: Path, refusal: str | None = None) -> Iterator[None]:
+    """Hold a folder, so that no other process holds it meanwhile; the lock goes with the process.
+
+    Another one that holds it is waited for, and who holds a folder may hold it again; with `refusal` either is an
+    InputError that says so. Systems and file systems without such locks do without.
+    """
+    handle = _opened(folder)
+    if handle is None:
+        yield
+        return
+    place = os.fstat(handle)
+    held = _HELD.get()
+    try:
+        if refusal is None and (place.st_dev, place.st_ino) in held:
+            yield
+            return
+        _lock(handle, folder, refusal)
+        token = _HELD.set(held | {(place.st_dev, place.st_ino)})
+        try:
+            yield
+        finally:
+            _HELD.reset(token)
+    finally:
+        os.close(handle)
+
+
+def _opened(folder: Path) -> int | None:
+    try:
+        return os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+
+
+def _lock(handle: int, folder: Path, refusal: str | None) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        if refusal is not None:
+            raise InputError(refusal) from error
+        logger.warning("waiting for another process that changes %s", folder)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks
+        return
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, allow_nan: bool = False) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.array_values import as_array, frozen, numbers, own
 from uncertainty.errors import MissingColumnError, OutputsError
 
 Task = Literal["multiclass", "multilabel"]
@@ -19,6 +20,8 @@ _RANK = {"logits": 2, "features": 2, "mc_probs": 3, "tta_probs": 3, "quality": 2
 _PROBABILITIES = ("mc_probs", "tta_probs")
 # A log of an exact zero has no finite value; 1e-12 keeps the order of every probability that float32 can tell apart.
 _SMALLEST_PROBABILITY = 1e-12
+# How far from 1 probabilities may sum: those that a user computed, and those that a network gave in half precision.
+_EXACT, _ROUNDED = 1e-3, 2e-2
 
 
 def probs_from_logits(logits: Any, task: Task = "multiclass") -> NDArray[np.float64]:
@@ -86,16 +89,13 @@ class ModelOutputs:
         if self.logits is None:
             raise OutputsError("logits are missing; give logits of shape (n, c), or use ModelOutputs.from_probs")
         for name in _PROBABILITIES:
-            _check_probabilities(name, getattr(self, name), self.n_classes)
+            _check_probabilities(name, getattr(self, name), self.n_classes, self.task)
         if self.labels is not None:
             self._set("labels", _checked_labels(self.labels, self.logits.shape, self.task))
         self._set("decision_thresholds", _checked_thresholds(self.decision_thresholds, self.n_classes, self.task))
 
     def _set(self, name: str, value: Any) -> None:
-        if isinstance(value, np.ndarray):
-            value = value.view()
-            value.flags.writeable = False
-        object.__setattr__(self, name, value)
+        object.__setattr__(self, name, own(value) if isinstance(value, np.ndarray) else value)
 
     @classmethod
     def from_probs(cls, ids: Sequence[str] | NDArray[np.str_], probs: Any, **columns: Any) -> ModelOutputs:
@@ -104,13 +104,13 @@ class ModelOutputs:
         >>> ModelOutputs.from_probs(["a"], [[0.2, 0.8]]).probs.round(6).tolist()
         [[0.2, 0.8]]
         """
-        p = np.asarray(probs, dtype=np.float64)
+        p = numbers("probs", probs).astype(np.float64)
         if p.ndim != 2 or not np.isfinite(p).all() or (p < 0).any() or (p > 1).any():
             raise OutputsError(f"probs must be finite numbers in [0, 1] of shape (n, c); got shape {p.shape}")
         if columns.get("task", "multiclass") == "multilabel":
             p = p.clip(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
             return cls(ids=ids, logits=np.log(p) - np.log1p(-p), **columns)
-        _check_rows_sum_to_one("probs", p)
+        _check_sums("probs", p, _EXACT)
         return cls(ids=ids, logits=np.log(p.clip(_SMALLEST_PROBABILITY, 1)), **columns)
 
     def __len__(self) -> int:
@@ -157,7 +157,7 @@ class ModelOutputs:
         """Return the rows picked by integer positions or by a boolean mask, in that order."""
         picked = np.asarray(rows)
         picked = picked if picked.dtype == bool else picked.astype(np.int64)
-        columns: dict[str, Any] = {name: getattr(self, name)[picked] for name in self._row_columns()}
+        columns: dict[str, Any] = {name: frozen(getattr(self, name)[picked]) for name in self._row_columns()}
         return replace(self, **columns)
 
     def _row_columns(self) -> list[str]:
@@ -173,14 +173,18 @@ class ModelOutputs:
         if any(part._row_columns() != columns or part.task != parts[0].task for part in parts):
             raise OutputsError(f"parts differ in columns or task: {sorted({str(p._row_columns()) for p in parts})}")
         try:
-            joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+            joined: dict[str, Any] = {
+                name: frozen(np.concatenate([getattr(part, name) for part in parts])) for name in columns
+            }
         except ValueError as error:
             raise OutputsError(f"parts differ in shape: {error}") from error
         return replace(parts[0], **joined)
 
 
 def _checked_ids(ids: Any) -> NDArray[np.str_]:
-    array = np.asarray(ids, dtype=np.str_)
+    array = as_array("ids", ids)
+    if array.dtype.kind != "U":
+        array = np.array(list(map(_id, array.ravel().tolist())), dtype=np.str_).reshape(array.shape)
     if array.ndim != 1:
         raise OutputsError(f"ids must be a flat list of strings; got shape {array.shape}")
     unique, counts = np.unique(array, return_counts=True)
@@ -189,10 +193,16 @@ def _checked_ids(ids: Any) -> NDArray[np.str_]:
     return array
 
 
+def _id(value: Any) -> str:
+    if value is None or isinstance(value, bytes):
+        raise OutputsError(f"ids must be text; got {value!r}")
+    return str(value)
+
+
 def _checked_floats(name: str, value: Any, rank: int, n: int) -> Floats:
-    array = np.asarray(value)
+    array = numbers(name, value)
     if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float64)
+        array = frozen(array.astype(np.float64))
     if array.ndim != rank or len(array) != n:
         raise OutputsError(f"{name} has shape {array.shape}; it must have {rank} axes and {n} rows, one for each id")
     if rank > 1 and 0 in array.shape[1:]:
@@ -203,34 +213,49 @@ def _checked_floats(name: str, value: Any, rank: int, n: int) -> Floats:
     return array
 
 
-def _check_probabilities(name: str, value: Any, c: int) -> None:
+def _check_probabilities(name: str, value: Any, c: int, task: Task) -> None:
     if value is None:
         return
     if value.shape[2] != c:
         raise OutputsError(f"{name} has {value.shape[2]} classes and logits have {c}")
     if value.size and (value.min() < 0 or value.max() > 1 + 1e-5):
         raise OutputsError(f"{name} must be probabilities; its range is [{value.min():.3g}, {value.max():.3g}]")
+    if task == "multiclass":
+        _check_sums(name, value, _ROUNDED)
 
 
-def _check_rows_sum_to_one(name: str, p: NDArray[np.float64]) -> None:
-    off = np.abs(p.sum(axis=1) - 1)
-    if len(off) and off.max() > 1e-3:
-        row = int(off.argmax())
-        raise OutputsError(f"{name} must sum to 1 in each row; row {row} sums to {p[row].sum():.4g}")
+def _check_sums(name: str, p: NDArray[Any], most: float) -> None:
+    sums = p.sum(axis=-1)
+    off = np.abs(sums - 1)
+    if off.size and off.max() > most:
+        where = np.unravel_index(int(off.argmax()), off.shape)
+        raise OutputsError(f"{name} must sum to 1 in each row; row {where[0]} sums to {sums[where]:.4g}")
 
 
 def _checked_labels(labels: Any, shape: tuple[int, int], task: Task) -> NDArray[np.int64]:
-    array = np.asarray(labels)
+    array = as_array("labels", labels)
+    _refuse_names(array)
+    array = numbers("labels", array)
     expected = shape if task == "multilabel" else shape[:1]
     if array.shape != expected:
         raise OutputsError(f"labels have shape {array.shape}; for a {task} task they must have shape {expected}")
-    if array.dtype.kind not in "iub" and not (array == np.floor(array)).all():
-        raise OutputsError(f"labels must be integers; got {array.dtype}")
-    array = array.astype(np.int64)
+    if array.dtype.kind not in "iub" and (odd := array != np.floor(array)).any():
+        row = int(np.argwhere(odd)[0][0])
+        raise OutputsError(f"labels must be integers; row {row} has {array[row].tolist()}")
     low, high = (0, 1) if task == "multilabel" else (UNKNOWN_CLASS, shape[1] - 1)
     if array.size and (array.min() < low or array.max() > high):
-        raise OutputsError(f"labels must lie in {low}..{high}; got {array.min()}..{array.max()}")
-    return array
+        raise OutputsError(f"labels must lie in {low}..{high}; got {array.min():g}..{array.max():g}")
+    return frozen(array.astype(np.int64))
+
+
+def _refuse_names(labels: NDArray[Any]) -> None:
+    values = enumerate(labels.ravel().tolist() if labels.dtype.kind in "USOT" else ())
+    for row, odd in values:
+        if not isinstance(odd, int | float):
+            what = f"text such as {odd!r}" if isinstance(odd, str) else f"{odd!r} in row {row}"
+            raise OutputsError(
+                f"labels must be integers; got {what}: give their positions among the classes, {UNKNOWN_CLASS} for none"
+            )
 
 
 def _checked_thresholds(thresholds: Any, c: int, task: Task) -> NDArray[np.float64] | None:
@@ -238,7 +263,7 @@ def _checked_thresholds(thresholds: Any, c: int, task: Task) -> NDArray[np.float
         if thresholds is not None:
             raise OutputsError("decision_thresholds belong to a multilabel task; this one is multiclass")
         return None
-    array = np.full(c, 0.5) if thresholds is None else np.asarray(thresholds, dtype=np.float64)
+    array = np.full(c, 0.5) if thresholds is None else numbers("decision_thresholds", thresholds).astype(float)
     if array.shape != (c,) or not ((array > 0) & (array < 1)).all():
         raise OutputsError(f"decision_thresholds must be {c} numbers between 0 and 1; got {array.tolist()}")
     return array

@@ -15,7 +15,7 @@ from torch import nn
 from classifiers import networks
 from classifiers.networks import PREPROCESS, answers, classifier, inputs, names
 from uncertainty import Classifier, ModelOutputs, Preprocess
-from uncertainty.classifiers.base import ArrayItem, Batch, Look
+from uncertainty.classifiers.base import ArrayItem, Batch, Deeper, Look
 from uncertainty.errors import InputError, ModelError, OutputsError
 from uncertainty.images.decoding import digest
 from uncertainty.images.quality import QUALITY_NAMES
@@ -352,3 +352,94 @@ def test_fingerprint_stays_the_same_after_a_run(animals: Classifier) -> None:
     before = animals.sha256
     animals.run(pixels(3))
     assert animals.sha256 == before
+
+
+def raises(x: torch.Tensor, z: torch.Tensor, white: torch.Tensor) -> Any:
+    if bool(white.any()):
+        raise KeyError
+    return z
+
+
+STRANGE: dict[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Any]] = {
+    "raises": raises,
+    "an assertion": lambda x, z, white: z if not white.any() else z.view(-1, 1000),
+    "fewer rows": lambda x, z, white: z[~white],
+    "more outputs": lambda x, z, white: z if not white.any() else torch.cat([z, z], 1),
+    "none": lambda x, z, white: None if white.any() else z,
+    "a dictionary": lambda x, z, white: {"logits": z} if white.any() else z,
+    "complex": lambda x, z, white: z * 1j if white.any() else z,
+    "truth values": lambda x, z, white: z > 0 if white.any() else z,
+    "not finite": lambda x, z, white: torch.where(white[:, None], torch.inf, z),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize("batch_size", [1, 4, 16])
+def test_whatever_a_model_does_on_one_image_costs_that_image_alone(kind: str, batch_size: int) -> None:
+    def forward(m: Any, x: torch.Tensor) -> Any:
+        return STRANGE[kind](x, m.fc(m.drop(networks.hidden(m, x))), x.mean(dim=(1, 2, 3)) > 1.9)
+
+    images = pixels(9)
+    images[[2, 3]] = 255
+    images[7] = 255
+    one = classifier(networks.made(forward, drop=nn.Dropout(0.5)))
+    batches = list(one.stream(images, batch_size=batch_size, passes=3, views=("flip",)))
+    errors = [row.error for batch in batches for row in batch.rows]
+    assert [error is not None for error in errors] == [i in (2, 3, 7) for i in range(9)]
+    assert all("\n" not in error for error in errors if error is not None)
+    found = ModelOutputs.concatenate([batch.outputs for batch in batches if batch.outputs is not None])
+    others = one.run(np.delete(images, [2, 3, 7], axis=0), passes=3, views=("flip",))
+    for column in ("logits", "features", "mc_probs", "tta_probs"):
+        np.testing.assert_allclose(getattr(found, column), getattr(others, column), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_deeper_look_that_fails_costs_that_look_alone(kind: str) -> None:
+    """Only views show a white image, so the first look is fine."""
+
+    def forward(m: Any, x: torch.Tensor) -> Any:
+        return STRANGE[kind](x, m.fc(networks.hidden(m, x)), x[:, :, :, -1].mean(dim=(1, 2)) > 1.5)
+
+    images = pixels(5)
+    images[3, :, :3], images[3, :, 3:] = 255, 0
+    one = classifier(networks.made(forward))
+    deeper = Deeper(lambda outputs: np.ones(len(outputs), dtype=bool), views=("flip",))
+    (batch,) = one.stream(images, passes=0, deeper=deeper)
+    assert [row.error for row in batch.rows] == [None] * 5
+    assert [row.note is not None for row in batch.rows] == [i == 3 for i in range(5)]
+    assert batch.deeper is not None
+    assert len(batch.deeper) == 4
+
+
+def test_memory_that_ends_halves_the_batch_and_is_no_fault_of_an_image() -> None:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 3:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return m.fc(networks.hidden(m, x))
+
+    one = classifier(networks.made(forward))
+    np.testing.assert_allclose(
+        one.run(pixels(8), batch_size=8).logits, one.run(pixels(8), batch_size=2).logits, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "not enough memory for the network to look at one image"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
+        (RuntimeError("CUDA error: device-side assert triggered\nmore"), "can't go on: CUDA error"),
+    ],
+)
+def test_what_no_image_is_to_blame_for_stops(error: Exception, said: str) -> None:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
+        if m.fails:
+            raise error
+        return m.fc(networks.hidden(m, x))
+
+    module = networks.made(forward)
+    module.fails = False  # type: ignore[assignment]
+    one = classifier(module)
+    module.fails = True  # type: ignore[assignment]
+    with pytest.raises(InputError, match=said):
+        one.run(pixels(3))

@@ -147,7 +147,7 @@ def test_an_output_that_is_a_file(fails, world, fitted, tmp_path):
 def test_a_model_without_dropout_and_linear_layer_says_so_and_goes_on(run, world, tmp_path):
     status, _, err = run(*fit_arguments(world, tmp_path / "s", model="user_models:plain"))
     assert status == 0
-    assert "the model has no dropout" in err
+    assert "the model calls no dropout" in err
     assert "nn_distance is off" in err
     assert run("screen", tmp_path / "s", world.incoming, "-o", tmp_path / "o")[0] == 0
     names = Verdicts.read(tmp_path / "o").table.column_names

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.image_loader import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
@@ -99,19 +100,16 @@ class Classifier:
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of weights, classes, preprocessing, decisions and precision: all that the outputs depend on."""
-        import torch
+        """Fingerprint of weights, buffers, classes, preprocessing, decisions and precision.
+
+        What a forward pass computes with them only its answers tell, see `Network.answers`.
+        """
+        from uncertainty.classifiers.fingerprint import hash_module
 
         settings: list[Any] = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds]
         settings += [self.network.autocast] if self.network.autocast else []
         sha = hashlib.sha256(json.dumps(settings).encode())
-        for name, tensor in sorted(self.network.module.state_dict().items()):
-            if not isinstance(tensor, torch.Tensor):
-                continue
-            values = tensor.detach().cpu()
-            sha.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-            # As bytes, since NumPy has no bfloat16.
-            sha.update(values.flatten().view(torch.uint8).numpy().tobytes())
+        hash_module(sha.update, self.network.module)
         if self.embedder is not None:
             sha.update(self.embedder.sha256.encode())
         return sha.hexdigest()
@@ -199,15 +197,18 @@ class Classifier:
                 look.progress(len(group))
 
     def _batch(self, group: list[Loaded], look: Look) -> Batch:
-        good, outputs, deeper = [one for one in group if one.error is None], None, None
-        if good:
-            forward = self.network(np.stack([one.inputs for one in good]), look.passes, look.seed, tuple(look.views))
-            forward, why = self._checked(good, forward, second_opinion=look.deeper is None)
-            for one, error in zip(good, why, strict=True):
-                one.error = error
-            good, forward = _kept(good, forward, why)
-            outputs = self._outputs(good, forward) if good else None
-        if outputs is not None and look.deeper is not None:
+        good, outputs, deeper, forward = [one for one in group if one.error is None], None, None, None
+        inputs = np.stack([one.inputs for one in good]) if good else None
+        if inputs is not None:
+            seen = attempted(
+                lambda rows: self.network(inputs[rows], look.passes, look.seed, tuple(look.views)),
+                0,
+                len(good),
+                "the network",
+            )
+            good, forward = self._seen(good, seen, "error", second_opinion=look.deeper is None)
+            outputs = self._outputs(good, forward) if forward else None
+        if outputs is not None and forward is not None and look.deeper is not None:
             rows = np.flatnonzero(look.deeper.wanted(outputs))
             deeper = self._deeper([good[row] for row in rows], forward.take(rows), look.deeper) if len(rows) else None
         rows_of_all = tuple(one.row() for one in group)
@@ -215,14 +216,34 @@ class Classifier:
 
     def _deeper(self, chosen: list[Loaded], seen: Forward, look: Deeper) -> ModelOutputs | None:
         """Look at these images more deeply; one for which that fails gets a note and no row."""
-        forward = self.network.deeper(
-            seen, np.stack([one.inputs for one in chosen]), look.passes, look.seed, tuple(look.views)
+        inputs = np.stack([one.inputs for one in chosen])
+        options = (look.passes, look.seed, tuple(look.views))
+        found = attempted(
+            lambda rows: self.network.deeper(seen.take(rows), inputs[rows], *options), 0, len(chosen), "the network"
         )
-        forward, why = self._checked(chosen, forward, second_opinion=True)
-        for one, note in zip(chosen, why, strict=True):
-            one.note = note
-        chosen, forward = _kept(chosen, forward, why)
-        return self._outputs(chosen, forward) if chosen else None
+        chosen, forward = self._seen(chosen, found, "note", second_opinion=True)
+        return self._outputs(chosen, forward) if forward else None
+
+    def _seen(
+        self, images: list[Loaded], found: Iterable[tuple[slice, Forward | str]], where: str, *, second_opinion: bool
+    ) -> tuple[list[Loaded], Forward | None]:
+        """Join what was seen, write into each other image why it was not, and return the rest; None for none."""
+        from uncertainty.classifiers.network import Forward
+
+        parts, kept = [], []
+        for rows, answer in found:
+            if isinstance(answer, str):
+                setattr(images[rows.start], where, answer)
+            else:
+                parts.append(answer)
+                kept += images[rows]
+        if not parts:
+            return [], None
+        forward, why = self._checked(kept, Forward.joined(parts), second_opinion=second_opinion)
+        for one, reason in zip(kept, why, strict=True):
+            setattr(one, where, reason)
+        kept, forward = _kept(kept, forward, why)
+        return kept, forward if kept else None
 
     def _checked(
         self, images: list[Loaded], forward: Forward, *, second_opinion: bool

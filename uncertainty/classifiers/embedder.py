@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.array_values import as_array
+from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -35,21 +37,22 @@ class Embedder:
 
     def attempt(self, inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], list[str | None]]:
         """Return the embedding (b, e), and why an image has none: its row is NaN, and the others don't suffer."""
-        rows = self._rows(inputs)
-        found = np.full((len(rows), max(row.size for row, _ in rows)), np.nan, dtype=np.float32)
-        for k, (row, _) in enumerate(rows):
-            found[k] = row
-        return found, [why or (None if np.isfinite(row).all() else _NOT_FINITE) for row, why in rows]
+        found = np.full((len(inputs), self.width), np.nan, dtype=np.float32)
+        why: list[str | None] = [None] * len(inputs)
+        for rows, answer in attempted(lambda rows: self(inputs[rows]), 0, len(inputs), "the second opinion"):
+            if isinstance(answer, str):
+                why[rows.start] = answer
+            else:
+                found[rows] = answer
+        return found, [
+            reason or (None if np.isfinite(row).all() else _NOT_FINITE) for row, reason in zip(found, why, strict=True)
+        ]
 
-    def _rows(self, inputs: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], str | None]]:
-        """Embed all at once or, where that fails, one after the other; a failure is a NaN and told in words."""
-        try:
-            return [(row, None) for row in self(inputs)]
-        except Exception as error:  # the user's code: anything may be raised
-            if len(inputs) == 1:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                return [(np.full(1, np.nan, dtype=np.float32), f"the second opinion fails on it: {reason}")]
-        return [row for k in range(len(inputs)) for row in self._rows(inputs[k : k + 1])]
+    @property
+    def width(self) -> int:
+        """Number of values e of an embedding."""
+        head = self.network.head
+        return self.network.outputs if head is None else head.in_features
 
     def shares_weights_with(self, network: Network) -> bool:
         """Whether at least half of the embedder's weights are the other network's too: then it is no second opinion."""
@@ -61,7 +64,7 @@ def _digests(parameters: Iterable[Any]) -> dict[bytes, int]:
     """Return the number of values behind each distinct tensor, by the hash of its content; constants don't count."""
     digests = {}
     for tensor in parameters:
-        values = tensor.detach().cpu().numpy()
+        values = as_array("weights", tensor)
         if values.size > 1 and values.min() < values.max():
             digests[hashlib.blake2b(values.tobytes(), digest_size=16).digest()] = int(values.size)
     return digests

@@ -59,7 +59,7 @@ def heat_maps(
     chosen = _named(module, layer or spatial_layer(module, inputs[:1]))
     attribution = _attribution(module, chosen, method)
     maps = []
-    with _differentiable(module):
+    with _differentiable(module), classifier.network.habits.plain(batch_size):
         for start in range(0, len(inputs), batch_size):
             x = _tensor(module, inputs[start : start + batch_size]).requires_grad_(True)
             y = torch.as_tensor(np.asarray(targets[start : start + batch_size]), device=x.device, dtype=torch.long)

@@ -13,7 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from uncertainty.array_values import frozen
 from uncertainty.classifiers.dropout import Masks, SharedMasks, calls_dropout, shares_masks
+from uncertainty.classifiers.dropout_notes import dropout_notes, silent_dropout
+from uncertainty.classifiers.habits import Habits, habits_of
 from uncertainty.classifiers.replay import Replay, cut_before_dropout
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
@@ -41,9 +44,16 @@ class Forward:
         finite = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in self._arrays().values()]
         return np.asarray(np.logical_and.reduce(finite))
 
-    def take(self, rows: NDArray[Any]) -> Forward:
+    def take(self, rows: NDArray[Any] | slice) -> Forward:
         """Return the rows of a mask, or at these positions."""
-        return replace(self, **{name: array[rows] for name, array in self._arrays().items()})
+        return replace(self, **{name: frozen(array[rows]) for name, array in self._arrays().items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Forward]) -> Forward:
+        """Join parts, which have the same columns, row-wise."""
+        names = parts[0]._arrays()
+        joined = {name: frozen(np.concatenate([getattr(part, name) for part in parts])) for name in names}
+        return replace(parts[0], **joined) if len(parts) > 1 else parts[0]
 
     def _arrays(self) -> dict[str, NDArray[np.float32]]:
         return {name: array for name, array in vars(self).items() if array is not None}
@@ -58,7 +68,8 @@ class Network:
     an nn.Linear; `dropout` says whether dropout was called and can be shared by all images; `replay` is None where the
     graph could not be cut, and T sub-networks then take T full passes; `notes` says so. `dropout_cost` is what one
     sub-network costs, as a share of the multiplications of a full pass. `channels_last` says that convolutions get
-    their inputs in that order of memory, which is faster; `autocast` in which precision torch may run them.
+    their inputs in that order of memory, which is faster; `autocast` in which precision torch may run them. `habits`
+    say how it must be run so that an answer depends on the image alone; `answers` (k, c) are its logits for noise.
     """
 
     module: nn.Module
@@ -70,6 +81,8 @@ class Network:
     dropout_cost: float = 1.0
     channels_last: bool = False
     autocast: str | None = None
+    habits: Habits = field(default_factory=Habits)
+    answers: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
     masks: Masks = field(default_factory=Masks)
 
     @classmethod
@@ -80,31 +93,45 @@ class Network:
         # Noise from a seed, since in a blank image two different networks can look alike.
         noise = torch.randn((3, *example.shape), generator=torch.Generator().manual_seed(0))
         images = (torch.from_numpy(example) + noise).to(_device(module))
+        run = partial(_answer, module)
         with evaluating(module):
-            logits, head = _find_head(module, images)
-            if last := _takes_channels_last(module, images, logits):
+            logits, head = _find_head(module, before := images.clone())
+            habits, logits = habits_of(module, run, images, logits, writes=not torch.equal(before, images))
+            with habits.plain(len(images)):
+                last = not habits.writes and _takes_channels_last(module, images, logits)
+            if last:
                 images = images.contiguous(memory_format=torch.channels_last)
-            called = calls_dropout(module, images)
-            dropout = called and shares_masks(partial(_run, module), images)
+            with silent_dropout(module) as silent:
+                called = calls_dropout(run, images)
+            dropout = called and (habits.alone or shares_masks(run, images))
         with evaluating(module, autocast):
-            replay = cut_before_dropout(module, images, autocast) if dropout else None
-            cost = _cost(replay, images) if replay else 1.0
-        notes = _notes(head, called, dropout, replay)
-        return cls(module, logits.shape[1], head, dropout, replay, notes, cost, last, autocast)
+            replay = cut_before_dropout(module, images.clone(), autocast) if dropout else None
+            cost = _cost(replay, images.clone()) if replay else 1.0
+        if replay and habits.alone:
+            replay = replace(replay, stacks=False)
+        notes = _notes(head, dropout_notes(module, silent, called, dropout, replay is not None), habits)
+        answers = _numpy(logits)
+        return cls(module, logits.shape[1], head, dropout, replay, notes, cost, last, autocast, habits, answers)
 
     def __call__(
         self, inputs: NDArray[Any] | Tensor, passes: int = 0, seed: int = 0, views: Sequence[str] = ()
     ) -> Forward:
-        """Run (b, channels, h, w), `passes` dropout sub-networks on it, and the network on its `views`."""
+        """Run (b, channels, h, w), `passes` dropout sub-networks on it, and the network on its `views`.
+
+        Raises ModelError where the answer is not of the shape that it had when probed, and whatever the module raises.
+        """
+        if self.habits.alone and len(inputs) > 1:
+            rows = (inputs[k : k + 1] for k in range(len(inputs)))
+            return Forward.joined([self(row, passes, seed, views) for row in rows])
         x = self._placed(inputs)
         with evaluating(self.module, self.autocast):
-            with _captured_input(self.head) as captured:
+            with self.habits.plain(len(x)), _captured_input(self.head) as captured:
                 prefix = self._until_dropout(x)
-                logits = self.module(x) if prefix is None or self.replay is None else self.replay.suffix(prefix)
+                answer = self._run(x) if prefix is None or self.replay is None else self.replay.suffix(prefix)
+                logits = self._numbers(answer, len(x))
             samples = self._samples(x, prefix, passes, seed) if self.dropout and passes else None
-            viewed = _numpy(view_logits(self.module, x, views)) if views else None
-        features = _numpy(captured[-1].flatten(1)) if captured else None
-        return Forward(_numpy(logits), features, samples, tta_logits=viewed)
+            viewed = self._views(x, views) if views else None
+        return Forward(logits, self._features(captured, len(x)), samples, tta_logits=viewed)
 
     def deeper(
         self,
@@ -115,11 +142,16 @@ class Network:
         views: Sequence[str] = (),
     ) -> Forward:
         """Add dropout sub-networks and views to what was seen of the same images."""
+        if self.habits.alone and len(inputs) > 1:
+            rows = [slice(k, k + 1) for k in range(len(inputs))]
+            return Forward.joined([self.deeper(seen.take(row), inputs[row], passes, seed, views) for row in rows])
         x = self._placed(inputs)
         with evaluating(self.module, self.autocast):
             if self.dropout and passes:
-                seen = replace(seen, mc_logits=self._samples(x, self._until_dropout(x), passes, seed))
-            return replace(seen, tta_logits=_numpy(view_logits(self.module, x, views))) if views else seen
+                with self.habits.plain(len(x)):
+                    prefix = self._until_dropout(x)
+                seen = replace(seen, mc_logits=self._samples(x, prefix, passes, seed))
+            return replace(seen, tta_logits=self._views(x, views)) if views else seen
 
     def _placed(self, inputs: NDArray[Any] | Tensor) -> Tensor:
         # A copy of what is read-only, of which torch warns.
@@ -127,9 +159,37 @@ class Network:
         form = torch.channels_last if self.channels_last else torch.contiguous_format
         return x.to(_device(self.module)).contiguous(memory_format=form)
 
+    def _run(self, x: Tensor) -> Any:
+        return self.module(x.clone() if self.habits.writes else x)
+
+    def _views(self, x: Tensor, views: Sequence[str]) -> NDArray[np.float32]:
+        def run(view: Tensor) -> Tensor:
+            # As numbers at once: a module may hand out the same memory again.
+            return torch.tensor(self._numbers(self._run(view), len(view)))
+
+        with self.habits.plain(len(x)):
+            return _numpy(view_logits(run, x, views))
+
+    def _numbers(self, answer: Any, images: int) -> NDArray[np.float32]:
+        """Return what was answered as numbers of our own, (images, outputs)."""
+        logits = _numpy(checked(answer, images))
+        if logits.shape[1] != self.outputs:
+            raise ModelError(f"the model answers with {logits.shape[1]} outputs; at its probe it had {self.outputs}")
+        return logits
+
+    def _features(self, captured: list[Tensor], images: int) -> NDArray[np.float32] | None:
+        if self.head is None:
+            return None
+        if not captured:
+            raise ModelError("the last layer of the model was not run; wrap it anew after a layer was replaced")
+        features = _numpy(captured[-1].flatten(1))
+        if features.shape != (images, self.head.in_features):
+            raise ModelError(f"the model gives features of shape {features.shape} for {images} images")
+        return features
+
     def _until_dropout(self, x: Tensor) -> tuple[Any, ...] | None:
         """Run everything before the first dropout; None where the network can't be cut there."""
-        return self.replay.prefix(x) if self.replay and self.replay.skips_no_hook() else None
+        return self.replay.prefix(x) if self.replay and self.replay.is_as_traced() else None
 
     def _samples(self, x: Tensor, prefix: tuple[Any, ...] | None, passes: int, seed: int) -> NDArray[np.float32]:
         if prefix is not None and self.replay is not None:
@@ -137,7 +197,7 @@ class Network:
         samples = []
         for pass_index in range(passes):
             with SharedMasks(len(x), seed, pass_index, masks=self.masks):
-                samples.append(_numpy(self.module(x)))
+                samples.append(self._numbers(self._run(x), len(x)))
         return np.stack(samples, axis=1)
 
     def affordable(self, passes: int | None) -> tuple[int, bool]:
@@ -206,7 +266,9 @@ def _captured_input(layer: nn.Module | None) -> Iterator[list[Tensor]]:
         yield captured
         return
     handle = layer.register_forward_pre_hook(
-        lambda _, args, kwargs: captured.append(args[0] if args else kwargs["input"]), with_kwargs=True
+        # A copy, since what follows may work in place.
+        lambda _, args, kwargs: captured.append((args[0] if args else kwargs["input"]).clone()),
+        with_kwargs=True,
     )
     try:
         yield captured
@@ -224,12 +286,25 @@ def _find_head(module: nn.Module, images: Tensor) -> tuple[Tensor, nn.Linear | N
     finally:
         for handle in handles:
             handle.remove()
-    if not isinstance(logits, Tensor):
-        raise ModelError(f"the model returns {type(logits).__name__}; it must return one tensor of logits")
-    if logits.dim() != 2 or len(logits) != len(images):
-        n = len(images)
-        raise ModelError(f"the model answers {n} images with shape {tuple(logits.shape)}; it must be ({n}, classes)")
+    logits = checked(logits, len(images)).clone()
     return logits, next((m for m, out in reversed(calls) if torch.equal(out, logits)), None)
+
+
+def checked(answer: Any, images: int) -> Tensor:
+    """Return what a module answered if it is one tensor of logits (images, classes); else ModelError."""
+    if not isinstance(answer, Tensor):
+        raise ModelError(f"the model returns {type(answer).__name__}; it must return one tensor of logits")
+    if answer.dim() != 2 or len(answer) != images:
+        raise ModelError(
+            f"the model answers {images} images with shape {tuple(answer.shape)}; it must be ({images}, classes)"
+        )
+    if answer.is_complex() or answer.dtype == torch.bool:
+        raise ModelError(f"the model answers with {answer.dtype}; logits are real numbers")
+    return answer
+
+
+def _answer(module: nn.Module, images: Tensor) -> Tensor:
+    return checked(_run(module, images.clone()), len(images)).clone()
 
 
 def _run(module: nn.Module, images: Tensor) -> Any:
@@ -240,17 +315,9 @@ def _run(module: nn.Module, images: Tensor) -> Any:
         raise ModelError(f"the model fails on an input of shape {tuple(images.shape)}: {reason}") from error
 
 
-def _notes(head: Any, called: bool, dropout: bool, replay: Replay | None) -> tuple[str, ...]:
-    notes = []
-    if head is None:
-        notes.append("the logits don't come from a linear layer, so there are no features and no neighbour estimators")
-    if not called:
-        notes.append("the model has no dropout, so the MC dropout estimators are off")
-    elif not dropout:
-        notes.append("dropout mixes images along its first axis, so the MC dropout estimators are off")
-    elif replay is None:
-        notes.append("the graph can't be cut before its dropout, so T dropout passes cost T full passes")
-    return tuple(notes)
+def _notes(head: Any, dropout: Sequence[str], habits: Habits) -> tuple[str, ...]:
+    lost = "the logits don't come from a linear layer, so there are no features and no neighbour estimators"
+    return (*([lost] if head is None else []), *dropout, *habits.notes)
 
 
 def _device(module: nn.Module) -> torch.device:
@@ -258,7 +325,8 @@ def _device(module: nn.Module) -> torch.device:
 
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:
-    return np.asarray(tensor.to(torch.float32).cpu().numpy())
+    """Return a copy: a module may hand out memory that it writes to again."""
+    return frozen(np.array(tensor.detach().to(torch.float32).cpu().numpy()))
 
 
 def devices() -> list[str]:

@@ -17,6 +17,7 @@ from uncertainty.classifiers.dropout import Masks, SharedMasks, is_dropout
 
 # Floats that cross the cut in one go: beyond that, larger batches no longer pay, and memory grows.
 _AT_ONCE = 1 << 21
+_PLAIN = (bool, int, float, str)
 _SAME = {None: 1e-4, "bf16": 3e-2, "fp16": 4e-3}  # of the largest logit: what rounding may do
 
 
@@ -26,7 +27,7 @@ class Replay:
 
     `stacks` says whether several sub-networks may run as one batch; `per_image` which of the values that cross the cut
     have rows of images; `first` which of these is read by the first dropout and by nothing else, None: none. `parts`
-    are the modules that tracing took apart.
+    are the modules that tracing took apart, `traced` their attributes then.
     """
 
     before: fx.GraphModule
@@ -35,10 +36,11 @@ class Replay:
     per_image: tuple[bool, ...] = ()
     stacks: bool = False
     parts: tuple[nn.Module, ...] = ()
+    traced: tuple[Any, ...] = ()
 
-    def skips_no_hook(self) -> bool:
-        """Whether no part that was taken apart has a forward hook now, since a replay would skip it."""
-        return not any(map(_hooked, self.parts))
+    def is_as_traced(self) -> bool:
+        """Whether the parts that were taken apart are as they were: other attributes or a hook would be skipped."""
+        return not any(map(_hooked, self.parts)) and self.traced == _attributes(self.parts)
 
     def prefix(self, inputs: Tensor) -> tuple[Any, ...]:
         """Run everything before the first dropout; return the values that the rest still needs."""
@@ -93,6 +95,7 @@ def cut_before_dropout(module: nn.Module, inputs: Tensor, autocast: str | None =
         if not _agree(replay, module, inputs):
             return None
         replay = replace(replay, per_image=_rows_of_images(replay, inputs), parts=parts)
+        replay = replace(replay, traced=_attributes(parts))
     except Exception:  # tracing runs the user's code with stand-ins for tensors: anything may be raised
         return None
     return replace(replay, stacks=_stacks(replay, inputs, _SAME[autocast]))
@@ -105,6 +108,16 @@ def _taken_apart(module: nn.Module) -> tuple[nn.Module, ...]:
 
 def _hooked(part: nn.Module) -> bool:
     return bool(part._forward_hooks or part._forward_pre_hooks)
+
+
+def _attributes(parts: tuple[nn.Module, ...]) -> tuple[Any, ...]:
+    """What of each part a trace took for granted: plain values as they are, everything else by identity."""
+    return tuple(
+        (name, value if type(value) in _PLAIN else id(value))
+        for part in parts
+        for values in (vars(part), part._parameters, part._buffers, part._modules)
+        for name, value in values.items()
+    )
 
 
 def _first_dropout(graph: fx.GraphModule, inputs: Tensor) -> int:

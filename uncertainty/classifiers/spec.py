@@ -3,7 +3,7 @@
 The factory takes no arguments and returns a torch.nn.Module, or a Classifier made with `Classifier.from_module` when
 it knows its class names and preprocessing itself. What the spec states wins over what the factory says.
 
-weights : .safetensors, or a .pth / .pt state dict (loaded with weights_only=True, never otherwise).
+weights : .safetensors, or a .pth / .pt state dict (read as tensors alone, never otherwise), see `weights.py`.
 classes : file of class names, .txt one a line, or JSON.
 size, crop_pct, resize, interpolation, mean, std, grayscale, draft : as in `Preprocess`; mean and std as 0.5,0.5,0.5.
 bits, bands, frame : how deep, multi-band and many-paged files are read, as in `Preprocess`: 12, 4,3,2 and 1.
@@ -20,6 +20,7 @@ from typing import Any
 
 from uncertainty.classifiers.class_names import read_class_names
 from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.classifiers.weights import load_weights, refuse_missing
 from uncertainty.errors import ModelError
 from uncertainty.outputs import Task
 
@@ -78,16 +79,21 @@ def describe(spec: str, *, classes: Sequence[str] | None = None, device: str | N
     if unknown := sorted(set(options) - set(_KEYS)):
         raise ModelError(f"model spec has unknown keys {unknown}; known are {', '.join(_KEYS)}")
     options |= {key: str(Path(options[key]).absolute()) for key in ("weights", "classes") if key in options}
-    known = _described(_made(target), target)
+    # All that can be known to be wrong is, before any code of the user's runs.
+    settings = _preprocess(options)
+    replace(Preprocess(), **settings)
     if "weights" in options:
-        _load_weights(known.module, Path(options["weights"]))
+        refuse_missing(Path(options["weights"]))
     if classes is None and "classes" in options:
         classes = read_class_names(options["classes"])
+    known = _described(_made(target), target)
+    if "weights" in options:
+        load_weights(known.module, Path(options["weights"]))
     return replace(
         known,
         module=_moved(known.module, device) if device else known.module,
         classes=known.classes if classes is None else classes,
-        preprocess=_preprocess(options, known.preprocess),
+        preprocess=replace(known.preprocess, **settings),
         autocast=options.get("autocast", known.autocast),
         spec="?".join(filter(None, [target, "&".join(f"{k}={v}" for k, v in options.items())])),
     )
@@ -123,20 +129,6 @@ def _described(made: Any, target: str) -> Description:
     return description
 
 
-def _load_weights(module: Any, path: Path) -> None:
-    if not path.is_file():
-        raise ModelError(f"weights file {path} does not exist")
-    try:
-        state = _read_state(path)
-    except Exception as error:  # safetensors, zip and pickle readers each have errors of their own
-        advice = "save model.state_dict(), best as .safetensors; whole pickled models are never loaded"
-        raise ModelError(f"weights file {path} can't be read as tensors alone ({_reason(error)}); {advice}") from error
-    try:
-        module.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise ModelError(f"weights file {path} does not fit the model: {_reason(error)}") from error
-
-
 def _moved(module: Any, device: str) -> Any:
     try:
         return module.to(device)
@@ -148,21 +140,12 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _read_state(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    import torch
-
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _preprocess(options: dict[str, str], default: Preprocess) -> Preprocess:
+def _preprocess(options: dict[str, str]) -> dict[str, Any]:
+    """Return the settings of `Preprocess` that a spec states."""
     settings: dict[str, Any] = {}
     for key in _PREPROCESS.keys() & options.keys():
         try:
             settings[key] = _PREPROCESS[key](options[key])
         except (ValueError, KeyError) as error:
             raise ModelError(f"model spec has {key}={options[key]!r}, which can't be read") from error
-    return replace(default, **settings)
+    return settings

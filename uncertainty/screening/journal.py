@@ -7,7 +7,6 @@ depends on its position alone, so any process may write any part, in any order; 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from uncertainty.errors import InputError
+from uncertainty.files import alone, sync_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -187,7 +187,7 @@ def opened(out: Path, task: Task, *, resume: bool = False) -> Iterator[Parts]:
     """
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder, f"{out} is being screened by another process; wait for it, or stop it"):
         done = _begun(out, task, resume)
         for temporary in folder.glob(".*"):  # left by a process that was killed
             temporary.unlink()
@@ -292,7 +292,7 @@ def _write(path: Path, data: Any) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def moved(source: Path, target: Path) -> None:
@@ -300,48 +300,4 @@ def moved(source: Path, target: Path) -> None:
     with open(source, "rb") as file:
         os.fsync(file.fileno())
     os.replace(source, target)
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename outlast a power cut, where the system lets one open a folder."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Lock the folder; the lock goes with the process. Systems without such locks do without."""
-    handle = _locked(folder)
-    try:
-        yield
-    finally:
-        if handle is not None:
-            os.close(handle)
-
-
-def _locked(folder: Path) -> int | None:
-    try:
-        import fcntl
-
-        handle = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise InputError(f"{folder.parent} is being screened by another process; wait for it, or stop it") from error
-    except OSError:  # a file system without locks
-        os.close(handle)
-        return None
-    return handle
+    sync_folder(target.parent)

@@ -1,0 +1,69 @@
+"""What is said of a network's dropout: whether it is replayed, and what of it can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import jit, nn
+
+_MIXED = "dropout mixes images along its first axis, so the MC dropout estimators are off"
+_UNCUT = "the graph can't be cut before its dropout, so T dropout passes cost T full passes"
+_OFF = "the MC dropout estimators are off"
+
+
+@contextmanager
+def silent_dropout(module: nn.Module) -> Iterator[list[str]]:
+    """Name the layers that say they drop units, and are not called in what runs meanwhile; filled in at the end."""
+    silent: list[str] = []
+    layers = {name: layer for name, layer in module.named_modules() if _drops(layer)}
+    called: set[str] = set()
+    handles = [
+        layer.register_forward_hook(lambda *_, name=name: called.add(name))
+        for name, layer in layers.items()
+        if not isinstance(layer, nn.MultiheadAttention)  # in evaluation its dropout is never run, and can't be
+    ]
+    try:
+        yield silent
+    finally:
+        for handle in handles:
+            handle.remove()
+        silent += [name for name in layers if name not in called]
+
+
+def dropout_notes(module: nn.Module, silent: Sequence[str], called: bool, shared: bool, cut: bool) -> list[str]:
+    """Return notes: `called` says that a plain pass calls dropout, `shared` and `cut` what became of it."""
+    unheard = f"that of {silent[0]!r} runs in training alone, or inside fused attention" if silent else ""
+    if not called:
+        seen = [*([unheard] if silent else []), *_seen(module)]
+        if not seen:
+            return [f"the model calls no dropout in evaluation, so {_OFF}"]
+        return [f"the model calls no dropout that can be replayed ({'; '.join(seen)}), so {_OFF}"]
+    if not shared:
+        return [_MIXED]
+    partial = [f"{len(silent)} dropout layers can't be replayed: {unheard}"] if silent else []
+    return partial if cut else [*partial, _UNCUT]
+
+
+def _drops(layer: nn.Module) -> bool:
+    if isinstance(layer, nn.MultiheadAttention):
+        return bool(layer.dropout > 0)
+    return isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0
+
+
+def _seen(module: nn.Module) -> Iterator[str]:
+    """Yield what else looks like dropout in a network that called none."""
+    layers = list(module.modules())
+    if any(isinstance(layer, jit.ScriptModule) for layer in layers):
+        yield "it is scripted, and dropout inside can't be seen"
+    if any(type(layer).__module__.partition(".")[0] == "keras" for layer in layers):
+        yield "it is of Keras, whose dropout is not torch's"
+    paths = [type(layer).__name__ for layer in layers if _is_depth(layer)]
+    if paths:
+        yield f"{paths[0]} leaves out whole layers in training, which is no dropout of units"
+
+
+def _is_depth(layer: Any) -> bool:
+    name = type(layer).__name__.lower()
+    return "droppath" in name or "stochasticdepth" in name

@@ -1,0 +1,157 @@
+"""What a plain pass does beside answering: draw at random, mix the images of a batch, write into its input.
+
+An answer must depend on the image alone, or a verdict would change with the batch size and from run to run. Two small
+passes tell: the first image among much brighter ones, and alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from uncertainty.classifiers.dropout import SharedMasks
+from uncertainty.errors import ModelError
+
+_LOUD = 8.0
+# Of how far the answers to different images are apart, and of the largest one, by bytes of a weight: far above
+# rounding, below what the causes do. Convolutions of a GPU round float32 as if it had ten bits.
+_APART = 1e-2
+_ROUNDING = {"cpu": {8: 1e-4, 4: 1e-4, 2: 3e-2, 1: 3e-2}, "other": {8: 2e-3, 4: 2e-3, 2: 3e-2, 1: 3e-2}}
+_FEWEST = 8  # values between 0 and 1 that are no accident
+
+Run = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a network must be run so that an answer depends on the image alone.
+
+    `held`: its dropout is always on, so plain passes run without it. `alone`: its answers depend on the other images of
+    the batch, so each image runs by itself. `writes`: it changes its input, so it gets a copy.
+    """
+
+    held: bool = False
+    alone: bool = False
+    writes: bool = False
+    notes: tuple[str, ...] = ()
+
+    def plain(self, images: int) -> AbstractContextManager[Any]:
+        """Return what a plain pass over so many images runs in."""
+        return SharedMasks(images) if self.held else nullcontext()
+
+
+def habits_of(module: nn.Module, run: Run, images: Tensor, logits: Tensor, *, writes: bool) -> tuple[Habits, Tensor]:
+    """Find the habits of a network from its logits for a few images; return them with the logits that it really has.
+
+    `run` answers (b, …) with (b, c). Raises ModelError where the answers are random and not by dropout, where they
+    depend on batch statistics, and where it fails on one image alone.
+    """
+    held = False
+    found, loud = _elsewhere(module, run, images)
+    if not _alike(found, logits, module) and not _alike(run(images), logits, module):
+        held, logits = True, _held(module, run, images)
+        with SharedMasks(len(images)):
+            found, loud = _elsewhere(module, run, images)
+    alone = not _alike(found, logits, module)
+    if alone:
+        _refuse_batch_statistics(module)
+        with SharedMasks(1) if held else nullcontext():
+            logits = torch.cat([run(images[k : k + 1]) for k in range(len(images))])
+    notes = [_HELD] * held + [_alone_because(module)] * alone + _probabilities(torch.cat([logits, loud]))
+    return Habits(held, alone, writes, tuple(notes)), logits
+
+
+_HELD = (
+    "the network drops units in evaluation too (dropout without `training=self.training`?) and answers the same image "
+    "differently each time; here its plain passes run without dropout, and MC dropout runs it"
+)
+
+
+def _elsewhere(module: nn.Module, run: Run, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (2, c): the first image among others that are louder, and alone; and (b, c): it and those others."""
+    try:
+        alone = run(images[:1])
+    except ModelError:
+        _refuse_batch_statistics(module)
+        raise
+    louder = torch.cat([images[:1], _LOUD * images[1:]])
+    among = _tried(run, louder)
+    if among is None or among.shape[1] != alone.shape[1]:  # what no image looks like may well be refused
+        among = run(images)
+    if among.shape[1] != alone.shape[1]:
+        raise ModelError(f"the model answers one image with {alone.shape[1]} outputs and several with {among.shape[1]}")
+    return torch.cat([among[:1], alone]), among
+
+
+def _tried(run: Run, images: Tensor) -> Tensor | None:
+    try:
+        return run(images)
+    except ModelError:
+        return None
+
+
+def _held(module: nn.Module, run: Run, images: Tensor) -> Tensor:
+    with SharedMasks(len(images)):
+        logits, again = run(images), run(images)
+    if not _alike(logits, again, module):
+        raise ModelError(
+            "the network answers the same image differently each time, and not by a dropout that can be held; make its "
+            "forward pass deterministic in evaluation (dropout of fused attention, noise, random crops or masks?)"
+        )
+    return logits
+
+
+def _alike(found: Tensor, logits: Tensor, module: nn.Module) -> bool:
+    """Whether each row of `found` is the row of `logits` at its place, or its first row."""
+    a, b = torch.nan_to_num(found.float()), torch.nan_to_num(logits.float())
+    apart, most = float((b - b[:1]).abs().max()), float(b.abs().max())
+    b = b if len(a) == len(b) else b[:1].expand_as(a)
+    return bool((a - b).abs().max() <= max(_APART * apart, rounding(module) * most))
+
+
+def rounding(module: nn.Module) -> float:
+    """Return which share of the largest logit may be rounding, in the precision of the weights."""
+    weights = [p for p in module.parameters() if p.is_floating_point()]
+    device = "cpu" if all(p.device.type == "cpu" for p in weights) else "other"
+    return _ROUNDING[device][min((p.element_size() for p in weights), default=4)]
+
+
+def _refuse_batch_statistics(module: nn.Module) -> None:
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is None:
+            raise ModelError(
+                f"the answers of the network depend on the other images of the batch: its batch norm {name!r} has no "
+                "running statistics (track_running_stats=False); gather them, or put another norm in its place"
+            )
+
+
+def _alone_because(module: nn.Module) -> str:
+    dynamic = any(".quantized.dynamic." in f"{type(layer).__module__}." for layer in module.modules())
+    why = "dynamic quantisation takes its steps from the whole batch" if dynamic else "batch statistics?"
+    return (
+        f"the answers of the network depend on the other images of the batch ({why}), so each image runs alone, which "
+        "is slower"
+    )
+
+
+def _probabilities(logits: Tensor) -> list[str]:
+    """Say where outputs look like probabilities; no value is guessed from it."""
+    values = logits.float()
+    if not bool(((values >= 0) & (values <= 1)).all()) or values.shape[1] < 2:
+        return []
+    if bool(((values.sum(1) - 1).abs() < 1e-3).all()):
+        return [_LOOKS.format("are never negative and sum to 1", "softmax")]
+    # A network that answers alike whatever it sees says nothing about its last layer.
+    many = values.numel() >= _FEWEST and bool(values.max() > values.min())
+    return [_LOOKS.format("all lie between 0 and 1", "sigmoid")] if many else []
+
+
+_LOOKS = (
+    "the outputs {}: these look like probabilities, where logits belong, and would be squeezed once more; leave the "
+    "last {} out of the network"
+)

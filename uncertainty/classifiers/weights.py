@@ -1,0 +1,112 @@
+"""Weights from files of tensors alone: a state dict, or one inside a checkpoint, with or without a prefix."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from uncertainty.errors import ModelError
+
+logger = logging.getLogger("uncertainty")
+
+
+def load_weights(module: Any, path: Path) -> None:
+    """Load a file into a module; ModelError, in one line, for one that can't be read or does not fit.
+
+    Of a checkpoint the one entry that holds the tensors is taken, and a prefix that all names share, such as
+    `module.`, is left out; a warning is logged that says so.
+    """
+    try:
+        state = _read(path)
+    except Exception as error:  # safetensors, zip and pickle readers each have errors of their own
+        advice = "save model.state_dict(), best as .safetensors; whole pickled models are never loaded"
+        raise ModelError(f"weights file {path} can't be read as tensors alone ({_reason(error)}); {advice}") from error
+    wanted = module.state_dict().keys()
+    entry, state = _tensors(state, wanted, path)
+    prefix, state = _fitting(state, wanted)
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ModelError(f"weights file {path} does not fit the model: {_reason(error)}") from error
+    said = [f"its entry {entry!r}"] if entry else []
+    said += (
+        [f"its names without {prefix[1:]!r}" if prefix[0] == "-" else f"{prefix[1:]!r} before its names"]
+        if prefix
+        else []
+    )
+    if said:
+        logger.warning("weights file %s: %s was taken", path, " and ".join(said))
+
+
+def refuse_missing(path: Path) -> None:
+    """Raise ModelError for a file that is not there."""
+    if not path.is_file():
+        raise ModelError(f"weights file {path} does not exist")
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _tensors(state: Any, wanted: Iterable[str], path: Path) -> tuple[str, Any]:
+    """Return the entry of a checkpoint that holds the tensors, "" where the file is a state dict itself."""
+    if not isinstance(state, Mapping) or not state or _is_state(state):
+        return "", state
+    entries = {str(key): value for key, value in state.items() if isinstance(value, Mapping) and _is_state(value)}
+    fitting = {key: value for key, value in entries.items() if _fitting(value, wanted)[1].keys() == set(wanted)}
+    chosen = fitting if fitting else entries
+    if len(chosen) > 1:
+        raise ModelError(
+            f"weights file {path} has tensors in {sorted(chosen)}; save the state dict that is wanted by itself"
+        )
+    return next(iter(chosen.items()), ("", state))
+
+
+def _is_state(state: Mapping[Any, Any]) -> bool:
+    import torch
+
+    tensors = sum(isinstance(value, torch.Tensor) for value in state.values())
+    return tensors > 0 and 2 * tensors >= len(state)
+
+
+def _fitting(state: Any, wanted: Iterable[str]) -> tuple[str, Any]:
+    """Return a state dict by the names that a module has, and what was taken from them ("-") or put before ("+")."""
+    names = set(wanted)
+    if not isinstance(state, Mapping) or not state or names & state.keys():
+        return "", state
+    for prefix in _prefixes(state):
+        shorter = {name.removeprefix(prefix): value for name, value in state.items()}
+        if shorter.keys() == names:
+            return f"-{prefix}", shorter
+    for prefix in _prefixes(names):
+        longer = {prefix + name: value for name, value in state.items()}
+        if longer.keys() == names:
+            return f"+{prefix}", longer
+    return "", state
+
+
+def _prefixes(names: Iterable[str]) -> Iterable[str]:
+    """Yield what all names begin with, up to a dot, the shortest first.
+
+    >>> list(_prefixes(["module.net.a", "module.net.b.c"]))
+    ['module.', 'module.net.']
+    """
+    listed = [str(name) for name in names]
+    first = listed[0].split(".") if listed else []
+    for k in range(1, len(first)):
+        prefix = ".".join(first[:k]) + "."
+        if not all(name.startswith(prefix) for name in listed):
+            return
+        yield prefix
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
