@@ -179,7 +179,7 @@ def test_images_that_are_gone_are_left_out_and_said(tmp_path, root, to):
     assert any("2 images are left out" in note and "'gone" in note for note in done.notes)
 
 
-@pytest.mark.parametrize("to", ["cvat", "fiftyone", "hf", "cvat-folders", "label-studio"])
+@pytest.mark.parametrize("to", FOLDERS)
 @pytest.mark.parametrize("place", ["copy", "link"])
 def test_nothing_is_written_outside(tmp_path, root, to, place):
     outer = tmp_path / "outer"

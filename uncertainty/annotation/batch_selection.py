@@ -49,7 +49,7 @@ class Known:
     ----------
     features : (N, d) of length 1, any float type, zero for unreadable rows.
     digests : (N,) of the files, None where unknown.
-    looks : gives `likeness.details` (m, 256) of m rows; features stand in where it is None.
+    looks : gives `thumbnails.details` (m, 256) of m rows; features stand in where it is None.
 
     """
 

@@ -21,7 +21,7 @@ def folded(looks: NDArray[np.floating] | None, digests: Sequence[str | None] | N
 
     Parameters
     ----------
-    looks : (m, d) of length 1, zero rows for what is like nothing: `likeness.details` of thumbnails, or features.
+    looks : (m, d) of length 1, zero rows for what is like nothing: `thumbnails.details` of thumbnails, or features.
     digests : equal ones are of equal files, None where unknown.
 
     Two rows are near-duplicates if 1 − cos is at most 0.2 and at most a quarter of what it is to the 20th nearest row

@@ -42,7 +42,7 @@ class Estimator(ABC):
     scale: ClassVar[Scale] = "plain"
     """On which scale the score is closest to a log-odds: the combiner takes its log, its logit, or leaves it."""
     family: ClassVar[str]
-    """The evidence it reads: softmax, dropout, neighbours or image."""
+    """The evidence it reads: softmax, dropout, neighbours, image, second opinion or views."""
     reason: ClassVar[str]
     """What a verdict says when this estimator raised `p_wrong`, e.g. "low_margin"."""
     start: ClassVar[bool] = False

@@ -201,7 +201,7 @@ def _connected(address: str | None, actors: int | None) -> Iterator[Any]:
         yield ray
         return
     where = address or os.environ.get("RAY_ADDRESS")
-    own = {} if where else {"num_cpus": actors, "include_dashboard": False}
+    own: dict[str, Any] = {} if where else {"num_cpus": actors, "include_dashboard": False}
     try:
         ray.init(address=where or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, ValueError, RuntimeError) as error:
