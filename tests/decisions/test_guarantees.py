@@ -8,13 +8,12 @@ from scipy.stats import beta, binom
 
 from uncertainty.decisions.guarantees import (
     certify,
-    interval,
     missable,
     pooled,
     rows_needed,
     shares_of_confidence,
-    upper_limit,
 )
+from uncertainty.metrics.intervals import exact_share, upper_limit
 
 
 @given(st.integers(1, 300), st.floats(0.01, 0.99), st.floats(0.5, 0.999))
@@ -30,9 +29,9 @@ def test_the_upper_limit_is_where_the_tail_equals_what_is_left_of_confidence(row
 def test_the_upper_limit_is_that_of_clopper_and_pearson():
     for bad, rows in ((0, 10), (3, 50), (40, 41), (18_657, 501_500)):
         assert upper_limit(bad, rows, 0.9) == pytest.approx(beta.ppf(0.9, bad + 1, rows - bad), rel=1e-9)
-    assert interval(0, 0) == (0.0, 1.0)
-    assert interval(10, 10)[1] == 1.0
-    low, high = interval(5, 10)
+    assert exact_share(0, 0) == (0.0, 1.0)
+    assert exact_share(10, 10)[1] == 1.0
+    low, high = exact_share(5, 10)
     assert (round(low, 4), round(high, 4)) == (0.1871, 0.8129)  # textbook value of 5 in 10
 
 

@@ -88,8 +88,12 @@ def test_a_run_against_itself_differs_in_nothing():
     (a, _), _ = two_runs()
     found = compare(a, a, resamples=30)
     assert (found.n_fixed, found.n_broken, found.p, found.flags.agreement, found.flags.kappa) == (0, 0, 1, 1, 1)
-    for pair in [found.accuracy, *found.scores.values()]:
-        assert (pair.difference.low, pair.difference.value, pair.difference.high) == (0, 0, 0)
+    for name, pair in found.scores.items():
+        expected = (np.nan, 0, np.nan) if name == "ece" else (0, 0, 0)
+        assert (pair.difference.low, pair.difference.value, pair.difference.high) == pytest.approx(
+            expected, nan_ok=True
+        )
+    assert found.accuracy.difference.low < found.accuracy.difference.value == 0 < found.accuracy.difference.high
 
 
 def test_swapping_the_runs_turns_signs_around():
@@ -98,7 +102,7 @@ def test_swapping_the_runs_turns_signs_around():
     assert (one.n_fixed, one.n_broken, one.p) == (other.n_broken, other.n_fixed, other.p)
     for name in one.scores:
         x, y = one.scores[name].difference, other.scores[name].difference
-        assert (x.low, x.value, x.high) == pytest.approx((-y.high, -y.value, -y.low))
+        assert (x.low, x.value, x.high) == pytest.approx((-y.high, -y.value, -y.low), nan_ok=True)
 
 
 def test_the_order_of_rows_and_images_of_one_run_only_change_nothing():
@@ -129,7 +133,24 @@ def test_paired_intervals_hold_what_they_promise(monkeypatch):
         (a, b), _ = two_runs(200, seed)
         interval = compare(a, b, resamples=100, seed=seed).accuracy.difference
         missed += not interval.low <= 0.1 <= interval.high  # 0.5 / 2 - 0.3 / 2
-    assert missed <= 0.05 * repeats + 3 * np.sqrt(0.05 * 0.95 * repeats) + 2  # percentile intervals are a little short
+    assert missed <= 0.05 * repeats + 3 * np.sqrt(0.05 * 0.95 * repeats)
+
+
+def test_images_of_one_group_change_together():
+    """Ten images of one film fixed by B are one change; of ten films they are ten."""
+    a, b = run([1] * 10 + [0] * 30), run([0] * 40)
+    film = {f"{i}.png": "film" for i in range(10)}
+    assert compare(a, b, resamples=5).p == pytest.approx(2 / 2**10)
+    together, apart = compare(a, b, resamples=5, groups=film), compare(a, b, resamples=5)
+    assert together.p == 1
+    assert together.accuracy.difference.low < 0 < apart.accuracy.difference.low
+
+
+def test_mcnemar_of_groups_of_one_is_mcnemar():
+    rng = np.random.default_rng(0)
+    fixed, broken = rng.random(60) < 0.2, rng.random(60) < 0.1
+    alone = comparison.grouped_mcnemar(fixed & ~broken, broken & ~fixed, np.arange(60))
+    assert alone == pytest.approx(mcnemar(int((fixed & ~broken).sum()), int((broken & ~fixed).sum())))
 
 
 def test_without_errors_what_needs_them_is_none():

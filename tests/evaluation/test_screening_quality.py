@@ -9,7 +9,7 @@ import pytest
 from uncertainty import metrics
 from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import METRICS, Match, evaluate, join_labels, match_labels
-from uncertainty.metrics.bootstrap import bootstrap_difference, bootstrap_interval
+from uncertainty.metrics.ranking_intervals import INTERVALS
 
 CLASSES = ["cat", "dog"]
 
@@ -98,10 +98,29 @@ def test_scores_and_intervals_are_those_of_the_metrics() -> None:
     assert set(result.scores) == {"p_wrong", "max_softmax", "est_margin"}
     for name, metric in METRICS.items():
         assert result.scores["p_wrong"][name] == metric(wrong, p)
-        expected = bootstrap_difference(metric, wrong, p, softmax, seed=3, resamples=40)
-        assert result.intervals["difference"][name] == expected
-        assert result.intervals["p_wrong"][name] == bootstrap_interval(metric, wrong, p, seed=3, resamples=40)
+        assert result.intervals["difference"][name].value == pytest.approx(metric(wrong, p) - metric(wrong, softmax))
+        assert result.intervals["p_wrong"][name] == INTERVALS[name](wrong, p, 0.95, None)
     assert result.ece == metrics.ece(wrong, p)
+
+
+def test_frames_of_a_film_say_less_than_images_apart() -> None:
+    table = labelled(200)
+    groups = {name: f"film {i % 20}" for i, name in enumerate(table["file_name"].to_pylist())}
+    alone, together = evaluate(table, resamples=40), evaluate(table, resamples=40, groups=groups)
+    for name in METRICS:
+        a, b = alone.intervals["p_wrong"][name], together.intervals["p_wrong"][name]
+        assert b.value == a.value
+        assert b.high - b.low >= a.high - a.low
+
+
+def test_few_errors_have_values_and_no_area_under_the_risk() -> None:
+    table = verdicts(60)
+    names = table["file_name"].to_pylist()
+    result = evaluate(join_labels(table, {name: "dog" if i < 4 else "cat" for i, name in enumerate(names)}))
+    assert result.n_errors == 4
+    assert result.intervals["p_wrong"]["e_aurc"] is None
+    assert result.scores["p_wrong"]["e_aurc"] is not None
+    assert result.intervals["p_wrong"]["auroc"] is not None
 
 
 def test_max_softmax_comes_from_its_estimator_when_confidence_is_saturated() -> None:

@@ -28,9 +28,9 @@ def test_kappa_is_that_of_sklearn(seed):
 def test_the_bootstrap_is_that_of_the_rows():
     from sklearn.metrics import cohen_kappa_score
 
-    a, b = two_annotators(80, 5)
+    a, b = two_annotators(600, 5)
     rng = np.random.default_rng(0)
-    rows = [rng.integers(0, 80, 80) for _ in range(400)]
+    rows = [rng.integers(0, 600, 600) for _ in range(400)]
     low, high = np.quantile([cohen_kappa_score(a[r], b[r]) for r in rows], [0.025, 0.975])
     found = cohen_kappa(a.tolist(), b.tolist(), resamples=4000)
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.03)
@@ -43,6 +43,15 @@ def test_kappa_of_chance_is_none_and_of_one_class_does_not_exist():
     assert np.isnan(cohen_kappa([], []).value)
     with pytest.raises(InputError, match="3 labels and 2 labels"):
         cohen_kappa([1, 2, 3], [1, 2])
+
+
+def test_equal_answers_of_few_images_leave_doubt():
+    """The share that differs may be as high as 1 - 0.025^(1/40) = 8.8 %; by chance half differ: 1 - 0.088 / 0.5."""
+    half = ["cat", "dog"] * 20
+    found = cohen_kappa(half, half)
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(1 - 2 * (1 - 0.025 ** (1 / 40)))
+    assert krippendorff_alpha([[x, x] for x in half]).low == pytest.approx(found.low, abs=0.01)
 
 
 def test_alpha_of_two_annotators_comes_near_kappa_as_images_grow():

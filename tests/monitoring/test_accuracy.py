@@ -10,7 +10,7 @@ from uncertainty import Screener
 from uncertainty.combination.evidence import signals
 from uncertainty.combination.mixture import Basis, Linear, Mixture
 from uncertainty.errors import InputError
-from uncertainty.metrics.bootstrap import Interval
+from uncertainty.metrics.intervals import Interval
 from uncertainty.monitoring import accuracy
 from uncertainty.monitoring.accuracy import ADAPTED, P_WRONG, adapted_shares, atc, estimate_accuracy, from_p_wrong
 from uncertainty.monitoring.baseline import Baseline, Rows, certainty, fitted_temperature, rows_of_table

@@ -53,7 +53,7 @@ def test_all_labels_are_as_a_fit_on_more_calibration(made, batch, verdicts):
     found = updated(made, verdicts, labels_of(batch))
     now = found.screener
     assert (found.labelled, found.images, found.errors) == (800, 800, batch.wrong.sum())
-    assert found.observed[0] == pytest.approx(batch.wrong.mean())
+    assert found.observed.value == pytest.approx(batch.wrong.mean())
     assert now.calibration.chosen is None
     assert now.calibration.exact.sum() == 1200
     assert len(now.baseline.rows) == len(now.baseline.wrong) == 1200
@@ -100,10 +100,9 @@ def test_known_chances_speak_for_the_whole_batch(made, batch, verdicts):
     chosen = np.random.default_rng(0).random(800) < chance
     inclusion = dict(zip(map(str, batch.ids), chance, strict=True))
     found = updated(made, verdicts, labels_of(batch, chosen), inclusion)
-    rate, error = found.observed
-    assert abs(rate - batch.wrong.mean()) < 3 * error
+    assert found.observed.low < batch.wrong.mean() < found.observed.high
     assert not found.notes
-    assert batch.wrong[chosen].mean() > rate + error
+    assert batch.wrong[chosen].mean() > found.observed.value
 
 
 def test_the_head_of_the_ranking_needs_no_chances(made, batch, verdicts):

@@ -37,9 +37,13 @@ def drawn(design, known, rng, worse=0.0):
     every, hit = np.append(p_old, p[labelled]), np.append(wrong_old, wrong[labelled])
     weights, low = np.append(w.old, w.new), every < LINE
     seen, low_new = wrong[labelled], p[labelled] < LINE
-    alone = [estimate(seen, w.new)[0], estimate(seen[low_new], w.new[low_new])[0]] if w.unseen is None else [np.nan] * 2
+    alone = (
+        [estimate(seen, w.new).value, estimate(seen[low_new], w.new[low_new]).value]
+        if w.unseen is None
+        else [np.nan] * 2
+    )
     return [
-        [estimate(hit, weights)[0], estimate(hit[low], weights[low])[0]],
+        [estimate(hit, weights).value, estimate(hit[low], weights[low]).value],
         [hit.mean(), hit[low].mean()],
         alone,
     ]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from uncertainty.evaluation.confusion import ClassReport, ClassRow
     from uncertainty.evaluation.screening_quality import Evaluation
     from uncertainty.evaluation.slices import Slice, SliceReport
-    from uncertainty.metrics.bootstrap import Interval
+    from uncertainty.metrics.intervals import Interval
     from uncertainty.recalibration.sampling_weights import DesignEstimate
 
 _CLASSES = 20
@@ -166,7 +166,11 @@ def _value(key: str, interval: Interval | None) -> str:
 
 
 def _ends(key: str, interval: Interval | None) -> str:
-    return "-" if interval is None else f"{metric_cell(key, interval.low)} to {metric_cell(key, interval.high)}"
+    return (
+        "-"
+        if interval is None or not interval.known
+        else f"{metric_cell(key, interval.low)} to {metric_cell(key, interval.high)}"
+    )
 
 
 def comparison_text(found: Comparison) -> str:

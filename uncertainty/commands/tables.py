@@ -9,13 +9,14 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from uncertainty.metrics.ranking_intervals import FEWEST_ERRORS
 from uncertainty.monitoring.batch import percentages
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from uncertainty.evaluation.screening_quality import Evaluation, Match
-    from uncertainty.metrics.bootstrap import Interval
+    from uncertainty.metrics.intervals import Interval
     from uncertainty.monitoring.accuracy import Accuracy
 
 _NEEDED = (
@@ -99,6 +100,11 @@ def evaluation_text(evaluation: Evaluation, match: Match) -> str:
         lines.append(f"left out: {', '.join(f'{n} {what}' for what, n in left_out.items() if n)}")
     if e.unknown_labels:
         lines.append(_unknown(e.unknown_labels))
+    if e.n_errors and any(one is None for one in e.intervals.get("p_wrong", {}).values()):
+        lines.append(
+            f"{e.n_errors} errors are too few for intervals of AURC and E-AURC, which take {FEWEST_ERRORS} and images "
+            "that are right beside them"
+        )
     lines += [
         f"flagged {percent(e.flagged_share)}; the flags caught {percent(e.errors_caught_by_flags)} of the errors, "
         f"{percent(e.precision_of_flags)} of the flagged are errors",

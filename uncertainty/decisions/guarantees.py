@@ -51,37 +51,6 @@ class Certificate:
     needed: int
 
 
-def upper_limit(bad: int, rows: int, confidence: float) -> float:
-    """Return the one-sided Clopper-Pearson limit: the largest share for which P(Bin(rows, share) <= bad) >= 1 - C.
-
-    Parameters
-    ----------
-    bad, rows : integers, 0 <= bad <= rows; without rows the limit is 1.
-    confidence : C in 0..1.
-
-    Examples
-    --------
-    Without a bad row, (1 - limit)^rows = 1 - C; 0.05^(1/59) = 0.9505:
-
-    >>> round(upper_limit(0, 59, 0.95), 4)
-    0.0495
-
-    """
-    from scipy.special import betaincinv
-
-    return 1.0 if bad == rows else float(betaincinv(bad + 1, rows - bad, confidence))
-
-
-def interval(hits: int, rows: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the two-sided Clopper-Pearson interval of a share; (0, 1) without rows.
-
-    >>> [round(end, 4) for end in interval(0, 10)]
-    [0.0, 0.3085]
-    """
-    side = (1 + confidence) / 2
-    return 1 - upper_limit(rows - hits, rows, side), upper_limit(hits, rows, side)
-
-
 def rows_needed(target: float, confidence: float) -> int:
     """Return the fewest rows, without a bad one among them, that certify a share of at most `target`.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision, Line
-from uncertainty.decisions.guarantees import interval
+from uncertainty.metrics.intervals import exact_share
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Share:
         (0.5, None)
         """
         count, rows = int(hits.sum()), len(hits)
-        return cls(count, rows, count / rows if rows else None, *interval(count, rows))
+        return cls(count, rows, count / rows if rows else None, *exact_share(count, rows))
 
     def __str__(self) -> str:
         if self.value is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from uncertainty import metrics
 from uncertainty.errors import InputError
-from uncertainty.evaluation.screening_quality import METRICS, P_WRONG, fewer_resamples, measurable
+from uncertainty.evaluation.screening_quality import METRICS, P_WRONG, fewer_resamples, group_numbers, measurable
 from uncertainty.files import plain
-from uncertainty.metrics.bootstrap import Interval
+from uncertainty.metrics.bootstrap import Metric, by_standard_error, correlation, drawn, fewest
+from uncertainty.metrics.intervals import Groups, Interval, difference, share_interval
+from uncertainty.metrics.ranking_intervals import INTERVALS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,8 +26,8 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Paired:
-    """One number of run A, of run B, and B − A, each with a 95 % bootstrap interval over the same images; None = can't
-    be said."""
+    """One number of run A, of run B, and B − A, each with a 95 % interval over the same images, whose ends are NaN
+    where it is withheld; None = can't be said."""
 
     a: Interval | None
     b: Interval | None
@@ -73,18 +75,22 @@ class Comparison:
         return {name: plain(value) for name, value in vars(self).items() if name not in ("fixed", "broken")}
 
 
-def compare(a: pa.Table, b: pa.Table, *, seed: int = 0, resamples: int = 1000) -> Comparison:
+def compare(
+    a: pa.Table, b: pa.Table, *, seed: int = 0, resamples: int = 1000, groups: Mapping[str, str] | None = None
+) -> Comparison:
     """Compare two verdict tables that have the same labels, see `evaluation.join_labels`, image by image.
 
-    Images in one table only are counted and left out. Raises InputError where no image is in both, or where a label
-    differs between the tables.
+    Images in one table only are counted and left out. `groups` says by file name which images belong together: then
+    intervals count groups, and `p` is of changes whose sign is tossed for each group. Raises InputError where no image
+    is in both, or where a label differs between the tables.
     """
     rows_a, rows_b, counts = _common(a, b)
     wrong = [~np.asarray(rows["correct"].to_pylist(), dtype=np.bool_) for rows in (rows_a, rows_b)]
     p_wrong = [np.asarray(rows[P_WRONG].to_numpy(zero_copy_only=False), dtype=np.float64) for rows in (rows_a, rows_b)]
     fixed, broken = wrong[0] & ~wrong[1], ~wrong[0] & wrong[1]
     resamples = fewer_resamples(resamples, len(fixed))
-    paired = _paired(wrong, p_wrong, resamples, seed)
+    together = group_numbers(rows_a["file_name"].to_pylist(), groups)
+    paired = _paired(wrong, p_wrong, resamples, seed, together)
     return Comparison(
         n=len(fixed),
         **counts,
@@ -92,8 +98,8 @@ def compare(a: pa.Table, b: pa.Table, *, seed: int = 0, resamples: int = 1000) -
         both_wrong=int((wrong[0] & wrong[1]).sum()),
         n_fixed=int(fixed.sum()),
         n_broken=int(broken.sum()),
-        p=mcnemar(int(fixed.sum()), int(broken.sum())),
-        accuracy=paired.pop("accuracy"),
+        p=grouped_mcnemar(fixed, broken, together),
+        accuracy=_accuracies(wrong, together),
         scores=paired,
         flags=_flags(*(np.asarray(rows["flagged"].to_pylist(), dtype=np.bool_) for rows in (rows_a, rows_b))),
         resamples=resamples,
@@ -113,6 +119,26 @@ def mcnemar(fixed: int, broken: int) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
+
+
+def grouped_mcnemar(fixed: NDArray[np.bool_], broken: NDArray[np.bool_], groups: Groups = None) -> float:
+    """Return `mcnemar` of images (n,), where those of a group change together: the sign of each group's sum is tossed.
+
+    Three fixed images of one group are no more than one:
+
+    >>> grouped_mcnemar(np.ones(3, dtype=bool), np.zeros(3, dtype=bool), np.zeros(3, dtype=np.int64))
+    1.0
+    """
+    if groups is None:
+        return mcnemar(int(fixed.sum()), int(broken.sum()))
+    changed = np.bincount(groups, fixed.astype(np.int64) - broken.astype(np.int64)).astype(np.int64)
+    chance = np.ones(1)
+    for size in np.abs(changed[changed != 0]).tolist():
+        step = np.zeros(2 * size + 1)
+        step[[0, -1]] = 0.5
+        chance = np.convolve(chance, step)
+    total = np.abs(np.arange(len(chance)) - len(chance) // 2)
+    return float(min(chance[total >= abs(int(changed.sum()))].sum(), 1.0))
 
 
 def _common(a: pa.Table, b: pa.Table) -> tuple[pa.Table, pa.Table, dict[str, int]]:
@@ -144,39 +170,58 @@ def _check_labels(names: Sequence[str], a: pa.Table, b: pa.Table) -> None:
 
 
 def _paired(
-    wrong: list[NDArray[np.bool_]], p_wrong: list[NDArray[np.float64]], resamples: int, seed: int
+    wrong: list[NDArray[np.bool_]], p_wrong: list[NDArray[np.float64]], resamples: int, seed: int, groups: Groups
 ) -> dict[str, Paired]:
-    """Every measure of both runs on the same resampled images, so that what both share cancels in the difference."""
-    measures = {"accuracy": _accuracy, **METRICS, "brier": metrics.brier, "ece": metrics.ece}
-    values = np.array(
-        [
-            [[measure(*run) for run in both] for measure in measures.values()]
-            for both in _resampled(wrong, p_wrong, resamples, seed)
-        ]
-    )
-    a, b = values[..., 0], values[..., 1]
-    columns = {name: (a[:, i], b[:, i], b[:, i] - a[:, i]) for i, name in enumerate(measures)}
-    return {name: Paired(*(_interval(column) for column in three)) for name, three in columns.items()}
+    """Every measure of both runs, and their differences on the same resampled images: what both share cancels."""
+    measures: dict[str, Metric] = {**METRICS, "brier": metrics.brier, "ece": metrics.ece}
+    if not len(wrong[0]):
+        return dict.fromkeys(measures, Paired(None, None, None))
+    resampled = list(_resampled(wrong, p_wrong, resamples, seed, groups))
+    values = np.array([[[f(*run) for run in both] for f in measures.values()] for both in resampled])
+    found = {}
+    for i, name in enumerate(measures):
+        a, b = (_alone(name, *run, values[:, i, k], groups) for k, run in enumerate(zip(wrong, p_wrong, strict=True)))
+        found[name] = Paired(_known(a), _known(b), _known(_change(b, a, values[1:, i])))
+    return found
 
 
-def _accuracy(wrong: NDArray[np.bool_], _score: NDArray[np.float64]) -> float:
-    return float(1 - wrong.mean()) if len(wrong) else np.nan
+def _alone(
+    name: str, wrong: NDArray[np.bool_], p_wrong: NDArray[np.float64], values: NDArray[np.float64], groups: Groups
+) -> Interval:
+    """A measure of one run with its interval; `values` are that of the images, and of resample after resample."""
+    if name in INTERVALS:
+        return INTERVALS[name](wrong, p_wrong, 0.95, groups)
+    if name == "ece":  # few images make it too large, and a resample adds to that: no interval of it holds
+        return Interval.withheld(values[0])
+    return by_standard_error(values[0], values[1:], fewest(wrong, groups))
 
 
-def _interval(values: NDArray[np.float64]) -> Interval | None:
-    interval = Interval.of(float(values[0]), values[1:])
-    return None if np.isnan([interval.low, interval.value]).any() else interval
+def _change(b: Interval, a: Interval, values: NDArray[np.float64]) -> Interval:
+    if (values[:, 0] == values[:, 1]).all() and a == b:
+        return Interval(0.0, 0.0, 0.0) if a.known else Interval.withheld(0.0)
+    return difference(b, a, correlation(values))
+
+
+def _known(interval: Interval) -> Interval | None:
+    return None if np.isnan(interval.value) else interval
+
+
+def _accuracies(wrong: list[NDArray[np.bool_]], groups: Groups) -> Paired:
+    """The difference is that of two shares of all images, fixed and broken, which both have exact intervals."""
+    if not len(wrong[0]):
+        return Paired(None, None, None)
+    fixed, broken = (share_interval(one & ~other, groups) for one, other in (wrong, wrong[::-1]))
+    a, b = (share_interval(~one, groups) for one in wrong)
+    return Paired(a, b, difference(fixed, broken, 0.0))
 
 
 def _resampled(
-    wrong: list[NDArray[np.bool_]], p_wrong: list[NDArray[np.float64]], resamples: int, seed: int
+    wrong: list[NDArray[np.bool_]], p_wrong: list[NDArray[np.float64]], resamples: int, seed: int, groups: Groups
 ) -> Iterator[list[tuple[NDArray[np.bool_], NDArray[np.float64]]]]:
     """Yield (wrong, p_wrong) of both runs: as they are first, then for resample after resample of the images."""
     yield list(zip(wrong, p_wrong, strict=True))
-    rng, n = np.random.default_rng(seed), len(wrong[0])
     orders = [np.argsort(score, kind="stable") for score in p_wrong]
-    for _ in range(resamples if n else 0):
-        times = np.bincount(rng.integers(0, n, n), minlength=n)
+    for times in drawn(len(wrong[0]), resamples, seed, groups):
         rows = [np.repeat(order, times[order]) for order in orders]  # sorted, so that metrics sort in no time
         yield [(w[row], p[row]) for w, p, row in zip(wrong, p_wrong, rows, strict=True)]
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,9 @@ from uncertainty import metrics
 from uncertainty.errors import InputError
 from uncertainty.files import plain
 from uncertainty.labels.tables import same_labels, split, task_of
-from uncertainty.metrics.bootstrap import Interval, Metric, resampled
+from uncertainty.metrics.bootstrap import Metric, correlation, resampled, same_order
+from uncertainty.metrics.intervals import Groups, Interval, difference
+from uncertainty.metrics.ranking_intervals import INTERVALS
 from uncertainty.verdicts import with_columns
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ class Evaluation:
 
     Every row is counted once, in `n`, `n_unreadable` or `n_unlabelled`. `scores` holds the METRICS of `p_wrong`, of
     `max_softmax` (1 − the largest probability, what one would use without a screener) and of each `est_` column
-    (in a cascade: of those that every row has); `intervals` holds 95 % bootstrap intervals for the first two and for
-    their `difference` on the same rows (p_wrong − max_softmax: for auroc and errors_caught positive is better, for the
-    others negative).
+    (in a cascade: of those that every row has); `intervals` holds 95 % intervals for the first two (see
+    `metrics.ranking_intervals`) and for their `difference` on the same rows (p_wrong − max_softmax: for auroc and
+    errors_caught positive is better, for the others negative); None = too few errors for one.
     """
 
     n: int
@@ -82,7 +83,7 @@ class Evaluation:
     scores: Mapping[str, Mapping[str, float | None]]
     intervals: Mapping[str, Mapping[str, Interval | None]]
     resamples: int
-    """Bootstrap resamples behind the intervals."""
+    """Bootstrap resamples behind the intervals of differences."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers, strings and dictionaries, ready for `json.dump`; what can't be said is None."""
@@ -133,13 +134,19 @@ def join_labels(table: pa.Table, labels: Mapping[str, str]) -> pa.Table:
 
 
 def evaluate(
-    table: pa.Table, *, classes: Sequence[str] | None = None, seed: int = 0, resamples: int = 1000
+    table: pa.Table,
+    *,
+    classes: Sequence[str] | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+    groups: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Measure a verdict table that has `label` and `correct`, see `join_labels`.
 
     Without errors, or with nothing else, what needs both is None. `classes` are the names that the classifier knows;
-    with them labels of no known class are listed. Tables above 50,000 rows get fewer than `resamples` resamples.
-    Raises InputError for a column that is absent, or empty in rows that were read.
+    with them labels of no known class are listed. `groups` says by file name which images belong together, such as
+    frames of one film: then groups are drawn and counted. Tables above 50,000 rows get fewer than `resamples`
+    resamples. Raises InputError for a column that is absent, or empty in rows that were read.
 
     Two of four are wrong; the one flag caught one of them:
 
@@ -166,7 +173,13 @@ def evaluate(
         **_flag_quality(wrong, _mask(_column(rows, "flagged"))),
         **_calibration(wrong, scores[P_WRONG]),
         scores={name: {m: _known(metric(wrong, s)) for m, metric in METRICS.items()} for name, s in scores.items()},
-        intervals=_intervals(wrong, scores[P_WRONG], scores[MAX_SOFTMAX], resamples, seed),
+        intervals=_intervals(
+            wrong,
+            [scores[P_WRONG], scores[MAX_SOFTMAX]],
+            resamples,
+            seed,
+            group_numbers(rows["file_name"].to_pylist(), groups),
+        ),
         resamples=resamples,
     )
 
@@ -218,22 +231,37 @@ def _calibration(wrong: NDArray[np.bool_], p_wrong: NDArray[np.float64]) -> dict
 
 
 def _intervals(
-    wrong: NDArray[np.bool_], p_wrong: NDArray[np.float64], softmax: NDArray[np.float64], resamples: int, seed: int
+    wrong: NDArray[np.bool_], scores: Sequence[NDArray[np.float64]], resamples: int, seed: int, groups: Groups
 ) -> dict[str, dict[str, Interval | None]]:
-    """All metrics of both scores on the same resamples, which are drawn once."""
-    draws = resampled(wrong, [p_wrong, softmax], resamples=resamples, seed=seed)
-    pairs = chain([[(wrong, p_wrong), (wrong, softmax)]], draws)
-    values = np.array([[[metric(*pair) for pair in both] for metric in METRICS.values()] for both in pairs])
-    columns = {P_WRONG: values[..., 0], MAX_SOFTMAX: values[..., 1], DIFFERENCE: values[..., 0] - values[..., 1]}
-    return {
-        name: {metric: _known_interval(column[0, i], column[1:, i]) for i, metric in enumerate(METRICS)}
-        for name, column in columns.items()
-    }
+    """All metrics of p_wrong and max softmax, and their differences on the same resamples, which are drawn once."""
+    alone = [{name: of(wrong, score, 0.95, groups) for name, of in INTERVALS.items()} for score in scores]
+    if same_order(*scores):
+        apart = {name: Interval(0.0, 0.0, 0.0) if one.known else one for name, one in alone[0].items()}
+    else:
+        draws = resampled(wrong, scores, resamples=resamples, seed=seed, groups=groups)
+        values = np.array([[[metric(*pair) for pair in both] for metric in METRICS.values()] for both in draws])
+        values = values.reshape(-1, len(METRICS), 2)
+        apart = {
+            name: difference(alone[0][name], alone[1][name], correlation(values[:, i]))
+            for i, name in enumerate(METRICS)
+        }
+    columns = {P_WRONG: alone[0], MAX_SOFTMAX: alone[1], DIFFERENCE: apart}
+    return {name: {key: one if one.known else None for key, one in of.items()} for name, of in columns.items()}
 
 
-def _known_interval(value: float, others: NDArray[np.float64]) -> Interval | None:
-    interval = Interval.of(float(value), others)
-    return None if np.isnan([interval.low, interval.value]).any() else interval
+def group_numbers(names: Sequence[str], groups: Mapping[str, str] | None) -> Groups:
+    """Return the number of the group of each name, (n,); one without a group is one by itself. None without groups.
+
+    >>> group_numbers(["a", "b", "c"], {"a": "film", "b": "film"}).tolist()
+    [1, 1, 0]
+    """
+    if groups is None:
+        return None
+    numbers: dict[tuple[bool, str], int] = {}
+    keys = [(name in groups, groups.get(name, name)) for name in names]
+    for key in sorted(set(keys)):
+        numbers[key] = len(numbers)
+    return np.array([numbers[key] for key in keys], dtype=np.int64)
 
 
 def _unknown_labels(rows: pa.Table, classes: Sequence[str] | None) -> dict[str, int]:

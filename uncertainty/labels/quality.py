@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from uncertainty.errors import InputError
-from uncertainty.metrics.bootstrap import Interval
+from uncertainty.metrics.intervals import Interval, exact_share
 
 Answers = Mapping[str, Mapping[str, Hashable]]
 """Label by annotator and image."""
@@ -18,6 +18,7 @@ _ROUNDS, _ENOUGH = 100, 1e-6
 _START = 0.95
 _EVEN = 100  # chosen on CIFAR-10 with planted errors: uniform ones lose little by it, mixed-up classes gain
 _AT_ONCE = 50
+_FEWEST = 100
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Agreement:
 
 
 def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], *, resamples: int = 1000, seed: int = 0) -> Interval:
-    """Return Cohen's kappa of two annotators' labels of the same n images, with a 95 % bootstrap interval over images.
+    """Return Cohen's kappa of two annotators' labels of the same n images, with a 95 % interval, of a bootstrap over
+    images where 100 answers differ and 100 agree, otherwise exact for the share that differ.
 
     κ = (p_o − p_e) / (1 − p_e), p_o the share of equal labels, p_e the share expected from how often each annotator
     says each class. From −1 to 1, NaN where p_e is 1. Cohen 1960. Raises InputError for n differing.
@@ -56,7 +58,22 @@ def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], *, resamples: int 
     # Resampling rows is drawing the counts of the cells that occur.
     draws = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
     values = [_kappas(cells, every, len(position)) for every in (counts[None], draws)]
-    return Interval.of(float(values[0][0]), values[1])
+    differing, value = float(counts[cells[:, 0] != cells[:, 1]].sum()) / n, float(values[0][0])
+    said = [np.bincount(pairs[:, k], minlength=len(position)) / n for k in (0, 1)]
+    return _of_agreement(value, values[1], differing, 1 - float(said[0] @ said[1]), n)
+
+
+def _of_agreement(
+    value: float, resampled: NDArray[np.float64], differing: float, by_chance: float, images: int
+) -> Interval:
+    """1 - D_o / D_e by the bootstrap, or, where answers seldom differ or agree, by the exact interval of D_o.
+
+    No resample of equal answers holds different ones, so a bootstrap of few would say that there never are any.
+    """
+    if np.isnan(value) or min(differing, 1 - differing) * images >= _FEWEST:
+        return Interval.of(value, resampled)
+    low, high = exact_share(differing * images, images)
+    return Interval(max(1 - high / by_chance, -1.0), value, min(1 - low / by_chance, 1.0))
 
 
 def _kappas(cells: NDArray[np.int64], counts: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
@@ -70,7 +87,7 @@ def _kappas(cells: NDArray[np.int64], counts: NDArray[np.int64], classes: int) -
 
 
 def krippendorff_alpha(units: Sequence[Sequence[Hashable]], *, resamples: int = 1000, seed: int = 0) -> Interval:
-    """Return Krippendorff's alpha of labels of images, any number of annotators each, with a 95 % bootstrap interval.
+    """Return Krippendorff's alpha of labels of images, any number of annotators each, with a 95 % interval.
 
     α = 1 − D_o / D_e: the share of differing pairs of labels of one image, against that of any two labels. 1 for the
     same answers, 0 by chance, NaN where all labels are one class. Images with one label say nothing. Krippendorff 2011.
@@ -92,7 +109,9 @@ def krippendorff_alpha(units: Sequence[Sequence[Hashable]], *, resamples: int = 
         _alphas(counts, np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(part)]))
         for part in [_AT_ONCE] * (resamples // _AT_ONCE) + [resamples % _AT_ONCE] * bool(resamples % _AT_ONCE)
     ]
-    return Interval.of(float(_alphas(counts, np.ones((1, n)))[0]), np.concatenate(values))
+    value, labels = float(_alphas(counts, np.ones((1, n)))[0]), counts.sum()
+    by_chance = (labels**2 - (counts.sum(axis=0) ** 2).sum()) / (labels * (labels - 1))
+    return _of_agreement(value, np.concatenate(values), (1 - value) * by_chance, by_chance, n)
 
 
 def _alphas(counts: NDArray[np.float64], times: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination.mixture import Condition, Floats, Mixture
-from uncertainty.metrics.bootstrap import Interval
+from uncertainty.metrics.intervals import Interval
 from uncertainty.monitoring.baseline import Baseline, Rows
 
 Estimate = Callable[[Rows, NDArray[np.bool_], Rows], float]

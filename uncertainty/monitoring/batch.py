@@ -11,7 +11,7 @@ import numpy as np
 from uncertainty.combination.mixture import Condition, Mixture
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.packed_text import Packer
-from uncertainty.metrics.bootstrap import Interval
+from uncertainty.metrics.intervals import Interval
 from uncertainty.monitoring.accuracy import ADAPTED, FEWEST, Accuracy, estimate_accuracy
 from uncertainty.monitoring.baseline import Baseline, rows_of_table
 from uncertainty.monitoring.drift import FALSE_ALARMS, PREDICTED, Column, Drift, detect, values_of

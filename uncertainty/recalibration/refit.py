@@ -17,6 +17,7 @@ from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision
 from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import join_labels, match_labels
+from uncertainty.metrics.intervals import Interval
 from uncertainty.metrics.row_log_loss import row_losses
 from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.recalibration import sampling_weights
@@ -45,7 +46,7 @@ class Update:
     """The screener that learnt from the labels, and what changed.
 
     `images` of the batch could be read and had not been learnt from; `labelled` of them have a label, `errors` of
-    those are wrong. `observed` is the error rate of the images that the labels speak for, with its standard error.
+    those are wrong. `observed` is the error rate of the images that the labels speak for, with a 95 % interval.
     The log loss after is that of folds without the row.
     """
 
@@ -53,7 +54,7 @@ class Update:
     images: int
     labelled: int
     errors: int
-    observed: tuple[float, float]
+    observed: Interval
     before: State
     after: State
     left_out: Mapping[str, int]
@@ -61,8 +62,7 @@ class Update:
 
     def words(self) -> list[str]:
         """Return what changed, as sentences."""
-        rate, error = self.observed
-        low, high = max(rate - 1.96 * error, 0.0), min(rate + 1.96 * error, 1.0)
+        rate, low, high = self.observed.value, self.observed.low, self.observed.high
         b, a = self.before, self.after
         lines = [
             f"learnt from {self.labelled} labels, {self.errors} of them errors, of a batch of {self.images} images"

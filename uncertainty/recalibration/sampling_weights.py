@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.decisions.guarantees import interval
 from uncertainty.errors import InputError
+from uncertainty.metrics.intervals import Interval, exact_share
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _NOT_AT_RANDOM = 1e-4
+_TWO_SIDED = 1.959964
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +91,35 @@ def row_weights(old: Floats, old_upper: Mask, upper: Mask, labelled: Mask, chanc
     return RowWeights(np.where(other, old, factor * old), factor * new, unseen[0], even)
 
 
-def estimate(wrong: Mask, weights: Floats) -> tuple[float, float]:
-    """Return the weighted error rate and its standard error.
+def estimate(wrong: Mask, weights: Floats, drawn: Floats | float = 1.0) -> Interval:
+    """Return the weighted error rate (m,) with a 95 % interval that is never of zero width.
 
-    >>> estimate(np.array([True, False]), np.array([1.0, 3.0]))[0]
-    0.25
+    Rows of nearly equal weight (within a factor of two) are a stratum: its rate has the interval of Clopper and
+    Pearson, for so many rows of equal weight as tell as much (Kish 1965). The strata, and what their sizes may be off,
+    are recovered together (Zou and Donner 2008): half² = Σ (share of stratum)² (rate - end)² + Σ weight² drawn (rate of
+    the stratum - rate)² / (Σ weight)². `drawn` is 1 - chance, 0 where the sizes are known.
+
+    Without an error among twenty even rows the rate may be as high as 1 - 0.025^(1/20):
+
+    >>> found = estimate(np.zeros(20, dtype=bool), np.ones(20))
+    >>> found.low, found.value, round(found.high, 4)
+    (0.0, 0.0, 0.1684)
     """
-    rate = float(np.average(wrong, weights=weights))
-    away = weights * (wrong - rate)
-    return rate, float(np.sqrt(away @ away) / weights.sum())
+    rate, whole = float(np.average(wrong, weights=weights)), float(weights.sum())
+    stratum = np.floor(np.log2(weights / weights.min()) + 1e-9).astype(np.int64)
+    below = above = 0.0
+    rates = np.empty(len(weights))
+    for k in np.unique(stratum):
+        own = weights[stratum == k]
+        rates[stratum == k] = share = float(np.average(wrong[stratum == k], weights=own))
+        rows = own.sum() ** 2 / (own @ own)
+        low, high = exact_share(share * rows, rows)
+        part = (own.sum() / whole) ** 2
+        below, above = below + part * (share - low) ** 2, above + part * (high - share) ** 2
+    sizes = float((drawn * (weights * (rates - rate)) ** 2).sum()) / whole**2 * _TWO_SIDED**2
+    return Interval(
+        max(rate - float(np.sqrt(below + sizes)), 0.0), rate, min(rate + float(np.sqrt(above + sizes)), 1.0)
+    )
 
 
 @dataclass(frozen=True)
@@ -121,9 +142,8 @@ def design_estimate(wrong: Mask, chance: Floats) -> DesignEstimate:
     """Estimate accuracy from labels (m,) of images that were chosen with chances (m,) in (0, 1].
 
     Images of chance 1 count as they are; the others are weighed by 1 / chance, and stand for Σ 1 / chance images (the
-    ratio estimator of Hájek 1971, in strata). Where all chances below 1 are equal the interval is that of Clopper and
-    Pearson for the drawn part, which is a little too wide for a draw without putting back; otherwise ± 1.96 standard
-    errors of the linearised estimator. Raises InputError for a chance out of range.
+    ratio estimator of Hájek 1971, in strata), with the interval of `estimate`, which is a little too wide for a draw
+    without putting back. Raises InputError for a chance out of range.
 
     Two errors that were sure to be listed, and one in four of the rest, of which none is wrong: 2 of 2 + 2 · 4 images.
 
@@ -135,16 +155,14 @@ def design_estimate(wrong: Mask, chance: Floats) -> DesignEstimate:
         raise InputError(f"a chance to be labelled is {bad[0]:g}; it must be above 0 and at most 1")
     drawn = chance < 1
     sure, rest = int((~drawn).sum()), float((1 / chance[drawn]).sum())
-    errors = float(wrong[~drawn].sum() + (wrong[drawn] / chance[drawn]).sum())
     whole = max(sure + rest, 1.0)
-    if drawn.any() and np.ptp(chance[drawn]) == 0:
-        ends = interval(int(wrong[drawn].sum()), int(drawn.sum()))
-        low, high = ((int(wrong[~drawn].sum()) + rest * end) / whole for end in ends)
-    else:
-        away = (wrong - errors / whole) / chance
-        half = 1.96 * float(np.sqrt((1 - chance) @ away**2)) / whole
-        low, high = max(errors / whole - half, 0.0), min(errors / whole + half, 1.0)
-    return DesignEstimate(1 - errors / whole, 1 - high, 1 - low, len(wrong), int(drawn.sum()), sure + rest)
+    found = Interval(0.0, 0.0, 0.0)
+    if drawn.any():
+        # Of one chance the sizes are known; of several, how many were drawn with each is chance too.
+        known = np.ptp(chance[drawn]) == 0
+        found = estimate(wrong[drawn], 1 / chance[drawn], 0.0 if known else 1 - chance[drawn])
+    low, rate, high = ((int(wrong[~drawn].sum()) + rest * end) / whole for end in (found.low, found.value, found.high))
+    return DesignEstimate(1 - rate, 1 - high, 1 - low, len(wrong), int(drawn.sum()), sure + rest)
 
 
 def upper_part(p_wrong: Floats, labelled: Mask) -> float | None:
