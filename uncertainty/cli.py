@@ -7,6 +7,7 @@ status 1 (2 for a wrong command line).
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 
@@ -64,6 +65,7 @@ def main() -> None:
     from uncertainty.screening.allocator import keep_freed_memory
 
     keep_freed_memory()
+    logging.getLogger("uncertainty").handlers = [_Notes(logging.WARNING)]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may hold what this terminal can't show
@@ -79,6 +81,16 @@ def main() -> None:
         if os.environ.get("UNCERTAINTY_DEBUG"):
             raise
         _fail(f"unexpected {type(error).__name__}: {error}; UNCERTAINTY_DEBUG=1 shows where, please report it")
+
+
+class _Notes(logging.Handler):
+    """Warnings of the library as notes, in the form of all others."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        from uncertainty.commands.shared import say_notes
+
+        say_notes([record.getMessage()])
 
 
 def _fail(message: str) -> None:

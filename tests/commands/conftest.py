@@ -115,7 +115,7 @@ def fitted(world, home, tmp_path_factory):
     assert all(line.startswith("note: ") for line in done.stderr.splitlines())
     assert len(done.stdout.splitlines()) == 2
     assert "\x1b" not in done.stdout + done.stderr
-    assert sorted(path.name for path in out.iterdir()) == ["arrays.safetensors", "manifest.json"]
+    assert [path.name[:7] for path in sorted(out.iterdir())] == ["arrays-", "manifes"]
     return out
 
 

@@ -151,7 +151,8 @@ def test_screen_without_images_or_screener(fails, world, fitted, tmp_path):
 
 def damaged_copy(fitted, tmp_path, name, change):
     copy = shutil.copytree(fitted, tmp_path / "copy")
-    (copy / name).write_bytes(change((copy / name).read_bytes()))
+    (path,) = copy.glob(name)
+    path.write_bytes(change(path.read_bytes()))
     return copy
 
 
@@ -160,12 +161,12 @@ def damaged_copy(fitted, tmp_path, name, change):
     [
         ("manifest.json", lambda b: b[: len(b) // 2], "is not valid JSON"),
         ("manifest.json", lambda b: b"[]", "has format version None"),
-        ("manifest.json", lambda b: b.replace(b'"format_version": 2', b'"format_version": 99'), "format version 99"),
+        ("manifest.json", lambda b: b.replace(b'"format_version": 3', b'"format_version": 99'), "format version 99"),
         ("manifest.json", lambda b: b.replace(b'"passes": ', b'"passes": "x", "y": '), "is damaged at"),
-        ("manifest.json", lambda b: b.replace(b'"lines": ', b'"no_lines": '), "the saved policy is damaged"),
-        ("arrays.safetensors", lambda b: b[:-1], "is damaged or of another screener"),
-        ("arrays.safetensors", lambda b: b[:-1] + bytes([b[-1] ^ 1]), "is damaged or of another screener"),
-        ("arrays.safetensors", lambda b: b"", "is damaged or of another screener"),
+        ("manifest.json", lambda b: b.replace(b'"lines": ', b'"no_lines": '), "its seal is broken"),
+        ("arrays-*.safetensors", lambda b: b[:-1], "is damaged or of another screener"),
+        ("arrays-*.safetensors", lambda b: b[:-1] + bytes([b[-1] ^ 1]), "is damaged or of another screener"),
+        ("arrays-*.safetensors", lambda b: b"", "is damaged or of another screener"),
     ],
 )
 def test_a_damaged_screener(fails, world, fitted, tmp_path, name, change, message):

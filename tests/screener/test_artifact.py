@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 from problems import known_good, made_problem
-from safetensors.numpy import load, save
 
+from screener.sealing import arrays_file, arrays_of, edited, sealed_again
 from uncertainty.errors import ArtifactError
 from uncertainty.estimators import create
 from uncertainty.screener import Screener, artifact
-from uncertainty.screener.artifact import ARRAYS, MANIFEST, Manifest, SavedModel
+from uncertainty.screener.artifact import MANIFEST, Manifest, SavedModel
 
 NAMES = ("nn_distance", "trust_ratio", "image_quality", "logit_gap")
 
@@ -33,27 +33,21 @@ def refused(folder):
     return str(caught.value)
 
 
-def edited(folder, **changes):
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    (folder / MANIFEST).write_text(json.dumps(manifest | changes), encoding="utf-8")
-    return folder
-
-
 def fitted(names=NAMES):
     return [create(name).fit(known_good(60, 1)) for name in names]
 
 
 def test_the_folder_holds_two_files_and_no_pickle(saved):
-    assert sorted(path.name for path in saved.iterdir()) == [ARRAYS, MANIFEST]
+    assert sorted(path.name for path in saved.iterdir()) == [arrays_file(saved).name, MANIFEST]
     json.loads((saved / MANIFEST).read_text(encoding="utf-8"))
-    assert load((saved / ARRAYS).read_bytes())
-    header = (saved / ARRAYS).read_bytes()[8:200]
+    assert arrays_of(saved)
+    header = arrays_file(saved).read_bytes()[8:200]
     assert header.startswith(b"{")
-    assert b"pickle" not in (saved / ARRAYS).read_bytes()
+    assert b"pickle" not in arrays_file(saved).read_bytes()
 
 
 def test_equal_arrays_are_stored_once(saved):
-    arrays = load((saved / ARRAYS).read_bytes())
+    arrays = arrays_of(saved)
     contents = [(array.shape, array.tobytes()) for name, array in arrays.items()]
     assert len(set(contents)) == len(contents)
     estimators = {one["name"]: one for one in json.loads((saved / MANIFEST).read_text())["estimators"]}
@@ -121,7 +115,7 @@ def manifest():
 def test_a_manifest_comes_back_to_the_last_bit(tmp_path):
     artifact.write(tmp_path, manifest(), {"x": np.zeros(1)})
     back, _ = artifact.read(tmp_path)
-    assert back.model_copy(update={"arrays_sha256": ""}) == manifest()
+    assert back.model_copy(update={"arrays": {}, "arrays_file": "", "seal": ""}) == manifest()
     assert "Größe" in (tmp_path / MANIFEST).read_text(encoding="utf-8")
 
 
@@ -163,16 +157,17 @@ def test_a_missing_key_is_named(saved):
     assert "is damaged at 'combiner'" in refused(saved)
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
+@pytest.mark.parametrize("version", [0, 2, 4, "3", None])
 def test_another_format_version_is_refused(saved, version):
     said = refused(edited(saved, format_version=version))
-    assert f"has format version {version!r}; this release reads 2" in said
+    assert f"has format version {version!r}; this release reads 3" in said
 
 
-@pytest.mark.parametrize("name", [MANIFEST, ARRAYS])
-def test_a_missing_file_is_named(saved, name):
-    (saved / name).unlink()
-    assert f"holds no {name}" in refused(saved)
+def test_a_missing_file_is_named(saved):
+    arrays_file(saved).unlink()
+    assert f"{arrays_file(saved).name} is damaged or of another screener: [Errno 2]" in refused(saved)
+    (saved / MANIFEST).unlink()
+    assert "holds no manifest.json" in refused(saved)
 
 
 def test_a_folder_that_is_not_there_is_no_screener(tmp_path):
@@ -181,39 +176,33 @@ def test_a_folder_that_is_not_there_is_no_screener(tmp_path):
 
 @pytest.mark.parametrize("damage", [lambda d: d[:-1], lambda d: d + b"\0", lambda d: b"", lambda d: d[:-1] + b"\x01"])
 def test_damaged_arrays_are_refused(saved, damage):
-    data = (saved / ARRAYS).read_bytes()
-    (saved / ARRAYS).write_bytes(damage(data))
+    data = arrays_file(saved).read_bytes()
+    arrays_file(saved).write_bytes(damage(data))
     assert "is damaged or of another screener" in refused(saved)
 
 
 def test_arrays_of_another_screener_are_refused(saved, tmp_path):
     Screener.fit_outputs(known_good(160, 8), made_problem(300, 9)).save(tmp_path / "other")
-    (saved / ARRAYS).write_bytes((tmp_path / "other" / ARRAYS).read_bytes())
+    arrays_file(saved).write_bytes(arrays_file(tmp_path / "other").read_bytes())
     assert "is damaged or of another screener" in refused(saved)
 
 
-def sealed(folder, data):
-    import hashlib
-
-    (folder / ARRAYS).write_bytes(data)
-    return edited(folder, arrays_sha256=hashlib.sha256(data).hexdigest())
-
-
 def test_arrays_that_are_no_safetensors_are_refused(saved):
-    assert "can't be read" in refused(sealed(saved, b"not safetensors"))
+    arrays_file(saved).write_bytes(b"not safetensors")
+    assert "is damaged or of another screener: its header would end at" in refused(saved)
 
 
 def test_a_missing_array_is_named(saved):
-    arrays = load((saved / ARRAYS).read_bytes())
+    arrays = arrays_of(saved)
     del arrays["nn_distance.vectors_"]
-    assert "lacks the array 'nn_distance.vectors_'" in refused(sealed(saved, save(arrays)))
+    assert "lacks the array 'nn_distance.vectors_'" in refused(sealed_again(saved, arrays))
 
 
 def test_an_estimator_or_argument_of_another_release_is_named(saved):
     content = json.loads((saved / MANIFEST).read_text())
     first = content["estimators"][0]
-    assert "'laplace'" in refused(edited(saved, estimators=[first | {"name": "laplace"}]))
-    assert "'depth'" in refused(edited(saved, estimators=[first | {"arguments": {"depth": 3}}]))
+    assert "'laplace'" in refused(sealed_again(saved, estimators=[first | {"name": "laplace"}]))
+    assert "'depth'" in refused(sealed_again(saved, estimators=[first | {"arguments": {"depth": 3}}]))
 
 
 def test_a_write_that_fails_leaves_the_old_screener(screener, saved):

@@ -58,6 +58,16 @@ PRESETS = {
 """Names for model specs that need no weights of the user's; what a spec may say after "?" they may too."""
 
 
+def is_preset(spec: str) -> bool:
+    """Whether a spec is of a model that comes with this package.
+
+    >>> is_preset("efficientnet-lite0?autocast=bf16"), is_preset("my_models:network")
+    (True, False)
+    """
+    name = spec.partition("?")[0]
+    return name in PRESETS or name in PRESETS.values()
+
+
 @dataclass(frozen=True, eq=False)
 class Description:
     """What a classifier is made of: the arguments of `Classifier.from_module`."""

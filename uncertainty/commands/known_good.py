@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from uncertainty.commands.options import BatchSize, Device, Model, Workers
+from uncertainty.commands.options import BatchSize, Device, Model, OtherSecondOpinion, Workers
 from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 
@@ -20,6 +20,7 @@ def known_good(
         Path | None, typer.Option("-o", "--out", help="New folder. Default: SCREENER, the old one is kept beside it.")
     ] = None,
     model: Model = None,
+    embedder: OtherSecondOpinion = None,
     device: Device = None,
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
@@ -31,7 +32,9 @@ def known_good(
     if add is None and remove is None:
         raise typer.BadParameter("give images to --add, or names to --remove")
     look: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "progress": shown_progress}
-    done = change_known_good(SavedScreener(screener, model, device), add=add, remove=remove, into=out, **look)
+    done = change_known_good(
+        SavedScreener(screener, model, device, embedder=embedder), add=add, remove=remove, into=out, **look
+    )
     say_notes(done.notes)
     typer.echo(f"{len(done.after.known_good)} known-good images; there were {len(done.before.known_good)}")
     typer.echo(f"screener {done.after.id} written to {done.folder}; the one before is kept in {done.kept}")

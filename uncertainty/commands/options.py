@@ -69,6 +69,10 @@ CascadeLoss = Annotated[float, typer.Option(min=0, help="Share of E-AURC that th
 SecondOpinion = Annotated[
     str | None, typer.Option(help="Second opinion: efficientnet-lite0, or the model spec of a frozen backbone.")
 ]
+OtherSecondOpinion = Annotated[
+    str | None,
+    typer.Option("--embedder", help="Model spec of the second opinion, in place of what the screener names."),
+]
 Views = Annotated[str, typer.Option(help="Test-time augmentation: auto, or names such as flip,shift.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Device, Model
+from uncertainty.commands.options import Device, Model, OtherSecondOpinion
 from uncertainty.commands.shared import say_notes
 from uncertainty.defaults import REPORT_IMAGES
 
@@ -26,6 +26,7 @@ def report(
     reference: Annotated[Path | None, typer.Option(help="Its known-good images, to show the nearest ones.")] = None,
     cam: Annotated[bool, typer.Option("--cam", help="Heat maps of where the network looks.")] = False,
     model: Model = None,
+    embedder: OtherSecondOpinion = None,
     device: Device = None,
 ) -> None:
     """Make one HTML page of a screening, which works offline: uncertainty report OUT --labels labels.csv."""
@@ -33,7 +34,7 @@ def report(
     from uncertainty.report.illustrations import illustrations
     from uncertainty.screening.saved_screener import SavedScreener
 
-    saved = None if screener is None else SavedScreener(screener, model, device)
+    saved = None if screener is None else SavedScreener(screener, model, device, embedder=embedder)
     drawing = illustrations(saved, reference, heat=cam)
     written = write_report(out, labels=labels, images=images, path=page, most=most, illustrate=drawing)
     say_notes(written.notes)

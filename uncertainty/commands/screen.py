@@ -18,6 +18,7 @@ from uncertainty.commands.options import (
     Format,
     GpusPerActor,
     Model,
+    OtherSecondOpinion,
     Out,
     RayAddress,
     Workers,
@@ -37,6 +38,7 @@ def screen(
     images: Annotated[str, typer.Argument(help="Image, folder, manifest, or Parquet with images; path or URL.")],
     out: Out,
     model: Model = None,
+    embedder: OtherSecondOpinion = None,
     policy: Any = None,
     format: Annotated[Format, typer.Option(help="Of the verdicts.")] = Format.PARQUET,
     device: Device = None,
@@ -61,7 +63,7 @@ def screen(
     else:
         _refuse_those_of_ray({"--actors": actors, "--gpus-per-actor": gpus_per_actor, "--ray-address": ray_address})
     done = screen_folder(
-        SavedScreener(screener, model, device, policy),
+        SavedScreener(screener, model, device, policy, embedder),
         images,
         out,
         ScreenSettings(f".{format}", features, batch_size, workers),

@@ -10,9 +10,19 @@ import typer
 
 
 def say_notes(notes: Any) -> None:
-    """Print notes to standard error."""
+    """Print notes to standard error, one line each; what a terminal would obey is shown, not sent."""
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {plainly(note)}", err=True)
+
+
+def plainly(text: str) -> str:
+    r"""Return text in one line, with everything escaped that would disturb a terminal.
+
+    >>> plainly("Käfer\x1b[2J\nand more")
+    'Käfer\\x1b[2J and more'
+    """
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def say_kept_apart(folder: Path) -> None:

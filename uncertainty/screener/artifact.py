@@ -1,31 +1,42 @@
-"""A screener on disk: `manifest.json` and `arrays.safetensors`, no pickle and nothing that runs on load."""
+"""A screener on disk: `manifest.json` and the file of arrays that it names, no pickle and nothing that runs on load.
+
+The manifest is sealed: it holds a hash of itself and of each array. A new screener puts its arrays beside the old ones,
+under a name of their own, and replaces the manifest last; so whenever it is killed, a reader sees the old screener or
+the new one, whole.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt, StringConstraints, ValidationError
 
 from uncertainty.classifiers.base import Classifier
+from uncertainty.classifiers.source import Source, changed
 from uncertainty.errors import ArtifactError, OutputsError, UncertaintyError
 from uncertainty.estimators import create
 from uncertainty.estimators._known_good import share
 from uncertainty.estimators.base import Estimator
-from uncertainty.files import replacing
+from uncertainty.files import alone, replacing
 from uncertainty.outputs import ModelOutputs, Task
+from uncertainty.screener.array_file import as_bytes, content, read_arrays
 
-FORMAT_VERSION = 2
-MANIFEST, ARRAYS = "manifest.json", "arrays.safetensors"
-# Names of safetensors: a letter for the kind, and the bits.
-_DTYPES = {f"{kind.upper()}{8 * n}": np.dtype(f"<{kind}{n}") for kind in "fiu" for n in (2, 4, 8)}
-_DTYPES |= {"I8": np.dtype(np.int8), "U8": np.dtype(np.uint8), "BOOL": np.dtype(np.bool_)}
+FORMAT_VERSION = 3
+MANIFEST = "manifest.json"
+_ARRAYS = re.compile(r"arrays(-[0-9a-f]{16})?\.safetensors")
+_LEFT_OVER = re.compile(r"\.(manifest\.json|arrays(-[0-9a-f]{16})?\.safetensors)\.\w{8}")
+_TRIES = 3
+Learnt = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*_$")]
+"""The name of what an estimator learnt: it ends in an underscore, so that no method goes by it."""
+Read = TypeVar("Read")
 
 
 class SavedEstimator(BaseModel):
@@ -34,8 +45,8 @@ class SavedEstimator(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str
     arguments: dict[str, Any]
-    numbers: dict[str, int | float | bool | str]
-    arrays: dict[str, str]
+    numbers: dict[Learnt, StrictBool | StrictInt | StrictFloat]
+    arrays: dict[Learnt, str]
 
 
 class SavedModel(BaseModel):
@@ -48,17 +59,30 @@ class SavedModel(BaseModel):
     spec: str | None = None
     preprocess: dict[str, Any] | None = None
     embedder: str | None = None
+    answers: list[list[float]] | None = None
+    """Its logits for seeded noise, see `fingerprint.rounded`; those of the second opinion in `embedder_answers`."""
+    embedder_answers: list[list[float]] | None = None
+    source: Source | None = None
+    """The file that the factory of the spec lies in; that of the second opinion in `embedder_source`."""
+    embedder_source: Source | None = None
 
     @classmethod
     def of(cls, classifier: Classifier) -> Self:
         """Describe a classifier."""
+        from uncertainty.classifiers.fingerprint import rounded
+
+        second = classifier.embedder
         return cls(
             sha256=classifier.sha256,
+            answers=rounded(classifier.network.answers),
+            source=_source(classifier.spec),
+            embedder_answers=None if second is None else rounded(second.network.answers),
+            embedder_source=None if second is None else _source(second.spec),
             spec=classifier.spec,
             classes=list(classifier.classes),
             task=classifier.task,
             preprocess=classifier.preprocess.to_dict(),
-            embedder=None if classifier.embedder is None else classifier.embedder.spec,
+            embedder=None if second is None else second.spec,
         )
 
     def check(self, outputs: ModelOutputs) -> None:
@@ -68,6 +92,10 @@ class SavedModel(BaseModel):
                 f"these outputs have {outputs.n_classes} classes ({outputs.task}); the screener was fitted on "
                 f"{len(self.classes)} ({self.task})"
             )
+
+
+def _source(spec: str | None) -> Source | None:
+    return None if spec is None else Source.of(spec)
 
 
 class Manifest(BaseModel):
@@ -80,35 +108,57 @@ class Manifest(BaseModel):
     combiner: dict[str, Any]
     decision: dict[str, Any]
     history: tuple[dict[str, Any], ...] = ()
-    passes: int
+    passes: StrictInt
     views: tuple[str, ...] = ()
-    seed: int
+    seed: StrictInt
     calibrated_on: dict[str, Any]
     notes: tuple[str, ...]
     cascade: dict[str, Any] | None = None
-    arrays_sha256: str = ""
+    arrays: dict[str, str] = {}
+    """The hash of each array."""
+    arrays_file: str = ""
+    seal: str = ""
+    """The hash of all that stands above."""
+
+    @property
+    def id(self) -> str:
+        """16 hex characters: which fit, and which decision, this is; all that a verdict depends on is in it."""
+        names = ("estimators", "combiner", "decision", "passes", "views", "seed", "calibrated_on", "cascade", "arrays")
+        parts = self.model_dump(include=set(names))
+        parts["model"] = self.model.model_dump(include={"sha256", "classes", "task"})
+        return _hash(parts)[:16]
+
+    def of_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Manifest:
+        """Return it with the hashes of these arrays."""
+        return self.model_copy(update={"arrays": {name: content(array) for name, array in arrays.items()}})
+
+    def sealed(self) -> Manifest:
+        """Return it with its own hash."""
+        return self.model_copy(update={"seal": _hash(self.model_dump(exclude={"seal"}))})
+
+
+def _hash(values: Any) -> str:
+    as_read = json.loads(json.dumps(values))  # keys are text there
+    text = json.dumps(as_read, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def pack(estimators: Sequence[Estimator]) -> tuple[list[SavedEstimator], dict[str, NDArray[Any]]]:
     """Turn fitted estimators into data; equal arrays, such as the vectors two estimators share, are kept once."""
     arrays: dict[str, NDArray[Any]] = {}
-    key_of: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    key_of: dict[str, str] = {}
     saved = []
     for estimator in estimators:
         one = SavedEstimator(name=estimator.name, arguments=estimator.arguments(), numbers={}, arrays={})
         for attribute, value in estimator.learnt().items():
             if isinstance(value, np.ndarray):
-                key = key_of.setdefault(_content(value), f"{estimator.name}.{attribute}")
+                key = key_of.setdefault(content(value), f"{estimator.name}.{attribute}")
                 arrays.setdefault(key, value)
                 one.arrays[attribute] = key
             else:
                 one.numbers[attribute] = value.item() if isinstance(value, np.generic) else value
         saved.append(one)
     return saved, arrays
-
-
-def _content(array: NDArray[Any]) -> tuple[str, tuple[int, ...], bytes]:
-    return array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest()
 
 
 def names_to_array(names: Sequence[str]) -> NDArray[np.uint8]:
@@ -136,83 +186,144 @@ def unpack(saved: Sequence[SavedEstimator], arrays: Mapping[str, NDArray[Any]]) 
         )
     except KeyError as error:
         raise ArtifactError(f"the screener lacks the array {error}; it is damaged, fit it again") from error
-    except (UncertaintyError, TypeError) as error:
+    except (UncertaintyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"the screener can't be rebuilt: {error}; fit it again with this release") from error
     share(restored)
     return restored
 
 
 def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write both files; the manifest comes last and names the arrays by their hash, so half a write is noticed."""
-    from safetensors.numpy import save
+    """Write both files, the manifest last; what was there before is removed only then."""
+    named = manifest.of_arrays(arrays)
+    data = as_bytes(arrays)
+    named.arrays_file = f"arrays-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    text = json.dumps(named.sealed().model_dump(), indent=2, ensure_ascii=False, allow_nan=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        with replacing(folder / named.arrays_file) as file:
+            file.write(data)
+        with replacing(folder / MANIFEST, binary=False) as file:
+            file.write(text + "\n")
+        _remove_others(folder, named.arrays_file)
 
-    data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-    sealed = manifest.model_copy(update={"arrays_sha256": hashlib.sha256(data).hexdigest()})
-    text = json.dumps(sealed.model_dump(), indent=2, ensure_ascii=False)
-    with replacing(folder / ARRAYS) as file:
-        file.write(data)
-    with replacing(folder / MANIFEST, binary=False) as file:
-        file.write(text + "\n")
+
+def _remove_others(folder: Path, kept: str) -> None:
+    """Remove the arrays of earlier screeners, and what writers left that were killed; names of ours alone."""
+    for path in folder.iterdir():
+        if path.name != kept and (_ARRAYS.fullmatch(path.name) or _LEFT_OVER.fullmatch(path.name)):
+            path.unlink(missing_ok=True)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the files that make up a screener, damaged or not; no links, and nothing else that lies there."""
+    names = [path for path in sorted(folder.iterdir()) if path.name == MANIFEST or _ARRAYS.fullmatch(path.name)]
+    return [path for path in names if path.is_file() and not path.is_symlink()]
 
 
 def read(folder: Path, needed: Sequence[str] = ()) -> tuple[Manifest, dict[str, NDArray[Any]]]:
     """Read both files; ArtifactError where one is missing, damaged, of another version, or lacks a needed array."""
-    for name in (MANIFEST, ARRAYS):
-        if not (folder / name).is_file():
-            raise ArtifactError(f"{folder} holds no {name}; it is not a screener, make one with `uncertainty fit`")
-    manifest = _read_manifest(folder / MANIFEST)
-    with (folder / ARRAYS).open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != manifest.arrays_sha256:
-            raise ArtifactError(f"{folder / ARRAYS} is damaged or of another screener: its hash is not the manifest's")
+    return _again(lambda: _read(folder, needed))
+
+
+def _again(read: Callable[[], Read]) -> Read:
+    """Read once more where a writer came between manifest and arrays."""
+    for _ in range(_TRIES - 1):
         try:
-            arrays = _read_arrays(file)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{folder / ARRAYS} can't be read: {error}; fit the screener again") from error
+            return read()
+        except ArtifactError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+    return read()
+
+
+def _read(folder: Path, needed: Sequence[str]) -> tuple[Manifest, dict[str, NDArray[Any]]]:
+    if not (folder / MANIFEST).is_file():
+        raise ArtifactError(f"{folder} holds no {MANIFEST}; it is not a screener, make one with `uncertainty fit`")
+    manifest = read_manifest(folder / MANIFEST)
+    path = folder / manifest.arrays_file
+    if not _ARRAYS.fullmatch(manifest.arrays_file):
+        raise ArtifactError(f"{folder / MANIFEST} names {manifest.arrays_file!r}, which is no file of a screener")
+    arrays = read_arrays(path, manifest.arrays)
     if missing := sorted(set(needed) - arrays.keys()):
-        raise ArtifactError(f"{folder / ARRAYS} lacks {missing[0]!r}; the screener is damaged, fit it again")
+        raise ArtifactError(f"{path} lacks {missing[0]!r}; the screener is damaged, fit it again")
     return manifest, arrays
-
-
-def _read_arrays(file: BinaryIO) -> dict[str, NDArray[Any]]:
-    """Read a safetensors file array by array: `safetensors.load` holds all of them twice, and an index is large."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    start = 8 + int.from_bytes(file.read(8), "little")
-    if start > size:
-        raise ValueError(f"its header would end at {start} of {size} bytes")
-    header = json.loads(file.read(start - 8))
-    header.pop("__metadata__", None)
-    arrays = {}
-    for name, one in header.items():
-        begin, end = one["data_offsets"]
-        file.seek(start + begin)
-        dtype = _DTYPES[one["dtype"]]
-        arrays[name] = np.fromfile(file, dtype, (end - begin) // dtype.itemsize).reshape(one["shape"])
-    return arrays
 
 
 def refuse_another_model(folder: Path, manifest: Manifest, classifier: Classifier) -> None:
     """Raise ArtifactError for a classifier that is not the one the screener was fitted with."""
     if manifest.model.sha256 is None:
         raise ArtifactError(f"{folder} was fitted from outputs, without a classifier; load it without one")
-    if classifier.sha256 != manifest.model.sha256:
+    saved = manifest.model
+    if (sha256 := classifier.sha256) != saved.sha256:
         raise ArtifactError(
-            f"{folder} was fitted with model {str(manifest.model.sha256)[:12]}, this one is "
-            f"{classifier.sha256[:12]} (weights, classes, preprocessing or precision differ); fit a screener for it"
+            f"{folder} was fitted with model {str(saved.sha256)[:12]}, this one is {sha256[:12]} (weights, classes, "
+            f"preprocessing, second opinion or precision differ){_and_code(saved)}; fit a screener for it"
+        )
+    refuse_other_answers(folder, saved, classifier)
+    if classifier.embedder is not None:
+        _refuse_others(folder, "second opinion", classifier.embedder.network, saved.embedder_answers, saved)
+
+
+def refuse_other_answers(folder: Path, saved: SavedModel, classifier: Classifier) -> None:
+    """Raise ArtifactError for a classifier that answers noise otherwise than the one a screener was fitted with."""
+    _refuse_others(folder, "model", classifier.network, saved.answers, saved)
+
+
+def _refuse_others(folder: Path, what: str, network: Any, kept: Any, saved: SavedModel) -> None:
+    from uncertainty.classifiers.fingerprint import differ
+    from uncertainty.classifiers.habits import rounding
+
+    if kept is None or differ(kept, network.answers, rounding(network.module)):
+        raise ArtifactError(
+            f"{folder} was fitted with a {what} that answers otherwise: its weights or what its forward pass computes "
+            f"differ{_and_code(saved)}; fit a screener for it"
         )
 
 
-def _read_manifest(path: Path) -> Manifest:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path} is not valid JSON: {error}; the screener is damaged, fit it again") from error
+def _and_code(saved: SavedModel) -> str:
+    told = [
+        changed(spec, source)
+        for spec, source in ((saved.spec, saved.source), (saved.embedder, saved.embedder_source))
+        if spec
+    ]
+    return "".join(f"; {words}" for words in told if words)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest and see that its seal is whole."""
+    raw = _json(path)
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
         raise ArtifactError(f"{path} has format version {version!r}; this release reads {FORMAT_VERSION}, fit it again")
     try:
-        return Manifest.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ArtifactError(f"{path} is damaged at {where!r}: {first['msg']}; fit the screener again") from error
+        manifest = Manifest.model_validate(raw)
+    except (ValidationError, RecursionError) as error:
+        raise ArtifactError(f"{path} is damaged at {_where(error)}; fit the screener again") from error
+    if manifest.sealed().seal != manifest.seal:
+        raise ArtifactError(f"{path} was changed since it was written: its seal is broken; fit the screener again")
+    return manifest
+
+
+def _json(path: Path) -> Any:
+    def refused(number: str) -> Any:
+        raise ValueError(f"{number} is no number")
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refused, parse_float=_finite)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is gone; fit the screener again") from error
+    except (ValueError, OSError, RecursionError, MemoryError) as error:
+        raise ArtifactError(f"{path} is not valid JSON: {error}; the screener is damaged, fit it again") from error
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is beyond all numbers")
+    return number
+
+
+def _where(error: ValidationError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "a place that lies too deep"
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])!r}: {first['msg']}"

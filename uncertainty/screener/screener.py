@@ -288,7 +288,7 @@ class Screener(Fitted):
         return serialization.fingerprint(self)
 
     def save(self, folder: str | Path) -> None:
-        """Write `manifest.json` and `arrays.safetensors` into a folder."""
+        """Write `manifest.json` and its arrays into a folder; an older one is replaced as a whole, or not at all."""
         serialization.save(Path(folder), self)
 
     @classmethod
@@ -299,4 +299,7 @@ class Screener(Fitted):
 
         Raises ArtifactError for a damaged or foreign file, another format version, or another model.
         """
-        return cls.of(*serialization.load(Path(folder), classifier))
+        loaded = serialization.load(Path(folder), classifier)
+        screener = cls.of(loaded.fitted, loaded.classifier)
+        vars(screener)["id"] = loaded.id  # as it would be computed, without hashing all arrays once more
+        return screener

@@ -151,11 +151,12 @@ class Screen:
     batch_size: int = BATCH_SIZE
     features: bool = True
     options: dict[str, Any] = field(default_factory=lambda: {"workers": WORKERS})
+    embedder: str | None = None
 
     @cached_property
     def screener(self) -> Screener:
         """The screener with its classifier, loaded when first needed."""
-        return SavedScreener(self.folder, self.model, self.device, self.policy).load()
+        return SavedScreener(self.folder, self.model, self.device, self.policy, self.embedder).load()
 
     def __call__(self, items: ImageSet | Sequence[ImageItem]) -> pa.Table:
         """Return the table of one part: the unranked verdict rows of its images, all of them, in their order."""

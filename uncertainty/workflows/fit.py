@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from uncertainty.classifiers.progress import Progress, silent
 from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.images.sources import ImageSet, find_images
 from uncertainty.screener import Screener
+from uncertainty.screener.backups import changing, kept_before
 from uncertainty.workflows.effort import Effort
+
+logger = logging.getLogger("uncertainty")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ def fit_folders(
 ) -> Screener:
     """Fit a screener on folders, manifests or Parquet files of images, and save it in `out`.
 
+    One that is there already is kept beside it, in a folder that ends in its id.
+
     `effort` fills in second opinion, `views` and `passes` where none are named. `asked` are the options of
     `Screener.fit`, which also says what reference and calibration are.
 
@@ -71,7 +77,11 @@ def fit_folders(
     copies = (asked.get("expect_damage", EXPECT_DAMAGE), asked.get("expect_unknown", EXPECT_UNKNOWN))
     with progress("fitting", forward_passes(good, labelled, *copies)) as advance:
         screener = Screener.fit(classifier, good, labelled, progress=advance, **asked)
-    screener.save(out)
+    with changing(out):
+        kept = kept_before(out)
+        screener.save(out)
+    if kept is not None:
+        logger.warning("the screener that was in %s is kept in %s", out, kept)
     return screener
 
 

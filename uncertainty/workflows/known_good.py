@@ -9,7 +9,7 @@ from typing import Any
 from uncertainty.classifiers.progress import Progress, silent
 from uncertainty.images.sources import find_images
 from uncertainty.screener import Screener
-from uncertainty.screener.backups import kept_beside
+from uncertainty.screener.backups import changing, kept_beside
 from uncertainty.screener.known_good import read_names
 from uncertainty.screening.saved_screener import SavedScreener
 
@@ -44,12 +44,13 @@ def change_known_good(
     those of `Classifier.stream`. The network is loaded only where images are added.
     """
     images = None if add is None else find_images(add)
-    before = after = screener.load_alone() if images is None else screener.load()
-    if remove is not None:
-        after = after.without_known_good(read_names(remove))
-    if images is not None:
-        with progress("adding", len(images)) as advance:
-            after = after.with_known_good(images, progress=advance, **options)
-    kept = kept_beside(screener.folder, before.id, into=into)
-    after.save(into or screener.folder)
+    with changing(screener.folder, into):
+        before = after = screener.load_alone() if images is None else screener.load()
+        if remove is not None:
+            after = after.without_known_good(read_names(remove))
+        if images is not None:
+            with progress("adding", len(images)) as advance:
+                after = after.with_known_good(images, progress=advance, **options)
+        kept = kept_beside(screener.folder, into=into)
+        after.save(into or screener.folder)
     return KnownGoodChange(before, after, into or screener.folder, kept)

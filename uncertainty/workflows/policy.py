@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uncertainty.decisions.policies import Policy
+from uncertainty.errors import InputError
 from uncertainty.screener import Screener
+from uncertainty.screener.artifact import MANIFEST, read_manifest
+from uncertainty.screener.backups import changing
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,12 @@ def plan_policy(screener: Path, policy: Policy | None) -> PolicyChange:
 
 
 def apply_policy(change: PolicyChange) -> Screener:
-    """Put the screener with its new policy in place; the policy before is kept in its history."""
-    change.after.save(change.folder)
+    """Put the screener with its new policy in place; the policy before is kept in its history.
+
+    Raises InputError where another process has changed the screener since it was planned.
+    """
+    with changing(change.folder):
+        if read_manifest(change.folder / MANIFEST).id != change.before.id:
+            raise InputError(f"{change.folder} was changed by another process meanwhile; plan the policy again")
+        change.after.save(change.folder)
     return change.after

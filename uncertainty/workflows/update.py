@@ -12,7 +12,7 @@ from uncertainty.images.decoding import digest
 from uncertainty.labels.inclusion import INCLUSION, read_inclusion
 from uncertainty.recalibration.refit import Update, updated
 from uncertainty.screener import Screener
-from uncertainty.screener.backups import kept_beside, refuse_occupied
+from uncertainty.screener.backups import changing, kept_beside
 from uncertainty.verdicts import Verdicts, folder_of, input_root, read_summary
 
 
@@ -24,8 +24,15 @@ def update_folder(
     Without `into` the new one takes its place, and the old one is copied to `SCREENER.<its id>` first. `column` of the
     labels is the chance of each image to be labelled; it may be absent if it is the default.
     """
-    refuse_occupied(into)
-    verdicts, old = Verdicts.read(out), Screener.load(screener)
+    with changing(screener, into):
+        found = _found(Screener.load(screener), out, labels, column)
+        kept = kept_beside(screener, into=into)
+        found.screener.save(into or screener)
+    return found, kept
+
+
+def _found(old: Screener, out: Path, labels: Path, column: str) -> Update:
+    verdicts = Verdicts.read(out)
     names = verdicts.table["file_name"].to_pylist()
     given = returned_labels(labels, verdicts.table, old.model.classes)
     found = updated(old, verdicts, given.labels, read_inclusion(labels, column), _digests(out, names))
@@ -33,10 +40,7 @@ def update_folder(
     strangers = given.match(verdicts.table).labels_without_row
     left_out = {**found.left_out, "labels without an image": strangers or found.left_out["labels without an image"]}
     left_out |= {f"labels kept apart, {why}": n for why, n in given.counts.items() if why != UNKNOWN_FILE}
-    found = replace(found, left_out=left_out, notes=(*found.notes, *given.words()))
-    kept = kept_beside(screener, old.id, into=into)
-    found.screener.save(into or screener)
-    return found, kept
+    return replace(found, left_out=left_out, notes=(*found.notes, *given.words()))
 
 
 def _digests(out: Path, names: Iterable[str]) -> Mapping[str, str]:
