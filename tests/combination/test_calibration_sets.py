@@ -1,21 +1,27 @@
 """Three disjoint sets: told apart by content, cleaned of what can't be used, and every gap said in words."""
 
+import json
 import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import CLASSES, SIDE, tiny_classifier, write_images
 from PIL import Image
 from problems import known_good, made_problem
 
+from uncertainty.classifiers.batches import Collected, Row
 from uncertainty.classifiers.look import Look
 from uncertainty.combination import calibration_sets
 from uncertainty.combination.evidence import Shares, evidence
+from uncertainty.combination.same_images import near_copies
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators import create, discover
 from uncertainty.images.decoding import digest
 from uncertainty.images.sources import find_images
+from uncertainty.images.thumbnails import thumbnail
 from uncertainty.outputs import ModelOutputs
 
 
@@ -61,7 +67,8 @@ def test_no_copies_where_none_are_wanted(world):
 def test_ids_are_those_of_the_images_by_content(world):
     sets = collect(world, world.reference, world.calibration)
     paths = [*world.reference.rglob("*.png"), *world.calibration.rglob("*.png")]
-    assert sets.ids.tolist() == calibration_sets.hashed(digest(path) for path in paths).tolist()
+    assert np.isin(calibration_sets.hashed(digest(path) for path in paths), sets.ids).all()
+    assert len(sets.ids) == 2 * len(paths)  # of the file and of the picture
     assert sets.ids.dtype == np.uint64
 
 
@@ -100,7 +107,9 @@ def test_one_set_with_an_image_in_it_twice_is_split_all_the_same(world, copied):
     sets = collect(world, None, copied, damaged=True)
     left_out = 160 - len(sets.reference) - len(sets.calibration)
     assert 0 < left_out <= 10
-    assert any(note.startswith(f"{left_out} calibration images were left out") for note in sets.notes)
+    counts = [int(note.split()[0]) for note in sets.notes if "were left out: the reference holds" in note]
+    counts += [int(note.split()[0]) for note in sets.notes if "are copies of others" in note]
+    assert sum(counts) == left_out
     assert sets.damaged.ids.tolist() == sets.calibration.ids.tolist()
 
 
@@ -137,7 +146,11 @@ def test_arrays_have_no_labels_to_calibrate_on(world):
 
 def test_missing_labels_are_counted(world, copied):
     rows = [f"cat/{i:03}.png,cat" for i in range(0, 30, 3)] + ["dog/001.png,", "dog/004.png,"]
-    with pytest.raises(CalibrationError, match="2 of 12 calibration images have no label") as caught:
+    sets = collect(world, world.reference, manifest(copied / "labels.csv", rows))
+    assert len(sets.calibration) == 10
+    assert "2 calibration images have no label and were left out, e.g. 'dog/001.png'" in sets.notes
+    rows = [row.partition(",")[0] + "," for row in rows]
+    with pytest.raises(CalibrationError, match="12 of 12 calibration images have no label") as caught:
         collect(world, world.reference, manifest(copied / "labels.csv", rows))
     one_line(caught)
 
@@ -150,15 +163,121 @@ def test_labels_of_which_none_is_a_class_are_refused(world, copied):
     assert "not one calibration label, e.g. 'cats', is a class of the model, e.g. 'cat'" in one_line(caught)
 
 
-def test_labels_of_which_some_are_no_class_count_as_wrong_and_it_is_said(world, copied):
-    (copied / "eel").rename(copied / "fox")
+@pytest.mark.parametrize("folder", ["_unlabeled", "@eaDir", "train", "cat;dog", "fox"])
+def test_labels_that_are_no_class_are_no_truth_and_it_is_said(world, copied, folder):
+    (copied / "eel").rename(copied / folder)
+    sets = collect(world, world.reference, copied, damaged=True)
+    assert len(sets.calibration) == len(sets.damaged) == 100
+    assert not any(name.startswith(folder) for name in sets.calibration.ids)
+    assert (sets.damaged.labels == sets.calibration.labels).all()
+    said = f"50 calibration labels are no class of the model and no truth, e.g. {folder!r}; where it is true, call it"
+    assert f"{said} '(no known class)'" in sets.notes
+    assert "1 of 3 classes, e.g. 'eel', have no calibration image" in sets.notes
+
+
+def test_no_known_class_alone_is_an_error_of_the_classifier(world, copied):
+    (copied / "eel").rename(copied / "(no known class)")
     sets = collect(world, world.reference, copied)
-    foreign = np.array([name.startswith("fox/") for name in sets.calibration.ids])
+    foreign = np.array([name.startswith("(no known class)/") for name in sets.calibration.ids])
     assert foreign.sum() == 50
     assert (sets.calibration.labels[foreign] == -1).all()
     assert sets.calibration.wrong[foreign].all()
-    assert "50 calibration labels (e.g. 'fox') are no class of the model; they count as wrong" in sets.notes
-    assert "1 of 3 classes, e.g. 'eel', have no calibration image" in sets.notes
+
+
+def test_case_and_unicode_form_of_folders_do_not_matter_and_it_is_said(world, copied):
+    (copied / "eel").rename(copied / "EEL")
+    sets = collect(world, world.reference, copied)
+    assert len(sets.calibration) == 150
+    assert any("in case or Unicode form alone were taken for it: 'EEL' as 'eel'" in note for note in sets.notes)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_integers_that_are_names_are_names_in_every_table(world, copied, kind):
+    """The same table, with classes called 1, 2 and 3."""
+    classifier = world.classifier.with_classes(("1", "2", "3"))
+    names = [path.relative_to(copied).as_posix() for path in sorted(copied.rglob("*.png"))]
+    labels = [1 + CLASSES.index(name.partition("/")[0]) for name in names]
+    path = copied / f"labels.{kind}"
+    if kind == "csv":
+        manifest(path, [f"{name},{label}" for name, label in zip(names, labels, strict=True)])
+    elif kind == "jsonl":
+        rows = [{"file_name": name, "label": label} for name, label in zip(names, labels, strict=True)]
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    else:
+        pq.write_table(pa.table({"file_name": names, "label": pa.array(labels, pa.float64())}), path)
+    sets = collect(world, world.reference, path, classifier=classifier)
+    whole = collect(world, world.reference, world.calibration)
+    assert sets.calibration.wrong.sum() == whole.calibration.wrong.sum()
+
+
+def test_class_names_in_another_order_are_caught(world, copied):
+    for names in (("dog", "eel", "cat"), ("dog", "cat", "eel")):
+        sets = collect(world, world.reference, copied, classifier=world.classifier.with_classes(names))
+        assert sets.notes[0].startswith("right on ")
+        assert "are the class names in the order of the model's outputs?" in sets.notes[0]
+        assert "cat in place of dog" in sets.notes[0]
+    assert not any("in the order" in note for note in collect(world, world.reference, copied).notes)
+
+
+def test_copies_in_calibration_count_once(world, copied):
+    shutil.copy(copied / "cat" / "000.png", copied / "cat" / "again.png")
+    Image.open(copied / "cat" / "003.png").save(copied / "cat" / "saved.bmp")
+    sets = collect(world, world.reference, copied)
+    assert len(sets.calibration) == 150
+    assert any(
+        note.startswith("2 calibration images are copies of others and were left out, e.g. 'cat/again.png' of")
+        for note in sets.notes
+    )
+
+
+def test_one_picture_under_two_labels_is_kept_apart(world, copied):
+    Image.open(copied / "cat" / "000.png").save(copied / "dog" / "other.tif")
+    sets = collect(world, world.reference, copied)
+    assert len(sets.calibration) == 149
+    assert (
+        "2 calibration images have two labels and were left out, e.g. 'cat/000.png' is 'dog/other.tif', 'cat' and 'dog'"
+        in sets.notes
+    )
+
+
+@pytest.mark.parametrize("ending", ["bmp", "tif", "ppm", "png"])
+def test_a_picture_saved_again_is_the_same_picture(world, copied, ending):
+    options = {"compress_level": 0} if ending == "png" else {}
+    Image.open(world.reference / "cat" / "000.png").save(copied / "dog" / f"holiday.{ending}", **options)
+    with pytest.raises(OverlapError, match=rf"'dog/holiday.{ending}' is 'cat/000.png', saved again; p_wrong would"):
+        collect(world, world.reference, copied)
+
+
+def test_pictures_that_look_nearly_alike_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    photos = [Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).resize((64, 64)) for _ in range(6)]
+    rows = [
+        Row(f"{i}.jpg", None, str(i), None, thumbnail=thumbnail(np.asarray(p)).tobytes()) for i, p in enumerate(photos)
+    ]
+    lighter = np.asarray(photos[0].point(lambda v: v // 2 + 60))
+    rows.append(Row("6.jpg", None, "6", None, thumbnail=thumbnail(lighter).tobytes()))
+    outputs = ModelOutputs(ids=[row.name for row in rows], logits=np.zeros((7, 2)))
+    everything = Collected.of(outputs, rows)
+    good, own = everything.take([0, 1]), everything.take([2, 3, 4, 6])
+    assert near_copies(good, own) == [
+        "1 calibration images look nearly like one of the reference, e.g. '6.jpg' like '0.jpg'; if they are copies, "
+        "p_wrong is too low"
+    ]
+    assert near_copies(everything.take([1]), everything.take([0, 2, 6])) == [
+        "1 calibration images look nearly like another one, e.g. '6.jpg' like '0.jpg': calibration has about 2 "
+        "different pictures"
+    ]
+
+
+def test_what_is_odd_about_files_is_said_for_each_set(world, copied):
+    (copied / "cat" / "notes.txt").write_text("x")
+    (copied / "preview.png").write_bytes((copied / "cat" / "000.png").read_bytes() + b" ")
+    deep = (np.asarray(Image.open(copied / "cat" / "003.png").convert("L")).astype(np.uint16)) << 4
+    Image.fromarray(deep).save(copied / "cat" / "deep.png")
+    notes = collect(world, world.reference, copied).notes
+    assert "calibration: 1 other file was not looked at: 'cat/notes.txt'" in notes
+    assert "1 calibration image has no label and was left out, e.g. 'preview.png'" in notes
+    assert any(note.startswith("calibration: all 1 16-bit images stay below 4,096") for note in notes)
 
 
 def test_a_class_never_seen_in_calibration_is_named(world, copied):
@@ -177,8 +296,37 @@ def test_a_reference_without_class_folders_has_no_labels(world, tmp_path):
     write_images(tmp_path / "flat", 12, seed=8, folders=False)
     assert collect(world, tmp_path / "flat", world.calibration).reference.labels is None
     write_images(tmp_path / "other", 12, seed=8)
-    (tmp_path / "other" / "cat").rename(tmp_path / "other" / "unsorted")
-    assert collect(world, tmp_path / "other", world.calibration).reference.labels is None
+    for name in CLASSES:
+        (tmp_path / "other" / name).rename(tmp_path / "other" / f"{name}s")
+    sets = collect(world, tmp_path / "other", world.calibration)
+    assert sets.reference.labels is None
+    why = "the reference has no labels that the model knows (folders cats, dogs, eels)"
+    assert f"{why}: wrong images could not be left out" in sets.notes
+
+
+def test_one_stray_folder_costs_the_reference_no_labels(world, tmp_path):
+    shutil.copytree(world.reference, tmp_path / "r")
+    Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(tmp_path / "r" / "x.png")
+    (tmp_path / "r" / "_unlabeled").mkdir()
+    (tmp_path / "r" / "x.png").rename(tmp_path / "r" / "_unlabeled" / "x.png")
+    sets, plain = (collect(world, root, world.calibration) for root in (tmp_path / "r", world.reference))
+    assert calibration_sets.known_good(sets.reference)[1][0].startswith(f"{plain.reference.wrong.sum()} of 121")
+    assert any("1 reference image lies in no folder that is called like one class" in note for note in sets.notes)
+
+
+def test_classes_of_the_reference_below_other_folders(world, tmp_path):
+    shutil.copytree(world.reference, tmp_path / "train")
+    sets = collect(world, tmp_path, world.calibration)
+    assert (
+        sets.reference.labels.tolist() == collect(world, world.reference, world.calibration).reference.labels.tolist()
+    )
+
+
+def test_calibration_of_several_parts_asks_which(world, tmp_path):
+    shutil.copytree(world.calibration, tmp_path / "val")
+    shutil.copytree(world.reference, tmp_path / "train")
+    with pytest.raises(InputError, match="holds the parts train, val of a data set; say which with --split"):
+        collect(world, world.reference, tmp_path)
 
 
 def test_a_reference_may_be_arrays_or_paths(world):

@@ -556,7 +556,7 @@ def test_notes_of_model_sets_and_combiner_come_together(world, tmp_path):
 def test_useless_labels_are_refused(world, tmp_path):
     write_images(tmp_path, 9, seed=5)
     for name in CLASSES:
-        (tmp_path / name).rename(tmp_path / name.upper())
+        (tmp_path / name).rename(tmp_path / f"{name}s")
     with pytest.raises(CalibrationError, match="not one calibration label"):
         Screener.fit(world.classifier, world.reference, tmp_path)
 

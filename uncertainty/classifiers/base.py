@@ -25,6 +25,7 @@ from uncertainty.classifiers.spec import Description, describe
 from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.decoding import Least
+from uncertainty.labels.meaning import meanings, resolve
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
 
 if TYPE_CHECKING:
@@ -141,10 +142,8 @@ class Classifier:
         return replace(self, classes=_class_names(classes, len(self.classes)))
 
     def label_index(self, label: str | int | None) -> int:
-        """Return the index of a class name (or of an index given as a number); -1 for one that the model lacks."""
-        if isinstance(label, int):
-            return label if 0 <= label < len(self.classes) else UNKNOWN_CLASS
-        return self.classes.index(label) if label in self.classes else UNKNOWN_CLASS
+        """Return the index of a class name, or an index that is given as a number and no name; -1 for all others."""
+        return max(meanings([label], self.classes).of(label), UNKNOWN_CLASS)
 
     def run(self, images: Images, **options: Any) -> ModelOutputs:
         """Classify all images; those that can't be read are left out and logged by name.
@@ -162,22 +161,26 @@ class Classifier:
         collected = self.collect(images, Look(**options))
         for name, error in collected.failures:
             logger.warning("left out %r: %s", name, error)
+        if collected.outputs.labels is None and self.task == "multiclass" and set(collected.labels) != {None}:
+            logger.warning("the outputs have no labels: not every image has one that is a class of the model")
         return collected.outputs
 
     def collect(self, images: Images, look: Look) -> Collected:
         """Classify all images as `run` does, and return what could not be read and the digests as well."""
         batches = list(self.batches(images, look))
         rows = [row for batch in batches for row in batch.rows]
-        bad = tuple((row.name, row.error) for row in rows if row.error is not None)
+        bad = [row for row in rows if row.error is not None]
         parts = [batch.outputs for batch in batches if batch.outputs is not None]
         if not parts:
-            first = f"; the first, {bad[0][0]!r}: {bad[0][1]}" if bad else ""
+            first = f"; the first, {bad[0].name!r}: {bad[0].error}" if bad else ""
             raise InputError(f"not one of {len(bad)} images can be read{first}")
-        good = [row for row in rows if row.error is None]
-        outputs = ModelOutputs.concatenate(parts)
-        if self.task == "multiclass" and all(row.label is not None for row in good):
-            outputs = replace(outputs, labels=[self.label_index(row.label) for row in good])
-        return Collected(outputs, tuple(row.digest for row in good), tuple(row.label for row in good), bad)
+        found = Collected.of(ModelOutputs.concatenate(parts), rows)
+        if self.task != "multiclass" or None in found.labels:
+            return found
+        truth = resolve(found.labels, self.classes)
+        if not truth.usable.all():
+            return found
+        return replace(found, outputs=replace(found.outputs, labels=truth.positions))
 
     def stream(self, images: Images, **options: Any) -> Iterator[Batch]:
         """Classify image after image in batches, decoding ahead in threads; memory stays flat.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.batches import Row
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.errors import ImageError, InputError
-from uncertainty.images.decoding import DecodedImage, decode, digest, digest_pixels, read
+from uncertainty.images.decoding import DecodedImage, decode, digest, digest_picture, digest_pixels, read
 from uncertainty.images.quality import quality, reduced
 from uncertainty.images.sources import ImageItem, ImageSet, find_images
 from uncertainty.images.thumbnails import thumbnail
@@ -59,10 +59,20 @@ class Loaded:
     error: str | None = None
     note: str | None = None
     remarks: tuple[str, ...] = ()
+    pixels: str = ""
 
     def row(self) -> Row:
         """Return what is told of it, beside what the network says."""
-        return Row(self.item.name, self.error, self.digest, self.item.label, self.note, self.thumbnail, self.remarks)
+        return Row(
+            self.item.name,
+            self.error,
+            self.digest,
+            self.item.label,
+            self.note,
+            self.thumbnail,
+            self.remarks,
+            self.pixels,
+        )
 
 
 def image_items(images: Images) -> ImageSet | list[ArrayItem]:
@@ -111,6 +121,7 @@ def load(
             image = replace(image, pixels=damage(image.pixels, item.name))
         loaded.inputs, small = preprocess(image.pixels), reduced(image)
         loaded.quality, loaded.thumbnail = quality(image, small), thumbnail(small).tobytes()
+        loaded.pixels = digest_picture(image, small, loaded.thumbnail)
         if second is not None:
             loaded.second_inputs = second(image.pixels)
     except ImageError as error:

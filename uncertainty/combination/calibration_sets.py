@@ -8,22 +8,28 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.classifiers.base import ArrayItem, Classifier, Collected, Images, Look, image_items
+from uncertainty.classifiers.base import Classifier, Collected, Images, Look, image_items
 from uncertainty.combination.fit import FOLDS
+from uncertainty.combination.same_images import near_copies, refuse_same_images, without_copies
+from uncertainty.combination.truth import labelled_if_known, with_reference_labels, with_truth
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators._known_good import settle
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.corruptions import random_corruption
 from uncertainty.images.novelty import random_foreign
+from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet
+from uncertainty.labels.images import labelled_images
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 
 _ON_REQUEST = {"embedding", "tta_probs"}  # nobody misses what was not asked for
+_HALF = 0.5
 AUTO_VIEWS = "auto"
 """In place of view names: those that the classifier bears, judged on calibration images."""
 
@@ -68,14 +74,16 @@ def collect(
         notes.append(
             f"one labelled set was given: {len(reference)} of its images became the reference, the rest calibration"
         )
-    good, unreadable = collect_reference(classifier, reference, look)
+    good, of_reference = collect_reference(classifier, reference, look)
     held_out = classifier.collect(labelled, replace(look, views=tuple(VIEWS) if auto else views))
-    notes += unreadable + _unreadable("calibration", held_out)
+    notes += of_reference + _found("calibration", labelled, held_out)
     if one_set:
-        held_out, left_out = _without_copies(good, held_out)
+        held_out, left_out = without_copies(good, held_out)
         notes += left_out
-    _refuse_same_images(good, held_out)
-    notes += _checked_labels(classifier, held_out)
+    refuse_same_images(good, held_out)
+    held_out, about_labels = with_truth(classifier, held_out)
+    # What makes all else worthless comes first.
+    notes = [*about_labels, *notes, *near_copies(good, held_out)]
     if auto:
         views, outputs = bearable(held_out.outputs)
         held_out = replace(held_out, outputs=outputs)
@@ -91,7 +99,7 @@ def collect(
         calibration=held_out.outputs,
         damaged=copies(_damaged_copy) if damaged else None,
         foreign=_of_no_class(copies(_foreign_copy)) if foreign else None,
-        ids=hashed([*good.digests, *held_out.digests]),
+        ids=hashed([*good.digests, *held_out.digests, *good.pixels, *held_out.pixels]),
         notes=tuple(notes),
         views=tuple(views),
     )
@@ -99,8 +107,9 @@ def collect(
 
 def collect_reference(classifier: Classifier, images: Images, look: Look) -> tuple[Collected, list[str]]:
     """Run the classifier once over known-good images; say what can't be read."""
-    good = classifier.collect(_labelled_if_known(images, classifier), replace(look, passes=0))
-    return good, _unreadable("reference", good)
+    items, notes = labelled_if_known(image_items(images), classifier)
+    good, more = with_reference_labels(classifier, classifier.collect(items, replace(look, passes=0)))
+    return good, [*notes, *more, *_found("reference", items, good)]
 
 
 def _renamed(reference: ModelOutputs) -> ModelOutputs:
@@ -108,31 +117,20 @@ def _renamed(reference: ModelOutputs) -> ModelOutputs:
     return replace(reference, ids=[f"reference:{name}" for name in reference.ids])
 
 
-def _unreadable(name: str, collected: Collected) -> list[str]:
+def _found(name: str, items: Any, collected: Collected) -> list[str]:
+    """Say how the images of a set were found, what could not be read, and what is odd about those that could."""
+    notes = [f"{name}: {note}" for note in (*getattr(items, "notes", ()), *in_words(collected.remarks))]
     if not collected.failures:
-        return []
+        return notes
     file, why = collected.failures[0]
-    return [f"{len(collected.failures)} {name} images can't be read and were left out, e.g. {file!r}: {why}"]
+    return [*notes, f"{len(collected.failures)} {name} images can't be read and were left out, e.g. {file!r}: {why}"]
 
 
 def _labelled(calibration: Images) -> ImageSet:
-    items = image_items(calibration)
+    items = labelled_images(calibration) if isinstance(calibration, str | Path) else image_items(calibration)
     if not isinstance(items, ImageSet):
         raise InputError("arrays carry no labels; run the classifier yourself and use Screener.fit_outputs")
     return items.labelled()
-
-
-def _labelled_if_known(reference: Images, classifier: Classifier) -> ImageSet | list[ArrayItem]:
-    """Give reference images their folder names as labels where every folder is a class; else they have none."""
-    items = image_items(reference)
-    if (
-        isinstance(items, ImageSet)
-        and items.labels is None
-        and items.folder_labels is not None
-        and set(items.folder_labels) <= set(classifier.classes)
-    ):
-        return items.labelled()
-    return items
 
 
 def _halves(items: ImageSet, seed: int) -> tuple[ImageSet, ImageSet]:
@@ -153,35 +151,13 @@ def _of_no_class(outputs: ModelOutputs) -> ModelOutputs:
     return replace(outputs, labels=np.full(len(outputs), UNKNOWN_CLASS))
 
 
-def _without_copies(reference: Collected, calibration: Collected) -> tuple[Collected, list[str]]:
-    """Leave out of one half the images that the other half holds under another name."""
-    new = np.flatnonzero(~np.isin(calibration.digests, reference.digests))
-    if not (found := len(calibration.digests) - len(new)):
-        return calibration, []
-    kept = replace(
-        calibration,
-        outputs=calibration.outputs.take(new),
-        digests=tuple(calibration.digests[i] for i in new),
-        labels=tuple(calibration.labels[i] for i in new),
-    )
-    return kept, [f"{found} calibration images were left out: the reference holds the same images under other names"]
-
-
 def _copies_of(originals: ModelOutputs, copies: Collected) -> ModelOutputs:
-    """Keep the copies whose original is there too; a copy carries the id of its original."""
+    """Keep the copies whose original is there too; a copy carries id and label of its original."""
+    place = {str(name): row for row, name in enumerate(originals.ids)}
     present = np.isin(copies.outputs.ids, originals.ids)
-    return copies.outputs.take(present)
-
-
-def _refuse_same_images(reference: Collected, calibration: Collected) -> None:
-    known = dict(zip(reference.digests, reference.outputs.ids, strict=True))
-    pairs = zip(calibration.digests, calibration.outputs.ids, strict=True)
-    shared = [(str(known[digest]), str(name)) for digest, name in pairs if digest in known]
-    if shared:
-        raise OverlapError(
-            f"{len(shared)} calibration images are in the reference too, e.g. {shared[0][1]!r} is {shared[0][0]!r}; "
-            "p_wrong would be far too low: take them out of one of the two"
-        )
+    kept = copies.outputs.take(present)
+    labels = originals.require("labels", "copies of calibration images")
+    return replace(kept, labels=labels[[place[str(name)] for name in kept.ids]])
 
 
 def refuse_overlap(first: ModelOutputs, second: ModelOutputs, names: str) -> None:
@@ -199,7 +175,7 @@ def refuse(count: int, example: str) -> None:
 
 def hashed(ids: Iterable[str]) -> NDArray[np.uint64]:
     """Return 64-bit hashes, sorted: enough to recognise an id, not enough to read it."""
-    return np.unique(_hashes(ids))
+    return np.unique(_hashes(one for one in ids if one))
 
 
 def among(ids: Iterable[str], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -212,38 +188,6 @@ def _hashes(ids: Iterable[str]) -> NDArray[np.uint64]:
     return np.asarray([int.from_bytes(one, "little") for one in digests], dtype=np.uint64)
 
 
-def _checked_labels(classifier: Classifier, calibration: Collected) -> list[str]:
-    """Raise CalibrationError without usable labels; say which labels and classes have no counterpart."""
-    labels = calibration.outputs.labels
-    if classifier.task == "multilabel":
-        raise CalibrationError(
-            "the labels of a multilabel model can't be read from images; run the classifier, add labels of shape "
-            "(n, classes) to its outputs, and use Screener.fit_outputs"
-        )
-    if labels is None:
-        missing = sum(label is None for label in calibration.labels)
-        raise CalibrationError(
-            f"{missing} of {len(calibration.labels)} calibration images have no label; "
-            "use one folder for each class, or a manifest with a label column"
-        )
-    foreign = np.flatnonzero(labels == UNKNOWN_CLASS)
-    if len(labels) and len(foreign) == len(labels):
-        raise CalibrationError(
-            f"not one calibration label, e.g. {calibration.labels[0]!r}, is a class of the model, "
-            f"e.g. {classifier.classes[0]!r}; give the class names in the order of the model's outputs"
-        )
-    notes = []
-    if len(foreign):
-        example = calibration.labels[foreign[0]]
-        notes.append(
-            f"{len(foreign)} calibration labels (e.g. {example!r}) are no class of the model; they count as wrong"
-        )
-    if unseen := sorted(set(range(len(classifier.classes))) - set(labels.tolist())):
-        example = classifier.classes[unseen[0]]
-        notes.append(f"{len(unseen)} of {len(classifier.classes)} classes, e.g. {example!r}, have no calibration image")
-    return notes
-
-
 def known_good(reference: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
     """Leave out reference rows that the classifier gets wrong, where labels tell."""
     if reference.labels is None:
@@ -254,7 +198,8 @@ def known_good(reference: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
     if right.all():
         return reference, ()
     note = f"{int((~right).sum())} of {len(right)} reference rows were left out: the classifier gets them wrong"
-    return reference.take(right), (note,)
+    few = "; are the class names in the order of the model's outputs?" if right.mean() < _HALF else ""
+    return reference.take(right), (note + few,)
 
 
 def fit_estimators(
