@@ -13,7 +13,7 @@ from experiments.shared import image_sets, splits, thorough_splits
 from experiments.shared.command_line import Options, say
 from experiments.shared.fitted_screener import MAX_SOFTMAX, named_as_originals
 from experiments.shared.splits import Split
-from uncertainty.combination.calibration_sets import fit_estimators, known_good
+from uncertainty.combination.calibration_sets import fit_estimators
 from uncertainty.combination.evidence import Shares, evidence, signals
 from uncertainty.combination.fit import Evidence
 from uncertainty.combination.mixture import Signals

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.fit import CONDITIONS, FOLDS, Combination, Evidence, folds, gain
+from uncertainty.combination.fit import CONDITIONS, Combination, Evidence, folds, gain
 from uncertainty.combination.mixture import Signals
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators.base import Estimator
@@ -86,6 +85,7 @@ def _context(outputs: ModelOutputs) -> NDArray[np.float64]:
 
 def evidence(
     estimators: Sequence[Estimator],
+    reference: ModelOutputs,
     calibration: ModelOutputs,
     copies: Sequence[ModelOutputs | None],
     shares: Shares,
@@ -109,7 +109,7 @@ def evidence(
         _check_originals(CONDITIONS[k], part, calibration)
     row = {name: position for position, name in enumerate(calibration.ids)}
     groups = [np.array([row[name] for name in part.ids]) for _, part, _ in parts]
-    sources = [_Fitted.on(estimator, calibration, seed) for estimator in estimators]
+    sources = [_Fitted.on(estimator, reference, calibration, seed) for estimator in estimators]
     joined = [
         _signals(np.stack([source(part, rows) for source in sources], axis=1), part)
         for (_, part, _), rows in zip(parts, groups, strict=True)
@@ -136,13 +136,12 @@ class _Fitted:
     folds: NDArray[np.int64]
 
     @classmethod
-    def on(cls, estimator: Estimator, calibration: ModelOutputs, seed: int) -> _Fitted:
+    def on(cls, estimator: Estimator, reference: ModelOutputs, calibration: ModelOutputs, seed: int) -> _Fitted:
         """Fit an estimator that learns from calibration once more without each fold."""
         if estimator.learns_from == "reference":
             return cls(estimator, (), np.empty(0, dtype=np.int64))
         fold = folds(calibration.wrong, seed)
-        without = tuple(copy(estimator).fit(calibration.take(fold != k)) for k in range(FOLDS))
-        return cls(estimator, without, fold)
+        return cls(estimator, estimator.fit_without(calibration, reference, fold), fold)
 
     def __call__(self, part: ModelOutputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) scores of a part; `rows` are the calibration rows of which it holds copies."""

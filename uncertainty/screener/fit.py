@@ -59,7 +59,7 @@ def from_outputs(
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
     known_good, notes = calibration_sets.known_good(reference)
     wanted = [cls() for cls in discover().values() if cls.default] if asked.estimators is None else asked.estimators
-    usable, off = calibration_sets.fit_estimators(list(wanted), known_good, calibration)
+    usable, off = calibration_sets.fit_estimators(list(wanted), reference, calibration)
     shares, seed = asked.shares.of(damaged=bool(copies[0]), foreign=bool(copies[1])), asked.seed
     rows = evidence(usable, calibration, copies, shares, seed)
     certifying = _kept_back(rows, asked.certify_share, seed)
