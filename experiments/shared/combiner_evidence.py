@@ -79,9 +79,8 @@ def _only(stream: Stream, kept: NDArray[np.bool_]) -> Stream:
 
 def seen(split: Split, regimes: Sequence[str]) -> Seen:
     """Fit the default estimators to a split and score everything."""
-    reference, _ = known_good(split.reference)
     defaults = [estimator() for estimator in discover().values() if estimator.default]
-    estimators, _ = fit_estimators(defaults, reference, split.calibration)
+    estimators, _ = fit_estimators(defaults, split.reference, split.calibration)
     copies = (named_as_originals(split.calibration_damaged), named_as_originals(split.calibration_foreign))
     every = split.every_test_damaged
     return Seen(

@@ -85,7 +85,6 @@ def _context(outputs: ModelOutputs) -> NDArray[np.float64]:
 
 def evidence(
     estimators: Sequence[Estimator],
-    reference: ModelOutputs,
     calibration: ModelOutputs,
     copies: Sequence[ModelOutputs | None],
     shares: Shares,
@@ -109,7 +108,7 @@ def evidence(
         _check_originals(CONDITIONS[k], part, calibration)
     row = {name: position for position, name in enumerate(calibration.ids)}
     groups = [np.array([row[name] for name in part.ids]) for _, part, _ in parts]
-    sources = [_Fitted.on(estimator, reference, calibration, seed) for estimator in estimators]
+    sources = [_Fitted.on(estimator, calibration, seed) for estimator in estimators]
     joined = [
         _signals(np.stack([source(part, rows) for source in sources], axis=1), part)
         for (_, part, _), rows in zip(parts, groups, strict=True)
@@ -117,7 +116,8 @@ def evidence(
     return Evidence(
         names=tuple(e.name for e in estimators),
         scales=tuple(e.scale for e in estimators),
-        start=np.array([e.start for e in estimators]),
+        start=np.array([e.begins() for e in estimators]),
+        posterior=np.array([e.posterior for e in estimators]),
         signals=Signals(*(np.concatenate([getattr(s, f) for s in joined]) for f in ("scores", "context", "predicted"))),
         classes=0 if calibration.task == "multilabel" else calibration.n_classes,
         wrong=np.concatenate([part.wrong for _, part, _ in parts]),
@@ -136,12 +136,12 @@ class _Fitted:
     folds: NDArray[np.int64]
 
     @classmethod
-    def on(cls, estimator: Estimator, reference: ModelOutputs, calibration: ModelOutputs, seed: int) -> _Fitted:
+    def on(cls, estimator: Estimator, calibration: ModelOutputs, seed: int) -> _Fitted:
         """Fit an estimator that learns from calibration once more without each fold."""
         if estimator.learns_from == "reference":
             return cls(estimator, (), np.empty(0, dtype=np.int64))
         fold = folds(calibration.wrong, seed)
-        return cls(estimator, estimator.fit_without(calibration, reference, fold), fold)
+        return cls(estimator, estimator.fit_without(calibration, fold), fold)
 
     def __call__(self, part: ModelOutputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) scores of a part; `rows` are the calibration rows of which it holds copies."""

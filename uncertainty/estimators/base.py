@@ -51,8 +51,13 @@ class Estimator(ABC):
     """The evidence it reads: softmax, dropout, neighbours or image."""
     reason: ClassVar[str]
     """What a verdict says when this estimator raised `p_wrong`, e.g. "low_margin"."""
-    start: ClassVar[bool] = False
-    """Whether the combination starts from it, and leaves it only as far as calibration errors say: max softmax."""
+    start: ClassVar[float] = 0.0
+    """Above 0 where the combination starts from it, before errors speak: the best score of each kind of evidence.
+
+    The share of right calibration rows with a score above a half, thus called wrong, that halves its weight.
+    """
+    posterior: ClassVar[bool] = False
+    """Whether it is the log-odds of an error itself, learnt from labels: the start where errors are not few."""
     default: ClassVar[bool] = True
     """Whether it is in the default set; the others are there to be asked for."""
 
@@ -87,11 +92,12 @@ class Estimator(ABC):
             self._fit(rows)
         return self
 
-    def fit_without(
-        self, calibration: ModelOutputs, reference: ModelOutputs, folds: NDArray[np.int64]
-    ) -> tuple[Self, ...]:
-        """Return this fitted estimator as it is learnt without each fold 0 … of calibration."""
-        return tuple(copy(self).fit(calibration.take(folds != k), reference) for k in range(folds.max() + 1))
+    def fit_without(self, calibration: ModelOutputs, folds: NDArray[np.int64]) -> tuple[Self, ...]:
+        """Return this fitted estimator as it is learnt without each fold 0 … of calibration.
+
+        One that has `reference_needs` keeps what the reference taught, and so overrides this.
+        """
+        return tuple(copy(self).fit(calibration.take(folds != k)) for k in range(folds.max() + 1))
 
     def score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         """Return (n,) float64, higher = more likely wrong, each row on its own.
@@ -111,6 +117,10 @@ class Estimator(ABC):
     def reasons(self, outputs: ModelOutputs) -> NDArray[np.str_]:
         """Return (n,) strings: the reason to name for each row, should this estimator have raised its `p_wrong`."""
         return np.full(len(outputs), self.reason)
+
+    def begins(self) -> float:
+        """Return `start`, or 0 where this fit is no good to start from."""
+        return self.start
 
     def note(self) -> str:
         """Return what a user should know of this fit, such as that it fell back to something simpler; mostly ""."""

@@ -72,7 +72,7 @@ class FusedPosterior(KnownGoodEstimator):
     tasks = ("multiclass",)
     family = "second opinion"
     reason = "second_opinion_disagrees"
-    start = True
+    posterior = True
 
     def __init__(self, k: int = 20, approximate: bool | None = None) -> None:
         self.k, self.approximate = k, approximate
@@ -107,9 +107,7 @@ class FusedPosterior(KnownGoodEstimator):
                 gains[word] += weight * (logs[rows, other] - logs[rows, predicted])
         return np.array(list(gains))[np.stack(list(gains.values())).argmax(axis=0)]
 
-    def fit_without(
-        self, calibration: ModelOutputs, reference: ModelOutputs, folds: NDArray[np.int64]
-    ) -> tuple[Self, ...]:
+    def fit_without(self, calibration: ModelOutputs, folds: NDArray[np.int64]) -> tuple[Self, ...]:
         """Return it with the weights that are learnt without each fold; the sources read no calibration labels."""
         rows = self._teaching(calibration)
         logs, phi = self._inputs(rows)
