@@ -173,9 +173,9 @@ def test_with_copies_p_wrong_is_calibrated_on_what_was_declared():
 def test_what_few_errors_can_not_say_is_said(errors):
     combination = combine(evidence(errors=errors))
     said = " ".join(combination.notes)
-    assert (f"calibration has {errors} errors, fewer than 10: p_wrong ranks much as equal weights on score_1 do" in said) == (
-        errors < 10
-    )
+    assert (
+        f"calibration has {errors} errors, fewer than 10: p_wrong ranks much as equal weights on score_1 do" in said
+    ) == (errors < 10)
     json.dumps(combination.report)
 
 

@@ -254,9 +254,9 @@ def _start(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis) -> Floats:
     if not (begun | evidence.posterior).any():
         begun = np.ones(len(begun), dtype=bool)
     each = np.where(begun, _START / max(1, begun.sum()) ** _SHARED, 0.0) * _trusted(evidence, rows)
-    each *= rows.sum() / (rows.sum() + _HALF_WAY)
+    count, errors = evidence.weights[rows].sum(), evidence.weights[rows & evidence.wrong].sum()
+    each *= count / (count + _HALF_WAY)
     learnt = np.where(evidence.posterior, basis.spreads, 0.0)
-    errors = int(evidence.wrong[rows].sum())
     share = errors / (errors + _HALF_WAY) if evidence.posterior.any() else 0.0
     if not begun.any():
         share = 1.0

@@ -15,9 +15,9 @@ from uncertainty.estimators._features import features_like
 from uncertainty.estimators._known_good import KnownGoodEstimator, known_classes, right_rows
 from uncertainty.estimators._posterior import best_ridge, fused
 from uncertainty.estimators._probes import probes
-from uncertainty.estimators.second_opinion_probe import SecondOpinionProbe
 from uncertainty.estimators._vote import votes
-from uncertainty.outputs import ModelOutputs, UNKNOWN_CLASS, probs_from_logits
+from uncertainty.estimators.second_opinion_probe import SecondOpinionProbe
+from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 
 Array = NDArray[np.float64]
 _FURTHER = ("features", "mc_probs", "tta_probs")
