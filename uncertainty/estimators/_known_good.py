@@ -86,7 +86,7 @@ def enough(classes: NDArray[np.int64]) -> bool:
 
 
 def right_rows(reference: ModelOutputs) -> ModelOutputs:
-    """Return the reference rows that the classifier gets right, where labels tell; once, so that they share an index."""
+    """Return the reference rows that the classifier gets right, where labels tell; once, so that one index serves."""
     if reference.labels is None or not (wrong := reference.wrong).any():
         return reference
     if (kept := _RIGHT.get(reference)) is None:

@@ -33,22 +33,22 @@ _NUMBERS, _NUMBERS_OF_B = 2e7, 3e5
 class FusedPosterior(KnownGoodEstimator):
     """Log-odds that the prediction is wrong, by one posterior over the classes that labels have fused from several.
 
-    Formula: log Σ_{c ≠ ŷ} exp g_c - g_ŷ, g(x) = Σ_s w_s log p_s(x) + B φ(x) + b. Sources p_s, each floored at 1e-6: softmax;
-    the mean of the dropout sub-networks; the mean of the views, and the first view; on the embedding the vote of the
-    k = 20 nearest known-good rows, a linear discriminant, and three logistic probes (ridges 1e-3, 1e-4, 1e-5), which
-    learn from all labelled reference rows. φ are the first 64 principal components of embedding and features over the
-    spread of the first, within ±6; they are left out below 10 calibration rows a class. w >= 0, b and B minimise the log
-    loss of calibration labels + ½ ‖w - w0‖² + 5 ‖b‖² + λ/2 ‖B‖², w0 = 1 for softmax and 0 elsewhere, λ from 30 to 1000
-    or no B, by five folds. Every label teaches, not only those of errors. Multilabel: none.
+    Formula: log Σ_{c ≠ ŷ} exp g_c - g_ŷ, g(x) = Σ_s w_s log p_s(x) + B φ(x) + b. Sources p_s, floored at 1e-6 but for
+    the first: softmax; the mean of the dropout sub-networks; the mean of the views, and the first of several; on the
+    embedding the vote of the k = 20 nearest known-good rows, a linear discriminant, and three logistic probes (ridges
+    1e-3, 1e-4, 1e-5) that learn from all labelled reference rows. φ are the first 64 principal components of embedding
+    and features over the spread of the first, within ±6, left out below 10 calibration rows a class. w >= 0, b and B
+    minimise the log loss of calibration labels + ½ ‖w - w0‖² + 5 ‖b‖² + λ/2 ‖B‖², w0 = 1 for softmax and 0 elsewhere; λ
+    from 30 to 1000, or no B, by five folds. Every label teaches, not only those of errors. Multilabel: none.
     Range: all numbers.
     Needs: embedding and logits; features, mc_probs and tta_probs are used where calibration has them. Labelled
     calibration rows, and the reference.
-    Fit keeps: `index_` as second_opinion_vote does; `present_` (3,) which further columns; `lines_` (l, c, e) and
-    `intercepts_` (l, c) of discriminant and probes; `means_` and `axes_` of φ; `weights_` (s,), `bias_` (c,) and
-    `directions_` (c, q).
+    Fit keeps: `index_` as second_opinion_vote does; `present_` (3,) which further columns; `lines_` (l, c', e) and
+    `intercepts_` (l, c') of discriminant and probes, `seen_` (c',) their classes; `mean_`, `axes_` (q, e), and
+    `feature_mean_`, `feature_axes_` (q', d) of φ; `ridge_` λ; `weights_` (s,), `bias_` (c,), `directions_` (c, q + q').
     Cost: one pass of the second network; fit O(m e²) and some 200 passes of O(m c e), score O(n c e) and a search.
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", for weights learnt by label log loss; Jacobs 1995,
-    "Methods for Combining Experts' Probability Assessments", for logarithmic pools of them.
+    Source: Jacobs 1995, "Methods for Combining Experts' Probability Assessments", for logarithmic pools; Guo et al.
+    2017, "On Calibration of Modern Neural Networks", for weights of log-probabilities learnt by label log loss.
 
     Examples
     --------
@@ -74,13 +74,26 @@ class FusedPosterior(KnownGoodEstimator):
     reason = "second_opinion_disagrees"
     posterior = True
 
+    present_: NDArray[np.int64]
+    seen_: NDArray[np.int64]
+    lines_: Array
+    intercepts_: Array
+    mean_: Array
+    axes_: Array
+    feature_mean_: Array
+    feature_axes_: Array
+    ridge_: float
+    weights_: Array
+    bias_: Array
+    directions_: Array
+
     def __init__(self, k: int = 20, approximate: bool | None = None) -> None:
         self.k, self.approximate = k, approximate
 
     @property
     def reads(self) -> tuple[str, ...]:
         """Columns that `score` reads: what is needed, and what calibration had beside it."""
-        present = self.learnt().get("present_", np.zeros(3))
+        present = vars(self).get("present_", np.zeros(3))
         return (*self.needs, *(name for name, on in zip(_FURTHER, present, strict=True) if on))
 
     def posterior_logs(self, outputs: ModelOutputs) -> Array:
@@ -89,7 +102,7 @@ class FusedPosterior(KnownGoodEstimator):
         for weight, (_, source) in zip(self.weights_, self._sources(outputs), strict=True):
             if weight:
                 g += weight * source()
-        return g + self._phi(outputs) @ self.directions_.T if self.directions_.size else g
+        return np.asarray(g + self._phi(outputs) @ self.directions_.T if self.directions_.size else g)
 
     def reasons(self, outputs: ModelOutputs) -> NDArray[np.str_]:
         """Return (n,): the kind of source that speaks most for the likeliest other class against the predicted one."""
@@ -105,7 +118,7 @@ class FusedPosterior(KnownGoodEstimator):
             if weight:
                 logs = source()
                 gains[word] += weight * (logs[rows, other] - logs[rows, predicted])
-        return np.array(list(gains))[np.stack(list(gains.values())).argmax(axis=0)]
+        return np.asarray(np.array(list(gains))[np.stack(list(gains.values())).argmax(axis=0)])
 
     def fit_without(self, calibration: ModelOutputs, folds: NDArray[np.int64]) -> tuple[Self, ...]:
         """Return it with the weights that are learnt without each fold; the sources read no calibration labels."""
@@ -137,27 +150,29 @@ class FusedPosterior(KnownGoodEstimator):
         return rows if len(rows) <= most else rows.take(np.random.default_rng(0).permutation(len(rows))[:most])
 
     def _fit_lines(self, known: ModelOutputs) -> None:
-        """Learn discriminant and probes, each linear in the embedding; classes without a row get the floor."""
+        """Learn discriminant and probes, each linear in the embedding; with a single class there are none."""
         x, labels = np.asarray(known.embedding, dtype=np.float64), known_classes(known)
-        seen, positions = np.unique(labels, return_inverse=True)
-        weights, intercepts = np.empty((0, len(seen), x.shape[1])), np.empty((0, len(seen)))
-        if len(seen) > 1:
-            discriminant = SecondOpinionProbe().fit(known)
-            weights, intercepts = discriminant.weights_[None], discriminant.intercepts_[None]
-            most = int(_PROBE_WORK / (x.shape[1] * len(seen)))
-            chosen = np.random.default_rng(0).permutation(len(x))[:most]
-            if len(np.unique(positions[chosen])) == len(seen) and len(chosen) >= _FEWEST_PROBED:
-                more = probes(x[chosen], positions[chosen], len(seen))
-                weights, intercepts = (np.concatenate(both) for both in zip((weights, intercepts), more, strict=True))
-        self.classes_seen_, self.lines_, self.intercepts_ = seen, weights, intercepts
+        self.seen_, positions = np.unique(labels, return_inverse=True)
+        classes = len(self.seen_)
+        self.lines_, self.intercepts_ = np.empty((0, classes, x.shape[1])), np.empty((0, classes))
+        if classes < 2:
+            return
+        discriminant = SecondOpinionProbe().fit(known)
+        self.lines_, self.intercepts_ = discriminant.weights_[None], discriminant.intercepts_[None]
+        most = int(_PROBE_WORK / (x.shape[1] * classes))
+        chosen = np.random.default_rng(0).permutation(len(x))[:most]
+        if len(chosen) >= min(len(x), _FEWEST_PROBED * classes) and len(np.unique(positions[chosen])) == classes:
+            weights, intercepts = probes(x[chosen], positions[chosen], classes)
+            self.lines_ = np.concatenate([self.lines_, weights])
+            self.intercepts_ = np.concatenate([self.intercepts_, intercepts])
 
     def _fit_axes(self, known: ModelOutputs, rows: ModelOutputs) -> None:
         """Keep no axes where calibration has too few rows to learn directions from, or too many classes."""
         n, c = len(rows), rows.n_classes
         wanted = _AXES if n >= _ROWS_A_CLASS * c and n * c <= _NUMBERS_OF_B else 0
-        self.means_, self.axes_ = principal_axes(np.asarray(known.embedding, dtype=np.float64), wanted)
+        self.mean_, self.axes_ = principal_axes(np.asarray(known.embedding, dtype=np.float64), wanted)
         features = known.features if self.present_[0] else np.empty((len(known), 0))
-        self.feature_means_, self.feature_axes_ = principal_axes(np.asarray(features, dtype=np.float64), wanted)
+        self.feature_mean_, self.feature_axes_ = principal_axes(np.asarray(features, dtype=np.float64), wanted)
 
     def _inputs(self, rows: ModelOutputs) -> tuple[Array, Array]:
         """Return log-probabilities (n, c, s) of all sources, and φ (n, q)."""
@@ -186,14 +201,14 @@ class FusedPosterior(KnownGoodEstimator):
     def _line(self, outputs: ModelOutputs, k: int) -> Array:
         x = features_like(outputs, self.lines_.shape[2], "embedding")
         logs = np.full((len(x), outputs.n_classes), np.log(_SMALLEST))
-        logs[:, self.classes_seen_] = _log_softmax(x @ self.lines_[k].T + self.intercepts_[k])
-        return np.maximum(logs, np.log(_SMALLEST))
+        logs[:, self.seen_] = _log_softmax(x @ self.lines_[k].T + self.intercepts_[k])
+        return np.asarray(np.maximum(logs, np.log(_SMALLEST)))
 
     def _phi(self, outputs: ModelOutputs) -> Array:
         parts = []
         for column, mean, axes in (
-            ("embedding", self.means_, self.axes_),
-            ("features", self.feature_means_, self.feature_axes_),
+            ("embedding", self.mean_, self.axes_),
+            ("features", self.feature_mean_, self.feature_axes_),
         ):
             if len(axes):
                 parts.append((features_like(outputs, len(mean), column) - mean) @ axes.T)
