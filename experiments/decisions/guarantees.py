@@ -166,7 +166,8 @@ def made_evidence(n: int, rng: np.random.Generator) -> Evidence:
     return Evidence(
         names=tuple(f"score_{k}" for k in range(_SCORES)),
         scales=("plain",) * _SCORES,
-        start=np.array([True, False, False, False, False]),
+        start=np.array([np.inf, 0.0, 0.0, 0.0, 0.0]),
+        posterior=np.zeros(_SCORES, dtype=bool),
         signals=Signals(hidden + 0.4 * rng.normal(size=hidden.shape), nothing, rng.integers(0, 10, n)),
         classes=10,
         wrong=rng.random(n) < expit(log_odds),

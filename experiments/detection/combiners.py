@@ -21,7 +21,7 @@ from experiments.shared import results_file
 from experiments.shared.combiner_evidence import Seen, Stream, sets, taken
 from experiments.shared.command_line import Options, options, say
 from experiments.shared.fitted_screener import MAX_SOFTMAX
-from uncertainty.combination.fit import _CLASS_RIDGE, Evidence, _expert, _fit, _folds, _Prior, _Pull, combine
+from uncertainty.combination.fit import _CLASS_RIDGE, Evidence, _fit, _folds, _Prior, combine
 from uncertainty.combination.mixture import Basis, Floats, Linear, expit
 from uncertainty.metrics import augrc, e_aurc, log_loss
 
@@ -35,7 +35,7 @@ Learn = Callable[[Evidence, Rows, Basis], Callable[[Floats], Floats]]
 
 def hinges(ridge: float) -> Learn:
     """Ridge logistic regression on four hinges a score: additive, monotone, piecewise linear."""
-    return lambda evidence, rows, basis: _expert(evidence, rows, basis, "clean", _Pull(ridge, softmax=False))
+    return lambda evidence, rows, basis: _logistic(evidence, rows, basis, basis.sources < len(evidence.names), ridge)
 
 
 def linear(ridge: float) -> Learn:

@@ -13,7 +13,7 @@ from experiments.shared import image_sets, splits, thorough_splits
 from experiments.shared.command_line import Options, say
 from experiments.shared.fitted_screener import MAX_SOFTMAX, named_as_originals
 from experiments.shared.splits import Split
-from uncertainty.combination.calibration_sets import fit_estimators, known_good
+from uncertainty.combination.calibration_sets import fit_estimators
 from uncertainty.combination.evidence import Shares, evidence, signals
 from uncertainty.combination.fit import Evidence
 from uncertainty.combination.mixture import Signals
@@ -79,9 +79,8 @@ def _only(stream: Stream, kept: NDArray[np.bool_]) -> Stream:
 
 def seen(split: Split, regimes: Sequence[str]) -> Seen:
     """Fit the default estimators to a split and score everything."""
-    reference, _ = known_good(split.reference)
     defaults = [estimator() for estimator in discover().values() if estimator.default]
-    estimators, _ = fit_estimators(defaults, reference, split.calibration)
+    estimators, _ = fit_estimators(defaults, split.reference, split.calibration)
     copies = (named_as_originals(split.calibration_damaged), named_as_originals(split.calibration_foreign))
     every = split.every_test_damaged
     return Seen(

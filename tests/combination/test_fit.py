@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from uncertainty.combination.fit import CONDITIONS, Evidence, _basis, _folds, _mixture, _Pull, combine, gain
+from uncertainty.combination.fit import CONDITIONS, Evidence, _basis, _folds, _mixture, combine, gain
 from uncertainty.combination.mixture import Signals
 from uncertainty.errors import CalibrationError
 from uncertainty.metrics import auroc, ece
@@ -22,7 +22,8 @@ def evidence(n=1000, m=4, seed=0, signal=1.0, rate=0.15, scale=PLAIN, errors=Non
     return Evidence(
         names=tuple(f"score_{j}" for j in range(m)),
         scales=(scale,) * m,
-        start=np.arange(m) == 1,
+        start=np.where(np.arange(m) == 1, np.inf, 0.0),
+        posterior=np.zeros(m, dtype=bool),
         signals=Signals(
             scores=z if scale == PLAIN else 1 / (1 + np.exp(-z)) if scale == LOGIT else np.exp(z),
             context=rng.normal(size=(n, 2)),
@@ -133,7 +134,7 @@ def test_shuffled_errors_teach_nothing():
     # Standard errors: 0.0125 / √12 on the test rows, 0.025 / √12 on the calibration rows.
     assert np.mean(apart) == pytest.approx(0.5, abs=0.012)
     assert np.mean(inside) == pytest.approx(0.5, abs=0.03)
-    assert np.mean(away) < 0.015
+    assert np.mean(away) < 0.03  # what is left of the start
 
 
 @pytest.mark.parametrize("scale", [PLAIN, LOG, LOGIT])
@@ -172,9 +173,9 @@ def test_with_copies_p_wrong_is_calibrated_on_what_was_declared():
 def test_what_few_errors_can_not_say_is_said(errors):
     combination = combine(evidence(errors=errors))
     said = " ".join(combination.notes)
-    assert (f"calibration has {errors} errors, fewer than 10: p_wrong ranks much as score_1 does" in said) == (
-        errors < 10
-    )
+    assert (
+        f"calibration has {errors} errors, fewer than 10: p_wrong ranks much as equal weights on score_1 do" in said
+    ) == (errors < 10)
     json.dumps(combination.report)
 
 
@@ -183,13 +184,13 @@ def test_few_errors_change_the_ranks_of_the_start_little_and_answer_their_rate(e
     found = evidence(errors=errors)
     combination = combine(found)
     p = p_of(combination, found)
-    assert np.corrcoef(p.argsort().argsort(), found.signals.scores[:, 1].argsort().argsort())[0, 1] > 0.95
+    assert np.corrcoef(p.argsort().argsort(), found.signals.scores[:, 1].argsort().argsort())[0, 1] > 0.85
     assert p.mean() == pytest.approx((errors + 0.5) / 1001, rel=0.3)
     assert p.min() > 0
 
 
 def test_without_a_start_all_scores_have_a_say():
-    found = replace(evidence(errors=0), start=np.zeros(4, dtype=bool))
+    found = replace(evidence(errors=0), start=np.zeros(4))
     moved = combine(found).combiner.contributions(found.signals)[:, :4]
     assert (moved.std(axis=0) > 0.02).all()
 
@@ -286,9 +287,7 @@ def test_a_row_has_no_part_in_its_own_out_of_fold_p_wrong():
 
     def held_out(one, fold):
         rows = folds != fold
-        fitted = _mixture(
-            one, rows, _basis(one, rows), {"clean": _Pull(3.0, True), "damaged": _Pull(3.0, False)}, ["damaged"]
-        )
+        fitted = _mixture(one, rows, _basis(one, rows), ["clean", "damaged"], ["damaged"])
         return fitted.p_wrong(one.signals.take(~rows))
 
     for row in (0, 17, 350):
@@ -303,10 +302,10 @@ def test_a_row_has_no_part_in_its_own_out_of_fold_p_wrong():
 def test_the_out_of_fold_p_wrong_is_that_of_models_without_the_fold():
     found = with_copies(evidence(300), 0.3)
     combination, folds = combine(found, seed=4), _folds(found, seed=4)
-    pulls = {c: _Pull(one["ridge"], one["softmax"]) for c, one in combination.report["experts"].items()}
+    experts = list(combination.report["experts"])
     for fold in range(5):
         rows = folds != fold
-        fitted = _mixture(found, rows, _basis(found, rows), pulls, list(combination.combiner.gates))
+        fitted = _mixture(found, rows, _basis(found, rows), experts, list(combination.combiner.gates))
         assert (fitted.p_wrong(found.signals.take(~rows)) == combination.out_of_fold[~rows]).all()
 
 

@@ -8,7 +8,7 @@ import pytest
 from problems import known_good, made_problem
 
 from uncertainty import Screener
-from uncertainty.combination.fit import _expert, _Pull
+from uncertainty.combination.fit import _expert
 from uncertainty.combination.mixture import Basis
 from uncertainty.decisions.policies import Policy
 from uncertainty.errors import InputError
@@ -252,8 +252,6 @@ def test_weights_are_worth_copies_of_rows(made):
         groups=clean.groups[order], signals=clean.signals.take(order),
     )  # fmt: skip
     basis = Basis.of(clean.scales, clean.signals, clean.classes)
-    one, two = (
-        _expert(e, np.ones(len(e.wrong), dtype=bool), basis, "clean", _Pull(30.0, softmax=True)) for e in (heavy, long)
-    )
+    one, two = (_expert(e, np.ones(len(e.wrong), dtype=bool), basis, "clean") for e in (heavy, long))
     assert one.weights == pytest.approx(two.weights, abs=1e-3)
     assert one.intercept == pytest.approx(two.intercept, abs=1e-3)

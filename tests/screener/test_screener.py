@@ -301,11 +301,13 @@ def test_without_a_classifier_images_are_refused(made):
 
 
 @pytest.mark.parametrize("n", [10, 300])
-def test_no_errors_at_all_is_max_softmax_and_is_said(n):
+def test_no_errors_at_all_is_the_best_of_each_kind_and_is_said(n):
     calibration = with_errors(made_problem(n, 2), np.zeros(n, dtype=bool))
     screener = Screener.fit_outputs(known_good(200, 1), calibration)
     assert screener.calibrated_on["errors"] == 0
-    assert any("calibration has 0 errors" in note and "as least_confidence does" in note for note in screener.notes)
+    assert any(
+        "calibration has 0 errors" in note and "equal weights on least_confidence, " in note for note in screener.notes
+    )
     test = made_problem(1000, 3)
     p = screener.p_wrong(test)
     assert auroc(test.wrong, p) > 0.75

@@ -19,7 +19,7 @@ from uncertainty.combination.fit import FOLDS
 from uncertainty.combination.same_images import near_copies, refuse_same_images, without_copies
 from uncertainty.combination.truth import labelled_if_known, with_reference_labels, with_truth
 from uncertainty.errors import CalibrationError, InputError, OverlapError
-from uncertainty.estimators._known_good import settle
+from uncertainty.estimators._known_good import right_rows, settle
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.corruptions import random_corruption
 from uncertainty.images.novelty import random_foreign
@@ -199,22 +199,27 @@ def known_good(reference: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
         return reference, ()
     note = f"{int((~right).sum())} of {len(right)} reference rows were left out: the classifier gets them wrong"
     few = "; are the class names in the order of the model's outputs?" if right.mean() < _HALF else ""
-    return reference.take(right), (note + few,)
+    return right_rows(reference), (note + few,)
 
 
 def fit_estimators(
     estimators: Sequence[Estimator], reference: ModelOutputs, calibration: ModelOutputs
 ) -> tuple[tuple[Estimator, ...], tuple[str, ...]]:
-    """Fit copies of those estimators for which there is enough to learn; say by name which were left out, and why."""
+    """Fit copies of those estimators for which there is enough to learn; say by name which were left out, and why.
+
+    `reference` is all of it; those that learn from it alone get the rows that the classifier gets right.
+    """
+    good = right_rows(reference)
     names = [estimator.name for estimator in estimators]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"the estimator {twice[0]!r} is given twice; its scores have one column in the verdicts")
     fitted: list[Estimator] = []
     notes: list[str] = []
     for estimator in estimators:
-        rows = reference if estimator.learns_from == "reference" else calibration
+        rows = good if estimator.learns_from == "reference" else calibration
         missing = [c for c in estimator.needs if not calibration.has(c)]
         missing += [c for c in estimator.fit_needs if not rows.has(c) and c not in missing]
+        missing += [c for c in estimator.reference_needs if not reference.has(c) and c not in missing]
         if set(missing) & _ON_REQUEST:
             continue
         if missing:
@@ -224,7 +229,7 @@ def fit_estimators(
         elif estimator.learns_from == "calibration" and (why := _too_few(estimator, calibration)):
             notes.append(f"{estimator.name} is off: {why}")
         else:
-            fitted.append(copy(estimator).fit(rows))
+            fitted.append(copy(estimator).fit(rows, reference))
             notes += [f"{estimator.name}: {note}"] if (note := fitted[-1].note()) else []
     if not fitted:
         why = "; ".join(notes) or "none was given"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.fit import CONDITIONS, FOLDS, Combination, Evidence, folds, gain
+from uncertainty.combination.fit import CONDITIONS, Combination, Evidence, folds, gain
 from uncertainty.combination.mixture import Signals
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators.base import Estimator
@@ -90,12 +89,14 @@ def evidence(
     copies: Sequence[ModelOutputs | None],
     shares: Shares,
     seed: int = 0,
+    kept_back: NDArray[np.bool_] | None = None,
 ) -> Evidence:
     """Put calibration rows and their damaged and foreign copies together.
 
     `copies` are (damaged, foreign), None where there are none; each copy has the id of its original and is in its
     fold. A clean row weighs 1; the copies of a condition weigh together as much as their share asks for. An estimator
     that learns from calibration is fitted again without each fold of the combiner, and scores that fold and its copies.
+    `kept_back` (n,) are calibration rows that the estimators were not fitted on, nor shall the combiner be.
     """
     if len(calibration) == 0:
         raise CalibrationError("calibration has no rows; give labelled images that the classifier was not trained on")
@@ -109,7 +110,8 @@ def evidence(
         _check_originals(CONDITIONS[k], part, calibration)
     row = {name: position for position, name in enumerate(calibration.ids)}
     groups = [np.array([row[name] for name in part.ids]) for _, part, _ in parts]
-    sources = [_Fitted.on(estimator, calibration, seed) for estimator in estimators]
+    teaching = np.ones(len(calibration), dtype=bool) if kept_back is None else ~kept_back
+    sources = [_Fitted.on(estimator, calibration, teaching, seed) for estimator in estimators]
     joined = [
         _signals(np.stack([source(part, rows) for source in sources], axis=1), part)
         for (_, part, _), rows in zip(parts, groups, strict=True)
@@ -117,7 +119,8 @@ def evidence(
     return Evidence(
         names=tuple(e.name for e in estimators),
         scales=tuple(e.scale for e in estimators),
-        start=np.array([e.start for e in estimators]),
+        start=np.array([e.begins() for e in estimators]),
+        posterior=np.array([e.posterior for e in estimators]),
         signals=Signals(*(np.concatenate([getattr(s, f) for s in joined]) for f in ("scores", "context", "predicted"))),
         classes=0 if calibration.task == "multilabel" else calibration.n_classes,
         wrong=np.concatenate([part.wrong for _, part, _ in parts]),
@@ -136,20 +139,18 @@ class _Fitted:
     folds: NDArray[np.int64]
 
     @classmethod
-    def on(cls, estimator: Estimator, calibration: ModelOutputs, seed: int) -> _Fitted:
-        """Fit an estimator that learns from calibration once more without each fold."""
+    def on(cls, estimator: Estimator, calibration: ModelOutputs, teaching: NDArray[np.bool_], seed: int) -> _Fitted:
+        """Fit an estimator that learns from calibration once more without each fold; -1 are rows it never saw."""
+        fold = np.full(len(calibration), -1)
         if estimator.learns_from == "reference":
-            return cls(estimator, (), np.empty(0, dtype=np.int64))
-        fold = folds(calibration.wrong, seed)
-        without = tuple(copy(estimator).fit(calibration.take(fold != k)) for k in range(FOLDS))
-        return cls(estimator, without, fold)
+            return cls(estimator, (), fold)
+        fold[teaching] = folds(calibration.wrong[teaching], seed)
+        return cls(estimator, estimator.fit_without(calibration.take(teaching), fold[teaching]), fold)
 
     def __call__(self, part: ModelOutputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) scores of a part; `rows` are the calibration rows of which it holds copies."""
-        if not self.without:
-            return self.usual.score(part)
         scores = np.empty(len(part))
-        for k, estimator in enumerate(self.without):
+        for k, estimator in enumerate((self.usual, *self.without), start=-1):
             own = self.folds[rows] == k
             scores[own] = estimator.score(part.take(own))
         return scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 
 from uncertainty.combination.mixture import Basis, Condition, Floats, Linear, Mixture, Scale, Signals, expit
 from uncertainty.errors import CalibrationError
-from uncertainty.metrics.row_log_loss import row_losses, standard_error
+from uncertainty.metrics.row_log_loss import row_losses
 
 FEW_ERRORS = 10
 FOLDS = 5
 CONDITIONS: tuple[Condition, ...] = ("clean", "damaged", "foreign")
-_RIDGES = (10.0, 30.0, 100.0, 1000.0)
+# How strongly experts are held back. One strength for all: choosing it by few errors chooses noise.
+RIDGES: dict[Condition, float] = {"clean": 10.0, "damaged": 30.0}
 _GATE_RIDGE, _CLASS_RIDGE = 3.0, 10.0
 _MOST_CLASSES = 1000
-# Networks are overconfident: before any errors speak, the log-odds of an error rise half as fast as softmax says.
-_SOFTMAX_SLOPE, _SOFTMAX_RIDGE = 0.5, 30.0
-_MARGIN = 0.5
+# The start: so much of log-odds a spread, shared by the scores that are begun with; they repeat each other in part.
+_START, _SHARED = 1.8, 0.75
+_HALF_WAY = 20
+"""Errors from which on the start is half, and later more, the posterior that labels have taught; and rows of which the
+start is half as steep as of many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,9 @@ class Evidence:
     Parameters
     ----------
     names, scales : (m,) of the estimators.
-    start : (m,) those that the combination starts from, before errors speak; all of them where there is none.
+    start : (m,) above 0 for those that the combination starts from, before errors speak; all of them where there is
+        none. Its weight falls to 0 as the share of right rows with a score above a half goes from 0 to twice this.
+    posterior : (m,) those that are log-odds of an error themselves, learnt from labels.
     signals : of n rows.
     classes : number of classes.
     wrong : (n,) whether the classifier was wrong.
@@ -43,7 +48,8 @@ class Evidence:
 
     names: tuple[str, ...]
     scales: tuple[Scale, ...]
-    start: NDArray[np.bool_]
+    start: Floats
+    posterior: NDArray[np.bool_]
     signals: Signals
     classes: int
     wrong: NDArray[np.bool_]
@@ -63,6 +69,7 @@ class Evidence:
             names=tuple(self.names[k] for k in kept),
             scales=tuple(self.scales[k] for k in kept),
             start=self.start[kept],
+            posterior=self.posterior[kept],
             signals=replace(self.signals, scores=self.signals.scores[:, kept]),
         )
 
@@ -89,8 +96,8 @@ class Combination:
 def combine(evidence: Evidence, seed: int = 0) -> Combination:
     """Fit a combiner to calibration rows.
 
-    The clean expert is drawn towards max softmax, calibrated: with few errors that is what it is, and with more it
-    learns from them. How strongly, and whether at all, is chosen by cross-validated log loss.
+    The clean expert is drawn towards a start that needs no errors: equal weights on the best score of each kind of
+    evidence, and with more errors on the posterior that labels have taught. Errors move it from there.
     """
     if not evidence.rows("clean").any():
         raise CalibrationError("calibration has no rows; give labelled images that the classifier was not trained on")
@@ -115,7 +122,7 @@ def gain(evidence: Evidence, combination: Combination, columns: NDArray[np.bool_
 
 
 def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
-    """Choose each expert's ridge out of fold, then fit once without each fold and once to all rows."""
+    """Fit once without each fold and once to all rows."""
     gates = [c for c in CONDITIONS[1:] if evidence.rows(c).any()]
     experts: list[Condition] = ["clean"]
     if "damaged" in gates and evidence.errors("damaged") >= FEW_ERRORS:
@@ -124,18 +131,17 @@ def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
         gates.remove("damaged")
     trained = [folds != fold for fold in range(FOLDS)]
     bases = [_basis(evidence, rows) for rows in trained]
-    pulls = {c: _best_pull(evidence, c, trained, bases) for c in experts}
     out_of_fold = np.empty(len(folds))
     for rows, basis in zip(trained, bases, strict=True):
-        fold = _mixture(evidence, rows, basis, pulls, gates)
+        fold = _mixture(evidence, rows, basis, experts, gates)
         out_of_fold[~rows] = fold.p_wrong(evidence.signals.take(~rows))
     every = np.ones(len(folds), dtype=bool)
     return Combination(
-        combiner=_mixture(evidence, every, _basis(evidence, every), pulls, gates),
+        combiner=_mixture(evidence, every, _basis(evidence, every), experts, gates),
         out_of_fold=out_of_fold,
         report={
             "combiner": "mixture",
-            "experts": {c: {"errors": evidence.errors(c), **asdict(pulls[c])} for c in experts},
+            "experts": {c: {"errors": evidence.errors(c), "ridge": RIDGES[c]} for c in experts},
             "estimators": list(evidence.names),
             **_judged(evidence, out_of_fold),
         },
@@ -165,10 +171,10 @@ def few_errors(evidence: Evidence) -> tuple[str, ...]:
 def _few_clean_errors(evidence: Evidence) -> list[str]:
     if (errors := evidence.errors("clean")) >= FEW_ERRORS:
         return []
-    start = ", ".join(name for name, begun in zip(evidence.names, evidence.start, strict=True) if begun) or "the mean"
+    start = ", ".join(name for name, begun in zip(evidence.names, evidence.start, strict=True) if begun) or "all scores"
     return [
-        f"calibration has {errors} errors, fewer than {FEW_ERRORS}: p_wrong ranks much as {start} does, and its level "
-        "is uncertain; give more labelled images"
+        f"calibration has {errors} errors, fewer than {FEW_ERRORS}: p_wrong ranks much as equal weights on {start} do, "
+        "and its level is uncertain; give more labelled images"
     ]
 
 
@@ -201,50 +207,6 @@ def _basis(evidence: Evidence, rows: NDArray[np.bool_]) -> Basis:
     return Basis.of(evidence.scales, evidence.signals.take(clean), classes, evidence.weights[clean])
 
 
-@dataclass(frozen=True)
-class _Pull:
-    """What holds an expert's weights back: how strongly, and whether towards max softmax or towards nothing."""
-
-    ridge: float
-    softmax: bool
-
-
-def _best_pull(evidence: Evidence, condition: Condition, trained: list[NDArray[np.bool_]], bases: list[Basis]) -> _Pull:
-    """Choose by log loss out of fold: the strongest ridge within one standard error of the best, on either side.
-
-    The clean expert is drawn towards max softmax unless it is better off, by half a standard error, without: what
-    few errors teach of many scores is noise, and loses to max softmax where that is good.
-    """
-    if condition != "clean":
-        return _best_ridge(evidence, condition, trained, bases, softmax=False)[0]
-    if evidence.errors("clean") < FEW_ERRORS:
-        return _Pull(max(_RIDGES), softmax=True)
-    drawn, held = _best_ridge(evidence, condition, trained, bases, softmax=True)
-    free, losses = _best_ridge(evidence, condition, trained, bases, softmax=False)
-    gained, weights = held - losses, evidence.weights[evidence.rows("clean")]
-    return free if np.average(gained, weights=weights) > _MARGIN * standard_error(gained, weights) else drawn
-
-
-def _best_ridge(
-    evidence: Evidence,
-    condition: Condition,
-    trained: list[NDArray[np.bool_]],
-    bases: list[Basis],
-    *,
-    softmax: bool,
-) -> tuple[_Pull, Floats]:
-    own, pulls = evidence.rows(condition), [_Pull(ridge, softmax) for ridge in _RIDGES]
-    held_out = np.empty((len(pulls), len(own)))
-    for rows, basis in zip(trained, bases, strict=True):
-        inputs = basis(evidence.signals.take(own & ~rows))
-        for k, pull in enumerate(pulls):
-            held_out[k, own & ~rows] = expit(_expert(evidence, own & rows, basis, condition, pull)(inputs))
-    losses, weights = row_losses(held_out[:, own], evidence.wrong[own]), _counts(evidence, own, condition)
-    worse = losses - losses[np.average(losses, axis=1, weights=weights).argmin()]
-    k = int(np.flatnonzero(np.average(worse, axis=1, weights=weights) <= standard_error(worse, weights))[-1])
-    return pulls[k], losses[k]
-
-
 def _counts(evidence: Evidence, rows: NDArray[np.bool_], condition: Condition) -> Floats:
     """Return what rows count among those of their condition: copies all the same."""
     return evidence.weights[rows] if condition == "clean" else np.ones(int(rows.sum()))
@@ -254,18 +216,18 @@ def _mixture(
     evidence: Evidence,
     rows: NDArray[np.bool_],
     basis: Basis,
-    pulls: dict[Condition, _Pull],
+    experts: list[Condition],
     gates: list[Condition],
 ) -> Mixture:
     return Mixture(
         names=evidence.names,
         basis=basis,
-        experts={c: _expert(evidence, rows & evidence.rows(c), basis, c, pull) for c, pull in pulls.items()},
+        experts={c: _expert(evidence, rows & evidence.rows(c), basis, c) for c in experts},
         gates={c: _gate(evidence, rows, basis, c) for c in gates},
     )
 
 
-def _expert(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition, pull: _Pull) -> Linear:
+def _expert(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition) -> Linear:
     """Fit P(wrong | x, condition); the clean one does not read context, which says nothing about clean images."""
     m = len(evidence.names)
     inputs, wrong = basis(evidence.signals.take(rows)), evidence.wrong[rows]
@@ -273,23 +235,44 @@ def _expert(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition
     used = np.append(np.ones(m, dtype=bool), [condition != "clean", True])[basis.sources]
     of_class = basis.sources == m + 1
     prior = _Prior(
-        ridge=np.where(of_class, _CLASS_RIDGE, pull.ridge)[used],
+        ridge=np.where(of_class, _CLASS_RIDGE, RIDGES[condition])[used],
         lowest=np.where(of_class, -np.inf, 0.0)[used],
-        center=_start(evidence, basis, inputs, wrong, weights)[used] if pull.softmax else 0.0,
+        center=_start(evidence, rows, basis)[used] if condition == "clean" else 0.0,
         further=1.0,
     )
     return _fit(inputs, wrong, weights, prior, used)
 
 
-def _start(evidence: Evidence, basis: Basis, inputs: Floats, wrong: NDArray[np.bool_], weights: Floats) -> Floats:
-    """Return the weights of max softmax alone, as steep as these errors say; what the clean expert is drawn towards."""
-    direction = np.zeros(len(basis.sources))
-    linear = np.searchsorted(basis.sources, np.arange(len(evidence.names)))  # the first hinge of each score
-    begun = evidence.start if evidence.start.any() else np.ones(len(linear), dtype=bool)
-    direction[linear[begun]] = np.array(basis.spreads)[begun] / begun.sum()
-    prior = _Prior(np.array([_SOFTMAX_RIDGE]), np.zeros(1), _SOFTMAX_SLOPE, further=1.0)
-    along = _fit((inputs @ direction)[:, None], wrong, weights, prior, np.ones(1, dtype=bool))
-    return direction * along.weights[0]
+def _start(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis) -> Floats:
+    """Return the weights that the clean expert is drawn towards.
+
+    F scores that are begun with have a weight of c / F^0.75 in spreads, which no error is needed to set; less where
+    a score calls many right images wrong, and all of it where few rows tell the spreads. With e errors, e / (e + 20)
+    of this is the posterior in its place.
+    """
+    begun = evidence.start > 0
+    if not (begun | evidence.posterior).any():
+        begun = np.ones(len(begun), dtype=bool)
+    each = np.where(begun, _START / max(1, begun.sum()) ** _SHARED, 0.0) * _trusted(evidence, rows)
+    count, errors = evidence.weights[rows].sum(), evidence.weights[rows & evidence.wrong].sum()
+    each *= count / (count + _HALF_WAY)
+    learnt = np.where(evidence.posterior, basis.spreads, 0.0)
+    share = errors / (errors + _HALF_WAY) if evidence.posterior.any() else 0.0
+    if not begun.any():
+        share = 1.0
+    weights = np.zeros(len(basis.sources))
+    first = np.searchsorted(basis.sources, np.arange(len(begun)))  # the first hinge of each score
+    weights[first] = share * learnt + (1 - share) * each
+    return weights
+
+
+def _trusted(evidence: Evidence, rows: NDArray[np.bool_]) -> Floats:
+    """Return (m,) in 0..1: less for a score that is above a half, so for an error, on many right rows."""
+    right = rows & ~evidence.wrong
+    weights = evidence.weights[right]
+    doubted = weights @ (evidence.signals.scores[right] > 0.5) / max(weights.sum(), 1e-12)
+    limits = np.where(evidence.start > 0, evidence.start, np.inf)
+    return np.asarray(np.maximum(1 - doubted / (2 * limits), 0.0))
 
 
 def _gate(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition) -> Linear:

@@ -42,3 +42,21 @@ def whitening(covariance: Array) -> Array:
     [[0.5, 0.0], [0.0, 1.0]]
     """
     return np.asarray(np.linalg.solve(np.linalg.cholesky(covariance), np.eye(len(covariance))).T)
+
+
+def principal_axes(x: Array, most: int) -> tuple[Array, Array]:
+    """Return the mean (d,) of rows (n, d) and their first axes (q, d), q <= most, over the spread along the first.
+
+    >>> mean, axes = principal_axes(np.array([[3.0, 1.0], [-1.0, 1.0]]), 1)
+    >>> mean.tolist(), np.abs(axes).tolist()
+    ([1.0, 1.0], [[0.5, 0.0]])
+    """
+    from scipy.linalg import eigh
+
+    n, d = x.shape
+    mean = x.mean(axis=0)
+    q = min(most, d)
+    if not q:
+        return mean, np.empty((0, d))
+    variances, axes = eigh((x - mean).T @ (x - mean) / n, subset_by_index=[d - q, d - 1])
+    return mean, np.asarray(axes[:, ::-1].T / np.sqrt(max(variances[-1], _SMALLEST_VARIANCE)))

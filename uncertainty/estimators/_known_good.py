@@ -18,8 +18,10 @@ from uncertainty.outputs import ModelOutputs
 logger = logging.getLogger("uncertainty")
 _LARGE = 1 << 28  # bytes; an index that takes more is worth a note
 _SAMPLE = 256
+_FEW = 5
 # Estimators that are fitted on the same rows share one index in memory; it is forgotten together with the rows.
 _BUILT: WeakKeyDictionary[ModelOutputs, dict[tuple[str, bool | None], NeighborIndex]] = WeakKeyDictionary()
+_RIGHT: WeakKeyDictionary[ModelOutputs, ModelOutputs] = WeakKeyDictionary()
 
 
 class KnownGoodEstimator(Estimator):
@@ -76,6 +78,20 @@ def known_good_index(
         logger.log(level, "the index of %d x %d known-good %s takes %s", *features.shape, column, in_bytes(needed))
         built[column, approximate] = NeighborIndex.build(features, known_classes(reference), approximate=approximate)
     return built[column, approximate]
+
+
+def enough(classes: NDArray[np.int64]) -> bool:
+    """Return whether each class that is there has five rows or more."""
+    return bool(np.unique(classes, return_counts=True)[1].min() >= _FEW)
+
+
+def right_rows(reference: ModelOutputs) -> ModelOutputs:
+    """Return the reference rows that the classifier gets right, where labels tell; once, so that one index serves."""
+    if reference.labels is None or not (wrong := reference.wrong).any():
+        return reference
+    if (kept := _RIGHT.get(reference)) is None:
+        kept = _RIGHT[reference] = reference.take(~wrong)
+    return kept
 
 
 def known_good_names(reference: ModelOutputs) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The vote of the nearest known-good images on the predicted class, in whatever space they are near."""
+"""The vote of the nearest known-good images, in whatever space they are near."""
 
 from __future__ import annotations
 
@@ -22,9 +22,27 @@ def dissent(index: NeighborIndex, queries: Any, k: int, outputs: ModelOutputs) -
     >>> dissent(index, [[2.0, 2.0]], 2, outputs).round(4).tolist()
     [0.5]
     """
+    weights, classes = _ballots(index, queries, k)
+    agreeing = (weights * (classes == outputs.predictions[:, None])).sum(axis=1)
+    return np.asarray(1 - (agreeing + 1 / outputs.n_classes) / (weights.sum(axis=1) + 1))
+
+
+def votes(index: NeighborIndex, queries: Any, k: int, n_classes: int) -> NDArray[np.float64]:
+    """Return (n, c): the weighted share of the k nearest that are of each class, by the formula of `dissent`.
+
+    >>> index = NeighborIndex.build([[1.0, 0.0], [0.0, 1.0]], [0, 1])
+    >>> votes(index, [[2.0, 2.0]], 2, 3).round(4).tolist()
+    [[0.4167, 0.4167, 0.1667]]
+    """
+    weights, classes = _ballots(index, queries, k)
+    shares = np.full((len(weights), n_classes), 1 / n_classes)
+    np.add.at(shares, (np.arange(len(weights))[:, None], classes), weights)
+    return np.asarray(shares / (weights.sum(axis=1, keepdims=True) + 1))
+
+
+def _ballots(index: NeighborIndex, queries: Any, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return what the k nearest count, and their classes; both (n, k)."""
     distances, classes = index.neighbours(queries, k)
     furthest = distances[:, -1:]
     nearness = 1 - np.divide(distances, furthest, out=np.ones_like(distances), where=furthest > 0) ** 2
-    weights = nearness + 1 / distances.shape[1]
-    agreeing = (weights * (classes == outputs.predictions[:, None])).sum(axis=1)
-    return np.asarray(1 - (agreeing + 1 / outputs.n_classes) / (weights.sum(axis=1) + 1))
+    return nearness + 1 / distances.shape[1], classes

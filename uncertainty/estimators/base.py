@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from copy import copy
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import CalibrationError, NotFittedError, OutputsError
+from uncertainty.errors import CalibrationError, InputError, NotFittedError, OutputsError
 from uncertainty.outputs import ModelOutputs, Task
 
 Scale = Literal["plain", "log", "logit"]
@@ -33,9 +34,14 @@ class Estimator(ABC):
     each fold of calibration: the combiner only sees scores of rows that the estimator did not learn from.
     """
     fewest: ClassVar[int] = 10
-    """How many wrong, and how many right, calibration rows there must be to learn from; with fewer it is left out."""
+    """How many wrong, and how many right, calibration rows there must be to learn from; with fewer it is left out.
+
+    0 where it learns from labels rather than from errors.
+    """
     fit_needs: ClassVar[tuple[str, ...]] = ()
     """Columns that `fit` reads from its rows; labels need not be named where it learns from calibration."""
+    reference_needs: ClassVar[tuple[str, ...]] = ()
+    """Columns that `fit` reads from the reference, where it learns from calibration and asks for both."""
     bounds: ClassVar[tuple[float, float]]
     """Smallest and largest value that the formula can give."""
     tasks: ClassVar[tuple[Task, ...]] = ("multiclass", "multilabel")
@@ -45,8 +51,13 @@ class Estimator(ABC):
     """The evidence it reads: softmax, dropout, neighbours, image, second opinion or views."""
     reason: ClassVar[str]
     """What a verdict says when this estimator raised `p_wrong`, e.g. "low_margin"."""
-    start: ClassVar[bool] = False
-    """Whether the combination starts from it, and leaves it only as far as calibration errors say: max softmax."""
+    start: ClassVar[float] = 0.0
+    """Above 0 where the combination starts from it, before errors speak: the best score of each kind of evidence.
+
+    The share of right calibration rows with a score above a half, thus called wrong, that halves its weight.
+    """
+    posterior: ClassVar[bool] = False
+    """Whether it is the log-odds of an error itself, learnt from labels: the start where errors are not few."""
     default: ClassVar[bool] = True
     """Whether it is in the default set; the others are there to be asked for."""
 
@@ -56,11 +67,18 @@ class Estimator(ABC):
         super().__init_subclass__(**kwargs)
         cls.name = cls.__module__.rpartition(".")[2]
 
-    def fit(self, rows: ModelOutputs) -> Self:
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns that `score` reads: `needs`, and after a fit also what else it was fitted with."""
+        return self.needs
+
+    def fit(self, rows: ModelOutputs, reference: ModelOutputs | None = None) -> Self:
         """Learn from rows (see `learns_from`), forgetting any earlier fit; most estimators have nothing to learn.
 
-        Raises MissingColumnError without a column of `fit_needs`, and where it learns from calibration without labels;
-        CalibrationError where fewer than `fewest` of those rows are wrong, or right.
+        `reference` is for those that have `reference_needs`: all of it, rows that the classifier gets wrong included.
+
+        Raises MissingColumnError without a column of `fit_needs` or `reference_needs`, and where it learns from
+        calibration without labels; CalibrationError where fewer than `fewest` of those rows are wrong, or right.
         """
         self._check_task(rows)
         for column in self.fit_needs:
@@ -68,8 +86,18 @@ class Estimator(ABC):
         if self.learns_from == "calibration":
             self._check_errors(rows)
         self._forget()
-        self._fit(rows)
+        if self.reference_needs:
+            self._fit_both(rows, self._checked_reference(reference))
+        else:
+            self._fit(rows)
         return self
+
+    def fit_without(self, calibration: ModelOutputs, folds: NDArray[np.int64]) -> tuple[Self, ...]:
+        """Return this fitted estimator as it is learnt without each fold 0 … of calibration.
+
+        One that has `reference_needs` keeps what the reference taught, and so overrides this.
+        """
+        return tuple(copy(self).fit(calibration.take(folds != k)) for k in range(folds.max() + 1))
 
     def score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         """Return (n,) float64, higher = more likely wrong, each row on its own.
@@ -77,7 +105,7 @@ class Estimator(ABC):
         Raises MissingColumnError without a column of `needs`, NotFittedError before `fit`.
         """
         self._check_task(outputs)
-        for column in self.needs:
+        for column in self.reads:
             outputs.require(column, self.name)
         if self.fit_needs and not self.learnt():
             kind = "known-good" if self.learns_from == "reference" else "labelled"
@@ -90,12 +118,20 @@ class Estimator(ABC):
         """Return (n,) strings: the reason to name for each row, should this estimator have raised its `p_wrong`."""
         return np.full(len(outputs), self.reason)
 
+    def begins(self) -> float:
+        """Return `start`, or 0 where this fit is no good to start from."""
+        return self.start
+
     def note(self) -> str:
         """Return what a user should know of this fit, such as that it fell back to something simpler; mostly ""."""
         return ""
 
     def _fit(self, rows: ModelOutputs) -> None:  # noqa: B027 - an estimator without memory has nothing to do
         """Store what was learnt in attributes that end in `_`."""
+
+    def _fit_both(self, rows: ModelOutputs, reference: ModelOutputs) -> None:
+        """Store what was learnt from calibration rows and the reference, where there are `reference_needs`."""
+        raise NotImplementedError
 
     @abstractmethod
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
@@ -124,6 +160,13 @@ class Estimator(ABC):
             raise OutputsError(
                 f"{self.name} has no {outputs.task} form; leave it out, it serves {', '.join(self.tasks)}"
             )
+
+    def _checked_reference(self, reference: ModelOutputs | None) -> ModelOutputs:
+        if reference is None:
+            raise InputError(f"{self.name} learns from the reference as well; give it to fit, behind calibration")
+        for column in self.reference_needs:
+            reference.require(column, self.name)
+        return reference
 
     def _check_errors(self, calibration: ModelOutputs) -> None:
         calibration.require("labels", self.name)

@@ -36,7 +36,7 @@ class LeastConfidence(Estimator):
     scale = "logit"
     family = "softmax"
     reason = "low_margin"
-    start = True
+    start = float("inf")
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         if outputs.task == "multilabel":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from uncertainty.errors import InputError
 from uncertainty.estimators._covariance import class_means, shrunk_covariance
 from uncertainty.estimators._features import features_like
-from uncertainty.estimators._known_good import known_classes
+from uncertainty.estimators._known_good import enough, known_classes
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs, probs_from_logits
 
@@ -21,7 +21,7 @@ class SecondOpinionProbe(Estimator):
     no known-good row has the predicted class. Multilabel: none.
     Range: [0, 1].
     Needs: embedding and logits; reference rows with embedding, of two classes at least.
-    Fit keeps: `weights_` (c', e), `intercepts_` (c',), `known_` (c',) the classes seen.
+    Fit keeps: `weights_` (c', e), `intercepts_` (c',), `known_` (c',) the classes seen; `enough_`.
     Cost: one pass of the second network; fit O(m e²) and e² numbers, score O(n c e).
     Source: Ledoit & Wolf 2004, "Honey, I Shrunk the Sample Covariance Matrix"; Alain & Bengio 2016 for linear probes.
 
@@ -44,6 +44,7 @@ class SecondOpinionProbe(Estimator):
     tasks = ("multiclass",)
     family = "second opinion"
     reason = "second_opinion_disagrees"
+    start = 0.25
 
     def _fit(self, reference: ModelOutputs) -> None:
         classes = known_classes(reference)
@@ -53,10 +54,15 @@ class SecondOpinionProbe(Estimator):
                 f"{self.name} needs known-good rows of two classes at least; they are of {len(self.known_)}"
             )
         x = np.asarray(reference.embedding, dtype=np.float64)
+        self.enough_ = int(enough(classes))
         means = class_means(x, positions)
         covariance = shrunk_covariance(x - means[positions])
         self.weights_ = np.linalg.solve(covariance, means.T).T
         self.intercepts_ = np.log(counts / len(x)) - 0.5 * (means * self.weights_).sum(axis=1)
+
+    def begins(self) -> float:
+        """Return 0 where a class has too few known-good rows to learn it from."""
+        return self.start if self.enough_ else 0.0
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         embedding = features_like(outputs, self.weights_.shape[1], "embedding")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.estimators._known_good import KnownGoodEstimator, neighbours_for
+from uncertainty.estimators._known_good import KnownGoodEstimator, enough, neighbours_for
 from uncertainty.outputs import ModelOutputs
 
 
@@ -43,6 +43,7 @@ class TrustRatio(KnownGoodEstimator):
     tasks = ("multiclass",)
     family = "neighbours"
     reason = "nearer_to_another_class"
+    start = 0.09
 
     def __init__(self, k: int | None = None, approximate: bool | None = None) -> None:
         self.k, self.approximate = k, approximate
@@ -50,6 +51,10 @@ class TrustRatio(KnownGoodEstimator):
     def _fit(self, reference: ModelOutputs) -> None:
         super()._fit(reference)
         self.k_ = self.k or neighbours_for(len(self.index_.classes) / len(self.index_.known_classes))
+
+    def begins(self) -> float:
+        """Return 0 where a class has too few known-good rows for a distance to mean much."""
+        return self.start if enough(self.index_.classes) else 0.0
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         own, other = self.index_.own_and_other(outputs.features, outputs.predictions, int(self.k_))

@@ -37,6 +37,7 @@ class TTALeastConfidence(Estimator):
     scale = "logit"
     family = "views"
     reason = "unstable_under_augmentation"
+    start = 0.25
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         means = predicted_class_probs(outputs).mean(axis=1)

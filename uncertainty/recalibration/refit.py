@@ -194,7 +194,8 @@ def evidence_of(screener: Screener, rows: HeldOut) -> Evidence:
     return Evidence(
         names=tuple(e.name for e in screener.estimators),
         scales=tuple(e.scale for e in screener.estimators),
-        start=np.array([e.start for e in screener.estimators]),
+        start=np.array([e.begins() for e in screener.estimators]),
+        posterior=np.array([e.posterior for e in screener.estimators]),
         signals=rows.signals,
         classes=0 if screener.model.task == "multilabel" else len(screener.model.classes),
         wrong=rows.wrong,

@@ -68,7 +68,7 @@ def effort_of(columns: Collection[str], dear: Collection[str] = ()) -> str:
 
 def nothing_deeper(estimators: Sequence[Estimator], columns: Sequence[str]) -> list[str]:
     """Say that a cascade was asked for, by naming its columns, that has nothing to look deeper with."""
-    if not columns or any(set(e.needs) & set(columns) for e in estimators):
+    if not columns or any(set(e.reads) & set(columns) for e in estimators):
         return []
     return ["there is no cascade: nothing here costs more than one pass; give it a second opinion or views"]
 
@@ -146,7 +146,7 @@ class Cascade:
 
         None where no estimator needs the columns. Raises InputError where each needs one.
         """
-        cheap = np.array([not set(e.needs) & set(columns) for e in estimators])
+        cheap = np.array([not set(e.reads) & set(columns) for e in estimators])
         if cheap.all():
             return None
         if not cheap.any():
@@ -176,7 +176,7 @@ class Cascade:
 
     def cheap(self, estimators: Sequence[Estimator]) -> tuple[Estimator, ...]:
         """Return those of the fitted estimators that do without a deeper look."""
-        return tuple(e for e in estimators if not set(e.needs) & set(self.columns))
+        return tuple(e for e in estimators if not set(e.reads) & set(self.columns))
 
     def first_sight(self, estimators: Sequence[Estimator], outputs: ModelOutputs) -> NDArray[np.float32]:
         """Return (n,) cheap p_wrong in 0..1, higher = more likely wrong; each row on its own."""

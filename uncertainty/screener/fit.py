@@ -59,10 +59,11 @@ def from_outputs(
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
     known_good, notes = calibration_sets.known_good(reference)
     wanted = [cls() for cls in discover().values() if cls.default] if asked.estimators is None else asked.estimators
-    usable, off = calibration_sets.fit_estimators(list(wanted), known_good, calibration)
+    kept_back = _kept_back(len(calibration), asked.certify_share, asked.seed)
+    usable, off = calibration_sets.fit_estimators(list(wanted), reference, calibration.take(~kept_back))
     shares, seed = asked.shares.of(damaged=bool(copies[0]), foreign=bool(copies[1])), asked.seed
-    rows = evidence(usable, calibration, copies, shares, seed)
-    certifying = _kept_back(rows, asked.certify_share, seed)
+    rows = evidence(usable, calibration, copies, shares, seed, kept_back)
+    certifying = kept_back[rows.groups]
     learn = partial(learnt, certifying=certifying, seed=seed)
     combination, p_wrong = learn(rows)
     gained = worth(usable, rows.take(~certifying), combination, seed)
@@ -94,11 +95,11 @@ def from_outputs(
     )
 
 
-def _kept_back(rows: Evidence, share: float, seed: int) -> NDArray[np.bool_]:
-    """Choose images at random, whatever their labels, with all their copies."""
-    images = np.unique(rows.groups)
-    chosen = np.random.default_rng([seed, 14]).permutation(images)[: round(share * len(images))]
-    return np.asarray(np.isin(rows.groups, chosen))
+def _kept_back(images: int, share: float, seed: int) -> NDArray[np.bool_]:
+    """Choose calibration images at random, whatever their labels: nothing learns from them, nor from their copies."""
+    chosen = np.zeros(images, dtype=bool)
+    chosen[np.random.default_rng([seed, 14]).permutation(images)[: round(share * images)]] = True
+    return chosen
 
 
 def learnt(rows: Evidence, *, certifying: NDArray[np.bool_], seed: int) -> tuple[Combination, NDArray[np.float64]]:

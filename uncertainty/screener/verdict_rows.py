@@ -41,7 +41,7 @@ def judged(
     p_wrong = combiner.p_wrong(known).astype(np.float32)
     thresholds = decision.thresholds(known.predicted)
     flagged = p_wrong >= thresholds
-    effort = effort_of({column for e in estimators for column in e.needs}, dear)
+    effort = effort_of({column for e in estimators for column in e.reads}, dear)
     columns = {
         **_prediction(outputs, classes),
         "p_wrong": p_wrong,

@@ -29,7 +29,8 @@ def made_evidence(images=200, errors=40):
     return Evidence(
         names=NAMES,
         scales=("plain", "logit", "plain"),
-        start=np.array([False, True, False]),
+        start=np.array([0.0, np.inf, 0.0]),
+        posterior=np.zeros(3, dtype=bool),
         signals=made_signals(wrong, 0),
         classes=2,
         wrong=wrong,

@@ -1,0 +1,244 @@
+"""Fused posterior: what several sources say of the classes, weighed by what calibration labels say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.estimators._covariance import principal_axes
+from uncertainty.estimators._features import features_like
+from uncertainty.estimators._known_good import KnownGoodEstimator, known_classes, right_rows
+from uncertainty.estimators._posterior import best_ridge, fused
+from uncertainty.estimators._probes import probes
+from uncertainty.estimators._vote import votes
+from uncertainty.estimators.second_opinion_probe import SecondOpinionProbe
+from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
+
+Array = NDArray[np.float64]
+_FURTHER = ("features", "mc_probs", "tta_probs")
+_SMALLEST = 1e-6  # no source is surer than that, so none can veto a class
+_AXES, _FURTHEST = 64, 6.0
+_ROWS_A_CLASS = 10  # calibration rows from which on B is learnt
+# Multiplications in one pass of a probe over the reference, and numbers that the weights are learnt from: where classes
+# are many, fewer rows serve, since a source has one weight whatever the number of classes.
+_PROBE_WORK, _FEWEST_PROBED = 5e8, 20
+_NUMBERS, _NUMBERS_OF_B = 2e7, 3e5
+
+
+class FusedPosterior(KnownGoodEstimator):
+    """Log-odds that the prediction is wrong, by one posterior over the classes that labels have fused from several.
+
+    Formula: log Σ_{c ≠ ŷ} exp g_c - g_ŷ, g(x) = Σ_s w_s log p_s(x) + B φ(x) + b. Sources p_s, floored at 1e-6 but for
+    the first: softmax; the mean of the dropout sub-networks; the mean of the views, and the first of several; on the
+    embedding the vote of the k = 20 nearest known-good rows, a linear discriminant, and three logistic probes (ridges
+    1e-3, 1e-4, 1e-5) that learn from all labelled reference rows. φ are the first 64 principal components of embedding
+    and features over the spread of the first, within ±6, left out below 10 calibration rows a class. w >= 0, b and B
+    minimise the log loss of calibration labels + ½ ‖w - w0‖² + 5 ‖b‖² + λ/2 ‖B‖², w0 = 1 for softmax and 0 elsewhere; λ
+    from 30 to 1000, or no B, by five folds. Every label teaches, not only those of errors. Multilabel: none.
+    Range: all numbers.
+    Needs: embedding and logits; features, mc_probs and tta_probs are used where calibration has them. Labelled
+    calibration rows, and the reference.
+    Fit keeps: `index_` as second_opinion_vote does; `present_` (3,) which further columns; `lines_` (l, c', e) and
+    `intercepts_` (l, c') of discriminant and probes, `seen_` (c',) their classes; `mean_`, `axes_` (q, e), and
+    `feature_mean_`, `feature_axes_` (q', d) of φ; `ridge_` λ; `weights_` (s,), `bias_` (c,), `directions_` (c, q + q').
+    Cost: one pass of the second network; fit O(m e²) and some 200 passes of O(m c e), score O(n c e) and a search.
+    Source: Jacobs 1995, "Methods for Combining Experts' Probability Assessments", for logarithmic pools; Guo et al.
+    2017, "On Calibration of Modern Neural Networks", for weights of log-probabilities learnt by label log loss.
+
+    Examples
+    --------
+    Softmax alone counts, the vote does not: probabilities 3/4 and 1/4 have log-odds log(1/3) of an error.
+
+    >>> learnt = {"weights_": np.array([1.0, 0.0]), "bias_": np.zeros(2), "directions_": np.empty((2, 0))}
+    >>> alone = FusedPosterior().restore(learnt | {"present_": np.zeros(3, dtype=int), "lines_": np.empty((0, 2, 1))})
+    >>> new = ModelOutputs(ids=["a"], logits=[[np.log(3.0), 0.0]], embedding=[[0.0]])
+    >>> alone.score(new).round(4).tolist()
+    [-1.0986]
+
+    """
+
+    column = "embedding"
+    needs = ("embedding", "logits")
+    fit_needs = ("embedding",)
+    reference_needs = ("embedding",)
+    learns_from = "calibration"
+    fewest = 0
+    bounds = (-np.inf, np.inf)
+    tasks = ("multiclass",)
+    family = "second opinion"
+    reason = "second_opinion_disagrees"
+    posterior = True
+
+    present_: NDArray[np.int64]
+    seen_: NDArray[np.int64]
+    lines_: Array
+    intercepts_: Array
+    mean_: Array
+    axes_: Array
+    feature_mean_: Array
+    feature_axes_: Array
+    ridge_: float
+    weights_: Array
+    bias_: Array
+    directions_: Array
+
+    def __init__(self, k: int = 20, approximate: bool | None = None) -> None:
+        self.k, self.approximate = k, approximate
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns that `score` reads: what is needed, and what calibration had beside it."""
+        present = vars(self).get("present_", np.zeros(3))
+        return (*self.needs, *(name for name, on in zip(_FURTHER, present, strict=True) if on))
+
+    def posterior_logs(self, outputs: ModelOutputs) -> Array:
+        """Return g (n, c), the log of a posterior over the classes up to a constant of each row; see `score`."""
+        g = self.bias_ + np.zeros((len(outputs), len(self.bias_)))
+        for weight, (_, source) in zip(self.weights_, self._sources(outputs), strict=True):
+            if weight:
+                g += weight * source()
+        return np.asarray(g + self._phi(outputs) @ self.directions_.T if self.directions_.size else g)
+
+    def reasons(self, outputs: ModelOutputs) -> NDArray[np.str_]:
+        """Return (n,): the kind of source that speaks most for the likeliest other class against the predicted one."""
+        if not len(outputs):
+            return np.empty(0, dtype="<U1")
+        rows, predicted = np.arange(len(outputs)), outputs.predictions
+        others = self.posterior_logs(outputs)
+        others[rows, predicted] = -np.inf
+        other = others.argmax(axis=1)
+        gains: dict[str, Array] = {}
+        for weight, (word, source) in zip(self.weights_, self._sources(outputs), strict=True):
+            gains.setdefault(word, np.zeros(len(outputs)))
+            if weight:
+                logs = source()
+                gains[word] += weight * (logs[rows, other] - logs[rows, predicted])
+        return np.asarray(np.array(list(gains))[np.stack(list(gains.values())).argmax(axis=0)])
+
+    def fit_without(self, calibration: ModelOutputs, folds: NDArray[np.int64]) -> tuple[Self, ...]:
+        """Return it with the weights that are learnt without each fold; the sources read no calibration labels."""
+        rows = self._teaching(calibration)
+        logs, phi = self._inputs(rows)
+        fold = dict(zip(map(str, calibration.ids), folds.tolist(), strict=True))
+        own = np.array([fold[str(name)] for name in rows.ids], dtype=np.int64)
+        return tuple(copy(self)._with_weights(logs, phi, rows.labels, own != k) for k in range(folds.max() + 1))
+
+    def _fit_both(self, rows: ModelOutputs, reference: ModelOutputs) -> None:
+        self._fit(right_rows(reference))
+        known = _labelled(reference)
+        views = rows.tta_probs.shape[1] if rows.has("tta_probs") else 0
+        both = rows.has("features") and known.has("features")
+        self.present_ = np.array([int(both), int(rows.has("mc_probs")), min(views, 2)])
+        self._fit_lines(known)
+        rows = self._teaching(rows)
+        self._fit_axes(known, rows)
+        logs, phi = self._inputs(rows)
+        self.ridge_ = best_ridge(logs, phi, rows.labels, np.arange(len(rows)) % 5)
+        if not np.isfinite(self.ridge_):
+            self.axes_, self.feature_axes_ = self.axes_[:0], self.feature_axes_[:0]
+        self._with_weights(logs, phi, rows.labels, np.ones(len(rows), dtype=bool))
+
+    def _teaching(self, calibration: ModelOutputs) -> ModelOutputs:
+        """Return the rows that the weights are learnt from."""
+        rows = _labelled(calibration)
+        most = int(_NUMBERS / (rows.n_classes * len(self._sources(rows))))
+        return rows if len(rows) <= most else rows.take(np.random.default_rng(0).permutation(len(rows))[:most])
+
+    def _fit_lines(self, known: ModelOutputs) -> None:
+        """Learn discriminant and probes, each linear in the embedding; with a single class there are none."""
+        x, labels = np.asarray(known.embedding, dtype=np.float64), known_classes(known)
+        self.seen_, positions = np.unique(labels, return_inverse=True)
+        classes = len(self.seen_)
+        self.lines_, self.intercepts_ = np.empty((0, classes, x.shape[1])), np.empty((0, classes))
+        if classes < 2:
+            return
+        discriminant = SecondOpinionProbe().fit(known)
+        self.lines_, self.intercepts_ = discriminant.weights_[None], discriminant.intercepts_[None]
+        most = int(_PROBE_WORK / (x.shape[1] * classes))
+        chosen = np.random.default_rng(0).permutation(len(x))[:most]
+        if len(chosen) >= min(len(x), _FEWEST_PROBED * classes) and len(np.unique(positions[chosen])) == classes:
+            weights, intercepts = probes(x[chosen], positions[chosen], classes)
+            self.lines_ = np.concatenate([self.lines_, weights])
+            self.intercepts_ = np.concatenate([self.intercepts_, intercepts])
+
+    def _fit_axes(self, known: ModelOutputs, rows: ModelOutputs) -> None:
+        """Keep no axes where calibration has too few rows to learn directions from, or too many classes."""
+        n, c = len(rows), rows.n_classes
+        wanted = _AXES if n >= _ROWS_A_CLASS * c and n * c <= _NUMBERS_OF_B else 0
+        self.mean_, self.axes_ = principal_axes(np.asarray(known.embedding, dtype=np.float64), wanted)
+        features = known.features if self.present_[0] else np.empty((len(known), 0))
+        self.feature_mean_, self.feature_axes_ = principal_axes(np.asarray(features, dtype=np.float64), wanted)
+
+    def _inputs(self, rows: ModelOutputs) -> tuple[Array, Array]:
+        """Return log-probabilities (n, c, s) of all sources, and φ (n, q)."""
+        if not len(rows):
+            return np.empty((0, rows.n_classes, len(self._sources(rows)))), np.empty((0, self._directions))
+        return np.stack([source() for _, source in self._sources(rows)], axis=2), self._phi(rows)
+
+    @property
+    def _directions(self) -> int:
+        return len(self.axes_) + len(self.feature_axes_)
+
+    def _sources(self, outputs: ModelOutputs) -> list[tuple[str, Callable[[], Array]]]:
+        """Return what each source is in a reason, and how to compute its log-probabilities (n, c)."""
+        _, dropout, views = (int(count) for count in self.present_)
+        found: list[tuple[str, Callable[[], Array]]] = [("low_margin", lambda: _log_softmax(outputs.logits))]
+        if dropout:
+            found.append(("unstable_under_dropout", lambda: _log_mean(outputs.mc_probs)))
+        if views:
+            found.append(("unstable_under_augmentation", lambda: _log_mean(outputs.tta_probs)))
+        if views > 1:
+            found.append(("unstable_under_augmentation", lambda: _log_mean(outputs.tta_probs[:, :1])))
+        found.append((self.reason, lambda: np.log(votes(self.index_, outputs.embedding, self.k, outputs.n_classes))))
+        found += [(self.reason, partial(self._line, outputs, k)) for k in range(len(self.lines_))]
+        return found
+
+    def _line(self, outputs: ModelOutputs, k: int) -> Array:
+        x = features_like(outputs, self.lines_.shape[2], "embedding")
+        logs = np.full((len(x), outputs.n_classes), np.log(_SMALLEST))
+        logs[:, self.seen_] = _log_softmax(x @ self.lines_[k].T + self.intercepts_[k])
+        return np.asarray(np.maximum(logs, np.log(_SMALLEST)))
+
+    def _phi(self, outputs: ModelOutputs) -> Array:
+        parts = []
+        for column, mean, axes in (
+            ("embedding", self.mean_, self.axes_),
+            ("features", self.feature_mean_, self.feature_axes_),
+        ):
+            if len(axes):
+                parts.append((features_like(outputs, len(mean), column) - mean) @ axes.T)
+        return np.clip(np.concatenate(parts, axis=1), -_FURTHEST, _FURTHEST) if parts else np.empty((len(outputs), 0))
+
+    def _with_weights(self, logs: Array, phi: Array, labels: NDArray[np.int64], used: NDArray[np.bool_]) -> Self:
+        fit = fused(logs[used], phi[used][:, : self._directions], labels[used], self.ridge_)
+        self.weights_, self.bias_, self.directions_ = fit.weights, fit.bias, fit.directions
+        return self
+
+    def _score(self, outputs: ModelOutputs) -> Array:
+        g, rows = self.posterior_logs(outputs), np.arange(len(outputs))
+        own = g[rows, outputs.predictions]
+        g[rows, outputs.predictions] = -np.inf
+        top = g.max(axis=1)
+        return np.asarray(top + np.log(np.exp(g - top[:, None]).sum(axis=1)) - own)
+
+
+def _labelled(rows: ModelOutputs) -> ModelOutputs:
+    """Return the rows of a known class, in the order of their ids, so that no sum depends on the order they came in."""
+    order = np.argsort(rows.ids, kind="stable")
+    return rows.take(order[known_classes(rows)[order] != UNKNOWN_CLASS])
+
+
+def _log_softmax(logits: Any) -> Array:
+    z = np.asarray(logits, dtype=np.float64)
+    z = z - z.max(axis=1, keepdims=True)
+    return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
+
+
+def _log_mean(probs: Any) -> Array:
+    """Return the log (n, c) of the mean of probabilities (n, v, c)."""
+    return np.asarray(np.log(np.maximum(probs.mean(axis=1, dtype=np.float64), _SMALLEST)))
