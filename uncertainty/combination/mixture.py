@@ -12,7 +12,7 @@ scores has to compromise. Experts are additive, logistic, and never fall as a sc
     logit P(wrong | x, k) = a_k + b_k,ŷ + Σ_j Σ_h w_kjh · max(z_j - h, 0),   w_kjh >= 0,
 
 since every score rises with the chance of an error: few errors can silence an estimator but never turn it round.
-The weights start from max softmax alone and are drawn back to it, so few errors hardly change its ranking.
+The weights start from the best score of each kind of evidence and are drawn back to it, see `fit.py`.
 A gate may close as a score rises, so the mixture can fall a little where the experts do not.
 z_j is the j-th score on its scale, centred and spread by clean calibration quantiles and clipped; b_k,ŷ is how much
 more often than others the predicted class is wrong, shrunk towards 0.
