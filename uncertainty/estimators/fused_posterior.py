@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.estimators._covariance import principal_axes
+from uncertainty.estimators._discriminant import discriminant
 from uncertainty.estimators._features import features_like
 from uncertainty.estimators._known_good import KnownGoodEstimator, known_classes, right_rows
 from uncertainty.estimators._posterior import best_ridge, fused
 from uncertainty.estimators._probes import probes
 from uncertainty.estimators._vote import votes
-from uncertainty.estimators.second_opinion_probe import SecondOpinionProbe
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 
 Array = NDArray[np.float64]
@@ -157,8 +157,8 @@ class FusedPosterior(KnownGoodEstimator):
         self.lines_, self.intercepts_ = np.empty((0, classes, x.shape[1])), np.empty((0, classes))
         if classes < 2:
             return
-        discriminant = SecondOpinionProbe().fit(known)
-        self.lines_, self.intercepts_ = discriminant.weights_[None], discriminant.intercepts_[None]
+        weights, intercepts = discriminant(x, positions)
+        self.lines_, self.intercepts_ = weights[None], intercepts[None]
         most = int(_PROBE_WORK / (x.shape[1] * classes))
         chosen = np.random.default_rng(0).permutation(len(x))[:most]
         if len(chosen) >= min(len(x), _FEWEST_PROBED * classes) and len(np.unique(positions[chosen])) == classes:
