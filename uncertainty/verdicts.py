@@ -25,6 +25,8 @@ METADATA = "meta_"
 """Prefix of the columns that a manifest brought along, so that none of them takes the name of one of ours."""
 QUALITY = "quality_"
 """Prefix of the statistics of the image itself, see `uncertainty.images.quality`."""
+SUGGESTED = ("suggested_label", "suggested_probability")
+"""What all evidence finds likelier than the predicted label, and how probable that is; null where they are the same."""
 _PROVENANCE = b"uncertainty"
 _CLASSES = b"classes"
 _NEEDED = ("file_name", "p_wrong", "flagged")
@@ -117,6 +119,7 @@ def schema(
     quality: Sequence[str] = (),
     *,
     effort: bool = False,
+    suggested: bool = False,
 ) -> pa.Schema:
     """Return the columns and types of a verdict table, in order; with `effort` where it differs from row to row."""
     import pyarrow as pa
@@ -126,6 +129,7 @@ def schema(
         ("predicted_label", pa.string()),
         ("predicted_index", pa.int32()),
         ("confidence", pa.float32()),
+        *(zip(SUGGESTED, (pa.string(), pa.float32()), strict=True) if suggested else ()),
         ("p_wrong", pa.float32()),
         ("flagged", pa.bool_()),
         ("threshold", pa.float32()),
@@ -335,7 +339,7 @@ def _types(names: Sequence[str]) -> dict[str, Any]:
     """Types of the columns that a table of verdicts may have, among these names."""
     import pyarrow as pa
 
-    known = {field.name: field.type for field in schema([], [], {}, effort=True)}
+    known = {field.name: field.type for field in schema([], [], {}, effort=True, suggested=True)}
     known |= {"probs": pa.list_(pa.float32()), "label": pa.string(), "correct": pa.bool_()}
     known |= {"group": pa.string(), "duplicates": pa.list_(pa.string()), "drawn_by": pa.string()}  # of a ranking
     for name in names:

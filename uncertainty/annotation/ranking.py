@@ -15,7 +15,7 @@ from uncertainty.annotation.candidates import Positions
 from uncertainty.annotation.expected_yield import Yield, expected_yield
 from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
-from uncertainty.verdicts import METADATA, QUALITY, Verdicts, with_columns
+from uncertainty.verdicts import METADATA, QUALITY, SUGGESTED, Verdicts, with_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,11 +25,11 @@ HOPELESS = MappingProxyType({"contrast": (-1, 0.05), "darkness": (1, 0.94), "ent
 """Statistics of an image in which nobody could see anything, and beyond what: it has less than 13 of 256 grey levels
 between its 5 % and its 95 % quantile, or 95 % of it darker than 15 of 255, or less than one bit of information, or no
 detail at all. See `uncertainty.images.quality`."""
-_COLUMNS = ("file_name", "predicted_label", "confidence", "p_wrong", "flagged", "reasons")
+_COLUMNS = ("file_name", "predicted_label", "confidence", *SUGGESTED, "p_wrong", "flagged", "reasons")
 _BY_STRATEGY, _BY_CHANCE = "strategy", "explore"
 _WHY = ("group", "duplicates", "drawn_by", "inclusion_probability")
-LISTED = ("rank", *_COLUMNS, *_WHY)
-"""The columns of a list."""
+LISTED = ("rank", *(name for name in _COLUMNS if name not in SUGGESTED), *_WHY)
+"""The columns of a list, but for the suggested labels that not every list has."""
 
 
 @dataclass(frozen=True, eq=False)

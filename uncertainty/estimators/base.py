@@ -114,6 +114,10 @@ class Estimator(ABC):
             return np.empty(0)
         return np.asarray(self._score(outputs), dtype=np.float64)
 
+    def posterior_logs(self, outputs: ModelOutputs) -> NDArray[np.float64]:
+        """Return (n, c) the log of a posterior over the classes, up to a constant of each row; see `posterior`."""
+        raise InputError(f"{self.name} has no posterior over the classes, and so none for {len(outputs)} rows")
+
     def reasons(self, outputs: ModelOutputs) -> NDArray[np.str_]:
         """Return (n,) strings: the reason to name for each row, should this estimator have raised its `p_wrong`."""
         return np.full(len(outputs), self.reason)
@@ -131,7 +135,7 @@ class Estimator(ABC):
 
     def _fit_both(self, rows: ModelOutputs, reference: ModelOutputs) -> None:
         """Store what was learnt from calibration rows and the reference, where there are `reference_needs`."""
-        raise NotImplementedError
+        self._fit(rows)
 
     @abstractmethod
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:

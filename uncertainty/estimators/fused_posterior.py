@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.estimators._covariance import principal_axes
+from uncertainty.estimators._discriminant import discriminant
 from uncertainty.estimators._features import features_like
 from uncertainty.estimators._known_good import KnownGoodEstimator, known_classes, right_rows
 from uncertainty.estimators._posterior import best_ridge, fused
 from uncertainty.estimators._probes import probes
 from uncertainty.estimators._vote import votes
-from uncertainty.estimators.second_opinion_probe import SecondOpinionProbe
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 
 Array = NDArray[np.float64]
 _FURTHER = ("features", "mc_probs", "tta_probs")
-_SMALLEST = 1e-6  # no source is surer than that, so none can veto a class
+_SMALLEST = 1e-4  # no source is surer than that: whoever is surely wrong must be outvoted by the others
 _AXES, _FURTHEST = 64, 6.0
 _ROWS_A_CLASS = 10  # calibration rows from which on B is learnt
 # Multiplications in one pass of a probe over the reference, and numbers that the weights are learnt from: where classes
@@ -33,8 +33,8 @@ _NUMBERS, _NUMBERS_OF_B = 2e7, 3e5
 class FusedPosterior(KnownGoodEstimator):
     """Log-odds that the prediction is wrong, by one posterior over the classes that labels have fused from several.
 
-    Formula: log Σ_{c ≠ ŷ} exp g_c - g_ŷ, g(x) = Σ_s w_s log p_s(x) + B φ(x) + b. Sources p_s, floored at 1e-6 but for
-    the first: softmax; the mean of the dropout sub-networks; the mean of the views, and the first of several; on the
+    Formula: log Σ_{c ≠ ŷ} exp g_c - g_ŷ, g(x) = Σ_s w_s log p_s(x) + B φ(x) + b. Sources p_s, each at least
+    1e-4: softmax; the mean of the dropout sub-networks; the mean of the views, and the first of several; on the
     embedding the vote of the k = 20 nearest known-good rows, a linear discriminant, and three logistic probes (ridges
     1e-3, 1e-4, 1e-5) that learn from all labelled reference rows. φ are the first 64 principal components of embedding
     and features over the spread of the first, within ±6, left out below 10 calibration rows a class. w >= 0, b and B
@@ -157,8 +157,8 @@ class FusedPosterior(KnownGoodEstimator):
         self.lines_, self.intercepts_ = np.empty((0, classes, x.shape[1])), np.empty((0, classes))
         if classes < 2:
             return
-        discriminant = SecondOpinionProbe().fit(known)
-        self.lines_, self.intercepts_ = discriminant.weights_[None], discriminant.intercepts_[None]
+        weights, intercepts = discriminant(x, positions)
+        self.lines_, self.intercepts_ = weights[None], intercepts[None]
         most = int(_PROBE_WORK / (x.shape[1] * classes))
         chosen = np.random.default_rng(0).permutation(len(x))[:most]
         if len(chosen) >= min(len(x), _FEWEST_PROBED * classes) and len(np.unique(positions[chosen])) == classes:
@@ -187,7 +187,7 @@ class FusedPosterior(KnownGoodEstimator):
     def _sources(self, outputs: ModelOutputs) -> list[tuple[str, Callable[[], Array]]]:
         """Return what each source is in a reason, and how to compute its log-probabilities (n, c)."""
         _, dropout, views = (int(count) for count in self.present_)
-        found: list[tuple[str, Callable[[], Array]]] = [("low_margin", lambda: _log_softmax(outputs.logits))]
+        found: list[tuple[str, Callable[[], Array]]] = [("low_margin", lambda: _floored(_log_softmax(outputs.logits)))]
         if dropout:
             found.append(("unstable_under_dropout", lambda: _log_mean(outputs.mc_probs)))
         if views:
@@ -202,7 +202,7 @@ class FusedPosterior(KnownGoodEstimator):
         x = features_like(outputs, self.lines_.shape[2], "embedding")
         logs = np.full((len(x), outputs.n_classes), np.log(_SMALLEST))
         logs[:, self.seen_] = _log_softmax(x @ self.lines_[k].T + self.intercepts_[k])
-        return np.asarray(np.maximum(logs, np.log(_SMALLEST)))
+        return _floored(logs)
 
     def _phi(self, outputs: ModelOutputs) -> Array:
         parts = []
@@ -242,3 +242,7 @@ def _log_softmax(logits: Any) -> Array:
 def _log_mean(probs: Any) -> Array:
     """Return the log (n, c) of the mean of probabilities (n, v, c)."""
     return np.asarray(np.log(np.maximum(probs.mean(axis=1, dtype=np.float64), _SMALLEST)))
+
+
+def _floored(logs: Array) -> Array:
+    return np.asarray(np.maximum(logs, np.log(_SMALLEST)))

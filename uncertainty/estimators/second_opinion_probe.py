@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
-from uncertainty.estimators._covariance import class_means, shrunk_covariance
+from uncertainty.estimators._discriminant import discriminant
 from uncertainty.estimators._features import features_like
 from uncertainty.estimators._known_good import enough, known_classes
 from uncertainty.estimators.base import Estimator
@@ -48,17 +48,14 @@ class SecondOpinionProbe(Estimator):
 
     def _fit(self, reference: ModelOutputs) -> None:
         classes = known_classes(reference)
-        self.known_, positions, counts = np.unique(classes, return_inverse=True, return_counts=True)
+        self.known_, positions = np.unique(classes, return_inverse=True)
         if len(self.known_) < 2:
             raise InputError(
                 f"{self.name} needs known-good rows of two classes at least; they are of {len(self.known_)}"
             )
         x = np.asarray(reference.embedding, dtype=np.float64)
         self.enough_ = int(enough(classes))
-        means = class_means(x, positions)
-        covariance = shrunk_covariance(x - means[positions])
-        self.weights_ = np.linalg.solve(covariance, means.T).T
-        self.intercepts_ = np.log(counts / len(x)) - 0.5 * (means * self.weights_).sum(axis=1)
+        self.weights_, self.intercepts_ = discriminant(x, positions)
 
     def begins(self) -> float:
         """Return 0 where a class has too few known-good rows to learn it from."""

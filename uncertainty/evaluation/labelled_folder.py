@@ -12,7 +12,7 @@ from uncertainty.evaluation.matching import Returned, returned_labels
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.evaluation.screening_quality import Match, join_labels
 from uncertainty.images.manifests import MANIFEST_SUFFIXES, read_manifest
-from uncertainty.verdicts import METADATA, Verdicts, folder_of, read_summary, with_columns
+from uncertainty.verdicts import METADATA, SUGGESTED, Verdicts, folder_of, read_summary, with_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,7 +61,7 @@ def _with_more(table: pa.Table, labels: Path) -> pa.Table:
     position = {name: i for i, name in enumerate(manifest.names)}
     rows = [position.get(name) for name in table["file_name"].to_pylist()]
     # A list of `uncertainty rank` with labels: what it repeats of the verdicts is no news of the images.
-    known = LISTED if set(LISTED) - {"file_name"} <= manifest.metadata.keys() else ()
+    known = (*LISTED, *SUGGESTED) if set(LISTED) - {"file_name"} <= manifest.metadata.keys() else ()
     more = {METADATA + k: _looked_up(values, rows) for k, values in manifest.metadata.items() if k not in known}
     for name in more.keys() & set(table.column_names):
         old = table[name].to_pylist()

@@ -90,6 +90,7 @@ def described(rows: Rows, shown: list[int], classes: list[str]) -> list[dict[str
             "confidence": _short(rows.confidence[i]),
             "flagged": bool(rows.flagged[i]),
             "predicted": number.get(rows.predicted[i] or ""),
+            "suggested": None if (other := rows.suggested[i]) is None else [number.get(other[0]), _short(other[1])],
             "label": None if rows.label[i] is None else number[str(rows.label[i])],
             "wrong": bool(rows.wrong[i]) if rows.labelled[i] else None,
             "reasons": rows.reasons[i],

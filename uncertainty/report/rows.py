@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.report.curves import percentiles
-from uncertainty.verdicts import ranks
+from uncertainty.verdicts import SUGGESTED, ranks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +31,7 @@ class Rows:
     table: pa.Table
     names: list[str]
     predicted: list[str | None]
+    suggested: list[tuple[str, float] | None]
     label: list[str | None]
     p_wrong: NDArray[np.float64]
     confidence: NDArray[np.float64]
@@ -49,6 +50,7 @@ class Rows:
             table=table,
             names=_column(table, "file_name"),
             predicted=_column(table, "predicted_label"),
+            suggested=_suggested(table),
             label=_column(table, "label"),
             p_wrong=_numbers(table, "p_wrong"),
             confidence=_numbers(table, "confidence"),
@@ -110,6 +112,12 @@ class Rows:
 def _largest(classes: Sequence[str], probs: Sequence[float | None]) -> list[tuple[str, float]]:
     known = [(name, p) for name, p in zip(classes, probs, strict=False) if p is not None]
     return sorted(known, key=lambda pair: -pair[1])[:_TOP]
+
+
+def _suggested(table: pa.Table) -> list[tuple[str, float] | None]:
+    """Return what the evidence suggests in place of the prediction, and how probable it is."""
+    pairs = zip(*(_column(table, name) for name in SUGGESTED), strict=True)
+    return [None if label is None or p is None else (label, p) for label, p in pairs]
 
 
 def _known_classes(table: pa.Table) -> list[str]:

@@ -266,7 +266,8 @@ class Screener(Fitted):
     def schema(self, seen: int = 0) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
         names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
-        return schema(self.model.classes, names, self.provenance(seen), quality, effort=self.cascade is not None)
+        told = {"effort": self.cascade is not None, "suggested": any(e.posterior for e in self.estimators)}
+        return schema(self.model.classes, names, self.provenance(seen), quality, **told)
 
     def provenance(self, seen: int = 0) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""

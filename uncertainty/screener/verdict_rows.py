@@ -14,10 +14,10 @@ from uncertainty.combination.mixture import Mixture, Signals
 from uncertainty.decisions.decide import Decision
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.quality import QUALITY_NAMES
-from uncertainty.outputs import ModelOutputs
+from uncertainty.outputs import ModelOutputs, probs_from_logits
 from uncertainty.screener.cascade import effort_of
 from uncertainty.screener.fitted import Fitted
-from uncertainty.verdicts import QUALITY, probability_columns
+from uncertainty.verdicts import QUALITY, SUGGESTED, probability_columns
 
 DEEPER_LOOK_FAILED = "deeper_look_failed"
 """Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
@@ -44,6 +44,7 @@ def judged(
     effort = effort_of({column for e in estimators for column in e.reads}, dear)
     columns = {
         **_prediction(outputs, classes),
+        **_suggestion(outputs, estimators, classes),
         "p_wrong": p_wrong,
         "flagged": flagged.tolist(),
         "threshold": thresholds,
@@ -111,6 +112,23 @@ def _prediction(outputs: ModelOutputs, classes: Sequence[str]) -> dict[str, Any]
         "predicted_label": [";".join(name for name, on in zip(classes, row, strict=True) if on) for row in chosen],
         "predicted_index": [None] * len(chosen),
         "confidence": np.where(chosen, probs, 1 - probs).min(axis=1),
+    }
+
+
+def _suggestion(
+    outputs: ModelOutputs, estimators: Sequence[Estimator], classes: Sequence[str]
+) -> dict[str, list[str | float | None]]:
+    """Name the likeliest class by all evidence where it is not the predicted one; the prediction stays what it is."""
+    logs = next((e.posterior_logs(outputs) for e in estimators if e.posterior), None)
+    if logs is None:
+        return {}
+    best = logs.argmax(axis=1)
+    probability = probs_from_logits(logs)[np.arange(len(best)), best]
+    differs = best != outputs.predictions
+    label, sure = SUGGESTED
+    return {
+        label: [classes[int(k)] if other else None for k, other in zip(best, differs, strict=True)],
+        sure: [float(p) if other else None for p, other in zip(probability, differs, strict=True)],
     }
 
 

@@ -25,6 +25,7 @@ function facts(image) {
     ['p_wrong', image.p === undefined ? 'not known' : fixed(image.p)],
     ['Rank', `${whole(image.rank)} of ${whole(counts.images)}`],
     ['Predicted', className(image.predicted)],
+    image.suggested ? ['Suggested', `${className(image.suggested[0])}, ${fixed(image.suggested[1])}`] : null,
     ['Label', image.label === undefined ? 'none' : className(image.label)],
     ['Confidence', fixed(image.confidence)],
     image.size ? ['Size', `${image.size[0]} × ${image.size[1]} pixels`] : null,
