@@ -45,7 +45,8 @@ class FusedPosterior(KnownGoodEstimator):
     calibration rows, and the reference.
     Fit keeps: `index_` as second_opinion_vote does; `present_` (3,) which further columns; `lines_` (l, c', e) and
     `intercepts_` (l, c') of discriminant and probes, `seen_` (c',) their classes; `mean_`, `axes_` (q, e), and
-    `feature_mean_`, `feature_axes_` (q', d) of φ; `ridge_` λ; `weights_` (s,), `bias_` (c,), `directions_` (c, q + q').
+    `feature_mean_`, `feature_axes_` (q', d) of φ; `ridge_` λ, 0 without B; `weights_` (s,), `bias_` (c,),
+    `directions_` (c, q + q').
     Cost: one pass of the second network; fit O(m e²) and some 200 passes of O(m c e), score O(n c e) and a search.
     Source: Jacobs 1995, "Methods for Combining Experts' Probability Assessments", for logarithmic pools; Guo et al.
     2017, "On Calibration of Modern Neural Networks", for weights of log-probabilities learnt by label log loss.
@@ -140,7 +141,7 @@ class FusedPosterior(KnownGoodEstimator):
         logs, phi = self._inputs(rows)
         self.ridge_ = best_ridge(logs, phi, rows.labels, np.arange(len(rows)) % 5)
         if not np.isfinite(self.ridge_):
-            self.axes_, self.feature_axes_ = self.axes_[:0], self.feature_axes_[:0]
+            self.ridge_, self.axes_, self.feature_axes_ = 0.0, self.axes_[:0], self.feature_axes_[:0]
         self._with_weights(logs, phi, rows.labels, np.ones(len(rows), dtype=bool))
 
     def _teaching(self, calibration: ModelOutputs) -> ModelOutputs:
