@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,6 +67,54 @@ def replacing(path: Path, binary: bool = True) -> Iterator[IO[Any]]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def together(folder: Path, name: str) -> Iterator[Path]:
+    """Yield a folder to write files into that all appear in `folder` at the end, or none.
+
+    Where a process is killed after it wrote them all, the next one that calls this or `settle` puts them in place; what
+    was not written in full is removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        _settle(folder, name)
+        begun = folder / f".{name}.begun"
+        begun.mkdir()
+        try:
+            yield begun
+            sync_folder(begun)
+            os.rename(begun, folder / f".{name}.whole")
+            sync_folder(folder)
+        except BaseException:
+            _remove(begun)
+            raise
+        _settle(folder, name)
+
+
+def settle(folder: Path, name: str) -> None:
+    """Put files in place that a process had written `together` before it was killed."""
+    if any(os.path.lexists(folder / f".{name}.{how}") for how in ("whole", "begun")):
+        with alone(folder):
+            _settle(folder, name)
+
+
+def _settle(folder: Path, name: str) -> None:
+    whole = folder / f".{name}.whole"
+    if whole.is_dir() and not whole.is_symlink():
+        for path in sorted(whole.iterdir()):
+            os.replace(path, folder / path.name)
+        sync_folder(folder)
+    for left in (whole, folder / f".{name}.begun"):
+        _remove(left)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder of ours; of a link that somebody put there the link alone."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    elif path.is_dir():
+        shutil.rmtree(path)
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from uncertainty import table_checks
+from uncertainty.csv_cells import cell, looks_like_formula
 from uncertainty.errors import InputError
 from uncertainty.files import replacing
 
@@ -27,13 +28,13 @@ QUALITY = "quality_"
 """Prefix of the statistics of the image itself, see `uncertainty.images.quality`."""
 SUGGESTED = ("suggested_label", "suggested_probability")
 """What all evidence finds likelier than the predicted label, and how probable that is; null where they are the same."""
+_KINDS: dict[str, type] = {"provenance": dict, "classes": list, "input_root": str, "task": dict, "drift": dict}
 _PROVENANCE = b"uncertainty"
 _CLASSES = b"classes"
 _NEEDED = ("file_name", "p_wrong", "flagged")
+_OF_ALL, _OF_A_RANKING = ("error", "predicted_label"), "drawn_by"
 _ROWS_AT_ONCE = 4096
 _LONGEST_ROW = 1 << 24  # bytes; pyarrow's own limit of a megabyte is too little for 50,000 classes
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_FLOAT32 = struct.Struct("f")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,7 @@ class Verdicts:
     @property
     def provenance(self) -> dict[str, Any]:
         """What `p_wrong` was calibrated on, which model and which screener; empty if the file did not carry it."""
-        raw = (self.table.schema.metadata or {}).get(_PROVENANCE)
-        return dict(json.loads(raw)) if raw else {}
+        return table_checks.provenance((self.table.schema.metadata or {}).get(_PROVENANCE))
 
     def write(self, path: str | Path) -> None:
         """Write as .parquet, .csv or .jsonl, by the ending; a crash leaves the old file or the new one."""
@@ -68,12 +68,17 @@ class Verdicts:
     def classes(self) -> list[str] | None:
         """The names of the classifier's classes, where each has a column or the file says so; else None."""
         raw = (self.table.schema.metadata or {}).get(_CLASSES)
+        said = table_checks.metadata(raw, "the verdicts", list)
         wide = [name.removeprefix("prob_") for name in self.table.column_names if name.startswith("prob_")]
-        return wide or (list(json.loads(raw)) if raw else None)
+        return wide or (None if said is None else [str(name) for name in said])
 
     @classmethod
     def read(cls, path: str | Path) -> Verdicts:
-        """Read what `write` wrote, or the verdicts inside the output folder of a screening."""
+        """Read what `write` wrote, or the verdicts inside the output folder of a screening.
+
+        Raises InputError for a file that can't be read, or that holds what no screening writes: a name twice, p_wrong
+        or probabilities out of range, predictions that are no class, a column of another kind.
+        """
         path = Path(path)
         if path.is_dir():
             found = [path / f"verdicts{ending}" for ending in FORMATS if (path / f"verdicts{ending}").exists()]
@@ -85,7 +90,12 @@ class Verdicts:
             raise InputError(
                 f"{path} holds no verdicts: it has no column {missing[0]!r}; run `uncertainty screen` first"
             )
-        return cls(table)
+        needed = _NEEDED if _OF_A_RANKING in table.column_names else (*_NEEDED, *_OF_ALL)
+        if missing := [name for name in needed if name not in table.column_names]:
+            raise InputError(f"{path} has no column {missing[0]!r}; run `uncertainty screen` again")
+        unread = cls(table)
+        table_checks.provenance((table.schema.metadata or {}).get(_PROVENANCE))
+        return cls(table_checks.checked(table, path, _types(table.column_names), unread.classes))
 
 
 def folder_of(path: Path) -> Path:
@@ -100,10 +110,12 @@ def folder_of(path: Path) -> Path:
 def read_summary(path: Path) -> dict[str, Any]:
     """Return what a screening wrote beside its verdicts, given its folder or a table in it; {} where it is not read."""
     try:
-        content = json.loads((folder_of(path) / SUMMARY).read_text("utf-8"))
-    except (OSError, ValueError):
+        content = json.loads((folder_of(path) / SUMMARY).read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    return {name: value for name, value in content.items() if isinstance(value, _KINDS.get(name, object))}
 
 
 def input_root(summary: Mapping[str, Any]) -> Path | None:
@@ -227,47 +239,16 @@ def _write_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: I
 
 def _write_csv(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: IO[str]) -> None:
     writer = csv.writer(file)
-    writer.writerow([_cell(name) for name in schema.names])
+    writer.writerow([cell(name) for name in schema.names])
     for batch in batches:
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            writer.writerow([_cell(value) for value in row])
+            writer.writerow([cell(value) for value in row])
 
 
 def _write_jsonl(batches: Iterable[pa.RecordBatch], file: IO[str]) -> None:
     for batch in batches:
         for row in batch.to_pylist():
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def _cell(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula gets a leading apostrophe; lists are joined by semicolons.
-
-    >>> _cell("=1+1"), _cell(["dark", "blurry"]), _cell(True), _cell(-0.5)
-    ("'=1+1", 'dark;blurry', 'true', -0.5)
-    """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        value = ";".join(str(_cell(v)) if isinstance(v, float) else v for v in value)
-    if isinstance(value, float):
-        return _shortest(value)
-    return f"'{value}" if isinstance(value, str) and _looks_like_formula(value) else value
-
-
-def _looks_like_formula(text: str) -> bool:
-    """Also behind apostrophes, so that taking one away gives back every text as it was."""
-    return text.lstrip("'").startswith(_FORMULA_STARTS)
-
-
-def _shortest(value: float) -> float:
-    """The number of fewest digits that is the same float32.
-
-    >>> _shortest(0.10000000149011612), _shortest(0.12345679104328156)
-    (0.1, 0.12345679)
-    """
-    same = _FLOAT32.pack(value)
-    shorter = (float(f"{value:.{digits}g}") for digits in (7, 8))
-    return next((number for number in shorter if _FLOAT32.pack(number) == same), float(f"{value:.9g}"))
 
 
 def read_table(path: Path) -> pa.Table:
@@ -283,7 +264,7 @@ def read_table(path: Path) -> pa.Table:
         if path.suffix == ".parquet":
             return pq.read_table(path)
         return _read_csv(path) if path.suffix == ".csv" else _read_jsonl(path)
-    except (pa.ArrowException, csv.Error, OSError, ValueError) as error:
+    except (pa.ArrowException, csv.Error, OSError, ValueError, RecursionError, OverflowError) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path} is not a readable table: {why}") from error
 
@@ -306,20 +287,20 @@ def _read_csv(path: Path) -> pa.Table:
     table = arrow_csv.read_csv(path, read, parse, convert)
     for name, kind in types.items():
         if pa.types.is_string(kind) or name in lists:
-            column = pa.array([_parsed(cell, name) for cell in table[name].to_pylist()], kind)
+            column = pa.array([_parsed(text, name) for text in table[name].to_pylist()], kind)
             table = table.set_column(table.column_names.index(name), name, column)
     return table
 
 
-def _parsed(cell: str | None, name: str) -> Any:
-    """Undo `_cell` for text and lists; an empty cell is a null, but for what there may be none of."""
-    if cell and cell[0] == "'" and _looks_like_formula(cell):
-        cell = cell[1:]
+def _parsed(text: str | None, name: str) -> Any:
+    """Undo `cell` for text and lists; an empty cell is a null, but for what there may be none of."""
+    if text and text[0] == "'" and looks_like_formula(text):
+        text = text[1:]
     if name == "probs":
-        return [float(number) for number in cell.split(";")] if cell else None
+        return [float(number) for number in text.split(";")] if text else None
     if name in ("reasons", "duplicates"):
-        return cell.split(";") if cell else []
-    return cell
+        return text.split(";") if text else []
+    return text
 
 
 def _read_jsonl(path: Path) -> pa.Table:

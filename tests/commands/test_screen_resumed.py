@@ -61,7 +61,9 @@ def test_an_interrupted_screening_says_how_to_go_on(run, fails, fitted, many, tm
     command = ["screen", fitted, many, "-o", tmp_path / "out"]
     status, out, err = run(*command)
     assert (status, out) == (130, "")
-    assert err == "interrupted: 1024 of 1100 images are done; go on with the same command and --resume\n"
+    assert err.splitlines()[1:] == [
+        "interrupted: 1024 of 1100 images are done; go on with the same command and --resume"
+    ]
     monkeypatch.setattr(screen, "part_tables", part_tables)
     assert run(*command, "--resume", "--format", "csv")[0] == 0
     assert len(table_of(tmp_path / "out")) == 1100
@@ -82,5 +84,5 @@ def test_interrupted_before_anything_was_done(run, world, fitted, tmp_path, monk
     monkeypatch.setattr("uncertainty.workflows.screen.part_tables", interrupted)
     status, _, err = run("screen", fitted, world.incoming, "-o", tmp_path / "out")
     assert status == 130
-    assert err == "interrupted: no image was done; go on with the same command and --resume\n"
+    assert err.splitlines()[1:] == ["interrupted: no image was done; go on with the same command and --resume"]
     assert list((tmp_path / "out").iterdir()) == []

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from problems import made_problem
 
 from uncertainty.errors import InputError, MissingColumnError
@@ -47,7 +48,6 @@ def verdict_table(outputs, classes=CLASSES, flagged=None):
 def test_every_source_lists_the_same_images(task):
     outputs = made_problem(300, 3, task)
     columns = {"classes": CLASSES, "names": outputs.ids, "task": task}
-    torch = pytest.importorskip("torch")
     logits = torch.tensor(np.asarray(outputs.logits))
     batches = [
         (logits[i : i + 64], torch.tensor(outputs.labels[i : i + 64]), outputs.ids[i : i + 64])
@@ -221,13 +221,12 @@ def test_arrays_that_do_not_fit(arguments, options, message):
 
 
 def test_loaders_that_do_not_fit():
-    torch = pytest.importorskip("torch")
     same = lambda inputs: inputs  # noqa: E731
     for loader, model, message in (
         ([], same, "yields no batch"),
         ([np.zeros((2, 2))], same, "yields ndarray"),
         ([(np.zeros((2, 2)), [0])], same, "one row of logits for each"),
-        ([(np.full((1, 2), np.nan), [0])], same, "1 rows of logits are NaN"),
+        ([(np.full((1, 2), np.nan), [0])], same, "all 1 rows of logits are NaN"),
         ([(np.zeros((1, 2)), [0])], torch.nn.Identity(), "in training mode"),
     ):
         with pytest.raises(InputError, match=message):
@@ -240,3 +239,22 @@ def test_a_class_that_is_not_there_is_named():
     found = Outcomes.from_arrays([0] * 9, list(range(9)))
     with pytest.raises(InputError, match="no class 'cat'; the classes are '0', '1', '2', '3', '4' and 4 more"):
         found.false_positives("cat")
+
+
+def test_a_row_that_is_not_finite_is_left_out_and_told(caplog):
+    logits = torch.eye(3).repeat(4, 1)
+    logits[7] = torch.nan
+    names = [f"{i}.png" for i in range(12)]
+    loader = [(logits[:6], [0, 1, 2] * 2, names[:6]), (logits[6:], [0, 1, 2] * 2, names[6:])]
+    with caplog.at_level("WARNING", "uncertainty"):
+        found = Outcomes.from_loader(loader, lambda inputs: inputs)
+    assert len(found.wrong) == 11
+    assert "left out 1 rows whose logits are NaN or infinite, e.g. '7.png'" in caplog.text
+    with pytest.raises(InputError, match="all 12 rows of logits"):
+        Outcomes.from_loader(loader, lambda inputs: inputs * torch.nan)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_answers_in_half_precision_or_with_a_gradient_are_taken(dtype):
+    logits = torch.eye(3, dtype=dtype, requires_grad=True)
+    assert not Outcomes.from_loader([(logits, torch.arange(3))], lambda inputs: inputs).wrong.any()

@@ -24,14 +24,14 @@ def edited(folder: Path, **changes) -> Path:
     return folder
 
 
-def sealed_again(folder: Path, arrays: dict | None = None, **changes) -> Path:
+def sealed_again(folder: Path, new_arrays: dict | None = None, **changes) -> Path:
     """Change keys of the manifest, and arrays, and seal all anew."""
     edited(folder, **changes)
     content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest = Manifest.model_construct(**content)
-    if arrays is not None:
-        arrays_file(folder).write_bytes(save(arrays))
-        manifest = manifest.of_arrays(arrays)
+    if new_arrays is not None:
+        arrays_file(folder).write_bytes(save(new_arrays))
+        manifest = manifest.of_arrays(new_arrays)
         content["arrays"] = manifest.arrays
     content.pop("seal")
     content["seal"] = _seal(content)

@@ -16,6 +16,7 @@ from uncertainty.classifiers.batches import Row
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images.decoding import DecodedImage, decode, digest, digest_picture, digest_pixels, read
+from uncertainty.images.in_flight import IN_FLIGHT
 from uncertainty.images.quality import quality, reduced
 from uncertainty.images.sources import ImageItem, ImageSet, find_images
 from uncertainty.images.thumbnails import thumbnail
@@ -110,23 +111,29 @@ def load(
     """
     loaded = Loaded(item)
     try:
-        if isinstance(item.data, np.ndarray):
-            loaded.digest, image = digest_pixels(item.data), _from_array(item.data)
-        else:
-            data = read(item.data)
-            loaded.digest = digest(data)
-            image = decode(data, least=least_of(preprocess, second), reading=preprocess.reading)
-        loaded.remarks = image.remarks
-        if damage is not None:
-            image = replace(image, pixels=damage(image.pixels, item.name))
-        loaded.inputs, small = preprocess(image.pixels), reduced(image)
-        loaded.quality, loaded.thumbnail = quality(image, small), thumbnail(small).tobytes()
-        loaded.pixels = digest_picture(image, small, loaded.thumbnail)
-        if second is not None:
-            loaded.second_inputs = second(image.pixels)
+        with IN_FLIGHT.holding():
+            _fill(loaded, preprocess, second, damage)
     except ImageError as error:
         loaded.error = str(error)
     return loaded
+
+
+def _fill(loaded: Loaded, preprocess: Preprocess, second: Preprocess | None, damage: Damage | None) -> None:
+    item = loaded.item
+    if isinstance(item.data, np.ndarray):
+        loaded.digest, image = digest_pixels(item.data), _from_array(item.data)
+    else:
+        data = read(item.data)
+        loaded.digest = digest(data)
+        image = decode(data, least=least_of(preprocess, second), reading=preprocess.reading)
+    loaded.remarks = image.remarks
+    if damage is not None:
+        image = replace(image, pixels=damage(image.pixels, item.name))
+    loaded.inputs, small = preprocess(image.pixels), reduced(image)
+    loaded.quality, loaded.thumbnail = quality(image, small), thumbnail(small).tobytes()
+    loaded.pixels = digest_picture(image, small, loaded.thumbnail)
+    if second is not None:
+        loaded.second_inputs = second(image.pixels)
 
 
 def _from_array(pixels: NDArray[np.uint8]) -> DecodedImage:

@@ -112,7 +112,13 @@ class Estimator(ABC):
             raise NotFittedError(f"{self.name} is not fitted; call fit({self.learns_from}) with {kind} rows first")
         if len(outputs) == 0:
             return np.empty(0)
-        return np.asarray(self._score(outputs), dtype=np.float64)
+        try:
+            return np.asarray(self._score(outputs), dtype=np.float64)
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            why = (str(error).splitlines() or [""])[0]
+            raise OutputsError(
+                f"{self.name} can't score these rows ({why}); they are of another model, or the screener is damaged"
+            ) from error
 
     def posterior_logs(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         """Return (n, c) the log of a posterior over the classes, up to a constant of each row; see `posterior`."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.array_values import as_array, numbers
 from uncertainty.errors import InputError
 from uncertainty.outputs import UNKNOWN_CLASS, Task
 
+logger = logging.getLogger("uncertainty")
 _TEXT = "OUS"
 
 
@@ -70,7 +73,8 @@ def _of_names(names: list[str], classes: Sequence[str]) -> NDArray[np.int64]:
 def run_over(loader: Iterable[Any], answers: Any) -> tuple[NDArray[Any], NDArray[np.float64], list[str] | None]:
     """Return labels, logits (n, c) and names (None where the batches have none) of a loader; `answers` gives logits.
 
-    Batches are (inputs, labels) or (inputs, labels, names). Raises InputError for anything else, for an empty loader,
+    Batches are (inputs, labels) or (inputs, labels, names). Rows whose logits are NaN or infinite are left out, and a
+    warning is logged that names one. Raises InputError for anything else, for an empty loader,
     and for a model in training mode, whose answers are random.
     """
     if getattr(answers, "training", False):
@@ -79,22 +83,22 @@ def run_over(loader: Iterable[Any], answers: Any) -> tuple[NDArray[Any], NDArray
     for batch in loader:
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             raise InputError(f"the loader yields {type(batch).__name__}; it must yield (inputs, labels) or with names")
-        labels.append(_array(batch[1]))
-        logits.append(_array(answers(batch[0])))
+        labels.append(as_array("labels", batch[1]))
+        logits.append(numbers("logits", answers(batch[0])))
         names += list(batch[2]) if len(batch) == 3 else []
         if logits[-1].ndim != 2 or len(logits[-1]) != len(labels[-1]):
             shapes = f"logits of shape {logits[-1].shape} for {len(labels[-1])} labels"
             raise InputError(f"the model answers with {shapes}; it must give one row of logits for each")
     if not labels:
         raise InputError("the loader yields no batch; there is nothing to compare")
-    every = np.concatenate(logits).astype(np.float64)
-    if not np.isfinite(every).all():
-        raise InputError(f"{int((~np.isfinite(every).all(axis=1)).sum())} rows of logits are NaN or infinite")
-    return np.concatenate(labels), every, [str(name) for name in names] or None
-
-
-def _array(values: Any) -> NDArray[Any]:
-    """NumPy of whatever holds numbers; a torch tensor is taken off its graph and its device first."""
-    for step in ("detach", "cpu"):
-        values = getattr(values, step)() if hasattr(values, step) else values
-    return np.asarray(values)
+    every, known = np.concatenate(logits).astype(np.float64), np.concatenate(labels)
+    if names and len(names) != len(known):
+        raise InputError(f"the loader yields {len(names)} names for {len(known)} labels; give one name for each")
+    kept = np.asarray(np.isfinite(every).all(axis=1))
+    if not kept.any():
+        raise InputError(f"all {len(kept)} rows of logits are NaN or infinite")
+    named = np.array([str(name) for name in names], dtype=object) if names else np.arange(len(kept))
+    if not kept.all():
+        first = named[~kept][0]
+        logger.warning("left out %d rows whose logits are NaN or infinite, e.g. %r", (~kept).sum(), first)
+    return known[kept], every[kept], named[kept].tolist() if names else None

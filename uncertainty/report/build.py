@@ -13,7 +13,7 @@ from uncertainty.defaults import REPORT_IMAGES
 from uncertainty.errors import InputError
 from uncertainty.evaluation.matching import Returned, returned_labels
 from uncertainty.evaluation.screening_quality import evaluate, join_labels
-from uncertainty.files import replacing
+from uncertainty.files import replacing, settle
 from uncertainty.images.by_name import Pictures
 from uncertainty.report.data import chosen, described, finite, gather
 from uncertainty.report.page import page
@@ -21,8 +21,8 @@ from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import Thumbnail, thumbnails
 from uncertainty.report.words import basis, missing, summary
 from uncertainty.screening.second_pass import MONITORING
-from uncertainty.verdicts import SUMMARY, Verdicts, folder_of, input_root
-from uncertainty.workflows.evaluate import EVALUATION, evaluate_folder
+from uncertainty.verdicts import Verdicts, folder_of, input_root, read_summary
+from uncertainty.workflows.evaluate import EVALUATION, TOGETHER, evaluate_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,8 +66,9 @@ def write_report(
     path = path or folder / "report.html"
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{path} must end in .html; name the page, e.g. report.html")
+    settle(folder, TOGETHER)
     table = Verdicts.read(out).table
-    told = _read_json(folder / SUMMARY) or {"provenance": Verdicts(table).provenance}
+    told = read_summary(folder) or {"provenance": Verdicts(table).provenance}
     evaluation, notes = None, list[str]()
     if labels is not None:
         known = returned_labels(labels, table, Verdicts(table).classes or told.get("classes"))
@@ -127,6 +128,8 @@ def _with_thumbnails(
         _describe(records, found, [one.uri for one in found])
         return None
     folder = path.with_name(f"{path.stem}_thumbs")
+    if folder.is_symlink():
+        raise InputError(f"{folder} is a link to another folder; remove it, or name the page otherwise")
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         if re.fullmatch(r"\d{6}\.webp", old.name):
@@ -149,9 +152,9 @@ def _describe(records: list[dict[str, Any]], found: Sequence[Thumbnail], sources
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); remove it, it is written again") from error
     return content if isinstance(content, dict) else None

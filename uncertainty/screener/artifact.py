@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,8 @@ class SavedEstimator(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str
     arguments: dict[str, Any]
-    numbers: dict[Learnt, StrictBool | StrictInt | StrictFloat]
+    numbers: dict[Learnt, StrictBool | StrictInt | StrictFloat | Literal["inf", "-inf"]]
+    """JSON has no infinite numbers, so they are words there."""
     arrays: dict[Learnt, str]
 
 
@@ -156,7 +157,8 @@ def pack(estimators: Sequence[Estimator]) -> tuple[list[SavedEstimator], dict[st
                 arrays.setdefault(key, value)
                 one.arrays[attribute] = key
             else:
-                one.numbers[attribute] = value.item() if isinstance(value, np.generic) else value
+                number = value.item() if isinstance(value, np.generic) else value
+                one.numbers[attribute] = number if math.isfinite(number) else "inf" if number > 0 else "-inf"
         saved.append(one)
     return saved, arrays
 
@@ -180,7 +182,7 @@ def unpack(saved: Sequence[SavedEstimator], arrays: Mapping[str, NDArray[Any]]) 
     try:
         restored = tuple(
             create(one.name, **one.arguments).restore(
-                {**one.numbers, **{attribute: arrays[key] for attribute, key in one.arrays.items()}}
+                {**_numbers(one), **{attribute: arrays[key] for attribute, key in one.arrays.items()}}
             )
             for one in saved
         )
@@ -190,6 +192,10 @@ def unpack(saved: Sequence[SavedEstimator], arrays: Mapping[str, NDArray[Any]]) 
         raise ArtifactError(f"the screener can't be rebuilt: {error}; fit it again with this release") from error
     share(restored)
     return restored
+
+
+def _numbers(saved: SavedEstimator) -> dict[str, Any]:
+    return {name: float(value) if isinstance(value, str) else value for name, value in saved.numbers.items()}
 
 
 def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> None:

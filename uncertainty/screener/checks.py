@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from uncertainty.combination.fit import CONDITIONS
 from uncertainty.combination.mixture import Mixture
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision
+from uncertainty.decisions.policies import Kind
 from uncertainty.decisions.thresholds import EVERYTHING, NOTHING
 from uncertainty.errors import ArtifactError
 from uncertainty.estimators._known_good import KnownGoodEstimator, with_index
@@ -79,7 +80,7 @@ def _of_estimators(estimators: Iterable[Estimator], classes: int, known_good: tu
         yield "its estimators are none, or one is there twice"
     for estimator in estimators:
         for name, value in estimator.learnt().items():
-            if isinstance(value, int | float) and not abs(value) <= _LARGEST:
+            if isinstance(value, int | float) and not (abs(value) <= _LARGEST or math.isinf(value)):
                 yield f"{estimator.name} has learnt {value!r} as {name!r}"
         if estimator.fit_needs and not estimator.learnt():
             yield f"{estimator.name} has learnt nothing"
@@ -133,6 +134,8 @@ def _of_decision(decision: Decision, classes: int, *, multilabel: bool) -> Itera
     policy, lines = decision.policy, decision.lines
     if not lines or (not policy.per_class and (len(lines) > 1 or lines[0].classes)):
         yield f"its policy has {len(lines)} lines"
+    if policy.kind not in get_args(Kind):
+        yield f"its policy is of the kind {policy.kind!r}"
     if policy.per_class and multilabel:
         yield "its policy is per class, where there is no single one"
     for line in lines:

@@ -29,6 +29,8 @@ class FitSettings:
     cascade_loss: float = CASCADE_LOSS
 
     def __post_init__(self) -> None:
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise InputError(f"seed is {self.seed!r}; it must be a whole number, 0 or more")
         if not 0 <= self.certify_share < 1:
             raise InputError(f"certify_share is {self.certify_share}; it must be a share from 0 to below 1")
         if not self.cascade_loss >= 0:

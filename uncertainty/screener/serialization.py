@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier
@@ -72,7 +73,19 @@ def load(folder: Path, classifier: Classifier | Callable[[SavedModel], Classifie
 
 def _restored(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> Fitted:
     try:
-        fitted = Fitted(
+        fitted = _made(manifest, arrays)
+        check(fitted, arrays)
+    except UncertaintyError as error:
+        raise ArtifactError(f"{folder} is damaged: {error}") from error
+    except Exception as error:  # numbers and arrays that anybody may have edited: anything may be raised
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ArtifactError(f"{folder} is damaged: {why}; fit the screener again") from error
+    return fitted
+
+
+def _made(manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> Fitted:
+    with np.errstate(all="ignore"):  # numbers out of range are told when they are looked through
+        return Fitted(
             estimators=artifact.unpack(manifest.estimators, arrays),
             combiner=mixture.from_dict(manifest.combiner),
             decision=Decision.from_dict(manifest.decision),
@@ -83,13 +96,6 @@ def _restored(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any
             cascade=Cascade.restored(manifest.cascade, arrays),
             **{name: getattr(manifest, name) for name in _PLAIN},
         )
-        check(fitted, arrays)
-    except UncertaintyError as error:
-        raise ArtifactError(f"{folder} is damaged: {error}") from error
-    except Exception as error:  # numbers and arrays that anybody may have edited: anything may be raised
-        why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ArtifactError(f"{folder} is damaged: {why}; fit the screener again") from error
-    return fitted
 
 
 def fingerprint(fitted: Fitted) -> str:

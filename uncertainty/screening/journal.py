@@ -14,10 +14,10 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_type_hints
 
 from uncertainty.errors import InputError
 from uncertainty.files import alone, sync_folder
@@ -40,6 +40,19 @@ _WORDS = {
     "features": "features were kept: {}, now: {}",
     "format_version": "it was begun by a release of format {}, this one has {}",
 }
+
+
+T = TypeVar("T")
+
+
+def _rebuilt(kind: type[T], values: Any) -> T | None:
+    """Make a dataclass of texts, truth values and counts from a JSON object; None where it is of anything else."""
+    types = get_type_hints(kind)
+    if not isinstance(values, dict) or values.keys() != types.keys():
+        return None
+    if any(type(values[name]) is not what or (what is int and values[name] < 0) for name, what in types.items()):
+        return None
+    return kind(**values)
 
 
 @dataclass(frozen=True)
@@ -84,9 +97,7 @@ class Task:
     @classmethod
     def from_dict(cls, values: Any) -> Self | None:
         """Undo `asdict`; None for anything else, such as the task of another release."""
-        if not isinstance(values, dict) or values.keys() != {field.name for field in fields(cls)}:
-            return None
-        return cls(**values)
+        return _rebuilt(cls, values)
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,11 @@ class Written:
     rows: int
     size: int
     blake2b: str
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self | None:
+        """Undo `asdict`; None for anything else."""
+        return _rebuilt(cls, values)
 
 
 def part_name(part: int) -> str:
@@ -186,11 +202,14 @@ def opened(out: Path, task: Task, *, resume: bool = False) -> Iterator[Parts]:
     part is done and `resume` is False, or what was begun is not this task (saying what differs).
     """
     folder = out / FOLDER
+    if folder.is_symlink():
+        raise InputError(f"{folder} is a link to another folder, where nothing is removed or written; remove the link")
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder, f"{out} is being screened by another process; wait for it, or stop it"):
         done = _begun(out, task, resume)
         for temporary in folder.glob(".*"):  # left by a process that was killed
-            temporary.unlink()
+            if temporary.is_symlink() or not temporary.is_dir():
+                temporary.unlink()
         lines = [asdict(task), *(asdict(written) for written in done.values())]
         with writing(out):
             _write(folder / JOURNAL, "".join(json.dumps(line) + "\n" for line in lines).encode())
@@ -247,7 +266,9 @@ def _begun(out: Path, task: Task, resume: bool) -> dict[int, Written]:
         raise InputError(f"{out} was begun by another release; finish it with that, or remove {out / FOLDER}")
     if (difference := was.difference(task)) is not None:
         raise InputError(f"{out} can't be resumed: {difference}; give what it was begun with, or another folder")
-    return {part: written for part, written in sorted(done.items()) if _is_whole(out / FOLDER, written)}
+    expected = {part: len(task.positions(part)) for part in done if part < task.parts}
+    whole = (done[part] for part, rows in sorted(expected.items()) if done[part].rows == rows)
+    return {written.part: written for written in whole if _is_whole(out / FOLDER, written)}
 
 
 def _journal(path: Path) -> tuple[Task | None, dict[int, Written]] | None:
@@ -256,17 +277,23 @@ def _journal(path: Path) -> tuple[Task | None, dict[int, Written]] | None:
         first, *rest = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror}); remove {path.parent} to begin anew") from error
     done: dict[int, Written] = {}
     for line in rest:
-        try:
-            written = Written(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        done[written.part] = written
+        if (written := Written.from_dict(_parsed(line))) is not None:
+            done[written.part] = written
+    task = Task.from_dict(_parsed(first))
+    if task is not None and (task.rows_in_a_part < 1 or task.images < 1):
+        task = None
+    return task, done
+
+
+def _parsed(line: str) -> Any:
     try:
-        return Task.from_dict(json.loads(first)), done
-    except ValueError:
-        return None, done
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_whole(folder: Path, written: Written) -> bool:
@@ -278,7 +305,18 @@ def _is_whole(folder: Path, written: Written) -> bool:
             found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
     except OSError:
         return False
-    return found.hexdigest() == written.blake2b
+    return found.hexdigest() == written.blake2b and _rows(path) == written.rows
+
+
+def _rows(path: Path) -> int:
+    """Count the rows of a part; -1 where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return -1
 
 
 def _write(path: Path, data: Any) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from uncertainty.errors import InputError
 from uncertainty.files import replacing, write_json
 from uncertainty.monitoring.batch import Calibrated, Monitoring, monitor
 from uncertainty.screener import Screener
@@ -37,7 +38,11 @@ def finish(
 
     `metadata` are the columns of the manifest, `about` goes into the summary.
     """
-    survey = _Survey.of(parts, screener)
+    try:
+        survey = _Survey.of(parts, screener)
+    except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+        why = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{parts.folder} holds parts of something else ({why}); remove it to begin anew") from error
     written = [f"verdicts{ending}", SUMMARY, MONITORING]
     schema = _with(screener.schema(survey.counts["seen"]), metadata_table({name: [] for name in metadata}).schema)
     write_batches(schema, _ranked(parts, survey, schema, metadata), parts.folder / written[0])

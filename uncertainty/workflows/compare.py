@@ -8,7 +8,7 @@ from uncertainty.evaluation.comparison import Comparison, compare
 from uncertainty.evaluation.labelled_folder import classes_of
 from uncertainty.evaluation.matching import returned_labels
 from uncertainty.evaluation.screening_quality import join_labels
-from uncertainty.files import write_json
+from uncertainty.files import together, write_json
 from uncertainty.verdicts import Verdicts, write_table
 
 
@@ -22,7 +22,8 @@ def compare_folders(a: Path, b: Path, labels: Path, out: Path, *, seed: int = 0,
     tables = [join_labels(one.table, told.labels) for one, told in zip(verdicts, known, strict=True)]
     found = compare(*tables, seed=seed, resamples=resamples)
     known[0].write(out)
-    write_json(out / "comparison.json", found.to_json())
-    for name, table in (("fixed", found.fixed), ("broken", found.broken)):
-        write_table(table, out / f"{name}.csv")
+    with together(out, "comparison") as where:
+        write_json(where / "comparison.json", found.to_json())
+        for name, table in (("fixed", found.fixed), ("broken", found.broken)):
+            write_table(table, where / f"{name}.csv")
     return found

@@ -16,12 +16,12 @@ from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.evaluation.screening_quality import Evaluation, Match, evaluate, measurable
 from uncertainty.evaluation.slices import SliceReport, slice_report
 from uncertainty.evaluation.tables import class_table, pair_table, slice_table
-from uncertainty.files import plain, write_json
+from uncertainty.files import plain, together, write_json
 from uncertainty.labels.inclusion import read_inclusion
 from uncertainty.recalibration.sampling_weights import DesignEstimate, design_estimate
 from uncertainty.verdicts import WIDE_CLASSES, folder_of, write_table
 
-EVALUATION = "evaluation.json"
+EVALUATION, TOGETHER = "evaluation.json", "evaluation"
 _POINTS, _FEW_POINTS = 65, 20
 
 
@@ -52,7 +52,8 @@ def evaluate_folder(
     """Join labels to the verdicts of a folder and write what they tell beside them.
 
     Files: `evaluation.json` with every number, `errors.csv`, `false_positives.csv` and `false_negatives.csv` by name,
-    `per_class.csv`, `confused.csv`, `slices.csv`, and `curves.json` with the curves of each class, thinned.
+    `per_class.csv`, `confused.csv`, `slices.csv`, and `curves.json` with the curves of each class, thinned; all are of
+    one evaluation, whenever it is killed.
     `precision` and `recall` are those for which each class's threshold is wanted.
     """
     found = labelled(folder, labels)
@@ -64,11 +65,11 @@ def evaluate_folder(
         found.returned,
         _design(found.table, labels),
     )
-    where = folder_of(folder)
-    write_json(where / EVALUATION, findings.to_json())
-    for name, table in _tables(found.outcomes, findings).items():
-        write_table(table, where / f"{name}.csv")
-    write_json(where / "curves.json", _curves(findings.classes))
+    with together(folder_of(folder), TOGETHER) as where:
+        write_json(where / EVALUATION, findings.to_json())
+        for name, table in _tables(found.outcomes, findings).items():
+            write_table(table, where / f"{name}.csv")
+        write_json(where / "curves.json", _curves(findings.classes))
     return findings
 
 

@@ -72,7 +72,10 @@ def labelled_names(path: Path) -> set[str]:
 def read_known(folder: Path, verdicts: Verdicts) -> tuple[Known, list[str]]:
     """Return features, digests and looks of the rows of a verdict table, and what is missing."""
     names = verdicts.table["file_name"].to_pylist()
-    stored = _stored(folder / FEATURES_FILE, names)
+    try:
+        stored = _checked(_stored(folder / FEATURES_FILE, names))
+    except ValueError as error:  # pyarrow's are of these
+        raise InputError(f"{folder / FEATURES_FILE} was changed or damaged: {error}; screen again") from error
     digests = stored["digest"].to_pylist() if "digest" in stored.column_names else None
     features = _fixed(stored["features"]) if "features" in stored.column_names else None
     if "thumbnail" in stored.column_names:
@@ -96,6 +99,21 @@ def _stored(path: Path, names: Sequence[str]) -> pa.Table:
     if "file_name" in table.column_names and table["file_name"].to_pylist() == list(names):
         return table.drop_columns(["file_name"])
     raise InputError(f"{path} is not of the images in the verdicts beside it; screen again")
+
+
+def _checked(stored: pa.Table) -> pa.Table:
+    """Return digests, thumbnails and features of the kinds that a screening writes; ValueError for others."""
+    kinds = {"digest": pa.string(), "thumbnail": pa.binary(_BOXES)}
+    for name in kinds.keys() & set(stored.column_names):
+        k = stored.column_names.index(name)
+        stored = stored.set_column(k, name, stored[name].cast(kinds[name]))
+    if "features" in stored.column_names:
+        kind = stored.schema.field("features").type
+        if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type) or kind.list_size < 1:
+            raise ValueError(f"its features are {kind}")
+        if not np.isfinite(_fixed(stored["features"]).astype(np.float32)).all():
+            raise ValueError("its features are not finite")
+    return stored
 
 
 def _fixed(column: pa.ChunkedArray) -> NDArray[np.float16]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from uncertainty.screening.journal import Parts, Task, Written, clear, in_progre
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
 from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.screening.second_pass import finish
-from uncertainty.verdicts import FORMATS, SUMMARY
+from uncertainty.verdicts import FORMATS, read_summary
 
 _TASK = "task"
 Engine = Callable[[ImageSet | Sequence[ArrayItem], Task, Path, Sequence[int]], Iterable[Written]]
@@ -161,9 +160,7 @@ def _note_all(parts: Parts, written: Iterable[Written], progress: Advance | None
 
 def finished_summary(folder: Path) -> dict[str, Any] | None:
     """Return the summary of a screening that is finished; None where there is none, or one is in progress."""
-    if in_progress(folder) or not (folder / SUMMARY).is_file():
-        return None
-    return dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
+    return None if in_progress(folder) else read_summary(folder) or None
 
 
 def _refuse_another(folder: Path, summary: dict[str, Any], task: Task) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uncertainty.errors import ImageError, ModelError
+from uncertainty.images.in_flight import IN_FLIGHT
 
 MAX_PIXELS = 50_000_000
 _BITS = range(8, 33)
@@ -70,9 +71,13 @@ class Task:
     least: Least | None = None
 
     def check(self, width: int, height: int, bands: int = 3) -> None:
-        """Raise ImageError for a picture that is too large, from its header, before any pixel is decoded."""
+        """Raise ImageError for a picture that is too large, from its header, before any pixel is decoded.
+
+        Where other threads decode much already, it waits for them.
+        """
         if width * height * max(bands, 3) > 3 * self.max_pixels:
             raise too_large(width * height, self.max_pixels, bands)
+        IN_FLIGHT.take(width * height * max(bands, 3) // 3)
 
 
 @dataclass(frozen=True, eq=False)
