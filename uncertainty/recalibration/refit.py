@@ -202,6 +202,7 @@ def evidence_of(screener: Screener, rows: HeldOut) -> Evidence:
         condition=rows.condition,
         weights=_double(rows.weights),
         groups=rows.groups,
+        clusters=rows.clusters,
     )
 
 
@@ -222,6 +223,8 @@ def _joined(old: HeldOut, batch: Incoming, weights: RowWeights) -> HeldOut:
         certifying=np.append(old.certifying, np.zeros(m, dtype=bool)),
         signals=Signals(*(np.concatenate(pair) for pair in parts)),
         chosen=chosen if chosen.any() else None,
+        # Nobody says what new images belong to: each stands by itself.
+        clusters=None if old.clusters is None else np.append(old.clusters, old.clusters.max() + 1 + np.arange(m)),
     )
 
 
