@@ -51,6 +51,7 @@ class ModelOutputs:
     quality : (n, q) statistics of the image file itself, see `uncertainty.images.quality`.
     embedding : (n, e) features of a second, independent backbone.
     labels : multiclass (n,) integers, -1 for an image of no known class; multilabel (n, c) of 0 and 1.
+    groups : (n,) names or numbers of what rows belong together, such as the film of a frame or a patient.
     task : "multiclass" or "multilabel".
     decision_thresholds : (c,) multilabel only, a label is predicted where its probability reaches it; default 0.5.
 
@@ -76,6 +77,7 @@ class ModelOutputs:
     quality: Any = None
     embedding: Any = None
     labels: Any = None
+    groups: Any = None
     task: Task = "multiclass"
     decision_thresholds: Any = None
 
@@ -92,6 +94,8 @@ class ModelOutputs:
             _check_probabilities(name, getattr(self, name), self.n_classes, self.task)
         if self.labels is not None:
             self._set("labels", _checked_labels(self.labels, self.logits.shape, self.task))
+        if self.groups is not None:
+            self._set("groups", _checked_groups(self.groups, len(self.ids)))
         self._set("decision_thresholds", _checked_thresholds(self.decision_thresholds, self.n_classes, self.task))
 
     def _set(self, name: str, value: Any) -> None:
@@ -256,6 +260,16 @@ def _refuse_names(labels: NDArray[Any]) -> None:
             raise OutputsError(
                 f"labels must be integers; got {what}: give their positions among the classes, {UNKNOWN_CLASS} for none"
             )
+
+
+def _checked_groups(groups: Any, n: int) -> NDArray[np.str_]:
+    array = as_array("groups", groups)
+    if array.shape != (n,):
+        raise OutputsError(f"groups have shape {array.shape}; give one for each of the {n} rows")
+    named = array.tolist()
+    if missing := [row for row, value in enumerate(named) if value is None or value == "" or value != value]:
+        raise OutputsError(f"row {missing[0]} has no group; give each row one, its own id where it stands alone")
+    return frozen(np.array([str(value) for value in named], dtype=np.str_))
 
 
 def _checked_thresholds(thresholds: Any, c: int, task: Task) -> NDArray[np.float64] | None:

@@ -110,6 +110,7 @@ def evidence(
         _check_originals(CONDITIONS[k], part, calibration)
     row = {name: position for position, name in enumerate(calibration.ids)}
     groups = [np.array([row[name] for name in part.ids]) for _, part, _ in parts]
+    clusters = None if calibration.groups is None else np.unique(calibration.groups, return_inverse=True)[1]
     teaching = np.ones(len(calibration), dtype=bool) if kept_back is None else ~kept_back
     sources = [_Fitted.on(estimator, calibration, teaching, seed) for estimator in estimators]
     joined = [
@@ -127,6 +128,7 @@ def evidence(
         condition=np.concatenate([np.full(len(part), k) for k, part, _ in parts]),
         weights=np.concatenate([np.full(len(part), weight) for _, part, weight in parts]),
         groups=np.concatenate(groups),
+        clusters=None if clusters is None else clusters[np.concatenate(groups)],
     )
 
 
@@ -144,7 +146,9 @@ class _Fitted:
         fold = np.full(len(calibration), -1)
         if estimator.learns_from == "reference":
             return cls(estimator, (), fold)
-        fold[teaching] = folds(calibration.wrong[teaching], seed)
+        groups = calibration.groups
+        clusters = None if groups is None else np.unique(groups, return_inverse=True)[1][teaching]
+        fold[teaching] = folds(calibration.wrong[teaching], seed, clusters)
         return cls(estimator, estimator.fit_without(calibration.take(teaching), fold[teaching]), fold)
 
     def __call__(self, part: ModelOutputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -43,6 +43,7 @@ class Evidence:
     weights : (n,) what a row counts: 1 if clean, unless rows were drawn with unequal chances (see `sampling.py`);
         copies so much that each condition has its declared share.
     groups : (n,) the image that a row comes from; copies are in the fold of their original.
+    clusters : (n,) which images belong together, such as frames of a film; they share a fold. None: none do.
 
     """
 
@@ -56,6 +57,7 @@ class Evidence:
     condition: NDArray[np.int64]
     weights: Floats
     groups: NDArray[np.int64]
+    clusters: NDArray[np.int64] | None = None
 
     def rows(self, condition: Condition) -> NDArray[np.bool_]:
         """(n,) which rows are of a condition."""
@@ -76,7 +78,8 @@ class Evidence:
     def take(self, rows: NDArray[np.bool_]) -> Evidence:
         """Return the rows of a mask."""
         facts = {name: getattr(self, name)[rows] for name in ("wrong", "condition", "weights", "groups")}
-        return replace(self, signals=self.signals.take(rows), **facts)
+        clusters = None if self.clusters is None else self.clusters[rows]
+        return replace(self, signals=self.signals.take(rows), clusters=clusters, **facts)
 
     def errors(self, condition: Condition) -> int:
         """Return the number of errors among the rows of a condition."""
@@ -178,14 +181,17 @@ def _few_clean_errors(evidence: Evidence) -> list[str]:
     ]
 
 
-def folds(wrong: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+def folds(wrong: NDArray[np.bool_], seed: int, clusters: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     """Deal images to folds 0 … FOLDS - 1, wrong ones first, so that each fold has its share of the errors.
 
-    Whatever learns from calibration errors is held out by these same folds.
+    Whatever learns from calibration errors is held out by these same folds. Images of one of `clusters` (n,) come into
+    one fold: those with most errors first, each into the fold with the fewest errors and then rows.
 
     >>> sorted(folds(np.array([False, True] * 5), seed=0)[1::2].tolist())  # the five errors
     [0, 1, 2, 3, 4]
     """
+    if clusters is not None:
+        return _dealt_together(wrong, seed, np.unique(clusters, return_inverse=True)[1])
     order = np.random.default_rng(seed).permutation(len(wrong))
     dealt = order[np.argsort(~wrong[order], kind="stable")]
     fold = np.empty(len(wrong), dtype=np.int64)
@@ -193,10 +199,22 @@ def folds(wrong: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
     return fold
 
 
+def _dealt_together(wrong: NDArray[np.bool_], seed: int, clusters: NDArray[np.int64]) -> NDArray[np.int64]:
+    errors, sizes = np.bincount(clusters, wrong), np.bincount(clusters)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    order = order[np.lexsort((-sizes[order], -errors[order]))]
+    fold, load = np.empty(len(sizes), dtype=np.int64), np.zeros((FOLDS, 2))
+    for cluster in order.tolist():
+        fold[cluster] = emptiest = int(np.lexsort((load[:, 1], load[:, 0]))[0])
+        load[emptiest] += errors[cluster], sizes[cluster]
+    return fold[clusters]
+
+
 def _folds(evidence: Evidence, seed: int) -> NDArray[np.int64]:
     """Put each row into the fold of its image; the first row of an image is the clean one."""
     images, first = np.unique(evidence.groups, return_index=True)
-    return folds(evidence.wrong[first], seed)[np.searchsorted(images, evidence.groups)]
+    clusters = None if evidence.clusters is None else evidence.clusters[first]
+    return folds(evidence.wrong[first], seed, clusters)[np.searchsorted(images, evidence.groups)]
 
 
 def _basis(evidence: Evidence, rows: NDArray[np.bool_]) -> Basis:

@@ -15,7 +15,8 @@ from uncertainty.combination.mixture import Signals
 _FACTS = ("wrong", "condition", "groups", "certifying")
 ARRAYS = ("held_out", "held_out.facts", "held_out.scores", "held_out.context", "held_out.predicted")
 """Names of the arrays that `arrays` always makes."""
-_CHOSEN = "held_out.chosen"
+_LOT = 15
+_CHOSEN, _CLUSTERS = "held_out.chosen", "held_out.clusters"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class HeldOut:
     signals : what the estimators said of the rows.
     chosen : (n,) rows that were not drawn as the others were: labelled later, with unequal chances, so that only their
         weights make them speak for all; None where there are none.
+    clusters : (n,) which images belong together, such as frames of a film; None where nobody said so.
 
     """
 
@@ -44,6 +46,7 @@ class HeldOut:
     certifying: NDArray[np.bool_]
     signals: Signals
     chosen: NDArray[np.bool_] | None = None
+    clusters: NDArray[np.int64] | None = None
 
     @property
     def as_drawn(self) -> NDArray[np.bool_]:
@@ -61,6 +64,7 @@ class HeldOut:
             groups=evidence.groups,
             certifying=certifying,
             signals=evidence.signals,
+            clusters=evidence.clusters,
         )
 
     def __len__(self) -> int:
@@ -83,12 +87,24 @@ class HeldOut:
             return np.asarray(self.clean & self.certifying)
         return self.as_drawn
 
+    @property
+    def independent(self) -> NDArray[np.bool_]:
+        """(n,) of the exact rows one of each group, drawn by lot: rows of a group are not independent of each other."""
+        exact = self.exact
+        if self.clusters is None:
+            return exact
+        rows = np.random.default_rng(_LOT).permutation(np.flatnonzero(exact))
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[rows[np.unique(self.clusters[rows], return_index=True)[1]]] = True
+        return chosen
+
     def take(self, rows: NDArray[np.bool_]) -> HeldOut:
         """Return the rows of a mask."""
         names = ("p_wrong", "weights", *_FACTS)
-        chosen = None if self.chosen is None else self.chosen[rows]
+        more = {name: getattr(self, name) for name in ("chosen", "clusters")}
+        more = {name: None if values is None else values[rows] for name, values in more.items()}
         facts = {name: getattr(self, name)[rows] for name in names}
-        return HeldOut(**facts, signals=self.signals.take(rows), chosen=chosen)
+        return HeldOut(**facts, signals=self.signals.take(rows), **more)
 
     def with_p_wrong(self, p_wrong: NDArray[np.floating]) -> HeldOut:
         """Return the same rows, judged otherwise."""
@@ -97,13 +113,18 @@ class HeldOut:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return plain arrays by name."""
         chosen = {} if self.chosen is None else {_CHOSEN: self.chosen}
-        return chosen | {
-            "held_out": np.stack([self.p_wrong, self.weights]),
-            "held_out.facts": np.stack([getattr(self, name).astype(np.int64) for name in _FACTS]),
-            "held_out.scores": self.signals.scores,
-            "held_out.context": self.signals.context,
-            "held_out.predicted": self.predicted.astype(np.int32),
-        }
+        clusters = {} if self.clusters is None else {_CLUSTERS: self.clusters.astype(np.int64)}
+        return (
+            chosen
+            | clusters
+            | {
+                "held_out": np.stack([self.p_wrong, self.weights]),
+                "held_out.facts": np.stack([getattr(self, name).astype(np.int64) for name in _FACTS]),
+                "held_out.scores": self.signals.scores,
+                "held_out.context": self.signals.context,
+                "held_out.predicted": self.predicted.astype(np.int32),
+            }
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -120,4 +141,5 @@ class HeldOut:
             certifying=facts["certifying"].astype(bool),
             signals=Signals(arrays["held_out.scores"], arrays["held_out.context"], predicted),
             chosen=arrays.get(_CHOSEN),
+            clusters=arrays.get(_CLUSTERS),
         )

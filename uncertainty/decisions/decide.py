@@ -7,6 +7,7 @@ counted once: they hold for images like calibration, and say nothing about damag
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -115,7 +116,9 @@ def decide(policy: Policy, rows: HeldOut) -> Decision:
     if policy.kind == "threshold" or policy.kind == "costs":
         # Flagging costs a review, passing costs p_wrong misses: the line is where both are equal.
         return Decision(policy, (Line(float(np.float32(policy.target)), int(rows.exact.sum())),))
-    counted = rows.take(rows.exact) if policy.kind in PROMISES else rows
+    counted = rows
+    if policy.kind in PROMISES:
+        counted = rows.take(rows.independent if policy.confidence else rows.exact)
     if not policy.per_class:
         return Decision(policy, (_line(policy, counted),))
     if (rows.predicted < 0).any():
@@ -154,8 +157,18 @@ def _line(policy: Policy, rows: HeldOut) -> Line:
 def _budget(policy: Policy, rows: HeldOut) -> Line:
     threshold = budget_threshold(rows.p_wrong, rows.weights, policy.target)
     nothing = policy.target > 0 and not (rows.p_wrong >= np.float32(threshold)).any()
-    why = "nothing can be flagged within the budget: too many calibration rows share the largest p_wrong"
-    return Line(threshold, len(rows), why=why if nothing else "")
+    return Line(threshold, len(rows), why=_nothing_fits(policy, rows) if nothing else "")
+
+
+def _nothing_fits(policy: Policy, rows: HeldOut) -> str:
+    """Say why a budget flags nothing: a single row is more than it, or too many rows are alike."""
+    nothing, n = "nothing can be flagged within the budget", int(rows.clean.sum())
+    if n * policy.target < 1:
+        return (
+            f"{nothing}: {percent(policy.target)} of {n} calibration rows is less than one; give "
+            f"{math.ceil(1 / policy.target - 1e-9)} or more"
+        )
+    return f"{nothing}: too many calibration rows share the largest p_wrong"
 
 
 def _recall(policy: Policy, rows: HeldOut) -> Line:
@@ -169,14 +182,14 @@ def _recall(policy: Policy, rows: HeldOut) -> Line:
         return Line(float(errors[int((1 - policy.target) * n + 1e-9)]), n)
     if not (first := missable(n, policy.target, policy.confidence)):
         needed = rows_needed(1 - policy.target, policy.confidence)
-        return Line(EVERYTHING, n, certified=False, why=_too_few(needed, "errors", policy, n))
+        return Line(EVERYTHING, n, certified=False, why=_too_few(needed, f"errors{_apart(rows)}", policy, n))
     return Line(float(errors[first - 1]), n, certified=True)
 
 
 def _error(policy: Policy, rows: HeldOut) -> Line:
     """Accept from the surest on; the threshold is the lowest p_wrong that is not accepted."""
     accepted, why = _accepted(
-        policy, rows.p_wrong.astype(np.float64), rows.wrong, "error-free images", "all is flagged"
+        policy, rows.p_wrong.astype(np.float64), rows.wrong, f"error-free images{_apart(rows)}", "all is flagged"
     )
     ordered = np.sort(rows.p_wrong)
     threshold = EVERYTHING if not accepted else NOTHING if accepted == len(ordered) else float(ordered[accepted])
@@ -186,10 +199,16 @@ def _error(policy: Policy, rows: HeldOut) -> Line:
 def _precision(policy: Policy, rows: HeldOut) -> Line:
     """The mirror image: flag from the most suspicious on, and a row is bad where it is right after all."""
     chance = 1 - rows.p_wrong.astype(np.float64)
-    flagged, why = _accepted(policy, chance, ~rows.wrong, "images, all of them errors,", "nothing is flagged")
+    flagged, why = _accepted(
+        policy, chance, ~rows.wrong, f"images{_apart(rows)}, all of them errors,", "nothing is flagged"
+    )
     ordered = np.sort(rows.p_wrong)[::-1]
     threshold = NOTHING if not flagged else EVERYTHING if flagged == len(ordered) else just_above(ordered[flagged])
     return Line(threshold, len(rows), certified=flagged > 0, why=why)
+
+
+def _apart(rows: HeldOut) -> str:
+    return "" if rows.clusters is None else " of different groups"
 
 
 def _accepted(

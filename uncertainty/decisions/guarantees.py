@@ -34,6 +34,7 @@ Floats = NDArray[np.float64]
 Method = Literal["fixed-sequence", "sgr"]
 METHODS: tuple[Method, ...] = ("fixed-sequence", "sgr")
 _STEPS = 200
+_TINY, _SURE = 1e-12, 1e-4
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def certify(
     ranks = _ranks(chances, needed)
     if not len(ranks):
         return Certificate(0, 0, 0, 0, needed)
-    start = _surest(chances, ranks, target)
+    start = _surest(chances, ranks, target, 1 - confidence)
     search = _fixed_sequence if method == "fixed-sequence" else _sgr
     accepted = search(ranks, start, bad_below[ranks], target, 1 - confidence)
     first = int(ranks[start])
@@ -116,10 +117,20 @@ def _ranks(chances: Floats, fewest: int) -> NDArray[np.int64]:
     return np.unique(ends[np.searchsorted(ends, steps.round().astype(np.int64))])
 
 
-def _surest(chances: Floats, ranks: NDArray[np.int64], target: float) -> int:
-    """Position of the rank at which the chances predict the test to pass by most standard deviations."""
+def _surest(chances: Floats, ranks: NDArray[np.int64], target: float, alpha: float) -> int:
+    """Position of the rank at which the chances predict the test to pass most probably.
+
+    So many bad rows as the test bears, at the predicted number (Poisson): with few rows one more bears one more error,
+    or none. Where that is all but sure, by standard deviations.
+    """
+    from scipy.special import bdtr, pdtrc
+
     expected = np.cumsum(chances)[ranks - 1]
-    return int(np.argmax((target * ranks - expected) / np.sqrt(ranks)))
+    apart = (target * ranks - expected) / np.sqrt(ranks)
+    most = np.arange(int(target * int(ranks[-1])) + 1)
+    borne = (bdtr(most, ranks[:, None], target) <= alpha).sum(axis=1) - 1
+    fails = np.where(borne < 0, 1.0, pdtrc(np.maximum(borne, 0), np.maximum(expected, _TINY)))
+    return int(np.lexsort((-apart, np.maximum(fails, _SURE)))[0])
 
 
 def _fixed_sequence(ranks: NDArray[np.int64], start: int, bad: NDArray[np.int64], target: float, alpha: float) -> int:

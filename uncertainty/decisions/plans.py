@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision, Line
-from uncertainty.metrics.intervals import exact_share
+from uncertainty.metrics.intervals import Groups, share_interval
 
 
 @dataclass(frozen=True)
 class Share:
-    """`hits` of `rows`, with the 95 % Clopper-Pearson interval; without rows nothing is known: 0 to 1, value None."""
+    """`hits` of `rows`, with the 95 % Clopper-Pearson interval; without rows nothing is known: 0 to 1, value None.
+
+    Of rows in groups the interval is that of fewer rows, see `metrics.intervals`.
+    """
 
     hits: int
     rows: int
@@ -25,14 +28,17 @@ class Share:
     high: float
 
     @classmethod
-    def of(cls, hits: NDArray[np.bool_]) -> Self:
-        """Count.
+    def of(cls, hits: NDArray[np.bool_], groups: Groups = None) -> Self:
+        """Count hits (n,), in groups (n,) where rows belong together.
 
         >>> Share.of(np.array([True, False])).value, Share.of(np.array([], dtype=bool)).value
         (0.5, None)
         """
         count, rows = int(hits.sum()), len(hits)
-        return cls(count, rows, count / rows if rows else None, *exact_share(count, rows))
+        if not rows:
+            return cls(0, 0, None, 0.0, 1.0)
+        found = share_interval(hits, groups)
+        return cls(count, rows, found.value, found.low, found.high)
 
     def __str__(self) -> str:
         if self.value is None:
@@ -63,7 +69,8 @@ class Plan:
 
     Counted on `images` clean calibration rows whose p_wrong was said without having seen them. `expected_flagged` is
     the flagged share of the declared mixture of clean, damaged and foreign images. Where labels chose the threshold,
-    the same labels flatter what is counted a little; a promise that is certified holds none the less.
+    the same labels flatter what is counted a little; a promise that is certified holds none the less. `groups` of them
+    belong together, such as frames of a film; None where nobody said so.
     """
 
     policy: str
@@ -74,13 +81,15 @@ class Plan:
     expected_flagged: float
     cost: dict[str, float]
     notes: tuple[str, ...]
+    groups: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers, strings and dictionaries."""
         return asdict(self)
 
     def __str__(self) -> str:
-        lines = [f"plan: {self.policy}", f"on {self.images} calibration images with {self.errors} errors:"]
+        of_groups = "" if self.groups is None else f" of {self.groups} groups"
+        lines = [f"plan: {self.policy}", f"on {self.images} calibration images{of_groups} with {self.errors} errors:"]
         lines += _described(self.whole)
         for part in self.parts:
             lines += [f"  predicted {', '.join(part.classes)}:", *("  " + text for text in _described(part))]
@@ -116,30 +125,34 @@ def plan(decision: Decision, rows: HeldOut, classes: Sequence[str]) -> Plan:
         policy=str(decision.policy),
         images=len(exact),
         errors=int(exact.wrong.sum()),
-        whole=_counted(single, (), exact.wrong, hit),
+        whole=_counted(single, (), exact, hit),
         parts=tuple(parts),
         expected_flagged=float(weights @ flagged / max(weights.sum(), 1e-12)),
         cost=_costs(decision, exact.wrong, hit),
         notes=tuple(decision.notes(classes)),
+        groups=None if exact.clusters is None else len(np.unique(exact.clusters)),
     )
 
 
 def _part(line: Line, rows: HeldOut, flagged: NDArray[np.bool_], classes: Sequence[str]) -> PlanLine:
     own = np.isin(rows.predicted, line.classes)
-    return _counted(line, tuple(classes[k] for k in line.classes), rows.wrong[own], flagged[own])
+    return _counted(line, tuple(classes[k] for k in line.classes), rows.take(own), flagged[own])
 
 
-def _counted(
-    line: Line | None, classes: tuple[str, ...], wrong: NDArray[np.bool_], flagged: NDArray[np.bool_]
-) -> PlanLine:
+def _counted(line: Line | None, classes: tuple[str, ...], rows: HeldOut, flagged: NDArray[np.bool_]) -> PlanLine:
+    wrong, of = rows.wrong, rows.clusters
+
+    def share(hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> Share:
+        return Share.of(hits[among], None if of is None else of[among])
+
     return PlanLine(
         classes=classes,
         threshold=None if line is None else line.threshold,
         certified=None if line is None else line.certified,
-        flagged=Share.of(flagged),
-        caught=Share.of(flagged[wrong]),
-        left=Share.of(wrong[~flagged]),
-        precision=Share.of(wrong[flagged]),
+        flagged=Share.of(flagged, of),
+        caught=share(flagged, wrong),
+        left=share(wrong, ~flagged),
+        precision=share(wrong, flagged),
     )
 
 

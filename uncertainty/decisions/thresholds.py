@@ -23,7 +23,7 @@ def budget_threshold(p_wrong: NDArray[np.floating], weights: NDArray[np.floating
     ----------
     p_wrong : (n,) in 0..1, of calibration rows, out of fold.
     weights : (n,) positive, what each row counts.
-    budget : share of images a person can look at, in 0..1.
+    budget : share of images a person can look at, in 0..1; 1 flags images surer than any in calibration, too.
 
     Returns
     -------
@@ -38,6 +38,8 @@ def budget_threshold(p_wrong: NDArray[np.floating], weights: NDArray[np.floating
     """
     if not 0 <= budget <= 1:
         raise InputError(f"budget is {budget}; it must be a share between 0 and 1")
+    if budget == 1:
+        return EVERYTHING
     values, positions = np.unique(p_wrong.astype(np.float32), return_inverse=True)
     # bincount sums in float64, whatever the weights are; the total must be summed alike.
     flagged = np.bincount(positions, weights)[::-1].cumsum()[::-1]

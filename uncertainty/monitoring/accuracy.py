@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from uncertainty.combination.mixture import Condition, Floats, Mixture
 from uncertainty.metrics.intervals import Interval
 from uncertainty.monitoring.baseline import Baseline, Rows
+from uncertainty.monitoring.class_shares import ClassShift, class_shift, spread
 
 Estimate = Callable[[Rows, NDArray[np.bool_], Rows], float]
 """(calibration rows, whether they are wrong, batch) to accuracy."""
@@ -39,7 +40,7 @@ class Accuracy:
     `doc` and `average_confidence`. `shares` are the conditions' shares that `adapted` found in the batch. `unknown` is
     the share of the batch that looks like no known class rather than like known damage, and `if_unknown` the accuracy
     if that is what it is; None where that was not calibrated. `per_class` has, by predicted class, the number of rows
-    and an interval, or None.
+    and an interval, or None. `class_shift` has the shares of the classes where they changed and nothing else did.
     """
 
     n: int
@@ -48,6 +49,7 @@ class Accuracy:
     unknown: float | None
     if_unknown: Interval | None
     per_class: dict[int, tuple[int, Interval | None]]
+    class_shift: ClassShift | None = None
 
 
 def estimate_accuracy(
@@ -81,6 +83,9 @@ def from_p_wrong(combiner: Mixture, declared: dict[Condition, float], baseline: 
     """Estimate by `p_wrong` and `adapted` alone, which is quick; see `estimate_accuracy`."""
     if min(len(batch), len(baseline.wrong)) < FEWEST:
         return Accuracy(len(batch), {}, {}, None, None, {})
+    shifted = class_shift(baseline, batch)
+    if shifted is not None:
+        return _shifted(shifted, combiner, baseline, batch)
     if "damaged" in combiner.gates:
         names: list[Condition] = ["clean", *combiner.gates]
         odds, wrong = _conditions(combiner, batch)
@@ -93,6 +98,17 @@ def from_p_wrong(combiner: Mixture, declared: dict[Condition, float], baseline: 
     p = batch.p_wrong.astype(np.float64)
     estimates = dict.fromkeys((ADAPTED, P_WRONG), _interval(p, baseline))
     return Accuracy(len(batch), estimates, {}, None, None, _per_class(batch, p, baseline))
+
+
+def _shifted(found: ClassShift, combiner: Mixture, baseline: Baseline, batch: Rows) -> Accuracy:
+    """Only the shares of the classes differ from calibration, so no image is damaged or foreign."""
+    clean = _conditions(combiner, batch)[1][:, 0] if combiner.gates else batch.p_wrong.astype(np.float64)
+    p = found.p_wrong(clean, batch.predicted)
+    estimates = {
+        ADAPTED: _interval(p, baseline, spread(baseline, batch, found)),
+        P_WRONG: _interval(batch.p_wrong.astype(np.float64), baseline),
+    }
+    return Accuracy(len(batch), estimates, {}, None, None, _per_class(batch, p, baseline), found)
 
 
 def _adapted(

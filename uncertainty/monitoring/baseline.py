@@ -61,12 +61,14 @@ class Rows:
 class Baseline:
     """Calibration rows, undamaged: with p_wrong from folds without the row, and whether the classifier was wrong.
 
-    `temperature` divides log-probabilities before confidence and entropy are taken, see `fitted_temperature`.
+    `temperature` divides log-probabilities before confidence and entropy are taken, see `fitted_temperature`. `labels`
+    are (n,) classes, -1 for none that is known; None for several labels an image, and where they were not kept.
     """
 
     rows: Rows
     wrong: NDArray[np.bool_]
     temperature: float = 1.0
+    labels: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, evidence: Evidence, p_wrong: Floats, calibration: ModelOutputs) -> Self:
@@ -77,6 +79,7 @@ class Baseline:
             rows_of_signals(evidence.signals.take(clean), p_wrong[clean], calibration.probs, temperature),
             wrong,
             temperature,
+            None if calibration.task == "multilabel" else np.asarray(calibration.labels, dtype=np.int64),
         )
 
     @property
@@ -92,13 +95,15 @@ class Baseline:
         """Return all there is as arrays, for the artifact."""
         arrays = {f.name: getattr(self.rows, f.name) for f in fields(self.rows)}
         arrays |= {"wrong": self.wrong, "temperature": np.array([self.temperature])}
+        arrays |= {} if self.labels is None else {"labels": self.labels}
         return {_PREFIX + name: array for name, array in arrays.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Undo `to_arrays`."""
         rows = Rows(**{f.name: arrays[_PREFIX + f.name] for f in fields(Rows)})
-        return cls(rows, arrays[_PREFIX + "wrong"], float(arrays[_PREFIX + "temperature"][0]))
+        known = (arrays[_PREFIX + "wrong"], float(arrays[_PREFIX + "temperature"][0]))
+        return cls(rows, *known, labels=arrays.get(_PREFIX + "labels"))
 
 
 BASELINE_ARRAYS = tuple(_PREFIX + name for name in (*(f.name for f in fields(Rows)), "wrong", "temperature"))

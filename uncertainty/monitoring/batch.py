@@ -12,15 +12,18 @@ from uncertainty.combination.mixture import Condition, Mixture
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.packed_text import Packer
 from uncertainty.metrics.intervals import Interval
-from uncertainty.monitoring.accuracy import ADAPTED, FEWEST, Accuracy, estimate_accuracy
+from uncertainty.monitoring.accuracy import ADAPTED, FEWEST, P_WRONG, Accuracy, estimate_accuracy
 from uncertainty.monitoring.baseline import Baseline, rows_of_table
+from uncertainty.monitoring.class_shares import ClassShift
 from uncertainty.monitoring.drift import FALSE_ALARMS, PREDICTED, Column, Drift, detect, values_of
 from uncertainty.monitoring.stream import first_alarm
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VOID = "p_wrong is likely too low, and guarantees that assume images like calibration are void"
+VOID = "guarantees that assume images like calibration are void"
+_TOO_LOW = "p_wrong is likely too low"
+_UNKNOWN = "p_wrong may be too low or too high"
 _WORDS = {
     "softmax": "how sure the classifier is",
     "dropout": "how much it depends on dropout",
@@ -31,6 +34,7 @@ _WORDS = {
     PREDICTED: "which classes are predicted",
 }
 _WORTH_SAYING = 0.02
+_MOVED = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Monitoring:
     classes: tuple[str, ...]
     oddest: tuple[str, ...]
     arrival: tuple[str, str] | None
+    declared_damage: float = 0.0
+    """Share of damaged images that was declared in fitting."""
 
     @property
     def alarm(self) -> bool:
@@ -60,6 +66,7 @@ class Monitoring:
             "accuracy": {name: asdict(interval) for name, interval in a.estimates.items()},
             "shares": dict(a.shares),
             "unknown": {"share": a.unknown, "accuracy": _plain(a.if_unknown)},
+            "class_shares": None if a.class_shift is None else self._shares(a.class_shift),
             "per_class": {
                 self.classes[k]: {"images": n, "accuracy": _plain(interval)} for k, (n, interval) in a.per_class.items()
             },
@@ -75,6 +82,10 @@ class Monitoring:
             "in_words": self.words(),
         }
 
+    def _shares(self, shift: ClassShift) -> dict[str, dict[str, float]]:
+        before, now = ([*map(float, shares)] for shares in (shift.before, shift.now))
+        return {c: {"calibration": b, "batch": n} for c, b, n in zip(self.classes, before, now, strict=False)}
+
     def words(self) -> list[str]:
         """Return the findings as sentences."""
         if self.drift.p_value is None:
@@ -84,6 +95,9 @@ class Monitoring:
     def _accuracy(self) -> list[str]:
         a = self.accuracy
         found = ", ".join(f"{share:.0%} {name}" for name, share in a.shares.items() if name != "clean")
+        if a.class_shift is not None:
+            found = f"the shares of the classes changed, and nothing else is seen: {self._moved(a.class_shift)}"
+            return [f"accuracy of these images about {percentages(a.estimates[ADAPTED])}; {found}"]
         lines = [
             f"accuracy of these images about {percentages(a.estimates[ADAPTED])}{f'; they look {found}' * bool(found)}"
         ]
@@ -94,6 +108,12 @@ class Monitoring:
             )
         return lines
 
+    def _moved(self, shift: ClassShift) -> str:
+        """The classes whose shares changed most."""
+        most = np.argsort(-np.abs(shift.now - shift.before), kind="stable")[:_MOVED]
+        named = [(self.classes[k] if k < len(self.classes) else "no known class", k) for k in most.tolist()]
+        return ", ".join(f"{shift.now[k]:.0%} {name} (calibration {shift.before[k]:.0%})" for name, k in named)
+
     def drift_in_words(self) -> str:
         """Return one sentence: whether the images are like calibration, what changed, and what that means."""
         d = self.drift
@@ -101,11 +121,23 @@ class Monitoring:
             return f"insufficient support for a drift alarm: fewer than {FEWEST} images"
         if d.alarm:
             return (
-                f"drift alarm (p = {d.p_value:.3g}): changed are {_list([_WORDS.get(k, k) for k in d.kinds])}; {VOID}"
+                f"drift alarm (p = {d.p_value:.3g}): changed are {_list([_WORDS.get(k, k) for k in d.kinds])}; "
+                f"{self._off()}, and {VOID}"
             )
         if self.arrival is not None:
-            return f"drift alarm from {self.arrival[0]} on, in the order of arrival, by {self.arrival[1]}; {VOID}"
+            where = f"from {self.arrival[0]} on, in the order of arrival, by {self.arrival[1]}"
+            return f"drift alarm {where}; {_UNKNOWN}, and {VOID}"
         return f"no drift found (p = {d.p_value:.3g}): these images could be more of calibration"
+
+    def _off(self) -> str:
+        """Which way p_wrong is off, as far as that can be known of a batch that is not like calibration."""
+        a = self.accuracy
+        if ADAPTED in a.estimates and a.class_shift is not None:
+            more = a.estimates[P_WRONG].value - a.estimates[ADAPTED].value
+            return f"p_wrong is too {'low' if more > 0 else 'high'} by {100 * abs(more):.1f} points on average"
+        damaged = a.shares.get("damaged", 0.0) > self.declared_damage or "image" in self.drift.kinds
+        unknown = a.unknown is not None and a.unknown >= _WORTH_SAYING
+        return _TOO_LOW if damaged or unknown else _UNKNOWN
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +185,7 @@ def monitor(
         classes=tuple(by.classes),
         oddest=tuple(names[row] for row in drift.oddest),
         arrival=None if arrival is None else (names[arrival[0]], columns[arrival[1]].name),
+        declared_damage=by.calibrated_on["expected_damage"],
     )
 
 

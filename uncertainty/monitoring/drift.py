@@ -107,6 +107,16 @@ def detect(
     return replace(drift, oddest=tuple(np.argsort(-odd, kind="stable")[: show if shown else 0].tolist()))
 
 
+def looks_alike(known: Rows, seen: Rows, *, level: float = FALSE_ALARMS, seed: int = 0) -> bool:
+    """Whether one set of rows could be more of another: the test of `detect`, without a word about what differs."""
+    rng = np.random.default_rng(seed)
+    some = [rows.take(rng.permutation(len(rows))[:_MOST]) for rows in (seen, known)]
+    values = np.concatenate([values_of(rows) for rows in some])
+    predicted = np.concatenate([rows.predicted for rows in some])
+    largest = permuted(values, predicted, len(some[0]), PERMUTATIONS, rng).max(axis=1)
+    return bool((largest >= largest[0]).mean() > level)
+
+
 def values_of(rows: Rows) -> NDArray[np.float32]:
     """Return (n, m + q) scores and context side by side."""
     return np.concatenate([rows.scores, rows.context], axis=1)

@@ -15,6 +15,7 @@ from uncertainty.decisions.decide import Decision
 from uncertainty.errors import InputError
 from uncertainty.labels.tables import other_names
 from uncertainty.monitoring.baseline import Rows, rows_of_table
+from uncertainty.outputs import UNKNOWN_CLASS
 from uncertainty.screener import Screener
 from uncertainty.verdicts import Verdicts
 
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Incoming:
-    """N images of a batch that could be read and had not been learnt from; labels of m of them."""
+    """N images of a batch that could be read and had not been learnt from; of m of them whether they are wrong, and
+    their class, -1 for none of the model's or for several."""
 
     names: NDArray[np.object_]
     rows: Rows
     flagged: NDArray[np.bool_]
     labelled: NDArray[np.bool_]
     wrong: NDArray[np.bool_]
+    labels: NDArray[np.int64]
 
     @property
     def new(self) -> Rows:
@@ -78,7 +81,10 @@ def read_batch(screener: Screener, table: pa.Table, digests: Mapping[str, str]) 
     rows = rows_of_table(table.filter(kept).to_batches(), scores, context, screener.baseline.temperature)
     flagged = np.array(table["flagged"].to_pylist(), dtype=bool)[kept]
     wrong = correct[has & kept] == False  # noqa: E712  # an array of objects
-    return Incoming(names[kept], rows, flagged, has[kept], np.asarray(wrong, dtype=bool)), left_out
+    position = {name: k for k, name in enumerate(screener.model.classes)}
+    labels = [position.get(label, UNKNOWN_CLASS) for label in np.array(table["label"].to_pylist(), object)[has & kept]]
+    known = (np.asarray(wrong, dtype=bool), np.array(labels, dtype=np.int64))
+    return Incoming(names[kept], rows, flagged, has[kept], *known), left_out
 
 
 def keys(screener: Screener, names: NDArray[np.object_], digests: Mapping[str, str]) -> list[str]:

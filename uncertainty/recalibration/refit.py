@@ -202,6 +202,7 @@ def evidence_of(screener: Screener, rows: HeldOut) -> Evidence:
         condition=rows.condition,
         weights=_double(rows.weights),
         groups=rows.groups,
+        clusters=rows.clusters,
     )
 
 
@@ -222,6 +223,8 @@ def _joined(old: HeldOut, batch: Incoming, weights: RowWeights) -> HeldOut:
         certifying=np.append(old.certifying, np.zeros(m, dtype=bool)),
         signals=Signals(*(np.concatenate(pair) for pair in parts)),
         chosen=chosen if chosen.any() else None,
+        # Nobody says what new images belong to: each stands by itself.
+        clusters=None if old.clusters is None else np.append(old.clusters, old.clusters.max() + 1 + np.arange(m)),
     )
 
 
@@ -247,7 +250,7 @@ def _learnt(
         combiner=combination.combiner,
         decision=decision,
         calibration=rows,
-        baseline=_baseline(screener.baseline, rows, batch.new),
+        baseline=_baseline(screener.baseline, rows, batch),
         calibrated_on=_calibrated_on(screener, evidence, combination, batch),
         fitted_on=np.union1d(screener.fitted_on, calibration_sets.hashed(learnt_from)),
         notes=(*notes, *combination.notes, *decision.notes(classes), *_promises(rows)),
@@ -264,13 +267,14 @@ def _promises(rows: HeldOut) -> list[str]:
     ]
 
 
-def _baseline(old: Baseline, rows: HeldOut, new: Rows) -> Baseline:
+def _baseline(old: Baseline, rows: HeldOut, batch: Incoming) -> Baseline:
     """Judge the rows that monitoring compares with anew, and add the new ones where they were drawn evenly."""
-    kept = old.rows
+    kept, labels = old.rows, old.labels
     if int(rows.as_drawn.sum()) > len(kept):
-        joined = {f.name: np.concatenate([getattr(kept, f.name), getattr(new, f.name)]) for f in fields(Rows)}
-        kept = Rows(**joined)
-    return replace(old, rows=replace(kept, p_wrong=rows.p_wrong[rows.as_drawn]), wrong=rows.wrong[rows.as_drawn])
+        joined = {f.name: np.concatenate([getattr(kept, f.name), getattr(batch.new, f.name)]) for f in fields(Rows)}
+        kept, labels = Rows(**joined), None if labels is None else np.append(labels, batch.labels)
+    kept = replace(kept, p_wrong=rows.p_wrong[rows.as_drawn])
+    return replace(old, rows=kept, wrong=rows.wrong[rows.as_drawn], labels=labels)
 
 
 def _calibrated_on(screener: Screener, evidence: Evidence, combination: Combination, batch: Incoming) -> dict[str, Any]:

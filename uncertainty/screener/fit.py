@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier, Images, Look
-from uncertainty.combination import calibration_sets
+from uncertainty.combination import calibration_sets, counted_once
 from uncertainty.combination.evidence import counted, evidence, worth
 from uncertainty.combination.fit import Combination, Evidence, combine
 from uncertainty.decisions.calibration_rows import HeldOut
@@ -56,10 +56,14 @@ def from_outputs(
 ) -> Fitted:
     """Fit to outputs, see `Screener.fit_outputs`; `copies` are the damaged and the foreign ones."""
     calibration.require("labels", "calibration")
+    calibration, again = counted_once.each_once(counted_once.grouped(calibration, asked.groups))
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
     known_good, notes = calibration_sets.known_good(reference)
     wanted = [cls() for cls in discover().values() if cls.default] if asked.estimators is None else asked.estimators
-    kept_back = _kept_back(len(calibration), asked.certify_share, asked.seed)
+    if again:
+        damaged, foreign = (part and counted_once.copies_of(part, calibration) for part in copies)
+        copies = (damaged, foreign)
+    kept_back = _kept_back(calibration, asked.certify_share, asked.seed)
     usable, off = calibration_sets.fit_estimators(list(wanted), reference, calibration.take(~kept_back))
     shares, seed = asked.shares.of(damaged=bool(copies[0]), foreign=bool(copies[1])), asked.seed
     rows = evidence(usable, calibration, copies, shares, seed, kept_back)
@@ -70,7 +74,7 @@ def from_outputs(
     cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss)
     decision, held_out, cascade = decided(asked.policy, HeldOut.of(rows, p_wrong, certifying), cascade)
     classes = list(asked.classes or map(str, range(calibration.n_classes)))
-    found = (*combination.notes, *nothing_deeper(usable, asked.deeper), *gained, *decision.notes(classes))
+    found = (*again, *combination.notes, *nothing_deeper(usable, asked.deeper), *gained, *decision.notes(classes))
     return Fitted(
         estimators=usable,
         combiner=combination.combiner,
@@ -95,11 +99,16 @@ def from_outputs(
     )
 
 
-def _kept_back(images: int, share: float, seed: int) -> NDArray[np.bool_]:
-    """Choose calibration images at random, whatever their labels: nothing learns from them, nor from their copies."""
-    chosen = np.zeros(images, dtype=bool)
-    chosen[np.random.default_rng([seed, 14]).permutation(images)[: round(share * images)]] = True
-    return chosen
+def _kept_back(calibration: ModelOutputs, share: float, seed: int) -> NDArray[np.bool_]:
+    """Choose calibration images at random, whatever their labels: nothing learns from them, nor from their copies.
+
+    Images of a group are chosen together.
+    """
+    images, groups = len(calibration), calibration.groups
+    units = images if groups is None else len(np.unique(groups))
+    chosen = np.zeros(units, dtype=bool)
+    chosen[np.random.default_rng([seed, 14]).permutation(units)[: round(share * units)]] = True
+    return chosen if groups is None else chosen[np.unique(groups, return_inverse=True)[1]]
 
 
 def learnt(rows: Evidence, *, certifying: NDArray[np.bool_], seed: int) -> tuple[Combination, NDArray[np.float64]]:

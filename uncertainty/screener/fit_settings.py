@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from uncertainty.combination.evidence import Shares
 from uncertainty.decisions.policies import Policy
@@ -27,6 +28,7 @@ class FitSettings:
     classes: Sequence[str] | None = None
     deeper: Sequence[str] = ()
     cascade_loss: float = CASCADE_LOSS
+    groups: Mapping[str, str] | Sequence[Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, int) or self.seed < 0:

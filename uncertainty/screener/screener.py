@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -63,6 +63,7 @@ class Screener(Fitted):
         estimators: Sequence[Estimator] | None = None,
         cascade: bool = False,
         cascade_loss: float = CASCADE_LOSS,
+        groups: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Screener:
         """Fit from images.
@@ -82,6 +83,7 @@ class Screener(Fitted):
         budget, policy, certify_share, estimators, cascade_loss : see `fit_outputs`.
         cascade : whether second opinion, views, and sub-networks where they cost much are for those images alone
             whose verdict they could still change.
+        groups : by name, which calibration images belong together; see `fit_outputs`.
         options : batch_size, workers and progress of `Classifier.stream`.
 
         Raises
@@ -100,6 +102,7 @@ class Screener(Fitted):
             classes=classifier.classes,
             deeper=dear_columns(dropout=dear) if cascade else (),
             cascade_loss=cascade_loss,
+            groups=groups,
         )
         look = Look(passes=passes, seed=seed, **options)
         return cls.of(fit.from_images(classifier, reference, calibration, asked, look, views), classifier)
@@ -122,6 +125,7 @@ class Screener(Fitted):
         classes: Sequence[str] | None = None,
         deeper: Sequence[str] = (),
         cascade_loss: float = CASCADE_LOSS,
+        groups: Mapping[str, str] | Sequence[Any] | None = None,
     ) -> Screener:
         """Fit from ModelOutputs.
 
@@ -141,6 +145,8 @@ class Screener(Fitted):
         deeper : columns such as "embedding" and "tta_probs" that only rows whose verdict they could still change are
             judged by; all are, where it is empty.
         cascade_loss : share of E-AURC that `deeper` may cost.
+        groups : which calibration rows belong together, such as frames of one film or pictures of one patient: by id,
+            or (n,) in their order; also `ModelOutputs.groups`. They share a fold, and promises count groups.
 
         Raises
         ------
@@ -157,6 +163,7 @@ class Screener(Fitted):
             classes=classes,
             deeper=deeper,
             cascade_loss=cascade_loss,
+            groups=groups,
         )
         return cls.of(fit.from_outputs(reference, calibration, (damaged, foreign), asked))
 

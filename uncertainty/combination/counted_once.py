@@ -1,0 +1,66 @@
+"""What counts as one calibration row: rows of a group belong together, and the same answer twice is one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from uncertainty.errors import InputError
+from uncertainty.outputs import ModelOutputs
+
+_DIGITS = 4
+_COMPARED = ("logits", "features", "embedding", "labels")
+
+
+def grouped(outputs: ModelOutputs, groups: Mapping[str, str] | Sequence[Any] | None) -> ModelOutputs:
+    """Return outputs with groups: by id, where a row without one stands by itself, or (n,) in the order of the rows.
+
+    Raises InputError where no row has a group.
+
+    >>> outputs = ModelOutputs(ids=["a", "b"], logits=np.zeros((2, 2)))
+    >>> grouped(outputs, {"a": "film"}).groups.tolist()
+    ['group film', 'row b']
+    """
+    if groups is None:
+        return outputs
+    if not isinstance(groups, Mapping):
+        return replace(outputs, groups=groups)
+    names = [str(name) for name in outputs.ids]
+    if names and not any(name in groups for name in names):
+        raise InputError(f"no calibration row has a group: rows are named like {names[0]!r}; name groups by them")
+    return replace(outputs, groups=[f"group {groups[n]}" if n in groups else f"row {n}" for n in names])
+
+
+def each_once(outputs: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
+    """Leave out rows whose answers and labels are to the last digit those of an earlier row: the same picture again.
+
+    Answers of four digits or fewer may be equal by chance, and are left as they are; so are those of one group, which
+    count together anyway.
+
+    >>> rows = ModelOutputs(ids=["a", "b"], logits=[[0.123456, 0.2], [0.123456, 0.2]], labels=[0, 0])
+    >>> each_once(rows)[1]
+    ("1 of 2 calibration rows gives the same answers as another and was left out, e.g. 'b' as 'a'",)
+    """
+    if outputs.groups is not None or len(outputs) < 2:
+        return outputs, ()
+    parts = [np.asarray(getattr(outputs, name), dtype=np.float64) for name in _COMPARED if outputs.has(name)]
+    rows = np.concatenate([part.reshape(len(outputs), -1) for part in parts], axis=1)
+    told = (outputs.logits != np.round(outputs.logits, _DIGITS)).any(axis=1)
+    _, first, of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    original = first[of.reshape(-1)]
+    again = told & (original != np.arange(len(outputs)))
+    if not again.any():
+        return outputs, ()
+    row, n = int(np.flatnonzero(again)[0]), int(again.sum())
+    gives = "gives the same answers as another and was" if n == 1 else "give the same answers as others and were"
+    example = f"{str(outputs.ids[row])!r} as {str(outputs.ids[original[row]])!r}"
+    note = f"{n} of {len(outputs)} calibration rows {gives} left out, e.g. {example}"
+    return outputs.take(~again), (note,)
+
+
+def copies_of(copies: ModelOutputs, originals: ModelOutputs) -> ModelOutputs:
+    """Leave out copies of the rows that were left out; a copy has the id of its original."""
+    return copies.take(np.isin(copies.ids, originals.ids))
