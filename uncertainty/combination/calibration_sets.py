@@ -179,8 +179,19 @@ def hashed(ids: Iterable[str]) -> NDArray[np.uint64]:
 
 
 def among(ids: Iterable[str], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Return, for each id in order, whether its hash is one of those that `hashed` returned."""
-    return np.isin(_hashes(ids), known)
+    """Return, for each id in order, whether its hash is one of those that `hashed` returned.
+
+    A search in what is sorted: what a batch costs hardly grows with the images that fitted a screener.
+
+    >>> among(["b", "d"], hashed(["c", "a", "b"])).tolist(), among(["b"], hashed([])).tolist()
+    ([True, False], [False])
+    """
+    asked = _hashes(ids)
+    at = np.searchsorted(known, asked)
+    found = np.zeros(len(asked), dtype=bool)
+    inside = at < len(known)
+    found[inside] = known[at[inside]] == asked[inside]
+    return found
 
 
 def _hashes(ids: Iterable[str]) -> NDArray[np.uint64]:
