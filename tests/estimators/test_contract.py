@@ -136,6 +136,7 @@ def test_restored_equals_saved(case: tuple[Estimator, ModelOutputs]) -> None:
     estimator, incoming = case
     learnt = {key: np.array(value) for key, value in estimator.learnt().items()}
     assert all(array.dtype.kind in "fiu" for array in learnt.values())
+    assert all(np.isfinite(array).all() for array in learnt.values()), "JSON holds no infinity"
     restored = create(estimator.name, **estimator.arguments()).restore(learnt)
     np.testing.assert_array_equal(restored.score(incoming), estimator.score(incoming))
     assert (restored.reasons(incoming) == estimator.reasons(incoming)).all()

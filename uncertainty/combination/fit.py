@@ -21,9 +21,9 @@ _GATE_RIDGE, _CLASS_RIDGE = 3.0, 10.0
 _MOST_CLASSES = 1000
 # The start: so much of log-odds a spread, shared by the scores that are begun with; they repeat each other in part.
 _START, _SHARED = 1.8, 0.75
-_HALF_WAY = 20
-"""Errors from which on the start is half, and later more, the posterior that labels have taught; and rows of which the
-start is half as steep as of many."""
+_ROWS, _ERRORS = 20, 50
+"""Rows of which the start is half as steep as of many, and errors from which on half of it, and later more, is the
+posterior that labels have taught."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +265,7 @@ def _start(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis) -> Floats:
     """Return the weights that the clean expert is drawn towards.
 
     F scores that are begun with have a weight of c / F^0.75 in spreads, which no error is needed to set; less where
-    a score calls many right images wrong, and all of it where few rows tell the spreads. With e errors, e / (e + 20)
+    a score calls many right images wrong, and all of it where few rows tell the spreads. With e errors, e / (e + 50)
     of this is the posterior in its place.
     """
     begun = evidence.start > 0
@@ -273,9 +273,9 @@ def _start(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis) -> Floats:
         begun = np.ones(len(begun), dtype=bool)
     each = np.where(begun, _START / max(1, begun.sum()) ** _SHARED, 0.0) * _trusted(evidence, rows)
     count, errors = evidence.weights[rows].sum(), evidence.weights[rows & evidence.wrong].sum()
-    each *= count / (count + _HALF_WAY)
+    each *= count / (count + _ROWS)
     learnt = np.where(evidence.posterior, basis.spreads, 0.0)
-    share = errors / (errors + _HALF_WAY) if evidence.posterior.any() else 0.0
+    share = errors / (errors + _ERRORS) if evidence.posterior.any() else 0.0
     if not begun.any():
         share = 1.0
     weights = np.zeros(len(basis.sources))

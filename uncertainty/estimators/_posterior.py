@@ -49,16 +49,16 @@ def fused(logs: Array, phi: Array, labels: Labels, ridge: float) -> Fusion:
 
 
 def best_ridge(logs: Array, phi: Array, labels: Labels, fold: Labels) -> float:
-    """Return the ridge on B with the lowest label log loss out of fold; infinity where B only costs."""
+    """Return the ridge on B with the lowest label log loss out of fold; 0 where B only costs, and so is left out."""
     if not phi.shape[1]:
-        return np.inf
-    ridges = (np.inf, *RIDGES)
+        return 0.0
+    ridges = (0.0, *RIDGES)
     losses = np.zeros(len(ridges))
     for k in range(_FOLDS):
         own = fold == k
         start = None
         for position, ridge in enumerate(ridges):
-            used = phi if np.isfinite(ridge) else phi[:, :0]
+            used = phi if ridge else phi[:, :0]
             if start is not None and position == 1:
                 start = np.append(start, np.zeros(logs.shape[1] * phi.shape[1]))
             start = _solved(logs[~own], used[~own], labels[~own], ridge, start)

@@ -140,8 +140,8 @@ class FusedPosterior(KnownGoodEstimator):
         self._fit_axes(known, rows)
         logs, phi = self._inputs(rows)
         self.ridge_ = best_ridge(logs, phi, rows.labels, np.arange(len(rows)) % 5)
-        if not np.isfinite(self.ridge_):
-            self.ridge_, self.axes_, self.feature_axes_ = 0.0, self.axes_[:0], self.feature_axes_[:0]
+        if not self.ridge_:
+            self.axes_, self.feature_axes_ = self.axes_[:0], self.feature_axes_[:0]
         self._with_weights(logs, phi, rows.labels, np.ones(len(rows), dtype=bool))
 
     def _teaching(self, calibration: ModelOutputs) -> ModelOutputs:
