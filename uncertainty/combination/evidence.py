@@ -153,6 +153,8 @@ class _Fitted:
 
     def __call__(self, part: ModelOutputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) scores of a part; `rows` are the calibration rows of which it holds copies."""
+        if not self.without:
+            return self.usual.score(part)  # the very rows, since estimators share a look at them
         scores = np.empty(len(part))
         for k, estimator in enumerate((self.usual, *self.without), start=-1):
             own = self.folds[rows] == k
