@@ -20,7 +20,7 @@ from uncertainty.images.packed import PACKED_SUFFIXES, is_packed, packed_files, 
 from uncertainty.images.packed_text import Coded, Texts
 from uncertainty.images.remote import AnyFile, RemotePath, located
 
-__all__ = ["AnyPath", "ImageItem", "ImageSet", "find_images", "metadata_of"]
+__all__ = ["AnyPath", "ImageItem", "ImageSet", "find_images", "metadata_of", "named_images"]
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
@@ -128,6 +128,11 @@ def _from_remote(root: RemotePath, columns: Columns) -> ImageSet:
     if packed := packed_files(root):
         return read_packed(packed, root)
     raise InputError(f"{root} holds no image; give a manifest, a Parquet file, or a folder of images")
+
+
+def named_images(root: AnyFile, names: Sequence[str]) -> ImageSet:
+    """Return images by their names below a folder, or by their URLs, as a list names them; none is looked for."""
+    return _from_files(root, names)
 
 
 def _from_files(root: AnyFile, files: Sequence[str]) -> ImageSet:
