@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import Match, match_labels
-from uncertainty.images.manifests import Columns
+from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.imports import read_annotations
 from uncertainty.labels.imports.base import Annotation
 from uncertainty.labels.meaning import NO_KNOWN_CLASS, Meanings, meanings
@@ -26,7 +26,6 @@ UNKNOWN_FILE = "no such image was screened"
 UNKNOWN_CLASS = "no class of the model"
 SEVERAL = "several labels where one belongs"
 DIFFERENT = "different answers"
-_USUAL = Columns()
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Returned:
         )
 
 
-def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None, columns: Columns = _USUAL) -> Returned:
+def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None, columns: Columns = USUAL) -> Returned:
     """Read labels and decide which of them are truth for the rows of a verdict table.
 
     Kept apart are labels of images that are not in the table; all answers for an image where two of them differ; and

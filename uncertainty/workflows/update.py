@@ -9,6 +9,7 @@ from pathlib import Path
 from uncertainty.errors import ImageError
 from uncertainty.evaluation.matching import UNKNOWN_FILE, returned_labels
 from uncertainty.images.decoding import digest
+from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.inclusion import INCLUSION, read_inclusion
 from uncertainty.recalibration.refit import Update, updated
 from uncertainty.screener import Screener
@@ -17,7 +18,13 @@ from uncertainty.verdicts import Verdicts, folder_of, input_root, read_summary
 
 
 def update_folder(
-    screener: Path, out: Path, labels: Path, *, into: Path | None = None, column: str = INCLUSION
+    screener: Path,
+    out: Path,
+    labels: Path,
+    columns: Columns = USUAL,
+    *,
+    into: Path | None = None,
+    column: str = INCLUSION,
 ) -> tuple[Update, Path]:
     """Update a saved screener by the verdicts in `out` and labels; return what changed and where the old one is.
 
@@ -25,17 +32,17 @@ def update_folder(
     labels is the chance of each image to be labelled; it may be absent if it is the default.
     """
     with changing(screener, into):
-        found = _found(Screener.load(screener), out, labels, column)
+        found = _found(Screener.load(screener), out, labels, column, columns)
         kept = kept_beside(screener, into=into)
         found.screener.save(into or screener)
     return found, kept
 
 
-def _found(old: Screener, out: Path, labels: Path, column: str) -> Update:
+def _found(old: Screener, out: Path, labels: Path, column: str, columns: Columns) -> Update:
     verdicts = Verdicts.read(out)
     names = verdicts.table["file_name"].to_pylist()
-    given = returned_labels(labels, verdicts.table, old.model.classes)
-    found = updated(old, verdicts, given.labels, read_inclusion(labels, column), _digests(out, names))
+    given = returned_labels(labels, verdicts.table, old.model.classes, columns)
+    found = updated(old, verdicts, given.labels, read_inclusion(labels, column, columns), _digests(out, names))
     given.write(folder_of(out))
     strangers = given.match(verdicts.table).labels_without_row
     left_out = {**found.left_out, "labels without an image": strangers or found.left_out["labels without an image"]}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from uncertainty.errors import InputError
-from uncertainty.images.manifests import Columns
+from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.imports import (
     coco,
     cvat,
@@ -29,10 +29,9 @@ _FORMATS: tuple[Any, ...] = (
     *(ground_truth, vertex, kaggle, one_hot, tables),
 )
 """The first that knows a source reads it; each module has `recognises(source)` and `read(source)`."""
-_USUAL = Columns()
 
 
-def read_annotations(path: Path, columns: Columns = _USUAL) -> Annotations:
+def read_annotations(path: Path, columns: Columns = USUAL) -> Annotations:
     """Read every answer of a file or folder of labels, contradictions and all.
 
     `path` is one of: a table with `file_name`, `label` and optional `annotator`, or with a column of zeros and ones for
@@ -49,7 +48,7 @@ def read_annotations(path: Path, columns: Columns = _USUAL) -> Annotations:
     return found
 
 
-def format_of(path: Path, columns: Columns = _USUAL) -> Any:
+def format_of(path: Path, columns: Columns = USUAL) -> Any:
     """Return the module that reads a file or folder of labels; InputError where there is nothing."""
     if not path.exists():
         raise InputError(f"{path} does not exist; give a table with the columns file_name and label")

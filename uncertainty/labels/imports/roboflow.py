@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from uncertainty.errors import InputError
 from uncertainty.labels.imports import one_hot
-from uncertainty.labels.imports.base import Annotations
+from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.source import Source
 
 FILE = "_classes.csv"
@@ -24,20 +23,13 @@ def _tables(folder: Path) -> list[Path]:
 
 
 def read(source: Source) -> Annotations:
-    """Read the tables of the folder or of its parts; names are relative to the folder.
-
-    Raises InputError where there are several parts and none of them is asked for.
-    """
-    tables = _tables(source.path)
-    parts = {table.parent.name: table for table in tables}
-    if len(tables) > 1 and source.columns.split not in parts:
-        raise InputError(
-            f"{source.path} holds the parts {', '.join(parts)} of a data set; give one, or say which with --split"
-        )
-    table = parts[source.columns.split] if len(tables) > 1 and source.columns.split else tables[0]
-    found = one_hot.read(Source(table))
-    below = table.parent.relative_to(source.path).as_posix()
-    if below == ".":
-        return found
-    rows = tuple(replace(row, names=(f"{below}/{row.names[0]}", *row.names)) for row in found.rows)
-    return replace(found, rows=rows)
+    """Read the tables of the folder or of its parts; names are relative to the folder, and parts are told."""
+    rows: list[Annotation] = []
+    more: dict[str, dict[str, str | None]] = {}
+    for table in _tables(source.path):
+        part = table.parent.relative_to(source.path).as_posix()
+        for row in one_hot.read(Source(table)).rows:
+            names = row.names if part == "." else (f"{part}/{row.names[0]}", *row.names)
+            rows.append(replace(row, names=names))
+            more |= {} if part == "." else {names[0]: {"split": part}}
+    return Annotations(tuple(rows), more=more)

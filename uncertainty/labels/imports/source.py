@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from uncertainty.errors import InputError
-from uncertainty.images.manifests import Columns
+from uncertainty.images.manifests import USUAL, Columns
 
 _HEAD = 1 << 16
-_USUAL = Columns()
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Source:
     """Where labels are, and what their columns are called where that was said."""
 
     path: Path
-    columns: Columns = _USUAL
+    columns: Columns = USUAL
 
     @property
     def suffix(self) -> str:
