@@ -226,3 +226,8 @@ def test_a_file_that_labels_nothing(tmp_path):
     (tmp_path / "coco.json").write_text(json.dumps(COCO | {"annotations": [{"image_id": 99, "category_id": 1}]}))
     with pytest.raises(InputError, match="is not whole: 99 is missing"):
         read_annotations(tmp_path / "coco.json")
+
+
+def test_an_address_that_is_no_url_is_a_name(tmp_path):
+    (tmp_path / "v.csv").write_text("gs://[bucket/a.jpg,cat\n")
+    assert read_annotations(tmp_path / "v.csv").rows[0].names[-1] == "a.jpg"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from uncertainty.labels.imports.base import Annotation
 
@@ -16,7 +16,7 @@ def endings(address: str) -> tuple[str, ...]:
     >>> endings("/data/local-files/?d=images/mon/a%20b.jpg")
     ('images/mon/a b.jpg', 'mon/a b.jpg', 'a b.jpg')
     """
-    parts = urlsplit(address)
+    parts = _split(address)
     inner = parse_qs(parts.query).get("d", [unquote(parts.path)])[0].strip("/")
     pieces = inner.split("/")
     return tuple("/".join(pieces[k:]) for k in range(len(pieces)))
@@ -28,8 +28,15 @@ def uploaded_name(address: str) -> str:
     >>> uploaded_name("/data/upload/3/8f1c2d3e-plain.png"), uploaded_name("/data/local-files/?d=a/plain.png")
     ('plain.png', '')
     """
-    found = _UPLOADED.search(unquote(urlsplit(address).path))
+    found = _UPLOADED.search(unquote(_split(address).path))
     return found[1] if found else ""
+
+
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:  # no URL, such as one with half a bracket
+        return SplitResult("", "", address, "", "")
 
 
 def at_address(address: str, label: str, annotator: str = "") -> Annotation:
