@@ -83,3 +83,16 @@ def test_labels_in_other_columns_and_as_positions(run, world, out, tmp_path):
         status, _, err = run(command, out, *asked)
         assert status == 0, err
     assert json.loads((out / "evaluation.json").read_text())["n"] == 40
+
+
+def test_an_update_leaves_out_what_fitted_the_screener_though_it_was_saved_anew(run, world, fitted, tmp_path):
+    shutil.copytree(world.incoming, tmp_path / "in")
+    for path in sorted((world.calibration / "cat").iterdir())[:3]:
+        Image.open(path).save(tmp_path / "in" / f"again{path.stem}.bmp")
+    assert run("screen", fitted, tmp_path / "in", "-o", tmp_path / "out")[0] == 0
+    labels = {**labels_of(world.incoming), **{path.name: "cat" for path in (tmp_path / "in").glob("again*")}}
+    (tmp_path / "l.csv").write_text("\n".join(["file_name,label", *(f"{k},{v}" for k, v in labels.items())]))
+    screener = shutil.copytree(fitted, tmp_path / "screener")
+    status, out, err = run("update", screener, tmp_path / "out", "--labels", tmp_path / "l.csv")
+    assert status == 0, err
+    assert "3 labels of images that were learnt from already" in out + err

@@ -27,7 +27,7 @@ from uncertainty.screener import Screener
 from uncertainty.screening.journal import ROWS_IN_A_PART, Task
 from uncertainty.screening.saved_screener import SavedScreener
 
-DIGEST, FEATURES, THUMBNAIL = "digest", "features", "thumbnail"
+DIGEST, PICTURE, FEATURES, THUMBNAIL = "digest", "picture", "features", "thumbnail"
 REMARK = "remark:"
 """Before each of the remarks of `DecodedImage` among the counts."""
 _COUNTS = b"counts"
@@ -113,6 +113,7 @@ def _extras(batch: Batch) -> dict[str, pa.Array]:
     """Return the columns of `features.parquet` but for the names; features are absent where there are none."""
     known = {
         DIGEST: pa.array([row.digest or None for row in batch.rows], pa.string()),
+        PICTURE: pa.array([row.pixels or None for row in batch.rows], pa.string()),
         THUMBNAIL: pa.array([row.thumbnail for row in batch.rows], pa.binary(THUMBNAIL_SIDE**2)),
     }
     if batch.outputs is None or batch.outputs.features is None:
