@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import math
 from typing import Any
 
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from uncertainty.classifiers.image_loader import load
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.errors import ModelError
-from uncertainty.images.decoding import Least
+from uncertainty.images.decoding import Least, Reading
+from uncertainty.images.sources import ImageItem
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 
@@ -166,3 +169,27 @@ def test_what_a_decoded_image_must_keep() -> None:
     assert least_of(first, second) == Least(512, 1024)
     whole = Preprocess(draft=0)
     assert whole.least is least_of(whole, None) is least_of(first, whole) is least_of(whole, first) is None
+
+
+def test_how_a_file_is_read_is_part_of_the_settings() -> None:
+    plain = Preprocess(size=4)
+    deep = Preprocess(size=4, bits=12, bands=[4, 3, 2], frame=2)
+    assert deep.reading == Reading(12, (4, 3, 2), 2)
+    assert {"bits", "bands", "frame"} & plain.to_dict().keys() == set()
+    assert Preprocess.from_dict(deep.to_dict()) == deep
+    assert deep.to_dict() != plain.to_dict()
+    for wrong in ({"bits": 4}, {"bands": (1, 2)}, {"frame": 0}):
+        with pytest.raises(ModelError):
+            Preprocess(**wrong)
+
+
+def test_a_file_is_loaded_as_the_settings_say() -> None:
+    stream = io.BytesIO()
+    Image.fromarray((np.arange(64, dtype=np.uint16) * 64).reshape(8, 8)).save(stream, "PNG")
+    item = ImageItem("a.png", stream.getvalue())
+    dark, right = (load(item, Preprocess(size=8, bits=bits)) for bits in (None, 12))
+    assert dark.remarks == ("deep:16:12",)
+    assert right.remarks == ()
+    assert right.thumbnail[-1] == 252
+    assert dark.thumbnail[-1] == 15
+    assert dark.pixels != right.pixels

@@ -164,6 +164,10 @@ def test_preprocessing_keys() -> None:
     )
     assert classifier.preprocess == Preprocess(4, 0.9, "exact", "lanczos", (0.1, 0.2, 0.3), (1, 2, 3))
     assert "1, 4, 4" in refused(f"{NETWORK}?size=4&grayscale=true")
+    read = Classifier.load(f"{NETWORK}?size=4&bits=12&bands=4,3,2&frame=2")
+    assert read.preprocess == Preprocess(4, bits=12, bands=(4, 3, 2), frame=2)
+    assert read.sha256 != Classifier.load(f"{NETWORK}?size=4").sha256
+    assert "bands=a,b" in refused(f"{NETWORK}?size=4&bands=a,b").replace("'", "")
 
 
 def test_class_names(folder: Path) -> None:

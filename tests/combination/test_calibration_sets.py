@@ -16,13 +16,14 @@ from uncertainty.classifiers.batches import Collected, Row
 from uncertainty.classifiers.look import Look
 from uncertainty.combination import calibration_sets
 from uncertainty.combination.evidence import Shares, evidence
-from uncertainty.combination.same_images import near_copies
+from uncertainty.combination.same_images import equal_outputs, near_copies
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators import create, discover
 from uncertainty.images.decoding import digest
 from uncertainty.images.sources import find_images
 from uncertainty.images.thumbnails import thumbnail
 from uncertainty.outputs import ModelOutputs
+from uncertainty.screener import Screener
 
 
 def collect(world, reference, calibration, *, classifier=None, damaged=False, foreign=False, views=(), **options):
@@ -460,3 +461,14 @@ def test_views_are_chosen_on_calibration_and_the_copies_have_the_same(world):
         assert (view.argmax(axis=1) == sets.calibration.labels).mean() >= plain - 0.05
     if sets.views:
         assert sets.damaged.tta_probs.shape[1:] == sets.calibration.tta_probs.shape[1:]
+
+
+def test_outputs_of_the_same_images_under_other_ids_are_found():
+    rows = made_problem(60, 3)
+    other = made_problem(60, 4)
+    assert equal_outputs(rows, other) == []
+    renamed = replace(rows, ids=[f"again {name}" for name in rows.ids])
+    with pytest.raises(OverlapError, match="60 of 60 calibration rows have the very outputs of reference rows"):
+        Screener.fit_outputs(rows, renamed)
+    some = ModelOutputs.concatenate([renamed.take(range(5)), other])
+    assert equal_outputs(rows, some)[0].startswith("5 of 65 calibration rows have the very outputs of reference rows")

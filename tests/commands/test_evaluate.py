@@ -28,8 +28,8 @@ def test_wrong_labels(fails, out, tmp_path):
         return fails("evaluate", out, "--labels", file)
 
     assert "does not exist" in evaluate(tmp_path / "gone.csv")
-    columns = evaluate(write_labels(tmp_path / "a.csv", [("000.png", "cat")], ("file_name", "class")))
-    assert "has no column label; it has 'file_name', 'class'" in columns
+    columns = evaluate(write_labels(tmp_path / "a.csv", [("000.png", "cat")], ("file_name", "said")))
+    assert "has no column label; it has 'file_name', 'said'; say which" in columns
     columns = evaluate(write_labels(tmp_path / "b.csv", [("000.png", "cat")], ("name", "label")))
     assert "has no column file_name" in columns
     assert "no label has the name of a screened image" in evaluate(write_labels(tmp_path / "c.csv", [("x.png", "cat")]))

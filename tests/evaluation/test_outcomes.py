@@ -258,3 +258,26 @@ def test_a_row_that_is_not_finite_is_left_out_and_told(caplog):
 def test_answers_in_half_precision_or_with_a_gradient_are_taken(dtype):
     logits = torch.eye(3, dtype=dtype, requires_grad=True)
     assert not Outcomes.from_loader([(logits, torch.arange(3))], lambda inputs: inputs).wrong.any()
+
+
+def test_labels_of_verdicts_mean_what_they_mean_elsewhere(world, tmp_path, caplog):
+    verdicts = world.screener.screen(world.incoming)
+    names = verdicts.table["file_name"].to_pylist()
+    rows = [f'{{"file_name": "{name}", "label": {k % 3}}}' for k, name in enumerate(names)]
+    (tmp_path / "l.jsonl").write_text("\n".join(rows))
+    found = Outcomes.from_verdicts(verdicts, tmp_path / "l.jsonl")
+    assert found.classes == ("cat", "dog", "eel")
+    assert found.wrong.mean() < 0.5
+    by_name = Outcomes.from_verdicts(verdicts, {name: ["Cat ", "dog", "fox"][k % 3] for k, name in enumerate(names)})
+    assert by_name.classes == ("cat", "dog", "eel")
+    assert len(by_name) == sum(k % 3 < 2 for k in range(len(names)))
+    assert "are no class of the model and no truth, e.g. 'fox'" in caplog.text
+
+
+def test_names_and_positions_are_not_mixed_and_numerals_sort_as_numbers():
+    names = [str(i) for i in range(11)]
+    for labels, predictions in ((names, np.arange(11)), (np.arange(11), names)):
+        with pytest.raises(InputError, match="names and positions, one of each; give classes"):
+            Outcomes.from_arrays(labels, predictions)
+        assert not Outcomes.from_arrays(labels, predictions, classes=names).wrong.any()
+    assert Outcomes.from_arrays(names, names).classes == tuple(names)

@@ -62,10 +62,10 @@ def test_label_studio_annotators_skips_and_several_choices(tmp_path):
         ("a b.jpg", "cat", "1"),
         ("a b.jpg", "dog", "2"),
         ("c.jpg", "cat;dog", "ann@x"),
-        ("mon/g.jpg", "cat", ""),
+        ("s3://bucket/mon/g.jpg", "cat", ""),
         ("h.jpg", "dog", ""),
     ]
-    assert found.rows[3].names == ("mon/g.jpg", "g.jpg")
+    assert found.rows[3].names == ("s3://bucket/mon/g.jpg", "mon/g.jpg", "g.jpg")
     assert found.notes == (
         "1 annotations were skipped by their annotator; they are left out",
         "1 annotations hold no choice; they are left out",
@@ -76,9 +76,9 @@ def test_label_studio_annotators_skips_and_several_choices(tmp_path):
     ("content", "said"),
     [
         ("[", "is not valid JSON"),
-        ({"a": 1}, "is not an export of Label Studio"),
-        ([1], "is not an export of Label Studio"),
-        ([{"data": 3}], "is not an export of Label Studio"),
+        ({"a": 1}, "is no JSON of labels that is known: of Label Studio"),
+        ([1], "is no JSON of labels that is known: of Label Studio"),
+        ([{"data": 3}], "is no JSON of labels that is known: of Label Studio"),
         ([], "holds 0 tasks and no finished annotation"),
         ([{"data": {"x": 1}}], "task 1, has neither data.file_name nor the address"),
         ([task("a") | {"annotations": 3}], "task 1, has '3' where a list of annotations or results belongs"),

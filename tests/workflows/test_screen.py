@@ -63,7 +63,7 @@ def test_files_hold_what_memory_holds(world, mixed, in_memory, tmp_path, ending,
 
 def test_features_are_beside_the_verdicts_and_nobody_takes_them_for_others(world, mixed, out, tmp_path):
     table, verdicts = pq.read_table(out / FEATURES_FILE), Verdicts.read(out).table
-    assert table.column_names == ["file_name", "digest", "thumbnail", "features"]
+    assert table.column_names == ["file_name", "digest", "picture", "thumbnail", "features"]
     assert table["file_name"].equals(verdicts["file_name"])
     assert table["digest"].to_pylist() == [digest(mixed / name) for name in verdicts["file_name"].to_pylist()]
     assert table.schema.field("features").type == pa.list_(pa.float16(), 48)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Labels, Resamples, ResamplesSeed
+from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Resamples, ResamplesSeed
 from uncertainty.commands.shared import console, say_kept_apart
 
 
@@ -15,15 +15,19 @@ def compare(
     a: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
     b: Annotated[Path, typer.Argument(help="The same of another run or another model.")],
     labels: Labels,
+    name_column: NameColumn = None,
+    label_column: LabelColumn = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("comparison"),
     resamples: Resamples = 1000,
     seed: ResamplesSeed = 0,
 ) -> None:
     """Say what run B fixed and broke against run A: uncertainty compare OUT_A OUT_B --labels labels.csv."""
     from uncertainty.commands.findings_text import comparison_table, comparison_text
+    from uncertainty.images.manifests import Columns
     from uncertainty.workflows.compare import compare_folders
 
-    found = compare_folders(a, b, labels, out, seed=seed, resamples=resamples)
+    columns = Columns(name_column, label_column)
+    found = compare_folders(a, b, labels, out, columns, seed=seed, resamples=resamples)
     console().print(comparison_table(found))
     typer.echo(comparison_text(found))
     say_kept_apart(out)

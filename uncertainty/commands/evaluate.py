@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Labels, Resamples, ResamplesSeed, Screened
+from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Resamples, ResamplesSeed, Screened
 from uncertainty.commands.shared import console
 from uncertainty.verdicts import folder_of
 
@@ -16,6 +16,8 @@ Wanted = Annotated[float, typer.Option(min=0.01, max=1, help="State each class's
 def evaluate(
     out: Screened,
     labels: Labels,
+    name_column: NameColumn = None,
+    label_column: LabelColumn = None,
     precision: Wanted = 0.9,
     recall: Wanted = 0.9,
     resamples: Resamples = 1000,
@@ -24,9 +26,11 @@ def evaluate(
     """Say how good the verdicts were, once labels are known: uncertainty evaluate OUT --labels labels.csv."""
     from uncertainty.commands.findings_text import class_table, design_text, findings_text
     from uncertainty.commands.tables import evaluation_table, evaluation_text
+    from uncertainty.images.manifests import Columns
     from uncertainty.workflows.evaluate import evaluate_folder
 
-    found = evaluate_folder(out, labels, seed=seed, resamples=resamples, precision=precision, recall=recall)
+    columns = Columns(name_column, label_column)
+    found = evaluate_folder(out, labels, columns, seed=seed, resamples=resamples, precision=precision, recall=recall)
     console().print(evaluation_table(found.evaluation))
     typer.echo(evaluation_text(found.evaluation, found.match))
     for line in found.returned.words():

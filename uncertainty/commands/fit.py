@@ -17,10 +17,14 @@ from uncertainty.commands.options import (
     EffortLevel,
     ExpectDamage,
     ExpectUnknown,
+    LabelColumn,
+    NameColumn,
     Out,
     Passes,
     Reference,
+    ReferenceSplit,
     SecondOpinion,
+    Split,
     Views,
     Workers,
 )
@@ -36,6 +40,10 @@ def fit(
     calibration: Annotated[Path, typer.Option(help="Labelled images that the model was not trained on.")],
     out: Out,
     reference: Reference = None,
+    name_column: NameColumn = None,
+    label_column: LabelColumn = None,
+    split: Split = None,
+    reference_split: ReferenceSplit = None,
     classes: Annotated[Path | None, typer.Option(help="Class names in output order: .txt or JSON.")] = None,
     policy: Any = None,
     expect_damage: ExpectDamage = EXPECT_DAMAGE,
@@ -54,26 +62,26 @@ def fit(
     workers: Workers = WORKERS,
 ) -> None:
     """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER."""
-    from uncertainty.workflows.fit import ModelSource, fit_folders
+    from uncertainty.images.manifests import Columns
+    from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 
+    shares = {"expect_damage": expect_damage, "expect_unknown": expect_unknown, "certify_share": certify_share}
+    look = {"passes": passes, "views": [name for name in tta.split(",") if name], "seed": seed}
+    good = Columns(name_column, label_column, reference_split)
     screener = fit_folders(
         ModelSource(model, classes, embedder, device, autocast),
-        reference,
-        calibration,
+        None if reference is None else ImageSource(reference, good),
+        ImageSource(calibration, Columns(name_column, label_column, split)),
         out,
         effort=effort,
         progress=shown_progress,
-        expect_damage=expect_damage,
-        expect_unknown=expect_unknown,
         policy=policy,
-        certify_share=certify_share,
-        passes=passes,
-        views=[name for name in tta.split(",") if name],
         cascade=cascade,
         cascade_loss=cascade_loss,
-        seed=seed,
         batch_size=batch_size,
         workers=workers,
+        **shares,
+        **look,
     )
     say_notes(screener.notes)
     typer.echo(f"{screener.describe()}\nscreener written to {out}")

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import typer
 
-from uncertainty.commands.options import Labels, Resamples, ResamplesSeed, Screened
+from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Resamples, ResamplesSeed, Screened
 from uncertainty.verdicts import folder_of
 
 _SHOWN = 10
 
 
-def labels(out: Screened, labels: Labels, resamples: Resamples = 1000, seed: ResamplesSeed = 0) -> None:
+def labels(
+    out: Screened,
+    labels: Labels,
+    name_column: NameColumn = None,
+    label_column: LabelColumn = None,
+    resamples: Resamples = 1000,
+    seed: ResamplesSeed = 0,
+) -> None:
     """Say how far annotators agree and which labels are likely wrong: uncertainty labels OUT --labels labels.csv."""
     from uncertainty.commands.tables import shown
+    from uncertainty.images.manifests import Columns
     from uncertainty.workflows.check_labels import LABEL_ERRORS, check_labels, words
 
-    check = check_labels(out, labels, seed=seed, resamples=resamples)
+    check = check_labels(out, labels, Columns(name_column, label_column), seed=seed, resamples=resamples)
     for row in check.table.slice(0, min(check.likely, _SHOWN)).to_pylist():
         said = f"{shown(row['label'])}, more likely {shown(row['suggested'])}"
         typer.echo(f"label wrong {row['label_wrong']:.3f}  {said}  {shown(row['file_name'])}")

@@ -38,8 +38,12 @@ Workers = Annotated[int, typer.Option(min=1, help="Threads that decode images.")
 
 Screened = Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")]
 Labels = Annotated[
-    Path, typer.Option(help="CSV with file_name and label, class folders, or an export of Label Studio or CVAT.")
+    Path, typer.Option(help="Table with file_name and label, class folders, or an export of a labelling tool.")
 ]
+NameColumn = Annotated[str | None, typer.Option(help="Column with the file names, where it is called otherwise.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column with the labels, where it is called otherwise.")]
+Split = Annotated[str | None, typer.Option(help="Part of the data set to calibrate on, such as val or test.")]
+ReferenceSplit = Annotated[str | None, typer.Option(help="Part of the data set to take as known-good, such as train.")]
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap resamples behind the intervals.")]
 ResamplesSeed = Annotated[int, typer.Option(min=0, help="Of the resamples.")]
 

@@ -84,7 +84,7 @@ def _refuse_those_of_ray(given: dict[str, Any]) -> None:
 
 
 def _say(summary: dict[str, Any], fitted: Screener) -> None:
-    say_notes(fitted.notes)
+    say_notes([*fitted.notes, *summary.get("notes_on_images", ())])
     if seen := summary["provenance"]["images_that_fitted_the_screener"]:
         say_notes([f"{seen} of these images fitted the screener; their p_wrong is too low to be trusted"])
     if (deeper := summary.get("looked_at_more_deeply")) is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Labels, Screened
+from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Screened
 from uncertainty.commands.shared import say_notes
 
 
@@ -15,6 +15,8 @@ def update(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
     out: Screened,
     labels: Labels,
+    name_column: NameColumn = None,
+    label_column: LabelColumn = None,
     new: Annotated[
         Path | None, typer.Option("-o", "--out", help="New folder. Default: SCREENER, the old one is kept beside it.")
     ] = None,
@@ -23,9 +25,11 @@ def update(
     ] = "inclusion",
 ) -> None:
     """Learn again once labels arrive, from old and new ones: uncertainty update SCREENER OUT --labels labels.csv."""
+    from uncertainty.images.manifests import Columns
     from uncertainty.workflows.update import update_folder
 
-    found, kept = update_folder(screener, out, labels, into=new, column=inclusion)
+    columns = Columns(name_column, label_column)
+    found, kept = update_folder(screener, out, labels, columns, into=new, column=inclusion)
     say_notes(found.notes)
     for line in found.words():
         typer.echo(line)

@@ -11,7 +11,9 @@ from uncertainty.annotation.ranking import LISTED
 from uncertainty.evaluation.matching import Returned, returned_labels
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.evaluation.screening_quality import Match, join_labels
-from uncertainty.images.manifests import MANIFEST_SUFFIXES, read_manifest
+from uncertainty.images.manifests import USUAL, Columns, read_manifest
+from uncertainty.labels.imports import tables
+from uncertainty.labels.imports.formats import format_of
 from uncertainty.verdicts import METADATA, SUGGESTED, Verdicts, folder_of, read_summary, with_columns
 
 if TYPE_CHECKING:
@@ -31,15 +33,15 @@ class Labelled:
     usual: Mapping[str, Sequence[float]]
 
 
-def labelled(folder: Path, labels: Path) -> Labelled:
+def labelled(folder: Path, labels: Path, columns: Columns = USUAL) -> Labelled:
     """Read the verdicts of a folder, or one verdict table, and join labels with all their columns.
 
     Labels that can't be used are written beside the verdicts, to `labels_kept_apart.csv`.
     """
     verdicts = Verdicts.read(folder)
     classes = classes_of(verdicts, folder)
-    known = returned_labels(labels, verdicts.table, classes)
-    table = _with_more(join_labels(verdicts.table, known.labels), labels)
+    known = returned_labels(labels, verdicts.table, classes, columns)
+    table = _with_more(join_labels(verdicts.table, known.labels), labels, columns)
     known.write(folder_of(folder))
     provenance = verdicts.provenance or read_summary(folder).get("provenance", {})
     outcomes = Outcomes.from_verdicts(table, classes=classes)
@@ -51,13 +53,13 @@ def classes_of(verdicts: Verdicts, folder: Path) -> Sequence[str] | None:
     return verdicts.classes or read_summary(folder).get("classes")
 
 
-def _with_more(table: pa.Table, labels: Path) -> pa.Table:
+def _with_more(table: pa.Table, labels: Path, columns: Columns) -> pa.Table:
     """Add the further columns of a table of labels; where the verdicts have a column already, its values go first."""
-    if labels.suffix.lower() not in MANIFEST_SUFFIXES or not labels.is_file():
+    if format_of(labels, columns) is not tables:
         return table
     import pyarrow as pa
 
-    manifest = read_manifest(labels)
+    manifest = read_manifest(labels, columns)
     position = {name: i for i, name in enumerate(manifest.names)}
     rows = [position.get(name) for name in table["file_name"].to_pylist()]
     # A list of `uncertainty rank` with labels: what it repeats of the verdicts is no news of the images.

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.errors import InputError
-from uncertainty.evaluation.outcomes import NO_KNOWN_CLASS
 from uncertainty.evaluation.screening_quality import Match, match_labels
+from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.imports import read_annotations
 from uncertainty.labels.imports.base import Annotation
+from uncertainty.labels.meaning import NO_KNOWN_CLASS, Meanings, meanings
+from uncertainty.labels.screened_names import ScreenedNames, of_another_folder
 from uncertainty.labels.tables import split, task_of
 from uncertainty.verdicts import write_table
 
@@ -89,27 +91,24 @@ class Returned:
         )
 
 
-def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None) -> Returned:
+def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None, columns: Columns = USUAL) -> Returned:
     """Read labels and decide which of them are truth for the rows of a verdict table.
 
     Kept apart are labels of images that are not in the table; all answers for an image where two of them differ; and
     labels that are none of the `classes` (None: not known, so not asked), but for `(no known class)`, which says that
     the classifier can't be right. Nothing is lost: every label is in `labels`, or in `apart`.
+    What a label means is found as `labels.meaning` says.
 
     Raises InputError: what `read_annotations` raises, or images met and not one label is left.
     """
-    found = read_annotations(path)
-    names = set(table["file_name"].to_pylist())
+    found = read_annotations(path, columns)
     several = task_of(table) == "multilabel"
     known = None if classes is None else frozenset(classes)
+    pairs, apart = _met(found.rows, table["file_name"].to_pylist())
+    understood, told = _understood([row.label for row, _ in pairs], classes, several)
     met: dict[str, list[Answer]] = {}
-    apart: list[Apart] = []
-    for row in found.rows:
-        name = next((one for one in row.names if one in names), None)
-        if name is None:
-            apart.append(_apart(row, UNKNOWN_FILE))
-        else:
-            met.setdefault(name, []).append(Answer(name, row.label, row.annotator))
+    for row, name in pairs:
+        met.setdefault(name, []).append(Answer(name, understood.get(row.label, row.label), row.annotator))
     labels = {}
     for name, answers in met.items():
         why = _why_not(answers, known, several)
@@ -119,8 +118,45 @@ def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None) 
     if not labels:
         labels = _without(path, met, apart, found.rows)
     return Returned(
-        labels, tuple(one for group in met.values() for one in group), tuple(apart), found.notes, found.more
+        labels,
+        tuple(one for group in met.values() for one in group),
+        tuple(apart),
+        (*found.notes, *told),
+        found.more,
     )
+
+
+def _met(rows: Sequence[Annotation], names: Sequence[str]) -> tuple[list[tuple[Annotation, str]], list[Apart]]:
+    """Return each answer with the screened image that it is about, and those of no such image."""
+    screened = ScreenedNames(names)
+    found = [(row, screened.of(row)) for row in rows]
+    pairs = [(row, name) for row, name in found if name is not None]
+    strangers = of_another_folder(pairs)
+    apart = [_apart(row, UNKNOWN_FILE) for row, name in found if name is None]
+    apart += [_apart(pairs[k][0], UNKNOWN_FILE) for k in sorted(strangers)]
+    return [pair for k, pair in enumerate(pairs) if k not in strangers], apart
+
+
+def _understood(
+    labels: Sequence[str], classes: Sequence[str] | None, several: bool
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the class name that each label means, where it is written otherwise, and what there is to say of it."""
+    if classes is None:
+        return {}, ()
+    if several:
+        names = frozenset(classes)
+        parts = {label: split(label, names) for label in labels}
+        known = meanings([one for found in parts.values() for one in found], classes)
+        return {
+            label: ";".join(_name(one, known, classes) for one in found) for label, found in parts.items()
+        }, known.notes
+    known = meanings(labels, classes)
+    return {label: _name(label, known, classes) for label in labels}, known.notes
+
+
+def _name(label: str, known: Meanings, classes: Sequence[str]) -> str:
+    position = known.of(label)
+    return classes[position] if position >= 0 else label.strip()
 
 
 def _apart(row: Annotation, why: str) -> Apart:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
 from uncertainty.labels.arrays import class_names, classes_in, indices, row_names, run_over
+from uncertainty.labels.meaning import NO_KNOWN_CLASS
 from uncertainty.labels.tables import encoded, named_classes, other_names, table_probs, task_of
 from uncertainty.outputs import ModelOutputs, Task, probs_from_logits
 from uncertainty.verdicts import METADATA, QUALITY, WIDE_CLASSES, Verdicts, probability_columns
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from uncertainty.classifiers import Classifier
     from uncertainty.images.sources import AnyPath
 
-NO_KNOWN_CLASS = "(no known class)"
-"""What a label of -1 is called."""
 _LEADING = ("file_name", "label", "predicted_label", "confidence", "p_wrong", "outcome", "reasons")
 _TOP = 5
 _DECISION = 0.5
@@ -74,14 +73,19 @@ class Outcomes:
         """Take the rows of verdicts that were read and have a label.
 
         `labels` are label by file name, or a table or folder of them; None: the table has them, by `join_labels`.
+        A label means what `labels.meaning` says; one of no class is no truth, and a warning is logged.
         `classes` are needed only for a CSV or JSON table of more than 200 classes, which does not hold their names.
         """
         from uncertainty.evaluation.screening_quality import join_labels, measurable
-        from uncertainty.labels.by_name import read_labels
+        from uncertainty.labels.by_name import read_labels, truths
 
         table = verdicts.table if isinstance(verdicts, Verdicts) else verdicts
         if labels is not None:
-            table = join_labels(table, labels if isinstance(labels, Mapping) else read_labels(labels))
+            told = labels if isinstance(labels, Mapping) else read_labels(labels)
+            whole = classes or Verdicts(table).classes
+            if whole and task_of(table) == "multiclass":
+                told = truths(told, whole)
+            table = join_labels(table, told)
         task, rows = task_of(table), measurable(table)
         known = list(classes or Verdicts(table).classes or named_classes(rows))
         predicted, truth = rows["predicted_label"], rows["label"]

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 from uncertainty.errors import InputError
-from uncertainty.evaluation.outcomes import NO_KNOWN_CLASS
 from uncertainty.exports.base import Place, Ranking, Row, left_out, number, plain_value
 from uncertainty.exports.image_files import found, place
 from uncertainty.labels.imports.label_studio import CONTROL
+from uncertainty.labels.meaning import NO_KNOWN_CLASS
 
 LOCAL = "/data/local-files/?d="
 """Where Label Studio serves files of its own machine, if LOCAL_FILES_SERVING_ENABLED is set."""

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
+from uncertainty.images.decoding import is_image_name
 from uncertainty.images.manifests import Label
 from uncertainty.images.packed_text import Coded, Texts, taken
 from uncertainty.images.remote import AnyFile, below, size_of
@@ -38,15 +40,31 @@ class FilesAt:
 
 
 def _there(path: AnyFile) -> AnyFile:
-    """Return the file of this name in whichever Unicode form it has on the disk: macOS takes é apart, tables do not."""
-    if not isinstance(path, Path) or str(path).isascii() or path.exists():
+    """Return the file that a name means: in whichever Unicode form it has on the disk, since macOS takes é apart and
+    tables do not; and with the one ending that is there, for a name without any.
+    """
+    bare = not path.suffix
+    if not isinstance(path, Path) or (str(path).isascii() and not bare) or path.exists():
         return path
-    parent = _there(path.parent)
-    wanted = normalize("NFC", path.name)
+    parent = _there(path.parent) if not str(path.parent).isascii() else path.parent
     if not isinstance(parent, Path) or not parent.is_dir():
         return path
-    same = [name for name in os.listdir(parent) if normalize("NFC", name) == wanted]
+    by_name, by_stem = _inside(parent, parent.stat().st_mtime_ns)
+    wanted = normalize("NFC", path.name)
+    same = by_name.get(wanted) or (by_stem.get(wanted, []) if bare else [])
     return parent / same[0] if len(same) == 1 else path
+
+
+@lru_cache(maxsize=4)
+def _inside(folder: Path, changed: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return the names in a folder by their usual Unicode form, whole and of pictures without their ending."""
+    by_name: dict[str, list[str]] = {}
+    by_stem: dict[str, list[str]] = {}
+    for name in os.listdir(folder):
+        by_name.setdefault(normalize("NFC", name), []).append(name)
+        if is_image_name(name):
+            by_stem.setdefault(normalize("NFC", os.path.splitext(name)[0]), []).append(name)
+    return by_name, by_stem
 
 
 @dataclass(frozen=True, eq=False)

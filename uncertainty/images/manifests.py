@@ -25,6 +25,7 @@ SPLIT_COLUMNS = ("split", "subset", "ml_use")
 
 __all__ = [
     "MANIFEST_SUFFIXES",
+    "USUAL",
     "Columns",
     "Label",
     "Manifest",
@@ -52,7 +53,7 @@ class Columns:
     split: str | None = None
 
 
-_USUAL = Columns()
+USUAL = Columns()
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Manifest:
     notes: tuple[str, ...] = ()
 
 
-def read_manifest(path: AnyFile, columns: Columns = _USUAL) -> Manifest:
+def read_manifest(path: AnyFile, columns: Columns = USUAL) -> Manifest:
     """Read the file names of a table, and its labels where it has them; a few rows are in memory at a time.
 
     The name column is the first present of NAME_COLUMNS, the label column of LABEL_COLUMNS, unless `columns` say

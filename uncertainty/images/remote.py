@@ -158,7 +158,10 @@ def located(text: str | os.PathLike[str]) -> AnyFile:
     if not is_url(text):
         return Path(text)
     if str(text).lower().startswith("file://"):
-        return Path(unquote(urlsplit(str(text)).path))
+        try:
+            return Path(unquote(urlsplit(str(text)).path))
+        except ValueError as error:
+            raise InputError(f"{str(text)!r} is not a URL ({error})") from error
     return RemotePath.parse(str(text))
 
 

@@ -15,22 +15,21 @@ from uncertainty.errors import InputError
 from uncertainty.images.decoding import IMAGE_SUFFIXES, is_image_name
 from uncertainty.images.folders import Pictures, contents, first_folders, splits_of
 from uncertainty.images.image_set import FilesAt, ImageItem, ImageSet, metadata_of
-from uncertainty.images.manifests import MANIFEST_SUFFIXES, Columns, check_unique, posix, read_manifest
+from uncertainty.images.manifests import MANIFEST_SUFFIXES, USUAL, Columns, check_unique, posix, read_manifest
 from uncertainty.images.packed import PACKED_SUFFIXES, is_packed, packed_files, read_packed
 from uncertainty.images.packed_text import Coded, Texts
 from uncertainty.images.remote import AnyFile, RemotePath, located
 
-__all__ = ["AnyPath", "ImageItem", "ImageSet", "find_images", "metadata_of"]
+__all__ = ["AnyPath", "ImageItem", "ImageSet", "find_images", "metadata_of", "named_images"]
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 AnyPath = str | os.PathLike[str]
-_ALL = Columns()
 
 
-def find_images(path: AnyPath | Sequence[AnyPath], columns: Columns = _ALL) -> ImageSet:
+def find_images(path: AnyPath | Sequence[AnyPath], columns: Columns = USUAL) -> ImageSet:
     """Find images without opening them.
 
     `path` is one of: an image file; a folder, flat or nested (sorted by name; hidden files skipped, links followed but
@@ -128,6 +127,11 @@ def _from_remote(root: RemotePath, columns: Columns) -> ImageSet:
     if packed := packed_files(root):
         return read_packed(packed, root)
     raise InputError(f"{root} holds no image; give a manifest, a Parquet file, or a folder of images")
+
+
+def named_images(root: AnyFile, names: Sequence[str]) -> ImageSet:
+    """Return images by their names below a folder, or by their URLs, as a list names them; none is looked for."""
+    return _from_files(root, names)
 
 
 def _from_files(root: AnyFile, files: Sequence[str]) -> ImageSet:

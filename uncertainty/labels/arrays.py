@@ -34,12 +34,20 @@ def row_names(names: Sequence[str] | None, n: int) -> NDArray[np.str_]:
 
 
 def classes_in(labels: Any, predictions: Any, task: Task) -> tuple[str, ...]:
-    """Return the names of the classes that occur: as they are, sorted, or those of all indices up to the largest."""
+    """Return the names of the classes that occur, sorted, numerals as numbers; or of all indices up to the largest.
+
+    Raises InputError where labels are names and predictions positions, or the other way round: nobody could tell which
+    position is which name.
+    """
     said = [np.asarray(values) for values in (labels, predictions)]
     if task == "multilabel":
         return class_names(None, said[0].shape[-1])
     if any(values.dtype.kind in _TEXT for values in said):
-        return tuple(sorted({str(value) for values in said for value in values.tolist()}))
+        if not all(values.dtype.kind in _TEXT or not values.size for values in said):
+            raise InputError("labels and predictions are names and positions, one of each; give classes")
+        names = {str(value) for values in said for value in values.tolist()}
+        numerals = all(name.isascii() and name.isdigit() for name in names)
+        return tuple(sorted(names, key=int if numerals else None))
     return class_names(None, 1 + max((int(values.max()) for values in said if values.size), default=-1))
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from uncertainty.errors import InputError
 from uncertainty.images.sources import AnyPath
 from uncertainty.labels.imports import read_annotations
+from uncertainty.labels.meaning import NO_KNOWN_CLASS, NO_TRUTH, resolve
+
+logger = logging.getLogger("uncertainty")
 
 
 def read_labels(path: AnyPath) -> dict[str, str]:
@@ -24,5 +29,20 @@ def read_labels(path: AnyPath) -> dict[str, str]:
         name, label = row.names[0], row.label
         if labels.setdefault(name, label) != label:
             raise InputError(f"{source} gives {name!r} two labels, {labels[name]!r} and {label!r}; keep one")
-    short = {name: row.label for row in rows for name in row.names[1:]}
-    return short | labels
+    short: dict[str, str | None] = {}
+    for name, label in ((name, row.label) for row in rows for name in row.names[1:]):
+        short[name] = label if short.get(name, label) == label else None  # of two images: of neither
+    return {name: label for name, label in short.items() if label is not None} | labels
+
+
+def truths(labels: Mapping[str, str], classes: Sequence[str]) -> dict[str, str]:
+    """Return label by file name as class names; those that are no truth are left out, and logged.
+
+    >>> truths({"a.jpg": "Cat", "b.jpg": "1"}, ["cat", "dog"])
+    {'a.jpg': 'cat'}
+    """
+    found = resolve(list(labels.values()), classes)
+    for note in found.notes:
+        logger.warning("%s", note)
+    pairs = zip(labels, found.positions.tolist(), strict=True)
+    return {name: classes[k] if k >= 0 else NO_KNOWN_CLASS for name, k in pairs if k != NO_TRUTH}

@@ -2,45 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from uncertainty.errors import InputError
-from uncertainty.images.folders import SPLITS
-from uncertainty.images.manifests import Columns
-from uncertainty.images.sources import AnyPath, ImageSet, find_images
+from uncertainty.images.decoding import is_image_name
+from uncertainty.images.folders import SPLITS, Pictures
+from uncertainty.images.manifests import USUAL, Columns
+from uncertainty.images.packed_text import Coded, Texts
+from uncertainty.images.remote import located
+from uncertainty.images.sources import AnyPath, ImageSet, find_images, named_images
+from uncertainty.labels.imports import folders, tables
+from uncertainty.labels.imports.base import Annotation
+from uncertainty.labels.imports.formats import format_of, read_annotations
+from uncertainty.labels.screened_names import ScreenedNames, of_another_folder
 
-_USUAL = Columns()
 
-
-def labelled_images(path: AnyPath, columns: Columns = _USUAL) -> ImageSet:
-    """Find images and their labels: folders, manifests and packed files as `find_images` does.
+def labelled_images(path: AnyPath, columns: Columns = USUAL) -> ImageSet:
+    """Find images and their labels: folders, manifests and packed files as `find_images` does, and all that
+    `read_annotations` reads, with the images in the folder of the labels or below it.
 
     Where the source says which part of a data set each image belongs to (a column `split`, folders or files called
     train, val and test), one part is taken, `columns.split`. Raises InputError where there are several and none is
     asked for: to calibrate on training images makes p_wrong far too low.
     """
-    found = find_images(path, columns)
-    return _of_split(found, columns.split, Path(str(path)))
-
-
-def _of_split(images: ImageSet, wanted: str | None, path: Path) -> ImageSet:
-    if images.splits is None:
-        if wanted is not None:
-            raise InputError(f"{path} does not say which images are of the part {wanted!r}; give that part alone")
-        return images
-    there = list(dict.fromkeys(one for one in images.splits if one is not None))
-    if wanted is None and len(there) < 2:
-        return images
-    if wanted is None:
+    found = _found(path, columns)
+    there = list(dict.fromkeys(one for one in found.splits or () if one is not None))
+    if columns.split is None and len(there) > 1:
         raise InputError(
             f"{path} holds the parts {_listed(there)} of a data set; say which with --split, best one that the model "
             "was not trained on"
         )
+    return _of_split(found, columns.split, path)
+
+
+def images_of_part(path: AnyPath, columns: Columns = USUAL) -> ImageSet:
+    """Find images as `labelled_images` does, of all parts of a data set where none is asked for."""
+    return _of_split(_found(path, columns), columns.split, path)
+
+
+def _found(path: AnyPath, columns: Columns) -> ImageSet:
+    if isinstance(located(path), Path) and Path(path).exists() and not is_image_name(path):
+        kind = format_of(Path(path), columns)
+        if kind not in (folders, tables):
+            return _annotated(Path(path), columns)
+    return find_images(path, columns)
+
+
+def _annotated(path: Path, columns: Columns) -> ImageSet:
+    """Return the images that labels of another format name, each once; those with different answers are left out."""
+    found = read_annotations(path, columns)
+    root = path if path.is_dir() else path.parent
+    labels: dict[str, set[str]] = {}
+    parts: dict[str, str | None] = {}
+    for row, name in _files_of(found.rows, root):
+        labels.setdefault(name, set()).add(row.label)
+        parts[name] = found.more.get(row.names[0], {}).get("split")
+    twice = [name for name, given in labels.items() if len(given) > 1]
+    names = [name for name, given in labels.items() if len(given) == 1]
+    told = f"{len(twice)} images have different answers and were left out, e.g. {twice[0]!r}" if twice else ""
+    return replace(
+        named_images(root, names),
+        labels=Coded.of(next(iter(labels[name])) for name in names),
+        splits=Coded.of(parts[name] for name in names) if any(parts.values()) else None,
+        notes=(*found.notes, *filter(None, [told])),
+    )
+
+
+def _files_of(rows: Sequence[Annotation], root: Path) -> list[tuple[Annotation, str]]:
+    """Return each answer with the file below `root` that it is about: of its name, or the only one that ends so.
+
+    Of none that is there it has the first of its names, whose image can't be read then.
+    """
+    files = Texts.of(Pictures.below(root))
+    by_base: dict[str, list[str]] = {}
+    for file in files:
+        by_base.setdefault(file.rpartition("/")[2], []).append(file)
+    whole, bases = ScreenedNames(files), ScreenedNames(by_base)
+    met: list[tuple[Annotation, str]] = []
+    absent: list[tuple[Annotation, str]] = []
+    for row in rows:
+        name = whole.of(row)
+        if name is None and (base := bases.of(replace(row, names=row.names[:1]))) is not None:
+            name = by_base[base][0] if len(by_base[base]) == 1 else None
+        (absent if name is None else met).append((row, name or row.names[0]))
+    strangers = of_another_folder(met)
+    return [pair for k, pair in enumerate(met) if k not in strangers] + absent
+
+
+def _of_split(images: ImageSet, wanted: str | None, path: AnyPath) -> ImageSet:
+    if wanted is None:
+        return images
+    if images.splits is None:
+        raise InputError(f"{path} does not say which images are of the part {wanted!r}; give that part alone")
     rows = np.array([_meant(one) == _meant(wanted) for one in images.splits], dtype=bool)
     if not rows.any():
+        there = {one for one in images.splits if one is not None}
         raise InputError(f"{path} has no part {wanted!r}; it has {_listed(there)}")
     return images.select(rows)
 
@@ -49,5 +109,5 @@ def _meant(split: str | None) -> str | None:
     return None if split is None else SPLITS.get(split.strip().lower(), split.strip())
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _listed(parts: Iterable[str]) -> str:
     return ", ".join(sorted(parts))

@@ -6,22 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from uncertainty.errors import InputError
-from uncertainty.images.manifests import MANIFEST_SUFFIXES, read_manifest
-from uncertainty.labels.imports import read_annotations
+from uncertainty.images.manifests import USUAL, Columns, read_manifest
+from uncertainty.labels.imports import read_annotations, tables
+from uncertainty.labels.imports.formats import format_of
 
 INCLUSION, RANKED_INCLUSION = "inclusion", "inclusion_probability"
 """Columns of labels that are looked for unless another is named; the second is what `uncertainty rank` writes."""
 
 
-def read_inclusion(labels: Path, column: str = INCLUSION) -> dict[str, float] | None:
+def read_inclusion(labels: Path, column: str = INCLUSION, columns: Columns = USUAL) -> dict[str, float] | None:
     """Return the chance of each image to be labelled, by file name; None where the labels have no such column.
 
     Where `inclusion` is looked for, `inclusion_probability` does as well, but for a list that was not drawn at all.
     Raises InputError: a column that was asked for is absent, a cell is no number, or one name has two of them.
     """
-    cells = _columns(labels, column)
+    cells = _columns(labels, column, columns)
     if column == INCLUSION and not cells:
-        ranked = _columns(labels, RANKED_INCLUSION)
+        ranked = _columns(labels, RANKED_INCLUSION, columns)
         cells = ranked if any(_below_one(cell) for _, cell in ranked) else []
     if not cells:
         if column != INCLUSION:
@@ -34,12 +35,12 @@ def read_inclusion(labels: Path, column: str = INCLUSION) -> dict[str, float] | 
     return chances
 
 
-def _columns(labels: Path, column: str) -> list[tuple[str, str | None]]:
+def _columns(labels: Path, column: str, columns: Columns) -> list[tuple[str, str | None]]:
     """Return (file name, cell) of a column of a table, or of what Label Studio's tasks carry; [] where it is absent."""
-    if labels.is_file() and labels.suffix.lower() in MANIFEST_SUFFIXES:
-        manifest = read_manifest(labels)
+    if format_of(labels, columns) is tables:
+        manifest = read_manifest(labels, columns)
         return list(zip(manifest.names, manifest.metadata.get(column, ()), strict=False))
-    more = read_annotations(labels).more
+    more = read_annotations(labels, columns).more
     return [(name, values.get(column)) for name, values in more.items()] if _has(more, column) else []
 
 

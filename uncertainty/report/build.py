@@ -15,6 +15,7 @@ from uncertainty.evaluation.matching import Returned, returned_labels
 from uncertainty.evaluation.screening_quality import evaluate, join_labels
 from uncertainty.files import replacing, settle
 from uncertainty.images.by_name import Pictures
+from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.report.data import chosen, described, finite, gather
 from uncertainty.report.page import page
 from uncertainty.report.rows import Rows
@@ -53,6 +54,7 @@ def write_report(
     path: Path | None = None,
     most: int = REPORT_IMAGES,
     illustrate: Illustrate | None = None,
+    columns: Columns = USUAL,
 ) -> Report:
     """Write the report of a screening's output folder (or verdict table) to `path`, by default `report.html` in it.
 
@@ -71,8 +73,8 @@ def write_report(
     told = read_summary(folder) or {"provenance": Verdicts(table).provenance}
     evaluation, notes = None, list[str]()
     if labels is not None:
-        known = returned_labels(labels, table, Verdicts(table).classes or told.get("classes"))
-        table, evaluation = _judged(out, folder, table, known, labels)
+        known = returned_labels(labels, table, Verdicts(table).classes or told.get("classes"), columns)
+        table, evaluation = _judged(out, folder, table, known, (labels, columns))
         notes += known.words()
     rows = Rows.of(table)
     data = gather(rows, told, evaluation)
@@ -99,7 +101,9 @@ def write_report(
     return Report(path, thumbs, tuple(data["notes"]))
 
 
-def _judged(out: Path, folder: Path, table: pa.Table, known: Returned, labels: Path) -> tuple[pa.Table, dict[str, Any]]:
+def _judged(
+    out: Path, folder: Path, table: pa.Table, known: Returned, labels: tuple[Path, Columns]
+) -> tuple[pa.Table, dict[str, Any]]:
     """Join labels, and return the figures of `evaluate` for exactly these rows and labels."""
     joined = join_labels(table, known.labels)
     known.write(folder)
@@ -107,7 +111,7 @@ def _judged(out: Path, folder: Path, table: pa.Table, known: Returned, labels: P
     same = [name for name, value in figures.items() if not isinstance(value, dict) and name != "resamples"]
     kept = _read_json(folder / EVALUATION)
     if kept is None or any(kept.get(name) != figures[name] for name in same):
-        evaluate_folder(out, labels)
+        evaluate_folder(out, *labels)
         kept = _read_json(folder / EVALUATION)
     return joined, kept or figures
 

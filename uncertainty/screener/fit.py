@@ -14,6 +14,7 @@ from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets, counted_once
 from uncertainty.combination.evidence import counted, evidence, worth
 from uncertainty.combination.fit import Combination, Evidence, combine
+from uncertainty.combination.same_images import equal_outputs
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.estimators import discover
 from uncertainty.estimators._known_good import known_good_names, recall
@@ -58,6 +59,7 @@ def from_outputs(
     calibration.require("labels", "calibration")
     calibration, again = counted_once.each_once(counted_once.grouped(calibration, asked.groups))
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
+    same = equal_outputs(reference, calibration)
     known_good, notes = calibration_sets.known_good(reference)
     wanted = [cls() for cls in discover().values() if cls.default] if asked.estimators is None else asked.estimators
     if again:
@@ -89,7 +91,7 @@ def from_outputs(
             **combination.report,
             **recall(usable),
         },
-        notes=(*notes, *off, *found),
+        notes=(*same, *notes, *off, *found),
         model=SavedModel(classes=classes, task=calibration.task),
         fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
         calibration=held_out,

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,9 +33,9 @@ def added(fitted: F, classifier: Classifier | None, reference: Images | ModelOut
 
     Raises OverlapError for images that fitted it already, InputError for a name that it knows.
     """
-    rows, digests, notes = _looked_at(classifier, reference, options)
+    rows, known_by, notes = _looked_at(classifier, reference, options)
     fitted.model.check(rows)
-    if (seen := calibration_sets.among(digests, fitted.fitted_on)).any():
+    if (seen := np.any([calibration_sets.among(keys, fitted.fitted_on) for keys in known_by], axis=0)).any():
         raise OverlapError(
             f"{int(seen.sum())} of these images, e.g. {str(rows.ids[int(seen.argmax())])!r}, fitted this screener "
             "already; leave them out"
@@ -54,7 +55,7 @@ def added(fitted: F, classifier: Classifier | None, reference: Images | ModelOut
         fitted,
         estimators=estimators,
         known_good=tuple(everybody[i] for i in order) if len(everybody) == len(order) else fitted.known_good,
-        fitted_on=np.union1d(fitted.fitted_on, calibration_sets.hashed(digests)),
+        fitted_on=np.union1d(fitted.fitted_on, calibration_sets.hashed(chain(*known_by))),
         notes=_without_ours(fitted.notes, *notes, *left_out),
     )
     return _told(now, fitted, names, added=len(names))
@@ -92,14 +93,14 @@ def read_names(path: Path) -> list[str]:
 
 def _looked_at(
     classifier: Classifier | None, reference: Images | ModelOutputs, options: dict[str, Any]
-) -> tuple[ModelOutputs, Sequence[str], Sequence[str]]:
-    """Return outputs, what is remembered of each row, and notes."""
+) -> tuple[ModelOutputs, Sequence[Sequence[str]], Sequence[str]]:
+    """Return outputs, lists of what is remembered of each row, and notes."""
     if isinstance(reference, ModelOutputs):
-        return reference, [str(name) for name in reference.ids], ()
+        return reference, [[str(name) for name in reference.ids]], ()
     if classifier is None:
         raise ModelError("this screener has no classifier; give one to Screener.load, or add outputs of it")
     collected, notes = calibration_sets.collect_reference(classifier, reference, Look(**options))
-    return collected.outputs, collected.digests, notes
+    return collected.outputs, [collected.digests, collected.pixels], notes
 
 
 def _changed(

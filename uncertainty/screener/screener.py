@@ -33,6 +33,9 @@ from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.verdict_rows import judged_by_effort, with_unreadable
 from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
 
+_KEYS = ("digest", "pixels")
+"""By which an image is known again: its bytes, and its picture, which may have been saved anew."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Screener(Fitted):
@@ -268,7 +271,8 @@ class Screener(Fitted):
 
     def count_fitted_on(self, batch: Batch) -> int:
         """Return how many images of a batch, by content, fitted this screener."""
-        return int(calibration_sets.among((row.digest for row in batch.rows), self.fitted_on).sum())
+        seen = (calibration_sets.among([getattr(row, key) for row in batch.rows], self.fitted_on) for key in _KEYS)
+        return int(np.logical_or(*seen).sum())
 
     def schema(self, seen: int = 0) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,7 +27,9 @@ from uncertainty.screener import Screener
 from uncertainty.screening.journal import ROWS_IN_A_PART, Task
 from uncertainty.screening.saved_screener import SavedScreener
 
-DIGEST, FEATURES, THUMBNAIL = "digest", "features", "thumbnail"
+DIGEST, PICTURE, FEATURES, THUMBNAIL = "digest", "picture", "features", "thumbnail"
+REMARK = "remark:"
+"""Before each of the remarks of `DecodedImage` among the counts."""
 _COUNTS = b"counts"
 _TINY = 1e-12
 
@@ -101,6 +104,7 @@ def _table(screener: Screener, batch: Batch, features: bool) -> pa.Table:
         "seen": screener.count_fitted_on(batch),
         "looked_at_more_deeply": 0 if batch.deeper is None else len(batch.deeper),
         "deeper_look_failed": sum(row.note is not None for row in batch.rows),
+        **Counter(f"{REMARK}{remark}" for row in batch.rows for remark in row.remarks),
     }
     return table.replace_schema_metadata({_COUNTS: json.dumps(counts)})
 
@@ -109,6 +113,7 @@ def _extras(batch: Batch) -> dict[str, pa.Array]:
     """Return the columns of `features.parquet` but for the names; features are absent where there are none."""
     known = {
         DIGEST: pa.array([row.digest or None for row in batch.rows], pa.string()),
+        PICTURE: pa.array([row.pixels or None for row in batch.rows], pa.string()),
         THUMBNAIL: pa.array([row.thumbnail for row in batch.rows], pa.binary(THUMBNAIL_SIDE**2)),
     }
     if batch.outputs is None or batch.outputs.features is None:
@@ -127,7 +132,9 @@ def _features(batch: Batch, outputs: ModelOutputs) -> pa.Array:
 
 def _as_part(tables: Sequence[pa.Table]) -> pa.Table:
     counts = [counts_of(table.schema) for table in tables]
-    total = {name: sum(one[name] for one in counts) for name in counts[0]}
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
     # A batch of unreadable images alone has no features, nor knows how long they would be.
     joined = pa.concat_tables(tables, promote_options="default")
     return joined.combine_chunks().replace_schema_metadata({_COUNTS: json.dumps(total)})

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
 from uncertainty.files import replacing, write_json
+from uncertainty.images.remarks import in_words
 from uncertainty.monitoring.batch import Calibrated, Monitoring, monitor
 from uncertainty.screener import Screener
 from uncertainty.screening.journal import Parts, moved, part_name
-from uncertainty.screening.part_tables import FEATURES, counts_of
+from uncertainty.screening.part_tables import FEATURES, REMARK, counts_of
 from uncertainty.verdicts import FORMATS, SUMMARY, metadata_table, ranks, write_batches
 
 MONITORING, FEATURES_FILE = "monitoring.json", "features.parquet"
@@ -51,6 +52,7 @@ def finish(
         _write_features(parts, survey.extras, parts.folder / FEATURES_FILE)
     found = monitored(_batches(parts), screener)
     summary = _summary(survey, screener) | about
+    summary["notes_on_images"] = [*about.get("notes_on_images", ()), *_notes(survey, summary)]
     summary["drift"] = {"alarm": found.alarm, "in_words": found.drift_in_words()}
     write_json(parts.folder / MONITORING, found.to_json(), allow_nan=True)
     write_json(parts.folder / SUMMARY, summary, allow_nan=True)
@@ -89,7 +91,7 @@ class _Survey:
             p_wrong[rows.start : rows.stop] = table["p_wrong"].to_numpy()
             flagged[rows.start : rows.stop] = table["flagged"].to_numpy()
             schema = pq.read_schema(parts.folder / part_name(part))
-            counts = {name: counts.get(name, 0) + more for name, more in counts_of(schema).items()}
+            counts |= {name: counts.get(name, 0) + more for name, more in counts_of(schema).items()}
             extras |= {field.name: field for field in schema if field.name not in verdicts}
         return cls(p_wrong, flagged, ranks(p_wrong), counts, pa.schema(list(extras.values())))
 
@@ -161,6 +163,15 @@ def _summary(survey: _Survey, screener: Screener) -> dict[str, Any]:
         "provenance": screener.provenance(survey.counts["seen"]),
         **deeper,
     }
+
+
+def _notes(survey: _Survey, summary: Mapping[str, Any]) -> list[str]:
+    """Say what is odd about the images of a screening, all together."""
+    remarks = {name.removeprefix(REMARK): n for name, n in survey.counts.items() if name.startswith(REMARK)}
+    notes = in_words(remarks)
+    if summary["unreadable"] == summary["images"]:
+        notes.append("not one of the images can be read; the column error says why")
+    return notes
 
 
 def monitored(batches: Iterable[pa.RecordBatch], screener: Screener, **options: Any) -> Monitoring:

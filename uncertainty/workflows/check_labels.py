@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from uncertainty.evaluation.labelled_folder import Labelled, labelled
 from uncertainty.evaluation.matching import Returned, meaning
 from uncertainty.evaluation.outcomes import Outcomes
+from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.quality import Agreement, Answers, agreement, class_beliefs, label_wrong
 from uncertainty.labels.tables import task_of
 from uncertainty.verdicts import folder_of, write_table
@@ -43,13 +44,15 @@ class LabelCheck:
         return int(np.sum(self.table["likely"].to_numpy(zero_copy_only=False)))
 
 
-def check_labels(folder: Path, labels: Path, *, seed: int = 0, resamples: int = 1000) -> LabelCheck:
+def check_labels(
+    folder: Path, labels: Path, columns: Columns = USUAL, *, seed: int = 0, resamples: int = 1000
+) -> LabelCheck:
     """Join labels to the verdicts of a folder, judge them, and write `label_errors.csv` beside the verdicts.
 
     The classifier must not have been trained on these labels. Labels that are kept apart are not judged; agreement
     is of all answers for screened images.
     """
-    found = labelled(folder, labels)
+    found = labelled(folder, labels, columns)
     told = by_annotator(found)
     check = LabelCheck(agreement(told, resamples=resamples, seed=seed), _judged(found.outcomes), found.returned)
     write_table(check.table, folder_of(folder) / LABEL_ERRORS)

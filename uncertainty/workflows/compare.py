@@ -9,14 +9,17 @@ from uncertainty.evaluation.labelled_folder import classes_of
 from uncertainty.evaluation.matching import returned_labels
 from uncertainty.evaluation.screening_quality import join_labels
 from uncertainty.files import together, write_json
+from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.verdicts import Verdicts, write_table
 
 
-def compare_folders(a: Path, b: Path, labels: Path, out: Path, *, seed: int = 0, resamples: int = 1000) -> Comparison:
+def compare_folders(
+    a: Path, b: Path, labels: Path, out: Path, columns: Columns = USUAL, *, seed: int = 0, resamples: int = 1000
+) -> Comparison:
     """Compare the verdicts of two folders and write `comparison.json`, `fixed.csv` and `broken.csv` into a third."""
     verdicts = [Verdicts.read(folder) for folder in (a, b)]
     known = [
-        returned_labels(labels, one.table, classes_of(one, folder))
+        returned_labels(labels, one.table, classes_of(one, folder), columns)
         for one, folder in zip(verdicts, (a, b), strict=True)
     ]
     tables = [join_labels(one.table, told.labels) for one, told in zip(verdicts, known, strict=True)]

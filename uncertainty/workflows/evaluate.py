@@ -17,6 +17,7 @@ from uncertainty.evaluation.screening_quality import Evaluation, Match, evaluate
 from uncertainty.evaluation.slices import SliceReport, slice_report
 from uncertainty.evaluation.tables import class_table, pair_table, slice_table
 from uncertainty.files import plain, together, write_json
+from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.inclusion import read_inclusion
 from uncertainty.recalibration.sampling_weights import DesignEstimate, design_estimate
 from uncertainty.verdicts import WIDE_CLASSES, folder_of, write_table
@@ -47,7 +48,14 @@ class Findings:
 
 
 def evaluate_folder(
-    folder: Path, labels: Path, *, seed: int = 0, resamples: int = 1000, precision: float = 0.9, recall: float = 0.9
+    folder: Path,
+    labels: Path,
+    columns: Columns = USUAL,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+    precision: float = 0.9,
+    recall: float = 0.9,
 ) -> Findings:
     """Join labels to the verdicts of a folder and write what they tell beside them.
 
@@ -56,14 +64,14 @@ def evaluate_folder(
     one evaluation, whenever it is killed.
     `precision` and `recall` are those for which each class's threshold is wanted.
     """
-    found = labelled(folder, labels)
+    found = labelled(folder, labels, columns)
     findings = Findings(
         evaluate(found.table, classes=found.classes, seed=seed, resamples=resamples),
         found.match,
         class_report(found.outcomes, precision=precision, recall=recall),
         slice_report(found.outcomes, usual=found.usual),
         found.returned,
-        _design(found.table, labels),
+        _design(found.table, labels, columns),
     )
     with together(folder_of(folder), TOGETHER) as where:
         write_json(where / EVALUATION, findings.to_json())
@@ -73,9 +81,9 @@ def evaluate_folder(
     return findings
 
 
-def _design(table: pa.Table, labels: Path) -> DesignEstimate | None:
+def _design(table: pa.Table, labels: Path, columns: Columns) -> DesignEstimate | None:
     """Estimate the accuracy of all images from the chances in the labels; None where no chance is below 1."""
-    chances = read_inclusion(labels) or {}
+    chances = read_inclusion(labels, columns=columns) or {}
     rows = measurable(table).select(["file_name", "correct"]).to_pylist()
     known = [(not row["correct"], chances[row["file_name"]]) for row in rows if row["file_name"] in chances]
     wrong, chance = np.array([w for w, _ in known], dtype=bool), np.array([c for _, c in known], dtype=np.float64)

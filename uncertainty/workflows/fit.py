@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from uncertainty.classifiers import Classifier
 from uncertainty.classifiers.class_names import read_class_names
 from uncertainty.classifiers.progress import Progress, silent
 from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN
-from uncertainty.images.sources import ImageSet, find_images
+from uncertainty.images.manifests import USUAL, Columns
+from uncertainty.images.sources import ImageSet
+from uncertainty.labels.images import images_of_part, labelled_images
 from uncertainty.screener import Screener
 from uncertainty.screener.backups import changing, kept_before
 from uncertainty.workflows.effort import Effort
@@ -50,10 +52,22 @@ class ModelSource:
         return classifier if self.embedder is None else classifier.with_embedder(self.embedder, device=self.device)
 
 
+class ImageSource(NamedTuple):
+    """A set of images as it is asked for: where it is, what columns of a table are called, and which part is meant."""
+
+    path: Path
+    columns: Columns = USUAL
+
+    @classmethod
+    def of(cls, given: Path | ImageSource) -> ImageSource:
+        """Return a path as a source with the usual columns; a source as it is."""
+        return given if isinstance(given, ImageSource) else cls(given)
+
+
 def fit_folders(
     model: ModelSource,
-    reference: Path | None,
-    calibration: Path,
+    reference: Path | ImageSource | None,
+    calibration: Path | ImageSource,
     out: Path,
     *,
     effort: Effort = Effort.FAST,
@@ -69,7 +83,8 @@ def fit_folders(
 
     Raises what `Screener.fit` raises, and InputError where there are no images or `out` can't be written.
     """
-    labelled, good = find_images(calibration), find_images(reference) if reference else None
+    labelled = labelled_images(*ImageSource.of(calibration))
+    good = None if reference is None else images_of_part(*ImageSource.of(reference))
     asked["passes"] = effort.passes(asked.get("passes"))
     asked["views"] = effort.views(tuple(asked.get("views", ())))
     classifier = replace(model, embedder=effort.embedder(model.embedder)).load()

@@ -135,6 +135,7 @@ def screen_into(
     about: dict[str, Any] = {_TASK: asdict(task)}
     if isinstance(images, ImageSet):  # where a report finds the images again
         about["input_root"] = str(images.root.absolute())
+        about["notes_on_images"] = list(images.notes)
     with opened(folder, task, resume=resume) as parts:
         if progress is not None:
             progress(parts.images_done)

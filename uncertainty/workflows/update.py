@@ -6,18 +6,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from uncertainty.combination import calibration_sets
 from uncertainty.errors import ImageError
 from uncertainty.evaluation.matching import UNKNOWN_FILE, returned_labels
 from uncertainty.images.decoding import digest
+from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.inclusion import INCLUSION, read_inclusion
 from uncertainty.recalibration.refit import Update, updated
 from uncertainty.screener import Screener
 from uncertainty.screener.backups import changing, kept_beside
+from uncertainty.screening.part_tables import PICTURE
+from uncertainty.screening.second_pass import FEATURES_FILE
 from uncertainty.verdicts import Verdicts, folder_of, input_root, read_summary
 
 
 def update_folder(
-    screener: Path, out: Path, labels: Path, *, into: Path | None = None, column: str = INCLUSION
+    screener: Path,
+    out: Path,
+    labels: Path,
+    columns: Columns = USUAL,
+    *,
+    into: Path | None = None,
+    column: str = INCLUSION,
 ) -> tuple[Update, Path]:
     """Update a saved screener by the verdicts in `out` and labels; return what changed and where the old one is.
 
@@ -25,17 +35,17 @@ def update_folder(
     labels is the chance of each image to be labelled; it may be absent if it is the default.
     """
     with changing(screener, into):
-        found = _found(Screener.load(screener), out, labels, column)
+        found = _found(Screener.load(screener), out, labels, column, columns)
         kept = kept_beside(screener, into=into)
         found.screener.save(into or screener)
     return found, kept
 
 
-def _found(old: Screener, out: Path, labels: Path, column: str) -> Update:
+def _found(old: Screener, out: Path, labels: Path, column: str, columns: Columns) -> Update:
     verdicts = Verdicts.read(out)
     names = verdicts.table["file_name"].to_pylist()
-    given = returned_labels(labels, verdicts.table, old.model.classes)
-    found = updated(old, verdicts, given.labels, read_inclusion(labels, column), _digests(out, names))
+    given = returned_labels(labels, verdicts.table, old.model.classes, columns)
+    found = updated(old, verdicts, given.labels, read_inclusion(labels, column, columns), _digests(out, names, old))
     given.write(folder_of(out))
     strangers = given.match(verdicts.table).labels_without_row
     left_out = {**found.left_out, "labels without an image": strangers or found.left_out["labels without an image"]}
@@ -43,8 +53,10 @@ def _found(old: Screener, out: Path, labels: Path, column: str) -> Update:
     return replace(found, left_out=left_out, notes=(*found.notes, *given.words()))
 
 
-def _digests(out: Path, names: Iterable[str]) -> Mapping[str, str]:
-    """Return content digests of the images that are still where they were screened."""
+def _digests(out: Path, names: Iterable[str], old: Screener) -> Mapping[str, str]:
+    """Return content digests of the images that are still where they were screened, and of those whose picture fitted
+    the screener that of the picture, by which one that was saved anew is known again.
+    """
     root = input_root(read_summary(out))
     found: dict[str, str] = {}
     if root is None:
@@ -54,4 +66,21 @@ def _digests(out: Path, names: Iterable[str]) -> Mapping[str, str]:
             found[name] = digest(root / name)
         except ImageError:
             continue
-    return found
+    pictures = _pictures(folder_of(out) / FEATURES_FILE)
+    seen = calibration_sets.among(pictures.values(), old.fitted_on)
+    return found | {name: picture for (name, picture), known in zip(pictures.items(), seen, strict=True) if known}
+
+
+def _pictures(path: Path) -> dict[str, str]:
+    """Return digests of pictures by file name; none where features were not written, or by an earlier release."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["file_name", PICTURE])
+    except (OSError, pa.ArrowException):
+        return {}
+    if PICTURE not in table.column_names:
+        return {}
+    pairs = zip(table["file_name"].to_pylist(), table[PICTURE].to_pylist(), strict=True)
+    return {name: picture for name, picture in pairs if picture}

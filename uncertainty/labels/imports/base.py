@@ -11,12 +11,15 @@ class Annotation:
     """One answer: a label, who gave it ("" where the file does not say), and what the image may be called.
 
     `names` are tried in turn against the images that were screened; the first is the one to show. Several labels of
-    one image are joined by semicolons.
+    one image are joined by semicolons. `address` is True where the names are the ends of an address, and `uploaded` is
+    the name that a file had before a tool kept it under another one.
     """
 
     names: tuple[str, ...]
     label: str
     annotator: str = ""
+    address: bool = False
+    uploaded: str = ""
 
 
 @dataclass(frozen=True)

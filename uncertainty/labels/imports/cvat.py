@@ -11,6 +11,7 @@ from uncertainty.errors import InputError
 from uncertainty.images.decoding import is_image_name
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.folders import sorted_into
+from uncertainty.labels.imports.source import Source
 
 XML_NAME = "annotations.xml"
 CLASSES_NAME = "synsets.txt"
@@ -19,8 +20,16 @@ _SUBSETS = ("train", "val", "validation", "test", "default")
 _LARGEST = 1 << 30
 
 
-def read(path: Path) -> Annotations:
-    """Read the tags of an `annotations.xml`, a few kilobytes at a time; see `from_xml`."""
+def recognises(source: Source) -> bool:
+    """Whether it is an XML file or a zip, or a folder with an `annotations.xml`."""
+    return source.suffix in (".xml", ".zip") or (source.path / XML_NAME).is_file()
+
+
+def read(source: Source) -> Annotations:
+    """Read the tags of an `annotations.xml`, a few kilobytes at a time, or a zip; see `from_xml` and `read_zip`."""
+    if source.suffix == ".zip":
+        return read_zip(source.path)
+    path = source.path / XML_NAME if source.path.is_dir() else source.path
     try:
         with open(path, "rb") as file:
             return from_xml(file, path)
@@ -59,7 +68,7 @@ def _from_zip(archive: zipfile.ZipFile, path: Path) -> Annotations:
     images = [name for name in sizes if is_image_name(name)]
     if not images or any("/" not in name for name in images):
         raise InputError(f"{path} holds neither {XML_NAME} nor {CLASSES_NAME} nor images in class folders")
-    return sorted_into(tuple(map(_without_subset, images)))
+    return sorted_into(_images_in_folders(images))
 
 
 def _text(archive: zipfile.ZipFile, name: str, path: Path) -> str:
@@ -74,6 +83,13 @@ def _without_subset(name: str) -> str:
     return rest if first.lower() in _SUBSETS and "/" in rest else name
 
 
+def _images_in_folders(images: list[str]) -> tuple[str, ...]:
+    """Leave out the first folder where it is a part of a data set in all names; `test` beside others is a class."""
+    if {name.partition("/")[0].lower() for name in images} <= set(_SUBSETS):
+        return tuple(map(_without_subset, images))
+    return tuple(images)
+
+
 def _labelled(rows: list[Annotation], path: Path, notes: tuple[str, ...] = ()) -> Annotations:
     if not rows:
         raise InputError(f"{path} labels no image; export it once some are labelled")
@@ -83,8 +99,8 @@ def _labelled(rows: list[Annotation], path: Path, notes: tuple[str, ...] = ()) -
 def from_list(lines: list[str], classes: list[str], path: Path) -> list[Annotation]:
     """Read the lines of an ImageNet list: a name, in quotes but for its ending where it has a space, and classes.
 
-    >>> from_list(['"mon/a b".jpg 1', "c.png 0 1", "d.png"], ["cat", "dog"], Path("x"))[0]
-    Annotation(names=('mon/a b.jpg',), label='dog', annotator='')
+    >>> from_list(['"mon/a b".jpg 1', "c.png 0 1", "d.png"], ["cat", "dog"], Path("x"))[0].names
+    ('mon/a b.jpg',)
     """
     rows = []
     for line in lines:

@@ -1,27 +1,56 @@
-"""Labels as people and their tools write them: tables, class folders, Label Studio and CVAT."""
+"""Labels as people and their tools write them: found by what a file holds, one module a format."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from uncertainty.errors import InputError
-from uncertainty.labels.imports import cvat, folders, label_studio, tables
+from uncertainty.images.manifests import USUAL, Columns
+from uncertainty.labels.imports import (
+    coco,
+    cvat,
+    fiftyone,
+    folders,
+    ground_truth,
+    kaggle,
+    label_studio,
+    label_studio_rows,
+    one_hot,
+    roboflow,
+    tables,
+    vertex,
+)
 from uncertainty.labels.imports.base import Annotations
+from uncertainty.labels.imports.source import Source
+
+_FORMATS: tuple[Any, ...] = (
+    *(cvat, roboflow, fiftyone, folders, coco, label_studio_rows, label_studio),
+    *(ground_truth, vertex, kaggle, one_hot, tables),
+)
+"""The first that knows a source reads it; each module has `recognises(source)` and `read(source)`."""
 
 
-def read_annotations(path: Path) -> Annotations:
+def read_annotations(path: Path, columns: Columns = USUAL) -> Annotations:
     """Read every answer of a file or folder of labels, contradictions and all.
 
-    `path` is one of: a table with `file_name`, `label` and optional `annotator`; a folder of class folders, or one with
-    metadata; a Label Studio export (.json); CVAT's images XML 1.1 (.xml), or a zip with that or with class folders or
-    an ImageNet list inside.
+    `path` is one of: a table with `file_name`, `label` and optional `annotator`, or with a column of zeros and ones for
+    each class, or as competitions write them (`Image_Label`, tags); a folder of class folders, or one with metadata; a
+    file with images and labels inside (Parquet, tar, npz); an export of Label Studio (JSON, JSON-MIN, CSV), CVAT (its
+    images XML 1.1, or a zip), FiftyOne (labels.json), COCO or Roboflow; a manifest of SageMaker Ground Truth; an import
+    file of Vertex AI. `columns` say what columns are called where they are called otherwise.
 
     Raises InputError: nothing there, no labels in it, or a file that is not what its ending says.
     """
-    if path.is_dir():
-        inside = path / cvat.XML_NAME
-        return cvat.read(inside) if inside.is_file() else folders.read(path)
+    found: Annotations = format_of(path, columns).read(Source(path, columns))
+    if not any(row.label for row in found.rows):
+        raise InputError(f"{path} labels no image; export it once some are labelled")
+    return found
+
+
+def format_of(path: Path, columns: Columns = USUAL) -> Any:
+    """Return the module that reads a file or folder of labels; InputError where there is nothing."""
     if not path.exists():
         raise InputError(f"{path} does not exist; give a table with the columns file_name and label")
-    readers = {".json": label_studio.read, ".xml": cvat.read, ".zip": cvat.read_zip}
-    return readers.get(path.suffix.lower(), tables.read)(path)
+    source = Source(path, columns)
+    return next(one for one in _FORMATS if one.recognises(source))

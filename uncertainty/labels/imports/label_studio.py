@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from uncertainty.errors import InputError
 from uncertainty.images.manifests import as_text
+from uncertainty.labels.imports.addresses import at_address
 from uncertainty.labels.imports.base import Annotation, Annotations
+from uncertainty.labels.imports.source import Source
 
 CONTROL = "choice"
 """Name of the choices in the labelling configuration that our export writes."""
 _MANY = "more than one block of choices"
 
 
-def read(path: Path) -> Annotations:
+def recognises(source: Source) -> bool:
+    """Whether it is a JSON file that no other tool wrote: asked last of them."""
+    return source.suffix == ".json"
+
+
+def read(source: Source) -> Annotations:
     """Read the choices of all annotations of all tasks (Export, JSON); skipped ones are left out and counted.
 
     An image is known by `data.file_name`, which our export writes; without it by the end of its address. Of a task
@@ -25,12 +31,13 @@ def read(path: Path) -> Annotations:
 
     Raises InputError: not such a file, no finished annotation in it, or blocks of choices none of which is "choice".
     """
+    path = source.path
     rows: list[Annotation] = []
     cancelled = empty = 0
     more: dict[str, dict[str, str | None]] = {}
-    for number, task in enumerate(_tasks(path), start=1):
-        names = _names(task, path, number)
-        more[names[0]] = {key: as_text(value) for key, value in task["data"].items()}
+    for number, task in enumerate(_tasks(source), start=1):
+        known = _known(task, path, number)
+        more[known.names[0]] = {key: as_text(value) for key, value in task["data"].items()}
         for annotation in _mappings(task.get("annotations"), path, number):
             choices = _choices(_mappings(annotation.get("result"), path, number), path, number)
             if annotation.get("was_cancelled"):
@@ -38,7 +45,8 @@ def read(path: Path) -> Annotations:
             elif not choices:
                 empty += 1
             else:
-                rows.append(Annotation(names, ";".join(choices), _person(annotation.get("completed_by"))))
+                person = _person(annotation.get("completed_by"))
+                rows.append(replace(known, label=";".join(choices), annotator=person))
     if not rows:
         raise InputError(f"{path} holds {len(more)} tasks and no finished annotation; export it once some are labelled")
     notes = [f"{cancelled} annotations were skipped by their annotator; they are left out"] if cancelled else []
@@ -46,19 +54,12 @@ def read(path: Path) -> Annotations:
     return Annotations(tuple(rows), tuple(notes), more)
 
 
-def _tasks(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); export it from Label Studio again") from error
-    except OSError as error:
-        raise InputError(f"{path} can't be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid JSON ({error})") from error
-    tasks = content if isinstance(content, list) else None
+def _tasks(source: Source) -> list[dict[str, Any]]:
+    tasks = source.json if isinstance(source.json, list) else None
     if tasks is None or not all(isinstance(task, dict) and isinstance(task.get("data"), dict) for task in tasks):
         raise InputError(
-            f'{path} is not an export of Label Studio: it must be a list of {{"data": ..., "annotations"}}'
+            f'{source.path} is no JSON of labels that is known: of Label Studio (a list of {{"data": ..., '
+            '"annotations"}), of COCO (images, annotations, categories) or of FiftyOne (classes, labels)'
         )
     return tasks
 
@@ -84,26 +85,15 @@ def _choices(results: Iterable[Mapping[str, Any]], path: Path, number: int) -> l
     return blocks.get(CONTROL) or next(iter(blocks.values()), [])
 
 
-def _names(task: Mapping[str, Any], path: Path, number: int) -> tuple[str, ...]:
+def _known(task: Mapping[str, Any], path: Path, number: int) -> Annotation:
+    """Return what an answer about the image of this task is known by."""
     name = task["data"].get("file_name")
     if isinstance(name, str) and name:
-        return (name,)
+        return Annotation((name,), "")
     for key in ("image", *task["data"]):
         if isinstance(address := task["data"].get(key), str) and "/" in address:
-            return endings(address)
+            return at_address(address, "")
     raise InputError(f"{path}, task {number}, has neither data.file_name nor the address of an image in data.image")
-
-
-def endings(address: str) -> tuple[str, ...]:
-    """Return what an image at this address may be called, the longest first.
-
-    >>> endings("/data/local-files/?d=images/mon/a%20b.jpg")
-    ('images/mon/a b.jpg', 'mon/a b.jpg', 'a b.jpg')
-    """
-    parts = urlsplit(address)
-    inner = parse_qs(parts.query).get("d", [unquote(parts.path)])[0].strip("/")
-    pieces = inner.split("/")
-    return tuple("/".join(pieces[k:]) for k in range(len(pieces)))
 
 
 def _person(value: Any) -> str:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from uncertainty.errors import InputError
 from uncertainty.images.manifests import LABEL_COLUMN, quoted, read_manifest
 from uncertainty.labels.imports.base import Annotation, Annotations
+from uncertainty.labels.imports.source import Source
 
 ANNOTATOR_COLUMN = "annotator"
 
 
-def read(path: Path) -> Annotations:
+def recognises(source: Source) -> bool:
+    """Whatever is left is a table, or refused as one."""
+    return True
+
+
+def read(source: Source) -> Annotations:
     """Read a CSV, JSON lines or Parquet file; rows without a label are left out, integer labels become text.
 
     Raises InputError: no `label` column (the columns found are quoted), or no label at all.
     """
-    manifest = read_manifest(path)
+    path, manifest = source.path, read_manifest(source.path, source.columns)
     if manifest.labels is None:
-        raise InputError(f"{path} has no column {LABEL_COLUMN}; it has {quoted(manifest.columns)}")
+        raise InputError(
+            f"{path} has no column {LABEL_COLUMN}; it has {quoted(manifest.columns)}; say which with --label-column"
+        )
     people = manifest.metadata.get(ANNOTATOR_COLUMN, (None,) * len(manifest.names))
     rows = tuple(
         Annotation((name,), str(label), person or "")
@@ -27,4 +33,4 @@ def read(path: Path) -> Annotations:
     )
     if not rows:
         raise InputError(f"{path} names {len(manifest.names)} images and labels none of them")
-    return Annotations(rows)
+    return Annotations(rows, manifest.notes)

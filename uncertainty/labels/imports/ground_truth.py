@@ -1,0 +1,44 @@
+"""Manifests of SageMaker Ground Truth and Rekognition: an object a line, with `source-ref` and `<job>-metadata`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uncertainty.errors import InputError
+from uncertainty.labels.imports.addresses import at_address
+from uncertainty.labels.imports.base import Annotation, Annotations
+from uncertainty.labels.imports.source import Source
+
+_METADATA = "-metadata"
+
+
+def recognises(source: Source) -> bool:
+    """Whether the first line has a `source-ref`."""
+    return "source-ref" in source.first_line
+
+
+def read(source: Source) -> Annotations:
+    """Read the class names that the metadata of a job give; several jobs of one line, one a label, are joined."""
+    rows: list[Annotation] = []
+    without = 0
+    for line in source.lines():
+        address = line.get("source-ref")
+        if not isinstance(address, str):
+            raise InputError(f"{source.path} has a line without the text source-ref")
+        labels = [label for job in line if job.endswith(_METADATA) for label in _labels(line, job)]
+        without += not labels
+        if labels:
+            rows.append(at_address(address, ";".join(dict.fromkeys(labels))))
+    notes = (f"{without} lines have no label and are left out",) if without else ()
+    return Annotations(tuple(rows), notes)
+
+
+def _labels(line: dict[str, Any], job: str) -> list[str]:
+    told = line[job]
+    if not isinstance(told, dict) or "classification" not in str(told.get("type", "classification")):
+        return []
+    if isinstance(told.get("class-map"), dict):
+        given = line.get(job.removesuffix(_METADATA))
+        chosen = given if isinstance(given, list) else []
+        return [str(told["class-map"].get(str(k), k)) for k in chosen]
+    return [str(told["class-name"])] if "class-name" in told else []
