@@ -50,7 +50,7 @@ def refused(path):
     ],
 )
 def test_values_that_no_screening_writes_are_refused(verdicts, tmp_path, ending, name, value, said):
-    path = tmp_path / f"v{ending}"
+    path = tmp_path / f"verdicts{ending}"
     verdicts.write(path)
     assert len(Verdicts.read(path)) == 20
     changed(verdicts, name, 4, value).write(path)
@@ -60,8 +60,8 @@ def test_values_that_no_screening_writes_are_refused(verdicts, tmp_path, ending,
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("name", ["p_wrong", "confidence", "prob_0"])
 def test_values_that_are_not_finite_are_refused(verdicts, tmp_path, name, value):
-    changed(verdicts, name, 4, value).write(tmp_path / "v.parquet")
-    assert "not finite" in refused(tmp_path / "v.parquet")
+    changed(verdicts, name, 4, value).write(tmp_path / "verdicts.parquet")
+    assert "not finite" in refused(tmp_path / "verdicts.parquet")
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_values_that_are_not_finite_are_refused(verdicts, tmp_path, name, value)
     ],
 )
 def test_columns_and_metadata_that_no_screening_writes_are_refused(verdicts, tmp_path, change, said):
-    pq.write_table(change(verdicts.table), tmp_path / "v.parquet")
-    assert said in refused(tmp_path / "v.parquet")
+    pq.write_table(change(verdicts.table), tmp_path / "verdicts.parquet")
+    assert said in refused(tmp_path / "verdicts.parquet")
 
 
 def retyped(table, name, column):
@@ -95,8 +95,8 @@ def retyped(table, name, column):
 def test_other_types_of_the_same_values_are_taken(verdicts, tmp_path):
     table = retyped(verdicts.table, "p_wrong", verdicts.table["p_wrong"].cast(pa.float64()))
     table = retyped(table, "file_name", table["file_name"].cast(pa.large_string()))
-    pq.write_table(table, tmp_path / "v.parquet")
-    assert Verdicts.read(tmp_path / "v.parquet").table.equals(verdicts.table)
+    pq.write_table(table, tmp_path / "verdicts.parquet")
+    assert Verdicts.read(tmp_path / "verdicts.parquet").table.equals(verdicts.table)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from uncertainty.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SHARES = ("p_wrong", "confidence")
+_SHARES = ("p_wrong", "confidence", "suggested_probability")
 _ROUNDING = 1e-3  # of probabilities in half precision
 _MAPPINGS = ("calibrated_on", "policy", "usual_quality")
 

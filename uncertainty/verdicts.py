@@ -32,7 +32,7 @@ _KINDS: dict[str, type] = {"provenance": dict, "classes": list, "input_root": st
 _PROVENANCE = b"uncertainty"
 _CLASSES = b"classes"
 _NEEDED = ("file_name", "p_wrong", "flagged")
-_OF_ALL, _OF_A_RANKING = ("error", "predicted_label"), "drawn_by"
+_OF_ALL = ("error", "predicted_label")  # that a ranking need not have
 _ROWS_AT_ONCE = 4096
 _LONGEST_ROW = 1 << 24  # bytes; pyarrow's own limit of a megabyte is too little for 50,000 classes
 
@@ -90,7 +90,7 @@ class Verdicts:
             raise InputError(
                 f"{path} holds no verdicts: it has no column {missing[0]!r}; run `uncertainty screen` first"
             )
-        needed = _NEEDED if _OF_A_RANKING in table.column_names else (*_NEEDED, *_OF_ALL)
+        needed = (*_NEEDED, *_OF_ALL) if path.stem == "verdicts" else _NEEDED
         if missing := [name for name in needed if name not in table.column_names]:
             raise InputError(f"{path} has no column {missing[0]!r}; run `uncertainty screen` again")
         unread = cls(table)
@@ -262,7 +262,11 @@ def read_table(path: Path) -> pa.Table:
         raise InputError(f"{path.name} ends in {path.suffix!r}; a table ends in one of {', '.join(FORMATS)}")
     try:
         if path.suffix == ".parquet":
-            return pq.read_table(path)
+            table = pq.read_table(path)
+            table.validate(full=True)
+            if not all(table.column_names):  # read here, since one that is no text raises
+                raise ValueError("a column has no name")
+            return table
         return _read_csv(path) if path.suffix == ".csv" else _read_jsonl(path)
     except (pa.ArrowException, csv.Error, OSError, ValueError, RecursionError, OverflowError) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]

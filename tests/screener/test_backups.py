@@ -71,6 +71,15 @@ def test_saving_removes_what_is_ours_alone(screener, saved, tmp_path):
     assert old.name == arrays_file(saved).name or not old.exists()
 
 
+def test_copies_that_a_killed_process_began_are_removed(screener, saved, tmp_path):
+    left, others = tmp_path / f".s.{screener.id}.abcd1234", tmp_path / ".s.notes"
+    (left / "copy").mkdir(parents=True)
+    others.mkdir()
+    kept_beside(saved)
+    assert not left.exists()
+    assert others.exists()
+
+
 def test_a_manifest_that_is_a_link_is_replaced(screener, saved, tmp_path):
     shutil.move(saved / MANIFEST, tmp_path / "elsewhere.json")
     (saved / MANIFEST).symlink_to(tmp_path / "elsewhere.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -69,6 +70,7 @@ def kept_before(out: Path) -> Path | None:
 
 def _copied(whole: Path) -> Path:
     files = files_of(whole)
+    _remove_left_over(whole)
     name = f"{whole.name}.{_id(whole / MANIFEST)}"
     for again in count(1):
         kept = whole.with_name(name if again == 1 else f"{name}-{again}")
@@ -82,6 +84,14 @@ def _copied(whole: Path) -> Path:
     except OSError as error:
         raise InputError(f"{kept} can't be written: {error.strerror or error}; nothing was changed") from error
     return kept
+
+
+def _remove_left_over(whole: Path) -> None:
+    """Remove copies that were begun by processes that were killed; whoever holds the screener makes no other now."""
+    ours = re.compile(rf"\.{re.escape(whole.name)}\.[0-9a-f]{{16}}(-\d+)?\.\w{{8}}")
+    for path in whole.parent.iterdir():
+        if ours.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _id(manifest: Path) -> str:
