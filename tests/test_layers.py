@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "uncertainty"
 # A room imports from the rows above it, or from itself.
 ROWS = (
     ("errors", "defaults"),
-    ("files", "array_values", "table_checks", "csv_cells"),
+    ("files", "checks"),
     ("outputs", "verdicts", "images", "metrics", "neighbors"),
     ("labels", "estimators", "annotation"),
     ("classifiers",),

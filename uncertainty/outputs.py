@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.array_values import as_array, frozen, numbers, own
+from uncertainty.checks.array_values import as_array, frozen, numbers, own
 from uncertainty.errors import MissingColumnError, OutputsError
 
 Task = Literal["multiclass", "multilabel"]

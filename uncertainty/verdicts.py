@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from uncertainty import table_checks
-from uncertainty.csv_cells import cell, looks_like_formula
+from uncertainty.checks import verdict_tables
+from uncertainty.checks.csv_cells import cell, looks_like_formula
 from uncertainty.errors import InputError
 from uncertainty.files import replacing
 
@@ -58,7 +58,7 @@ class Verdicts:
     @property
     def provenance(self) -> dict[str, Any]:
         """What `p_wrong` was calibrated on, which model and which screener; empty if the file did not carry it."""
-        return table_checks.provenance((self.table.schema.metadata or {}).get(_PROVENANCE))
+        return verdict_tables.provenance((self.table.schema.metadata or {}).get(_PROVENANCE))
 
     def write(self, path: str | Path) -> None:
         """Write as .parquet, .csv or .jsonl, by the ending; a crash leaves the old file or the new one."""
@@ -68,7 +68,7 @@ class Verdicts:
     def classes(self) -> list[str] | None:
         """The names of the classifier's classes, where each has a column or the file says so; else None."""
         raw = (self.table.schema.metadata or {}).get(_CLASSES)
-        said = table_checks.metadata(raw, "the verdicts", list)
+        said = verdict_tables.metadata(raw, "the verdicts", list)
         wide = [name.removeprefix("prob_") for name in self.table.column_names if name.startswith("prob_")]
         return wide or (None if said is None else [str(name) for name in said])
 
@@ -94,8 +94,8 @@ class Verdicts:
         if missing := [name for name in needed if name not in table.column_names]:
             raise InputError(f"{path} has no column {missing[0]!r}; run `uncertainty screen` again")
         unread = cls(table)
-        table_checks.provenance((table.schema.metadata or {}).get(_PROVENANCE))
-        return cls(table_checks.checked(table, path, _types(table.column_names), unread.classes))
+        verdict_tables.provenance((table.schema.metadata or {}).get(_PROVENANCE))
+        return cls(verdict_tables.checked(table, path, _types(table.column_names), unread.classes))
 
 
 def folder_of(path: Path) -> Path:

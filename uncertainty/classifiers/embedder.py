@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.array_values import as_array
+from uncertainty.checks.array_values import as_array
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.preprocess import Preprocess
 

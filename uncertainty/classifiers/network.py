@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uncertainty.array_values import frozen
+from uncertainty.checks.array_values import frozen
 from uncertainty.classifiers.dropout import Masks, SharedMasks, calls_dropout, shares_masks
 from uncertainty.classifiers.dropout_notes import dropout_notes, silent_dropout
 from uncertainty.classifiers.habits import Habits, habits_of

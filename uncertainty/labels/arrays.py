@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.array_values import as_array, numbers
+from uncertainty.checks.array_values import as_array, numbers
 from uncertainty.errors import InputError
 from uncertainty.outputs import UNKNOWN_CLASS, Task
 

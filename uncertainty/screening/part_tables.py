@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from uncertainty import table_checks
+from uncertainty.checks import verdict_tables
 from uncertainty.classifiers.base import ArrayItem, Batch
 from uncertainty.decisions.policies import Policy
 from uncertainty.defaults import BATCH_SIZE, WORKERS
@@ -142,7 +142,7 @@ def _as_part(tables: Sequence[pa.Table]) -> pa.Table:
 
 def counts_of(schema: pa.Schema) -> dict[str, int]:
     """Return what a part counts of its images: `seen` fitted the screener, so many were looked at more deeply."""
-    found = table_checks.metadata((schema.metadata or {}).get(_COUNTS), "a part", dict) or {}
+    found = verdict_tables.metadata((schema.metadata or {}).get(_COUNTS), "a part", dict) or {}
     if not found or not all(type(count) is int and count >= 0 for count in found.values()):
         raise InputError("a part does not count its images; remove the folder .screening to begin anew")
     return dict(found)
