@@ -1,6 +1,7 @@
 """Labels of many tools in the exact forms that they write, read alike for truth (`--labels`) and for `fit`."""
 
 import json
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -231,3 +232,16 @@ def test_a_file_that_labels_nothing(tmp_path):
 def test_an_address_that_is_no_url_is_a_name(tmp_path):
     (tmp_path / "v.csv").write_text("gs://[bucket/a.jpg,cat\n")
     assert read_annotations(tmp_path / "v.csv").rows[0].names[-1] == "a.jpg"
+
+
+def test_a_zip_in_which_a_class_is_called_test(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("test/mon/x.png", b"")
+        archive.writestr("cat/y.png", b"")
+    assert [(row.names[0], row.label) for row in read_annotations(tmp_path / "a.zip").rows] == [
+        ("test/mon/x.png", "test"),
+        ("cat/y.png", "cat"),
+    ]
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("test/cat/x.png", b"")
+    assert read_annotations(tmp_path / "b.zip").rows[0].label == "cat"

@@ -150,10 +150,11 @@ def test_what_was_learnt_from_once_is_left_out(made, batch, verdicts):
         updated(first, Verdicts(names), labels_of(batch, np.arange(800) < 300))
 
 
-def test_labels_of_no_class_count_as_wrong_unless_all_are(made, batch, verdicts):
+def test_labels_of_no_class_are_no_truth_and_refused_where_all_are(made, batch, verdicts):
     labels = labels_of(batch, np.arange(800) < 200)
     found = updated(made, verdicts, labels | {"8-0": "zebra"})
-    assert "1 labels, e.g. 'zebra', are no class of the model; they count as wrong" in found.notes
+    assert any("1 new label is no class of the model and no truth, e.g. 'zebra'" in note for note in found.notes)
+    assert found.labelled == 200 - ("8-0" in labels)
     with pytest.raises(InputError, match=r"not one label, e.g. 'zebra', is a class of the model, e.g. '0'"):
         updated(made, verdicts, dict.fromkeys(labels, "zebra"))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from uncertainty.combination import calibration_sets
 from uncertainty.decisions.decide import Decision
 from uncertainty.errors import InputError
-from uncertainty.labels.tables import other_names
+from uncertainty.labels.meaning import NO_KNOWN_CLASS, NO_TRUTH, resolve
 from uncertainty.monitoring.baseline import Rows, rows_of_table
 from uncertainty.outputs import UNKNOWN_CLASS
 from uncertainty.screener import Screener
@@ -92,14 +92,20 @@ def keys(screener: Screener, names: NDArray[np.object_], digests: Mapping[str, s
     return [str(name) if screener.model.sha256 is None else digests.get(name, str(name)) for name in names]
 
 
-def unknown_labels(screener: Screener, table: pa.Table) -> list[str]:
-    """Say which labels are no class; they count as wrong. Raises InputError where all are."""
-    labels = table["label"].drop_null()
-    unknown = other_names([labels], screener.model.classes, screener.model.task)
-    count = sum(label in unknown for label in labels.to_pylist())
-    if count == len(labels):
+def known_truths(screener: Screener, labels: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return label by file name as class names, those of no class left out, and notes; see `labels.meaning`.
+
+    Raises InputError where not one is a class.
+    """
+    classes = screener.model.classes
+    if screener.model.task == "multilabel" or not labels:
+        return dict(labels), []
+    found = resolve(list(labels.values()), classes, "new")
+    if not found.usable.any():
         raise InputError(
-            f"not one label, e.g. {unknown[0]!r}, is a class of the model, e.g. {screener.model.classes[0]!r}; "
+            f"not one label, e.g. {next(iter(labels.values()))!r}, is a class of the model, e.g. {classes[0]!r}; "
             "write class names as the verdicts do"
         )
-    return [f"{count} labels, e.g. {unknown[0]!r}, are no class of the model; they count as wrong"] if count else []
+    pairs = zip(labels, found.positions.tolist(), strict=True)
+    known = {name: classes[k] if k >= 0 else NO_KNOWN_CLASS for name, k in pairs if k != NO_TRUTH}
+    return known, list(found.notes)

@@ -21,7 +21,7 @@ from uncertainty.metrics.intervals import Interval
 from uncertainty.metrics.row_log_loss import row_losses
 from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.recalibration import sampling_weights
-from uncertainty.recalibration.labelled_batch import Incoming, judge, keys, read_batch, refuse_others, unknown_labels
+from uncertainty.recalibration.labelled_batch import Incoming, judge, keys, known_truths, read_batch, refuse_others
 from uncertainty.recalibration.sampling_weights import RowWeights
 from uncertainty.screener import Screener
 from uncertainty.screener.cascade import decided
@@ -105,10 +105,10 @@ def updated(
 
     """
     refuse_others(screener, verdicts)
+    labels, notes = known_truths(screener, labels)
     table = join_labels(verdicts.table, labels)
     batch, left_out = read_batch(screener, table, digests or {})
     left_out["labels without an image"] = match_labels(table, labels).labels_without_row
-    notes = unknown_labels(screener, table)
     weights, how = _weights(screener, batch, verdicts, inclusion)
     notes += how
     if not batch.wrong.any():
