@@ -17,6 +17,8 @@ from uncertainty.commands.options import (
     EffortLevel,
     ExpectDamage,
     ExpectUnknown,
+    Group,
+    GroupBy,
     LabelColumn,
     NameColumn,
     Out,
@@ -55,6 +57,8 @@ def fit(
     tta: Views = "",
     cascade: Cascaded = False,
     cascade_loss: CascadeLoss = CASCADE_LOSS,
+    group: Group = None,
+    group_by: GroupBy = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     device: Device = None,
     autocast: Autocast = None,
@@ -62,6 +66,7 @@ def fit(
     workers: Workers = WORKERS,
 ) -> None:
     """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER."""
+    from uncertainty.images.groups import Grouping
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 
@@ -71,7 +76,7 @@ def fit(
     screener = fit_folders(
         ModelSource(model, classes, embedder, device, autocast),
         None if reference is None else ImageSource(reference, good),
-        ImageSource(calibration, Columns(name_column, label_column, split)),
+        ImageSource(calibration, Columns(name_column, label_column, split, Grouping(group, group_by))),
         out,
         effort=effort,
         progress=shown_progress,

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VOID = "guarantees that assume images like calibration are void"
+_GROUPS = (
+    "calibration counts groups of images that belong together; say so of these, else intervals are too narrow and "
+    "alarms too many"
+)
 _TOO_LOW = "p_wrong is likely too low"
 _UNKNOWN = "p_wrong may be too low or too high"
 _WORDS = {
@@ -51,6 +55,8 @@ class Monitoring:
     classes: tuple[str, ...]
     oddest: tuple[str, ...]
     arrival: tuple[str, str] | None
+    groups_missing: bool = False
+    """Whether calibration images belong together, and nobody said which of these do."""
     declared_damage: float = 0.0
     """Share of damaged images that was declared in fitting."""
 
@@ -91,7 +97,7 @@ class Monitoring:
         """Return the findings as sentences."""
         if self.drift.p_value is None:
             return [f"insufficient support: {self.accuracy.n} images that could be read; at least {FEWEST} are needed"]
-        return [*self._accuracy(), self.drift_in_words()]
+        return [*self._accuracy(), self.drift_in_words(), *([_GROUPS] if self.groups_missing else [])]
 
     def _accuracy(self) -> list[str]:
         a = self.accuracy
@@ -192,6 +198,7 @@ def monitor(
         classes=tuple(by.classes),
         oddest=tuple(names[row] for row in drift.oddest),
         arrival=None if arrival is None else (names[arrival[0]], columns[arrival[1]].name),
+        groups_missing=baseline.clusters is not None and groups is None,
         declared_damage=by.calibrated_on["expected_damage"],
     )
 

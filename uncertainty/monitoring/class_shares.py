@@ -58,7 +58,8 @@ def class_shift(
 
     Asked are both: shares as in calibration are too unlikely (likelihood ratio, at `level`), and calibration rows
     drawn in the new shares can't be told from the batch (`looks_alike`, at `level`). Also None without labels of the
-    calibration rows, for several labels an image, for a predicted class that calibration lacks, and where fewer than 20 calibration rows have such classes.
+    calibration rows, for several labels an image, for a predicted class that calibration lacks, and where fewer than 20
+    calibration rows have such classes.
     """
     from scipy.stats import chi2
 
@@ -133,17 +134,20 @@ def _alike(baseline: Baseline, batch: Rows, kept: NDArray[np.bool_], groups: Gro
 
 def _if_wrong(baseline: Baseline, classes: int) -> Floats:
     """(c, c) of the wrong calibration rows of each predicted class, what they are."""
-    labels, predicted = baseline.labels, baseline.rows.predicted
-    assert labels is not None
     c = classes + 1
-    counts, wrong = np.zeros((c, c)), baseline.wrong
-    of = np.where(labels < 0, c - 1, labels)
-    np.add.at(counts, (predicted[wrong], of[wrong]), 1)
+    counts, wrong, of = np.zeros((c, c)), baseline.wrong, _labels(baseline, classes)
+    np.add.at(counts, (baseline.rows.predicted[wrong], of[wrong]), 1)
     # A class that calibration never had can't be told from the others, so no error is taken for it.
     usual = np.tile(counts.sum(axis=0) + (np.bincount(of, minlength=c) > 0), (c, 1))
     usual[np.arange(c), np.arange(c)] = 0
     counts += _SMOOTHED * usual / np.maximum(usual.sum(axis=1, keepdims=True), _CLIP)
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), _CLIP))
+
+
+def _labels(baseline: Baseline, classes: int) -> NDArray[np.int64]:
+    """(n,) the class of each calibration row, `classes` for none that is known."""
+    labels = np.full(len(baseline.wrong), -1) if baseline.labels is None else baseline.labels
+    return np.where(labels < 0, classes, labels)
 
 
 def _posteriors(rows: Rows, if_wrong: Floats) -> Floats:
@@ -157,6 +161,5 @@ def _posteriors(rows: Rows, if_wrong: Floats) -> Floats:
 
 def _in_shares(baseline: Baseline, found: ClassShift, seed: int) -> NDArray[np.bool_]:
     """(n,) calibration rows, drawn so that their classes have the shares of the batch; none twice."""
-    assert baseline.labels is not None
-    own = found.ratios[np.where(baseline.labels < 0, len(found.ratios) - 1, baseline.labels)]
+    own = found.ratios[_labels(baseline, len(found.ratios) - 1)]
     return np.asarray(np.random.default_rng(seed).random(len(own)) < own / max(float(own.max()), 1e-12))

@@ -17,6 +17,7 @@ FEWEST = 20
 FALSE_ALARMS = 0.01
 PERMUTATIONS = 999
 PREDICTED = "predicted class"
+_SHOWN = 10
 _MOST = 2000  # rows of each side that are compared: more would find changes too small to matter
 _LEVELS = np.array([0.01, 0.02, 0.05, *np.arange(0.1, 0.95, 0.05), 0.95, 0.98, 0.99])
 
@@ -74,7 +75,6 @@ def detect(
     level: float = FALSE_ALARMS,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
-    show: int = 10,
     groups: tuple[Groups, Groups] = (None, None),
 ) -> Drift:
     """Test whether a batch could be more rows of calibration.
@@ -112,7 +112,7 @@ def detect(
         return drift
     shown = [j for j in order if changes[j].p_value <= level and j < len(columns)]
     odd = oddness(values_of(calibration)[:, shown], values_of(batch)[:, shown])
-    return replace(drift, oddest=tuple(np.argsort(-odd, kind="stable")[: show if shown else 0].tolist()))
+    return replace(drift, oddest=tuple(np.argsort(-odd, kind="stable")[: _SHOWN if shown else 0].tolist()))
 
 
 def _alike(groups: tuple[Groups, Groups]) -> tuple[Groups, Groups]:
