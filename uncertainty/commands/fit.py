@@ -71,18 +71,17 @@ def fit(
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 
     shares = {"expect_damage": expect_damage, "expect_unknown": expect_unknown, "certify_share": certify_share}
+    shares["cascade_loss"] = cascade_loss
     look = {"passes": passes, "views": [name for name in tta.split(",") if name], "seed": seed}
-    good = Columns(name_column, label_column, reference_split)
     screener = fit_folders(
         ModelSource(model, classes, embedder, device, autocast),
-        None if reference is None else ImageSource(reference, good),
+        None if reference is None else ImageSource(reference, Columns(name_column, label_column, reference_split)),
         ImageSource(calibration, Columns(name_column, label_column, split, Grouping(group, group_by))),
         out,
         effort=effort,
         progress=shown_progress,
         policy=policy,
         cascade=cascade,
-        cascade_loss=cascade_loss,
         batch_size=batch_size,
         workers=workers,
         **shares,
