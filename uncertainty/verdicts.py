@@ -160,6 +160,17 @@ def schema(
     return pa.schema(columns, metadata={_PROVENANCE: json.dumps(provenance, sort_keys=True), **many})
 
 
+def metadata_of_rows(table: pa.Table) -> dict[str, list[str | None]]:
+    """Return the columns of the manifest that a verdict table carries, by their names there.
+
+    >>> import pyarrow as pa
+    >>> metadata_of_rows(pa.table({"file_name": ["a.png"], "meta_film": ["f"]}))
+    {'film': ['f']}
+    """
+    names = [name for name in table.column_names if name.startswith(METADATA)]
+    return {name.removeprefix(METADATA): table[name].to_pylist() for name in names}
+
+
 def metadata_table(metadata: Mapping[str, Sequence[str | None]]) -> pa.Table:
     """Return the columns of a manifest as verdicts take them: text, their names behind `METADATA`."""
     import pyarrow as pa

@@ -24,6 +24,7 @@ from uncertainty import ModelOutputs, Screener
 from uncertainty.combination.evidence import signals
 from uncertainty.monitoring import accuracy
 from uncertainty.monitoring.baseline import Rows, rows_of_signals
+from uncertainty.monitoring.doubt import calibration_variance
 
 SIZES = (200, 500, 1000, 2000)
 FIRST_SPLIT, SPLITS, BATCHES = 5, 5, 40
@@ -92,7 +93,7 @@ def _of_batch(screener: Screener, rows: Rows, truth: float, errors: dict[str, An
     estimates = result.estimates | peers
     estimates["if_unknown"] = result.if_unknown or result.estimates[accuracy.ADAPTED]
     p = rows.p_wrong.astype(np.float64)
-    noise, known = float((p * (1 - p)).sum()) / len(p) ** 2, accuracy.calibration_variance(p, base)
+    noise, known = float((p * (1 - p)).sum()) / len(p) ** 2, calibration_variance(p, base)
     least = {"noise": _mean_absolute(noise), "with_calibration": _mean_absolute(noise + known)}
     return {
         name: {

@@ -6,7 +6,7 @@ import pytest
 import torch
 from problems import made_problem
 
-from uncertainty.errors import InputError, MissingColumnError
+from uncertainty.errors import InputError, MissingColumnError, UncertaintyError
 from uncertainty.evaluation.outcomes import NO_KNOWN_CLASS, Outcomes
 from uncertainty.evaluation.screening_quality import join_labels
 from uncertainty.outputs import ModelOutputs
@@ -132,10 +132,10 @@ def test_labels_that_the_classifier_does_not_know():
 
 def test_many_classes_list_the_largest_probabilities_only():
     classes = [f"c{k}" for k in range(300)]
-    probs = np.full((1, 300), 1e-4)
+    probs = np.full((1, 300), 0.1 / 297)
     probs[0, [7, 9, 11]] = 0.5, 0.3, 0.1
     table = Outcomes.from_arrays(["c9"], probs=probs, classes=classes).misclassified()
-    assert table["top_probs"].to_pylist() == ["c7 0.5;c9 0.3;c11 0.1;c0 0.0001;c1 0.0001"]
+    assert table["top_probs"].to_pylist() == ["c7 0.5;c9 0.3;c11 0.1;c0 0.000337;c1 0.000337"]
 
 
 def test_verdicts_of_many_classes_in_a_list_column():
@@ -281,3 +281,51 @@ def test_names_and_positions_are_not_mixed_and_numerals_sort_as_numbers():
             Outcomes.from_arrays(labels, predictions)
         assert not Outcomes.from_arrays(labels, predictions, classes=names).wrong.any()
     assert Outcomes.from_arrays(names, names).classes == tuple(names)
+
+
+# ---- arrays with holes in them
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), ""])
+def test_rows_without_a_label_are_left_out_and_counted(missing, caplog):
+    for labels in (np.array(["cat", missing, "dog"], object), ["cat", missing, "dog"]):
+        found = Outcomes.from_arrays(labels, ["cat", "dog", "dog"], names=["a", "b", "c"])
+        assert found.names.tolist() == ["a", "c"]
+        assert found.classes == ("cat", "dog")
+        assert not found.wrong.any()
+    assert "left out 1 of 3 rows that have no label" in caplog.text
+
+
+def test_float_labels_with_holes(caplog):
+    probs = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+    found = Outcomes.from_arrays(np.array([0, np.nan, 1.0]), probs=probs)
+    assert found.truth.tolist() == [0, 1]
+    assert len(found.probs) == 2
+    with pytest.raises(InputError, match="none of the 2 rows has a label"):
+        Outcomes.from_arrays([None, None], ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("probs", "said"),
+    [
+        ([[0.5, np.nan], [0.5, 0.5]], "row 0 of probs is"),
+        ([[0.5, 0.5], [2.0, -1.0]], "not logits"),
+        ([[0.5, 0.5], [0.5, 0.2]], "row 1 of probs sums to 0.7"),
+        ([[0.5], [0.5]], "one column; of a yes-or-no answer give two"),
+    ],
+)
+def test_probabilities_are_checked(probs, said):
+    with pytest.raises(InputError, match=said):
+        Outcomes.from_arrays([0, 0], probs=probs)
+
+
+def test_two_classes_of_one_name():
+    with pytest.raises(InputError, match="two classes are called 'cat'"):
+        Outcomes.from_arrays([0, 1], probs=[[0.5, 0.5]] * 2, classes=["cat", "cat"])
+    with pytest.raises(InputError, match="two classes are called 'cat'"):
+        Outcomes.from_arrays(["cat"], ["cat"], classes=["cat", "cat"])
+
+
+def test_lists_of_names_for_several_labels_are_refused_in_words():
+    with pytest.raises(UncertaintyError, match="rows differ in length or kind"):
+        Outcomes.from_arrays([["cat"], ["cat", "dog"]], [["cat"], ["dog"]])

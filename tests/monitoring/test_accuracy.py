@@ -237,3 +237,24 @@ def test_the_baseline_is_saved(made, tmp_path):
     assert made.baseline.rows.scores.dtype == np.float32
     assert len(made.baseline.rows) == len(made.baseline.wrong) == 1500
     assert made.baseline.context_names == ("brightness", "darkness", "contrast", "blur", "saturation", "entropy")
+
+
+def test_frames_of_a_film_leave_more_doubt():
+    """Ten frames of each of forty films are wrong together: the interval must hold in nine of ten batches."""
+    rng, held = np.random.default_rng(0), {"apart": 0, "together": 0}
+
+    def films(count):
+        p = np.repeat(rng.beta(0.4, 2.5, count), 10)
+        return plain_rows(p), np.repeat(rng.random(count), 10) < p, np.repeat(np.arange(count), 10)
+
+    for _ in range(60):
+        rows, wrong, of = films(150)
+        batch, truth, groups = films(40)
+        for name, baseline, told in (
+            ("apart", Baseline(rows, wrong), None),
+            ("together", Baseline(rows, wrong, clusters=of), groups),
+        ):
+            found = from_p_wrong(NOTHING, NO_SHARES, baseline, batch, told).estimates[P_WRONG]
+            held[name] += found.low <= 1 - truth.mean() <= found.high
+    assert held["together"] >= 54
+    assert held["apart"] <= 45

@@ -168,3 +168,48 @@ def test_a_change_in_a_stream_is_seen_soon_after_it_happens():
     row, column = first_alarm(rng.normal(size=(500, 3)), stream, 0.01)
     assert column == 2
     assert 300 < row < 360
+
+
+def frames(films, each, rng):
+    """Frames of films: nearly alike in every column, and of one predicted class; and which film each is of."""
+    x = np.repeat(rng.normal(size=(films, 3)), each, axis=0) + 0.2 * rng.normal(size=(films * each, 3))
+    nothing = np.zeros(films * each, dtype=np.float32)
+    predicted = np.repeat(rng.integers(0, 3, films), each)
+    known = Rows(x[:, :2].astype(np.float32), x[:, 2:].astype(np.float32), predicted, nothing, nothing, nothing)
+    return known, np.repeat(np.arange(films), each)
+
+
+FILM_COLUMNS = [Column("a", "softmax"), Column("b", "softmax"), Column("c", "image")]
+
+
+def film_alarms(trials, *, told=True, moved=0.0):
+    """How often 20 films of 10 frames alarm beside 60, at 1 %."""
+    found = 0
+    for trial in range(trials):
+        rng = np.random.default_rng(trial)
+        (known, of_known), (seen, of_seen) = frames(60, 10, rng), frames(20, 10, rng)
+        seen = replace(seen, scores=seen.scores + np.float32(moved))
+        groups = (of_known, of_seen) if told else (None, None)
+        found += detect(known, seen, FILM_COLUMNS, level=0.01, permutations=199, seed=trial, groups=groups).alarm
+    return found
+
+
+def test_frames_of_an_unchanged_source_seldom_alarm():
+    """At most 1 % of 60, give or take three standard errors; without groups nearly always."""
+    assert film_alarms(60) <= 60 * (0.01 + 3 * np.sqrt(0.01 * 0.99 / 60))
+    assert film_alarms(10, told=False) >= 8
+    assert film_alarms(10, moved=2.0) >= 8
+
+
+@pytest.mark.slow
+def test_frames_of_an_unchanged_source_alarm_at_their_level():
+    assert film_alarms(600) <= 600 * (0.01 + 3 * np.sqrt(0.01 * 0.99 / 600))
+
+
+def test_groups_of_one_side_are_compared_by_one_row_each():
+    known, of_known = frames(60, 10, np.random.default_rng(0))
+    seen, _ = frames(200, 1, np.random.default_rng(1))
+    for groups in ((of_known, None), (None, np.arange(200))):
+        assert detect(known, seen, FILM_COLUMNS, permutations=99, groups=groups).p_value is not None
+    few = detect(known, known.take(np.arange(100)), FILM_COLUMNS, permutations=99, groups=(None, of_known[:100]))
+    assert few.p_value is None

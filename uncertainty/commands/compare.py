@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Resamples, ResamplesSeed
+from uncertainty.commands.options import Group, GroupBy, LabelColumn, Labels, NameColumn, Resamples, ResamplesSeed
 from uncertainty.commands.shared import console, say_kept_apart
 
 
@@ -20,13 +20,16 @@ def compare(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("comparison"),
     resamples: Resamples = 1000,
     seed: ResamplesSeed = 0,
+    group: Group = None,
+    group_by: GroupBy = None,
 ) -> None:
     """Say what run B fixed and broke against run A: uncertainty compare OUT_A OUT_B --labels labels.csv."""
     from uncertainty.commands.findings_text import comparison_table, comparison_text
+    from uncertainty.images.groups import Grouping
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.compare import compare_folders
 
-    columns = Columns(name_column, label_column)
+    columns = Columns(name_column, label_column, grouping=Grouping(group, group_by))
     found = compare_folders(a, b, labels, out, columns, seed=seed, resamples=resamples)
     console().print(comparison_table(found))
     typer.echo(comparison_text(found))

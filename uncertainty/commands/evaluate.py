@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Resamples, ResamplesSeed, Screened
+from uncertainty.commands.options import (
+    Group,
+    GroupBy,
+    LabelColumn,
+    Labels,
+    NameColumn,
+    Resamples,
+    ResamplesSeed,
+    Screened,
+)
 from uncertainty.commands.shared import console
 from uncertainty.verdicts import folder_of
 
@@ -22,14 +31,17 @@ def evaluate(
     recall: Wanted = 0.9,
     resamples: Resamples = 1000,
     seed: ResamplesSeed = 0,
+    group: Group = None,
+    group_by: GroupBy = None,
 ) -> None:
     """Say how good the verdicts were, once labels are known: uncertainty evaluate OUT --labels labels.csv."""
     from uncertainty.commands.findings_text import class_table, design_text, findings_text
     from uncertainty.commands.tables import evaluation_table, evaluation_text
+    from uncertainty.images.groups import Grouping
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.evaluate import evaluate_folder
 
-    columns = Columns(name_column, label_column)
+    columns = Columns(name_column, label_column, grouping=Grouping(group, group_by))
     found = evaluate_folder(out, labels, columns, seed=seed, resamples=resamples, precision=precision, recall=recall)
     console().print(evaluation_table(found.evaluation))
     typer.echo(evaluation_text(found.evaluation, found.match))

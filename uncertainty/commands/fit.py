@@ -17,6 +17,8 @@ from uncertainty.commands.options import (
     EffortLevel,
     ExpectDamage,
     ExpectUnknown,
+    Group,
+    GroupBy,
     LabelColumn,
     NameColumn,
     Out,
@@ -55,6 +57,8 @@ def fit(
     tta: Views = "",
     cascade: Cascaded = False,
     cascade_loss: CascadeLoss = CASCADE_LOSS,
+    group: Group = None,
+    group_by: GroupBy = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     device: Device = None,
     autocast: Autocast = None,
@@ -62,22 +66,22 @@ def fit(
     workers: Workers = WORKERS,
 ) -> None:
     """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER."""
+    from uncertainty.images.groups import Grouping
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 
     shares = {"expect_damage": expect_damage, "expect_unknown": expect_unknown, "certify_share": certify_share}
+    shares["cascade_loss"] = cascade_loss
     look = {"passes": passes, "views": [name for name in tta.split(",") if name], "seed": seed}
-    good = Columns(name_column, label_column, reference_split)
     screener = fit_folders(
         ModelSource(model, classes, embedder, device, autocast),
-        None if reference is None else ImageSource(reference, good),
-        ImageSource(calibration, Columns(name_column, label_column, split)),
+        None if reference is None else ImageSource(reference, Columns(name_column, label_column, reference_split)),
+        ImageSource(calibration, Columns(name_column, label_column, split, Grouping(group, group_by))),
         out,
         effort=effort,
         progress=shown_progress,
         policy=policy,
         cascade=cascade,
-        cascade_loss=cascade_loss,
         batch_size=batch_size,
         workers=workers,
         **shares,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from uncertainty.commands.options import Group, GroupBy
 from uncertainty.commands.shared import console
 from uncertainty.verdicts import folder_of
 
@@ -18,14 +19,19 @@ def monitor(
         float, typer.Option(min=0.002, max=0.5, help="Share of unchanged batches that alarm.")
     ] = 0.01,
     in_order: Annotated[bool, typer.Option("--in-order", help="Rows are in the order of their arrival.")] = False,
+    group: Group = None,
+    group_by: GroupBy = None,
     seed: Annotated[int, typer.Option(min=0, help="Of resamples and permutations.")] = 0,
 ) -> None:
     """Estimate accuracy without labels, and raise a drift alarm: uncertainty monitor OUT --screener SCREENER."""
     from uncertainty.commands.tables import class_accuracy_table, estimates_table, shown
+    from uncertainty.images.groups import Grouping
     from uncertainty.screening.second_pass import MONITORING
     from uncertainty.workflows.monitor import monitor_folder
 
-    found = monitor_folder(out, screener, level=false_alarms, in_order=in_order, seed=seed)
+    found = monitor_folder(
+        out, screener, level=false_alarms, in_order=in_order, seed=seed, grouping=Grouping(group, group_by)
+    )
     if found.accuracy.estimates:
         console().print(estimates_table(found.accuracy))
         console().print(class_accuracy_table(found.accuracy, found.classes))

@@ -79,6 +79,13 @@ OtherSecondOpinion = Annotated[
 ]
 Views = Annotated[str, typer.Option(help="Test-time augmentation: auto, or names such as flip,shift.")]
 
+Group = Annotated[
+    str | None, typer.Option(help="Column of the manifest that says which images belong together, e.g. patient.")
+]
+GroupBy = Annotated[
+    str | None, typer.Option(help="Which images belong together: folder, or a regular expression found in the name.")
+]
+
 
 class Format(StrEnum):
     """How verdicts are written."""

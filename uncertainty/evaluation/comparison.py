@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from uncertainty import metrics
 from uncertainty.errors import InputError
-from uncertainty.evaluation.screening_quality import METRICS, P_WRONG, fewer_resamples, group_numbers, measurable
+from uncertainty.evaluation.screening_quality import METRICS, P_WRONG, fewer_resamples, measurable
 from uncertainty.files import plain
 from uncertainty.metrics.bootstrap import Metric, by_standard_error, correlation, drawn, fewest
-from uncertainty.metrics.intervals import Groups, Interval, difference, share_interval
+from uncertainty.metrics.intervals import Groups, Interval, difference, group_numbers, share_interval
 from uncertainty.metrics.ranking_intervals import INTERVALS
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
-from uncertainty.labels.arrays import class_names, classes_in, indices, row_names, run_over
+from uncertainty.labels import arrays
+from uncertainty.labels.arrays import class_names, classes_in, distinct, indices, row_names, run_over
 from uncertainty.labels.meaning import NO_KNOWN_CLASS
 from uncertainty.labels.tables import encoded, named_classes, other_names, table_probs, task_of
 from uncertainty.outputs import ModelOutputs, Task, probs_from_logits
@@ -132,17 +133,17 @@ class Outcomes:
         """Take labels and predictions: class names or indices (n,), multilabel (n, c) of 0 and 1.
 
         Without predictions they follow from `probs` (n, c): the largest, multilabel those of 0.5 or more. Labels of
-        -1 belong to no known class. Raises InputError where shapes do not fit or a label names no class.
+        -1 belong to no known class; rows without one (None, NaN) are left out, and a warning counts them. Raises
+        InputError where shapes do not fit, a label names no class, or probabilities are none.
         """
         if predictions is None and probs is None:
             raise InputError("give predictions or probs beside the labels; there is nothing to compare them with")
-        p = None if probs is None else np.asarray(probs, dtype=np.float64)
-        if p is not None and p.ndim != 2:
-            raise InputError(f"probs have shape {p.shape}; they must be (n, c), one column a class")
+        p = None if probs is None else arrays.checked_probs(probs, task)
+        labels, predictions, p, names = arrays.with_labels(labels, predictions, p, names)
         if p is not None:
             known = class_names(classes, p.shape[1])
         else:
-            known = classes_in(labels, predictions, task) if classes is None else tuple(map(str, classes))
+            known = classes_in(labels, predictions, task) if classes is None else distinct(tuple(map(str, classes)))
         if predictions is None and p is not None:
             predictions = (p >= _DECISION) if task == "multilabel" else np.argmax(p, axis=1)
         truth, predicted = (indices(values, known, task) for values in (labels, predictions))

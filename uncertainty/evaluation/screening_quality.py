@@ -16,7 +16,7 @@ from uncertainty.errors import InputError
 from uncertainty.files import plain
 from uncertainty.labels.tables import same_labels, split, task_of
 from uncertainty.metrics.bootstrap import Metric, correlation, resampled, same_order
-from uncertainty.metrics.intervals import Groups, Interval, difference
+from uncertainty.metrics.intervals import Groups, Interval, difference, group_numbers
 from uncertainty.metrics.ranking_intervals import INTERVALS
 from uncertainty.verdicts import with_columns
 
@@ -247,21 +247,6 @@ def _intervals(
         }
     columns = {P_WRONG: alone[0], MAX_SOFTMAX: alone[1], DIFFERENCE: apart}
     return {name: {key: one if one.known else None for key, one in of.items()} for name, of in columns.items()}
-
-
-def group_numbers(names: Sequence[str], groups: Mapping[str, str] | None) -> Groups:
-    """Return the number of the group of each name, (n,); one without a group is one by itself. None without groups.
-
-    >>> group_numbers(["a", "b", "c"], {"a": "film", "b": "film"}).tolist()
-    [1, 1, 0]
-    """
-    if groups is None:
-        return None
-    numbers: dict[tuple[bool, str], int] = {}
-    keys = [(name in groups, groups.get(name, name)) for name in names]
-    for key in sorted(set(keys)):
-        numbers[key] = len(numbers)
-    return np.array([numbers[key] for key in keys], dtype=np.int64)
 
 
 def _unknown_labels(rows: pa.Table, classes: Sequence[str] | None) -> dict[str, int]:

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from uncertainty.errors import InputError
+from uncertainty.images.groups import APART, Grouping
 from uncertainty.images.packed_text import Coder, Packer, double
 from uncertainty.images.remote import AnyFile, is_url
 from uncertainty.images.table_rows import MANIFEST_SUFFIXES, columns_of, quoted, rows_of, shown, told
@@ -45,12 +46,14 @@ _WHOLE = 2**53
 class Columns:
     """What the columns of a table are called where they are not called as usual; None: as usual.
 
-    `split` is the part of a data set to take, such as "val", where a column, folders or files are called so.
+    `split` is the part of a data set to take, such as "val", where a column, folders or files are called so;
+    `grouping` tells which images belong together.
     """
 
     name: str | None = None
     label: str | None = None
     split: str | None = None
+    grouping: Grouping = APART
 
 
 USUAL = Columns()

@@ -15,6 +15,7 @@ from uncertainty.outputs import UNKNOWN_CLASS, Task
 
 logger = logging.getLogger("uncertainty")
 _TEXT = "OUS"
+_SUMS = 1e-3
 
 
 def class_names(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
@@ -22,7 +23,67 @@ def class_names(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
     names = tuple(map(str, range(count) if classes is None else classes))
     if len(names) != count:
         raise InputError(f"{len(names)} class names for {count} classes; give one name for each")
+    return distinct(names)
+
+
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return class names, or raise InputError for two classes of one name."""
+    if len(set(names)) < len(names):
+        twice = next(name for k, name in enumerate(names) if name in names[:k])
+        raise InputError(f"two classes are called {twice!r}; give each class a name of its own")
     return names
+
+
+def with_labels(labels: Any, *others: Any) -> tuple[Any, ...]:
+    """Return labels and other arrays of the same rows (None stays None) without the rows that have no label.
+
+    No label is None, NaN or empty text. How many were left out is logged; InputError where that is all of them.
+
+    >>> with_labels(["cat", "dog"], None)
+    (['cat', 'dog'], None)
+    """
+    array = _told(labels)
+    if array.ndim != 1 or array.dtype.kind in "iub":
+        return (labels, *others)
+    there = np.array([not (value is None or value == "" or value != value) for value in array.tolist()], dtype=bool)
+    if there.all():
+        return (labels, *others)
+    if not there.any():
+        raise InputError(f"none of the {len(there)} rows has a label; there is nothing to compare with")
+    logger.warning("left out %d of %d rows that have no label", int((~there).sum()), len(there))
+    return tuple(None if values is None else _rows_of(values, there) for values in (array, *others))
+
+
+def _rows_of(values: Any, rows: NDArray[np.bool_]) -> NDArray[Any]:
+    array = _told(values)
+    if len(array) != len(rows):
+        raise InputError(f"{len(rows)} labels and {len(array)} predictions; give one of each for each image")
+    kept = array[rows]
+    return np.array(kept.tolist()) if kept.dtype.kind == "O" else kept
+
+
+def _told(values: Any) -> NDArray[Any]:
+    """Labels as an array; a list keeps what its cells are, so that a missing one is no text."""
+    plain = isinstance(values, list | tuple) and not any(isinstance(v, list | tuple | np.ndarray) for v in values)
+    return np.array(values, dtype=object) if plain else as_array("labels and predictions", values)
+
+
+def checked_probs(probs: Any, task: Task) -> NDArray[np.float64]:
+    """Return probabilities (n, c), or raise InputError for another shape, and for numbers that are none."""
+    p = numbers("probs", probs).astype(np.float64)
+    if p.ndim != 2:
+        raise InputError(f"probs have shape {p.shape}; they must be (n, c), one column a class")
+    if task == "multiclass" and p.shape[1] == 1:
+        raise InputError("probs have one column; of a yes-or-no answer give two, 1 - p and p")
+    if (outside := ~((p >= 0) & (p <= 1)).all(axis=1)).any():
+        row = int(np.flatnonzero(outside)[0])
+        raise InputError(f"row {row} of probs is {p[row].tolist()}; probabilities are numbers from 0 to 1, not logits")
+    off = np.abs(p.sum(axis=1) - 1)
+    if task == "multiclass" and len(off) and off.max() > _SUMS:
+        raise InputError(
+            f"row {int(off.argmax())} of probs sums to {p[off.argmax()].sum():.4g}; each row must sum to 1"
+        )
+    return p
 
 
 def row_names(names: Sequence[str] | None, n: int) -> NDArray[np.str_]:

@@ -94,7 +94,6 @@ def bootstrap_difference(
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-    groups: Groups = None,
 ) -> Interval:
     """Interval of metric(score) − metric(other): both intervals, and how far both move together over resampled rows.
 
@@ -109,10 +108,10 @@ def bootstrap_difference(
         value = metric(wrong, score) - metric(wrong, other)
         return Interval(value, value, value)
     one, two = (
-        bootstrap_interval(metric, wrong, values, resamples=resamples, seed=seed, level=level, groups=groups)
+        bootstrap_interval(metric, wrong, values, resamples=resamples, seed=seed, level=level)
         for values in (score, other)
     )
-    pairs = resampled(wrong, [score, other], resamples=resamples, seed=seed, groups=groups)
+    pairs = resampled(wrong, [score, other], resamples=resamples, seed=seed)
     return difference(one, two, correlation(np.array([[metric(*pair) for pair in both] for both in pairs])))
 
 

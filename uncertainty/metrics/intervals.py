@@ -7,6 +7,7 @@ would (Kish 1965), as far as there are groups to tell; with few, as if all rows 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,6 +112,21 @@ def rows_apart(values: NDArray[np.bool_] | Floats, groups: Groups = None) -> flo
     away = np.asarray(values, dtype=np.float64) - float(np.mean(values))
     alone = float(away @ away)
     return n / widened(of_groups(away, groups), alone, largest_factor(groups), len(np.unique(groups)))
+
+
+def group_numbers(names: Sequence[str], groups: Mapping[str, str] | None) -> Groups:
+    """Return the number of the group of each name, (n,); one without a group is one by itself. None without groups.
+
+    >>> group_numbers(["a", "b", "c"], {"a": "film", "b": "film"}).tolist()
+    [1, 1, 0]
+    """
+    if groups is None:
+        return None
+    numbers: dict[tuple[bool, str], int] = {}
+    keys = [(name in groups, groups.get(name, name)) for name in names]
+    for key in sorted(set(keys)):
+        numbers[key] = len(numbers)
+    return np.array([numbers[key] for key in keys], dtype=np.int64)
 
 
 def of_groups(influence: Floats, groups: Groups) -> float:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination.mixture import Condition, Floats, Mixture
-from uncertainty.metrics.intervals import Interval
+from uncertainty.metrics.intervals import Groups, Interval
 from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.monitoring.class_shares import ClassShift, class_shift, spread
+from uncertainty.monitoring.doubt import Doubt
 
 Estimate = Callable[[Rows, NDArray[np.bool_], Rows], float]
 """(calibration rows, whether they are wrong, batch) to accuracy."""
@@ -28,8 +29,6 @@ or damaged images look like any other."""
 _MOST = 20_000  # rows from which shares are estimated, and in a simulated batch: more changes nothing that is shown
 _ROWS_AT_ONCE = 4096
 _RESAMPLES = 200
-_STRATA = 10
-_TWO_SIDED = 1.959964
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,14 @@ class Accuracy:
 
 
 def estimate_accuracy(
-    combiner: Mixture, declared: dict[Condition, float], baseline: Baseline, batch: Rows, seed: int = 0
+    combiner: Mixture,
+    declared: dict[Condition, float],
+    baseline: Baseline,
+    batch: Rows,
+    seed: int = 0,
+    groups: Groups = None,
 ) -> Accuracy:
-    """Estimate the accuracy of a batch.
+    """Estimate the accuracy of a batch; `groups` (n,) say which of its rows belong together.
 
     `p_wrong` is 1 − mean p_wrong. `adapted` is the same with the shares of clean, damaged and foreign images estimated
     from the batch itself (`adapted_shares`): a batch that looks damaged gets the error rates of damaged images, and
@@ -69,7 +73,7 @@ def estimate_accuracy(
     the estimated shares may be off. Of the others: a bootstrap, in which n rows drawn from calibration are a batch and
     as many as there are, drawn again, calibrate. All assume that calibration tells how often such images are wrong.
     """
-    found = from_p_wrong(combiner, declared, baseline, batch)
+    found = from_p_wrong(combiner, declared, baseline, batch, groups)
     if not found.estimates:
         return found
     peers = {
@@ -79,13 +83,16 @@ def estimate_accuracy(
     return replace(found, estimates=found.estimates | peers)
 
 
-def from_p_wrong(combiner: Mixture, declared: dict[Condition, float], baseline: Baseline, batch: Rows) -> Accuracy:
+def from_p_wrong(
+    combiner: Mixture, declared: dict[Condition, float], baseline: Baseline, batch: Rows, groups: Groups = None
+) -> Accuracy:
     """Estimate by `p_wrong` and `adapted` alone, which is quick; see `estimate_accuracy`."""
     if min(len(batch), len(baseline.wrong)) < FEWEST:
         return Accuracy(len(batch), {}, {}, None, None, {})
-    shifted = class_shift(baseline, batch)
+    doubt = Doubt(baseline, groups)
+    shifted = class_shift(baseline, batch, groups=groups)
     if shifted is not None:
-        return _shifted(shifted, combiner, baseline, batch)
+        return _shifted(shifted, combiner, doubt, batch)
     if "damaged" in combiner.gates:
         names: list[Condition] = ["clean", *combiner.gates]
         odds, wrong = _conditions(combiner, batch)
@@ -94,37 +101,35 @@ def from_p_wrong(combiner: Mixture, declared: dict[Condition, float], baseline: 
         most = max(MOST_UNKNOWN, declared["foreign"]) if "foreign" in names else 1.0
         shares = conditions.shares(most)
         if conditions.share_error(1, shares) <= MOST_DOUBT:
-            return _adapted(conditions, names, shares, baseline, batch)
+            return _adapted(conditions, names, shares, doubt, batch)
     p = batch.p_wrong.astype(np.float64)
-    estimates = dict.fromkeys((ADAPTED, P_WRONG), _interval(p, baseline))
-    return Accuracy(len(batch), estimates, {}, None, None, _per_class(batch, p, baseline))
+    estimates = dict.fromkeys((ADAPTED, P_WRONG), doubt.interval(p))
+    return Accuracy(len(batch), estimates, {}, None, None, _per_class(batch, p, doubt))
 
 
-def _shifted(found: ClassShift, combiner: Mixture, baseline: Baseline, batch: Rows) -> Accuracy:
+def _shifted(found: ClassShift, combiner: Mixture, doubt: Doubt, batch: Rows) -> Accuracy:
     """Only the shares of the classes differ from calibration, so no image is damaged or foreign."""
     clean = _conditions(combiner, batch)[1][:, 0] if combiner.gates else batch.p_wrong.astype(np.float64)
     p = found.p_wrong(clean, batch.predicted)
     estimates = {
-        ADAPTED: _interval(p, baseline, spread(baseline, batch, found)),
-        P_WRONG: _interval(batch.p_wrong.astype(np.float64), baseline),
+        ADAPTED: doubt.interval(p, spread(doubt.baseline, batch, found, doubt.groups)),
+        P_WRONG: doubt.interval(batch.p_wrong.astype(np.float64)),
     }
-    return Accuracy(len(batch), estimates, {}, None, None, _per_class(batch, p, baseline), found)
+    return Accuracy(len(batch), estimates, {}, None, None, _per_class(batch, p, doubt), found)
 
 
-def _adapted(
-    conditions: _Conditions, names: list[Condition], shares: Floats, baseline: Baseline, batch: Rows
-) -> Accuracy:
+def _adapted(conditions: _Conditions, names: list[Condition], shares: Floats, doubt: Doubt, batch: Rows) -> Accuracy:
     p, free, foreign = conditions.p_wrong(shares), conditions.shares(), "foreign" in names
     return Accuracy(
         n=len(batch),
         estimates={
-            ADAPTED: _interval(p, baseline, conditions.spread(shares)),
-            P_WRONG: _interval(batch.p_wrong.astype(np.float64), baseline),
+            ADAPTED: doubt.interval(p, conditions.spread(shares)),
+            P_WRONG: doubt.interval(batch.p_wrong.astype(np.float64)),
         },
         shares=dict(zip(names, shares.tolist(), strict=True)),
         unknown=float(free[-1]) if foreign else None,
-        if_unknown=_interval(conditions.p_wrong(free), baseline, conditions.spread(free)) if foreign else None,
-        per_class=_per_class(batch, p, baseline),
+        if_unknown=doubt.interval(conditions.p_wrong(free), conditions.spread(free)) if foreign else None,
+        per_class=_per_class(batch, p, doubt),
     )
 
 
@@ -206,33 +211,14 @@ def adapted_shares(log_ratios: Floats, most: float = 1.0, tolerance: float = 1e-
     return shares
 
 
-def _interval(p: Floats, baseline: Baseline, spread: float = 0.0) -> Interval:
-    """Accuracy 1 − mean p, and how far off the accuracy of these images may be."""
-    noise = float((p * (1 - p)).sum()) / len(p) ** 2
-    half = _TWO_SIDED * np.sqrt(noise + calibration_variance(p, baseline) + spread**2)
-    accuracy = 1 - float(p.mean())
-    return Interval(max(0.0, accuracy - half), accuracy, min(1.0, accuracy + half))
-
-
-def calibration_variance(p: Floats, baseline: Baseline) -> float:
-    """Σ over strata of (share in the batch)² · mean p (1 − p) / rows of calibration."""
-    known = baseline.rows.p_wrong.astype(np.float64)
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, _STRATA + 1)[1:-1]))
-    count = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
-    stratum = np.searchsorted(edges, p, side="right")
-    share = np.bincount(stratum, minlength=len(count)) / len(p)
-    spread = np.bincount(stratum, p * (1 - p), minlength=len(count)) / np.maximum(share * len(p), 1)
-    return float((share**2 * spread / np.maximum(count, 1)).sum())
-
-
-def _per_class(batch: Rows, p: Floats, baseline: Baseline) -> dict[int, tuple[int, Interval | None]]:
+def _per_class(batch: Rows, p: Floats, doubt: Doubt) -> dict[int, tuple[int, Interval | None]]:
     """Of each predicted class: rows, and accuracy where batch and calibration have enough of them."""
-    known = np.bincount(np.maximum(baseline.rows.predicted, 0))
+    known = np.bincount(np.maximum(doubt.baseline.rows.predicted, 0))
     found = {}
     for k in np.unique(batch.predicted[batch.predicted >= 0]):
         rows = batch.predicted == k
         enough = min(int(rows.sum()), int(known[k]) if k < len(known) else 0) >= FEWEST
-        found[int(k)] = (int(rows.sum()), _interval(p[rows], baseline) if enough else None)
+        found[int(k)] = (int(rows.sum()), doubt.interval(p[rows], among=rows) if enough else None)
     return found
 
 
@@ -286,12 +272,22 @@ PEERS: dict[str, Estimate] = {
 def sampling_errors(estimate: Estimate, baseline: Baseline, n: int, seed: int = 0) -> Floats:
     """Return (resamples,) by how much an estimate is off on batches of n rows drawn from calibration, bias aside."""
     rng, rows, wrong = np.random.default_rng(seed), _certainties(baseline.rows), baseline.wrong
+    of = None if baseline.clusters is None else np.unique(baseline.clusters, return_inverse=True)[1]
     errors = []
     for _ in range(_RESAMPLES):
-        again, drawn = rng.integers(0, len(wrong), len(wrong)), rng.integers(0, len(wrong), min(n, _MOST))
+        again, drawn = _drawn(len(wrong), of, rng), _drawn(min(n, _MOST), of, rng, len(wrong))
         found = estimate(rows.take(again), wrong[again], rows.take(drawn))
         errors.append(found - (1 - float(wrong[drawn].mean())))
     return np.array(errors, dtype=np.float64) - float(np.mean(errors))
+
+
+def _drawn(n: int, groups: Groups, rng: np.random.Generator, total: int | None = None) -> NDArray[np.int64]:
+    """Positions of n of `total` rows, drawn with putting back; of about as many in whole groups, where there are."""
+    if groups is None:
+        return rng.integers(0, n if total is None else total, n)
+    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
+    count = max(1, round(n * len(members) / len(groups)))
+    return np.concatenate([members[k] for k in rng.integers(0, len(members), count).tolist()])
 
 
 def off(value: float, errors: Floats) -> Interval:

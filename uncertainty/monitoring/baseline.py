@@ -63,12 +63,14 @@ class Baseline:
 
     `temperature` divides log-probabilities before confidence and entropy are taken, see `fitted_temperature`. `labels`
     are (n,) classes, -1 for none that is known; None for several labels an image, and where they were not kept.
+    `clusters` (n,) say which rows belong together, such as frames of a film; None where nobody said so.
     """
 
     rows: Rows
     wrong: NDArray[np.bool_]
     temperature: float = 1.0
     labels: NDArray[np.int64] | None = None
+    clusters: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, evidence: Evidence, p_wrong: Floats, calibration: ModelOutputs) -> Self:
@@ -80,12 +82,25 @@ class Baseline:
             wrong,
             temperature,
             None if calibration.task == "multilabel" else np.asarray(calibration.labels, dtype=np.int64),
+            None if evidence.clusters is None else evidence.clusters[clean],
         )
 
     @property
     def context_names(self) -> tuple[str, ...]:
         """Names of the image statistics; none where calibration had no quality."""
         return QUALITY_NAMES[: self.rows.context.shape[1]]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that calibration has, by label or prediction."""
+        known = (self.rows.predicted, self.labels if self.labels is not None else self.rows.predicted)
+        return 1 + max(int(some.max(initial=-1)) for some in known)
+
+    def take(self, rows: NDArray[Any]) -> Baseline:
+        """Return the rows of a mask."""
+        more = {name: getattr(self, name) for name in ("labels", "clusters")}
+        more = {name: None if values is None else values[rows] for name, values in more.items()}
+        return replace(self, rows=self.rows.take(rows), wrong=self.wrong[rows], **more)
 
     def only(self, estimators: Sequence[bool]) -> Baseline:
         """Return the same rows with some of the estimators."""
@@ -95,7 +110,8 @@ class Baseline:
         """Return all there is as arrays, for the artifact."""
         arrays = {f.name: getattr(self.rows, f.name) for f in fields(self.rows)}
         arrays |= {"wrong": self.wrong, "temperature": np.array([self.temperature])}
-        arrays |= {} if self.labels is None else {"labels": self.labels}
+        optional = {"labels": self.labels, "clusters": self.clusters}
+        arrays |= {name: array for name, array in optional.items() if array is not None}
         return {_PREFIX + name: array for name, array in arrays.items()}
 
     @classmethod
@@ -103,7 +119,7 @@ class Baseline:
         """Undo `to_arrays`."""
         rows = Rows(**{f.name: arrays[_PREFIX + f.name] for f in fields(Rows)})
         known = (arrays[_PREFIX + "wrong"], float(arrays[_PREFIX + "temperature"][0]))
-        return cls(rows, *known, labels=arrays.get(_PREFIX + "labels"))
+        return cls(rows, *known, arrays.get(_PREFIX + "labels"), arrays.get(_PREFIX + "clusters"))
 
 
 BASELINE_ARRAYS = tuple(_PREFIX + name for name in (*(f.name for f in fields(Rows)), "wrong", "temperature"))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from uncertainty.combination.mixture import Condition, Mixture
+from uncertainty.errors import InputError
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.packed_text import Packer
-from uncertainty.metrics.intervals import Interval
+from uncertainty.metrics.intervals import Interval, group_numbers
 from uncertainty.monitoring.accuracy import ADAPTED, FEWEST, P_WRONG, Accuracy, estimate_accuracy
 from uncertainty.monitoring.baseline import Baseline, rows_of_table
 from uncertainty.monitoring.class_shares import ClassShift
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VOID = "guarantees that assume images like calibration are void"
+_GROUPS = (
+    "calibration counts groups of images that belong together; say so of these, else intervals are too narrow and "
+    "alarms too many"
+)
 _TOO_LOW = "p_wrong is likely too low"
 _UNKNOWN = "p_wrong may be too low or too high"
 _WORDS = {
@@ -50,6 +55,8 @@ class Monitoring:
     classes: tuple[str, ...]
     oddest: tuple[str, ...]
     arrival: tuple[str, str] | None
+    groups_missing: bool = False
+    """Whether calibration images belong together, and nobody said which of these do."""
     declared_damage: float = 0.0
     """Share of damaged images that was declared in fitting."""
 
@@ -90,7 +97,7 @@ class Monitoring:
         """Return the findings as sentences."""
         if self.drift.p_value is None:
             return [f"insufficient support: {self.accuracy.n} images that could be read; at least {FEWEST} are needed"]
-        return [*self._accuracy(), self.drift_in_words()]
+        return [*self._accuracy(), self.drift_in_words(), *([_GROUPS] if self.groups_missing else [])]
 
     def _accuracy(self) -> list[str]:
         a = self.accuracy
@@ -161,11 +168,16 @@ def monitor(
     level: float = FALSE_ALARMS,
     in_order: bool = False,
     seed: int = 0,
+    groups: Mapping[str, str] | None = None,
 ) -> Monitoring:
     """Compare a verdict table, batch by batch, with the calibration of the screener that made it.
 
     `level` is the probability of an alarm where nothing changed; with `in_order`, of either of its two alarms together.
+    `groups` say by file name which images belong together, such as frames of one film; then groups are compared and
+    counted. Raises InputError for groups and `in_order` at once: images that arrive one by one are taken to be apart.
     """
+    if in_order and groups is not None:
+        raise InputError("the alarm for images in the order of their arrival takes them to be apart; leave groups out")
     noted: Packer[str] = Packer()
     baseline, scores = by.baseline, [e.name for e in by.estimators]
     rows = rows_of_table(_noting(batches, noted), scores, baseline.context_names, baseline.temperature)
@@ -173,18 +185,20 @@ def monitor(
     columns += [Column(c, "image") for c in baseline.context_names]
     each = level / 2 if in_order else level
     names = noted.packed()
-    drift = detect(baseline.rows, rows, columns, level=each, seed=seed)
+    of = group_numbers(names, groups)
+    drift = detect(baseline.rows, rows, columns, level=each, seed=seed, groups=(baseline.clusters, of))
     arrival = None
     if in_order and drift.p_value is not None:
         # A stream joins what it is compared with, so the order of calibration must be an accident.
         known = baseline.rows.take(np.random.default_rng(seed).permutation(len(baseline.rows)))
         arrival = first_alarm(values_of(known), values_of(rows), each, seed)
     return Monitoring(
-        accuracy=estimate_accuracy(by.combiner, declared_shares(by.calibrated_on), baseline, rows, seed),
+        accuracy=estimate_accuracy(by.combiner, declared_shares(by.calibrated_on), baseline, rows, seed, of),
         drift=drift,
         classes=tuple(by.classes),
         oddest=tuple(names[row] for row in drift.oddest),
         arrival=None if arrival is None else (names[arrival[0]], columns[arrival[1]].name),
+        groups_missing=baseline.clusters is not None and groups is None,
         declared_damage=by.calibrated_on["expected_damage"],
     )
 

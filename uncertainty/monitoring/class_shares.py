@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination.mixture import Floats
+from uncertainty.metrics.intervals import Groups, largest_factor
 from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.monitoring.drift import FALSE_ALARMS, FEWEST, looks_alike
 
@@ -50,29 +51,30 @@ class ClassShift:
         return np.asarray(p * others / np.maximum(p * others + (1 - p) * self.ratios[predicted], 1e-12))
 
 
-def class_shift(baseline: Baseline, batch: Rows, seed: int = 0, level: float = FALSE_ALARMS) -> ClassShift | None:
+def class_shift(
+    baseline: Baseline, batch: Rows, seed: int = 0, level: float = FALSE_ALARMS, groups: Groups = None
+) -> ClassShift | None:
     """Return how the shares of the classes changed; None where they did not, or where that is not all that changed.
 
     Asked are both: shares as in calibration are too unlikely (likelihood ratio, at `level`), and calibration rows
     drawn in the new shares can't be told from the batch (`looks_alike`, at `level`). Also None without labels of the
-    calibration rows, for several labels an image, and where fewer than 20 calibration rows have such classes.
+    calibration rows, for several labels an image, for a predicted class that calibration lacks, and where fewer than 20
+    calibration rows have such classes.
     """
     from scipy.stats import chi2
 
     if baseline.labels is None or min(len(batch), len(baseline.wrong)) < FEWEST or (batch.predicted < 0).any():
         return None
-    if_wrong = _if_wrong(baseline)
-    known, seen = (_posteriors(rows, if_wrong) for rows in (baseline.rows, batch))
-    before = np.maximum(known.mean(axis=0), _CLIP**2)
-    now = most_likely_shares(seen, before)
-    ratio = 2 * float(np.log((seen * (now / before)).sum(axis=1)).sum())
-    # Calibration is a draw too, so its own shares are off as those of so many rows are.
-    ratio *= len(known) / (len(known) + len(seen))
-    if ratio <= chi2.ppf(1 - level, max(int((before > _CLIP).sum()) - 1, 1)):
+    if batch.predicted.max() >= baseline.classes:
         return None
-    found = ClassShift(before, now, now / before, if_wrong)
+    found = _shift(_if_wrong(baseline, baseline.classes), baseline.rows, batch)
+    ratio = 2 * float(np.log((_posteriors(batch, found.if_wrong) * found.ratios).sum(axis=1)).sum())
+    # Calibration is a draw too, so its own shares are off as those of so many rows are.
+    ratio *= len(baseline.wrong) / (len(baseline.wrong) + len(batch)) / largest_factor(groups)
+    if ratio <= chi2.ppf(1 - level, max(int((found.before > _CLIP).sum()) - 1, 1)):
+        return None
     kept = _in_shares(baseline, found, seed)
-    if kept.sum() < FEWEST or not looks_alike(baseline.rows.take(kept), batch, level=level, seed=seed):
+    if kept.sum() < FEWEST or not _alike(baseline, batch, kept, groups, level, seed):
         return None
     return found
 
@@ -94,31 +96,58 @@ def most_likely_shares(posteriors: Floats, before: Floats) -> Floats:
     return shares
 
 
-def spread(baseline: Baseline, batch: Rows, found: ClassShift) -> float:
-    """Return the standard error of mean p_wrong for what shares may be off: a jackknife of 20 parts of the batch."""
-    posteriors, p = _posteriors(batch, found.if_wrong), batch.p_wrong.astype(np.float64)
-    part = np.random.default_rng(0).permutation(len(p)) % _PARTS
-    means = []
-    for k in range(_PARTS):
-        now = most_likely_shares(posteriors[part != k], found.before)
-        other = ClassShift(found.before, now, now / found.before, found.if_wrong)
-        means.append(float(other.p_wrong(p, batch.predicted).mean()))
-    return float(np.sqrt((_PARTS - 1) * np.var(means)))
+def spread(baseline: Baseline, batch: Rows, found: ClassShift, groups: Groups = None) -> float:
+    """Return the standard error of mean p_wrong for what the shares may be off, and what calibration says of errors.
+
+    Both by a jackknife: the batch in 20 parts, and calibration in as many, each left out in turn.
+    """
+    known, of = baseline, baseline.clusters
+    without = [known.take(part) for part in _left_out(len(known.wrong), of)]
+    moved = [_mean(_shift(_if_wrong(rows, known.classes), rows.rows, batch), batch) for rows in without]
+    means = [
+        _mean(_shift(found.if_wrong, known.rows, rows), batch)
+        for rows in (batch.take(part) for part in _left_out(len(batch), groups))
+    ]
+    return float(np.sqrt((len(means) - 1) * np.var(means) + (len(moved) - 1) * np.var(moved)))
 
 
-def _if_wrong(baseline: Baseline) -> Floats:
+def _left_out(n: int, groups: Groups) -> list[NDArray[np.bool_]]:
+    of = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    part = np.random.default_rng(0).permutation(int(of.max()) + 1)[of] % _PARTS
+    return [part != k for k in np.unique(part)]
+
+
+def _mean(found: ClassShift, batch: Rows) -> float:
+    return float(found.p_wrong(batch.p_wrong.astype(np.float64), batch.predicted).mean())
+
+
+def _shift(if_wrong: Floats, known: Rows, seen: Rows) -> ClassShift:
+    before = np.maximum(_posteriors(known, if_wrong).mean(axis=0), _CLIP**2)
+    now = most_likely_shares(_posteriors(seen, if_wrong), before)
+    return ClassShift(before, now, now / before, if_wrong)
+
+
+def _alike(baseline: Baseline, batch: Rows, kept: NDArray[np.bool_], groups: Groups, level: float, seed: int) -> bool:
+    clusters = None if baseline.clusters is None else baseline.clusters[kept]
+    return looks_alike(baseline.rows.take(kept), batch, level=level, seed=seed, groups=(clusters, groups))
+
+
+def _if_wrong(baseline: Baseline, classes: int) -> Floats:
     """(c, c) of the wrong calibration rows of each predicted class, what they are."""
-    labels, predicted = baseline.labels, baseline.rows.predicted
-    assert labels is not None
-    c = int(max(labels.max(initial=0), predicted.max(initial=0))) + 2
-    counts, wrong = np.zeros((c, c)), baseline.wrong
-    of = np.where(labels < 0, c - 1, labels)
-    np.add.at(counts, (predicted[wrong], of[wrong]), 1)
+    c = classes + 1
+    counts, wrong, of = np.zeros((c, c)), baseline.wrong, _labels(baseline, classes)
+    np.add.at(counts, (baseline.rows.predicted[wrong], of[wrong]), 1)
     # A class that calibration never had can't be told from the others, so no error is taken for it.
     usual = np.tile(counts.sum(axis=0) + (np.bincount(of, minlength=c) > 0), (c, 1))
     usual[np.arange(c), np.arange(c)] = 0
     counts += _SMOOTHED * usual / np.maximum(usual.sum(axis=1, keepdims=True), _CLIP)
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), _CLIP))
+
+
+def _labels(baseline: Baseline, classes: int) -> NDArray[np.int64]:
+    """(n,) the class of each calibration row, `classes` for none that is known."""
+    labels = np.full(len(baseline.wrong), -1) if baseline.labels is None else baseline.labels
+    return np.where(labels < 0, classes, labels)
 
 
 def _posteriors(rows: Rows, if_wrong: Floats) -> Floats:
@@ -132,6 +161,5 @@ def _posteriors(rows: Rows, if_wrong: Floats) -> Floats:
 
 def _in_shares(baseline: Baseline, found: ClassShift, seed: int) -> NDArray[np.bool_]:
     """(n,) calibration rows, drawn so that their classes have the shares of the batch; none twice."""
-    assert baseline.labels is not None
-    own = found.ratios[np.where(baseline.labels < 0, len(found.ratios) - 1, baseline.labels)]
+    own = found.ratios[_labels(baseline, len(found.ratios) - 1)]
     return np.asarray(np.random.default_rng(seed).random(len(own)) < own / max(float(own.max()), 1e-12))

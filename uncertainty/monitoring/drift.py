@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination.mixture import Floats
+from uncertainty.metrics.intervals import Groups
 from uncertainty.monitoring.baseline import Rows
 
 FEWEST = 20
@@ -16,6 +17,7 @@ FEWEST = 20
 FALSE_ALARMS = 0.01
 PERMUTATIONS = 999
 PREDICTED = "predicted class"
+_SHOWN = 10
 _MOST = 2000  # rows of each side that are compared: more would find changes too small to matter
 _LEVELS = np.array([0.01, 0.02, 0.05, *np.arange(0.1, 0.95, 0.05), 0.95, 0.98, 0.99])
 
@@ -73,7 +75,7 @@ def detect(
     level: float = FALSE_ALARMS,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
-    show: int = 10,
+    groups: tuple[Groups, Groups] = (None, None),
 ) -> Drift:
     """Test whether a batch could be more rows of calibration.
 
@@ -84,16 +86,22 @@ def detect(
     and their largest compared (Westfall & Young 1993): p = (1 + divisions with a largest at least as large) / (1 +
     divisions). While rows are exchangeable, P(p <= level) <= level exactly, for any sizes and any dependence between
     columns. Of more than 2,000 rows on either side, 2,000 random ones are compared.
+
+    `groups` (of calibration, of the batch) say which rows belong together; then whole groups are divided. Where only
+    one side has them, one row of each of its groups is compared with the rows of the other.
     """
-    if min(len(calibration), len(batch)) < FEWEST:
-        return Drift(len(batch), None, level, (), ())
     rng = np.random.default_rng(seed)
-    known = calibration.take(rng.permutation(len(calibration))[:_MOST])
-    seen = batch.take(rng.permutation(len(batch))[:_MOST])
+    of_known, of_seen = (_some(rows, of, rng) for rows, of in zip((calibration, batch), _alike(groups), strict=True))
+    if min(len(of_known), len(of_seen)) < FEWEST:
+        return Drift(len(batch), None, level, (), ())
+    known, seen = calibration.take(of_known), batch.take(of_seen)
     values = np.concatenate([values_of(seen), values_of(known)])
     predicted = np.concatenate([seen.predicted, known.predicted])
     named = [*columns, *([Column(PREDICTED, PREDICTED)] if (predicted >= 0).all() else [])]
-    z = permuted(values, predicted, len(seen), permutations, rng)
+    units = None
+    if groups[0] is not None and groups[1] is not None:
+        units = (groups[1][of_seen], groups[0][of_known])
+    z = permuted(values, predicted, len(seen), permutations, rng, units)
     largest = z.max(axis=1)
     p = [(largest >= z[0, j]).mean() for j in range(len(named))]
     medians = [*_median_at(values_of(known), values_of(seen)), None]
@@ -104,17 +112,28 @@ def detect(
         return drift
     shown = [j for j in order if changes[j].p_value <= level and j < len(columns)]
     odd = oddness(values_of(calibration)[:, shown], values_of(batch)[:, shown])
-    return replace(drift, oddest=tuple(np.argsort(-odd, kind="stable")[: show if shown else 0].tolist()))
+    return replace(drift, oddest=tuple(np.argsort(-odd, kind="stable")[: _SHOWN if shown else 0].tolist()))
 
 
-def looks_alike(known: Rows, seen: Rows, *, level: float = FALSE_ALARMS, seed: int = 0) -> bool:
-    """Whether one set of rows could be more of another: the test of `detect`, without a word about what differs."""
-    rng = np.random.default_rng(seed)
-    some = [rows.take(rng.permutation(len(rows))[:_MOST]) for rows in (seen, known)]
-    values = np.concatenate([values_of(rows) for rows in some])
-    predicted = np.concatenate([rows.predicted for rows in some])
-    largest = permuted(values, predicted, len(some[0]), PERMUTATIONS, rng).max(axis=1)
-    return bool((largest >= largest[0]).mean() > level)
+def _alike(groups: tuple[Groups, Groups]) -> tuple[Groups, Groups]:
+    """The groups of the side that alone has them: of these one row each is taken."""
+    both = groups[0] is not None and groups[1] is not None
+    return (None, None) if both else groups
+
+
+def _some(rows: Rows, groups: Groups, rng: np.random.Generator) -> NDArray[np.int64]:
+    order = rng.permutation(len(rows))
+    if groups is not None:
+        order = order[np.sort(np.unique(groups[order], return_index=True)[1])]
+    return order[:_MOST]
+
+
+def looks_alike(
+    known: Rows, seen: Rows, *, level: float = FALSE_ALARMS, seed: int = 0, groups: tuple[Groups, Groups] = (None, None)
+) -> bool:
+    """Whether rows that were seen could be more of those known: `detect`, without a word about what differs."""
+    columns = [Column(str(k), "") for k in range(values_of(known).shape[1])]
+    return not detect(known, seen, columns, level=level, seed=seed, groups=groups).alarm
 
 
 def values_of(rows: Rows) -> NDArray[np.float32]:
@@ -123,27 +142,45 @@ def values_of(rows: Rows) -> NDArray[np.float32]:
 
 
 def permuted(
-    values: NDArray[np.floating], predicted: NDArray[np.int64], n: int, permutations: int, rng: np.random.Generator
+    values: NDArray[np.floating],
+    predicted: NDArray[np.int64],
+    n: int,
+    permutations: int,
+    rng: np.random.Generator,
+    groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> Floats:
     """Return (1 + permutations, columns) standardised statistics; the first row is that of the first n rows.
 
-    The other rows belong to n rows drawn at random; to each division of the rows the same is done.
+    The other rows belong to n rows drawn at random, or to as many whole groups as the first n and the others come in;
+    to each division of the rows the same is done.
     """
-    total = len(values)
-    chosen = np.zeros((1 + permutations, total), dtype=np.float32)
-    chosen[0, :n] = 1
-    drawn = np.argpartition(rng.random((permutations, total)), n - 1, axis=1)[:, :n]
-    np.put_along_axis(chosen[1:], drawn, 1, axis=1)
-    statistics = [_anderson_darling(chosen, column, n) for column in values.T]
+    if groups is None:
+        chosen = _divisions(len(values), n, permutations, rng)
+    else:
+        first, others = (np.unique(of, return_inverse=True)[1] for of in groups)
+        k = int(first.max()) + 1
+        of_groups = _divisions(k + int(others.max()) + 1, k, permutations, rng)
+        chosen = of_groups[:, np.concatenate([first, k + others])]
+    rows = chosen.sum(axis=1, keepdims=True, dtype=np.float64)
+    statistics = [_anderson_darling(chosen, column, rows) for column in values.T]
     if (predicted >= 0).all():
-        statistics.append(_chi_square(chosen, predicted, n))
+        statistics.append(_chi_square(chosen, predicted, rows))
     roots = np.cbrt(np.stack(statistics, axis=1))
     spread = roots.std(axis=0)
     # Rounded, so that divisions that are alike but for the last bit tie.
     return np.asarray(np.round((roots - roots.mean(axis=0)) / np.where(spread > 0, spread, 1), 9))
 
 
-def _anderson_darling(chosen: NDArray[np.float32], column: NDArray[np.floating], n: int) -> Floats:
+def _divisions(total: int, n: int, permutations: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(1 + permutations, total) ones for the first n, and for n drawn at random."""
+    chosen = np.zeros((1 + permutations, total), dtype=np.float32)
+    chosen[0, :n] = 1
+    drawn = np.argpartition(rng.random((permutations, total)), n - 1, axis=1)[:, :n]
+    np.put_along_axis(chosen[1:], drawn, 1, axis=1)
+    return chosen
+
+
+def _anderson_darling(chosen: NDArray[np.float32], column: NDArray[np.floating], n: Floats) -> Floats:
     """Σ over pooled quantiles of (share of the chosen up to there - share of all)² / (share of all · the rest)."""
     edges = np.unique(np.quantile(column, _LEVELS, method="inverted_cdf"))
     below = (column[:, None] <= edges).astype(np.float32)
@@ -153,7 +190,7 @@ def _anderson_darling(chosen: NDArray[np.float32], column: NDArray[np.floating],
     return np.asarray(((found - share[kept]) ** 2 / (share[kept] * (1 - share[kept]))).sum(axis=1))
 
 
-def _chi_square(chosen: NDArray[np.float32], predicted: NDArray[np.int64], n: int) -> Floats:
+def _chi_square(chosen: NDArray[np.float32], predicted: NDArray[np.int64], n: Floats) -> Floats:
     """Σ over classes of (chosen - expected)² / expected."""
     classes, codes = np.unique(predicted, return_inverse=True)
     one_hot = (codes[:, None] == np.arange(len(classes))).astype(np.float32)

@@ -274,7 +274,8 @@ def _baseline(old: Baseline, rows: HeldOut, batch: Incoming) -> Baseline:
         joined = {f.name: np.concatenate([getattr(kept, f.name), getattr(batch.new, f.name)]) for f in fields(Rows)}
         kept, labels = Rows(**joined), None if labels is None else np.append(labels, batch.labels)
     kept = replace(kept, p_wrong=rows.p_wrong[rows.as_drawn])
-    return replace(old, rows=kept, wrong=rows.wrong[rows.as_drawn], labels=labels)
+    clusters = None if rows.clusters is None else rows.clusters[rows.as_drawn]
+    return replace(old, rows=kept, wrong=rows.wrong[rows.as_drawn], labels=labels, clusters=clusters)
 
 
 def _calibrated_on(screener: Screener, evidence: Evidence, combination: Combination, batch: Incoming) -> dict[str, Any]:

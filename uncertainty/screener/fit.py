@@ -16,6 +16,7 @@ from uncertainty.combination.evidence import counted, evidence, worth
 from uncertainty.combination.fit import Combination, Evidence, combine
 from uncertainty.combination.same_images import equal_outputs
 from uncertainty.decisions.calibration_rows import HeldOut
+from uncertainty.errors import InputError
 from uncertainty.estimators import discover
 from uncertainty.estimators._known_good import known_good_names, recall
 from uncertainty.monitoring.baseline import Baseline
@@ -36,6 +37,8 @@ def from_images(
 ) -> Fitted:
     """Run the classifier over both sets and copies of calibration, and fit to what it says; see `Screener.fit`."""
     shares = asked.shares
+    if reference is None and asked.groups is not None:
+        raise InputError("one labelled set is halved image by image, which tears groups apart; give a reference, too")
     copies = {"damaged": shares.damaged > 0, "foreign": shares.foreign > 0}
     sets = calibration_sets.collect(classifier, reference, calibration, look, views, **copies)
     fitted = from_outputs(sets.reference, sets.calibration, (sets.damaged, sets.foreign), asked)

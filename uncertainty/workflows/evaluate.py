@@ -20,7 +20,7 @@ from uncertainty.files import plain, together, write_json
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.inclusion import read_inclusion
 from uncertainty.recalibration.sampling_weights import DesignEstimate, design_estimate
-from uncertainty.verdicts import WIDE_CLASSES, folder_of, write_table
+from uncertainty.verdicts import WIDE_CLASSES, folder_of, metadata_of_rows, write_table
 
 EVALUATION, TOGETHER = "evaluation.json", "evaluation"
 _POINTS, _FEW_POINTS = 65, 20
@@ -62,11 +62,13 @@ def evaluate_folder(
     Files: `evaluation.json` with every number, `errors.csv`, `false_positives.csv` and `false_negatives.csv` by name,
     `per_class.csv`, `confused.csv`, `slices.csv`, and `curves.json` with the curves of each class, thinned; all are of
     one evaluation, whenever it is killed.
-    `precision` and `recall` are those for which each class's threshold is wanted.
+    `precision` and `recall` are those for which each class's threshold is wanted. With a grouping in
+    `columns` intervals are of groups.
     """
     found = labelled(folder, labels, columns)
+    groups = columns.grouping.of(found.table["file_name"].to_pylist(), metadata_of_rows(found.table))
     findings = Findings(
-        evaluate(found.table, classes=found.classes, seed=seed, resamples=resamples),
+        evaluate(found.table, classes=found.classes, seed=seed, resamples=resamples, groups=groups),
         found.match,
         class_report(found.outcomes, precision=precision, recall=recall),
         slice_report(found.outcomes, usual=found.usual),

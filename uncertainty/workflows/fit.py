@@ -79,19 +79,21 @@ def fit_folders(
     One that is there already is kept beside it, in a folder that ends in its id.
 
     `effort` fills in second opinion, `views` and `passes` where none are named. `asked` are the options of
-    `Screener.fit`, which also says what reference and calibration are.
+    `Screener.fit`, which also says what reference and calibration are; `groups` come of the columns of calibration.
 
     Raises what `Screener.fit` raises, and InputError where there are no images or `out` can't be written.
     """
-    labelled = labelled_images(*ImageSource.of(calibration))
+    source = ImageSource.of(calibration)
+    labelled = labelled_images(*source)
     good = None if reference is None else images_of_part(*ImageSource.of(reference))
+    groups = source.columns.grouping.of(labelled.names, labelled.metadata)
     asked["passes"] = effort.passes(asked.get("passes"))
     asked["views"] = effort.views(tuple(asked.get("views", ())))
     classifier = replace(model, embedder=effort.embedder(model.embedder)).load()
     out.mkdir(parents=True, exist_ok=True)  # better refused now than after a long fit
     copies = (asked.get("expect_damage", EXPECT_DAMAGE), asked.get("expect_unknown", EXPECT_UNKNOWN))
     with progress("fitting", forward_passes(good, labelled, *copies)) as advance:
-        screener = Screener.fit(classifier, good, labelled, progress=advance, **asked)
+        screener = Screener.fit(classifier, good, labelled, progress=advance, groups=groups, **asked)
     with changing(out):
         kept = kept_before(out)
         screener.save(out)

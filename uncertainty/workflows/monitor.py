@@ -8,23 +8,27 @@ from typing import Any
 
 from uncertainty.errors import InputError
 from uncertainty.files import write_json
+from uncertainty.images.groups import APART, Grouping
 from uncertainty.monitoring.batch import Monitoring
 from uncertainty.screener import Screener
 from uncertainty.screening.second_pass import MONITORING, monitored
-from uncertainty.verdicts import Verdicts, folder_of
+from uncertainty.verdicts import Verdicts, folder_of, metadata_of_rows
 
 
-def monitor_folder(folder: Path, screener: Path | Screener, **options: Any) -> Monitoring:
+def monitor_folder(
+    folder: Path, screener: Path | Screener, *, grouping: Grouping = APART, **options: Any
+) -> Monitoring:
     """Estimate the accuracy of a folder's verdicts without labels and look for drift; write `monitoring.json` there.
 
     `screener` is the one that made them, or its folder. `options` are those of `uncertainty.monitoring.batch.monitor`.
-    Verdicts of another screener are refused.
+    Verdicts of another screener are refused. `grouping` says which images belong together.
     """
     made = screener if isinstance(screener, Screener) else Screener.load(screener)
     verdicts = Verdicts.read(folder)
     made_by = verdicts.provenance.get("calibrated_on")
     if made_by is not None and made_by != json.loads(json.dumps(made.calibrated_on)):
         raise InputError(f"{folder} was judged by another screener than the one given; give the one that made it")
+    options["groups"] = grouping.of(verdicts.table["file_name"].to_pylist(), metadata_of_rows(verdicts.table))
     found = monitored(verdicts.table.to_batches(max_chunksize=4096), made, **options)
     write_json(folder_of(folder) / MONITORING, found.to_json(), allow_nan=True)
     return found
