@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-RIDGES = (1000.0, 300.0, 100.0, 30.0)
+RIDGES = (300.0, 30.0)
 """What may hold B back, the strongest first."""
 _BIAS_RIDGE = 10.0
 _FOLDS = 5

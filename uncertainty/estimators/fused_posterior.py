@@ -39,7 +39,7 @@ class FusedPosterior(KnownGoodEstimator):
     1e-3, 1e-4, 1e-5) that learn from all labelled reference rows. φ are the first 64 principal components of embedding
     and features over the spread of the first, within ±6, left out below 10 calibration rows a class. w >= 0, b and B
     minimise the log loss of calibration labels + ½ ‖w - w0‖² + 5 ‖b‖² + λ/2 ‖B‖², w0 = 1 for softmax and 0 elsewhere; λ
-    from 30 to 1000, or no B, by five folds. Every label teaches, not only those of errors. Multilabel: none.
+    30 or 300, or no B, by five folds. Every label teaches, not only those of errors. Multilabel: none.
     Range: all numbers.
     Needs: embedding and logits; features, mc_probs and tta_probs are used where calibration has them. Labelled
     calibration rows, and the reference.

@@ -140,11 +140,12 @@ def _reasons(
     flagged: NDArray[np.bool_],
 ) -> list[list[str]]:
     """Name, for each flagged row, what raised its p_wrong most: the combiner's largest contributions."""
-    words = {e.name: e.reasons(outputs) for e in estimators}
-    image = words.get("image_quality", np.full(len(outputs), "unusual_image"))
-    columns = np.stack([*words.values(), image, np.full(len(outputs), "error_prone_class")], axis=1)
-    rows = zip(columns.tolist(), combiner.contributions(known), flagged, strict=True)
-    return [_largest(row, part) if flag else [] for row, part, flag in rows]
+    named = outputs.take(flagged)
+    words = {e.name: e.reasons(named) for e in estimators}
+    image = words.get("image_quality", np.full(len(named), "unusual_image"))
+    columns = np.stack([*words.values(), image, np.full(len(named), "error_prone_class")], axis=1)
+    reasons = map(_largest, columns.tolist(), combiner.contributions(known.take(flagged)))
+    return [next(reasons) if flag else [] for flag in flagged]
 
 
 def _largest(words: list[str], contributions: NDArray[np.float64]) -> list[str]:
