@@ -70,9 +70,9 @@ def fit(
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 
-    shares = {"expect_damage": expect_damage, "expect_unknown": expect_unknown, "certify_share": certify_share}
-    shares["cascade_loss"] = cascade_loss
-    look = {"passes": passes, "views": [name for name in tta.split(",") if name], "seed": seed}
+    asked = {"expect_damage": expect_damage, "expect_unknown": expect_unknown, "certify_share": certify_share}
+    asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes, "seed": seed}
+    asked |= {"views": [name for name in tta.split(",") if name], "batch_size": batch_size, "workers": workers}
     screener = fit_folders(
         ModelSource(model, classes, embedder, device, autocast),
         None if reference is None else ImageSource(reference, Columns(name_column, label_column, reference_split)),
@@ -80,12 +80,7 @@ def fit(
         out,
         effort=effort,
         progress=shown_progress,
-        policy=policy,
-        cascade=cascade,
-        batch_size=batch_size,
-        workers=workers,
-        **shares,
-        **look,
+        **asked,
     )
     say_notes(screener.notes)
     typer.echo(f"{screener.describe()}\nscreener written to {out}")
