@@ -70,7 +70,11 @@ def fit(
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 
-    asked = {"expect_damage": expect_damage, "expect_unknown": expect_unknown, "certify_share": certify_share}
+    asked: dict[str, Any] = {
+        "expect_damage": expect_damage,
+        "expect_unknown": expect_unknown,
+        "certify_share": certify_share,
+    }
     asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes, "seed": seed}
     asked |= {"views": [name for name in tta.split(",") if name], "batch_size": batch_size, "workers": workers}
     screener = fit_folders(
