@@ -66,8 +66,7 @@ def fit(
     workers: Workers = WORKERS,
 ) -> None:
     """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER."""
-    from uncertainty.images.groups import Grouping
-    from uncertainty.images.manifests import Columns
+    from uncertainty.images.manifests import Columns, Grouping
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 
     asked: dict[str, Any] = {

@@ -28,6 +28,7 @@ __all__ = [
     "MANIFEST_SUFFIXES",
     "USUAL",
     "Columns",
+    "Grouping",
     "Label",
     "Manifest",
     "as_text",
