@@ -251,6 +251,25 @@ def test_autocast_belongs_to_the_fingerprint_and_must_be_known() -> None:
         Classifier.from_module(networks.simple(), autocast="int8", preprocess=PREPROCESS)
 
 
+@pytest.mark.parametrize("autocast", [None, "bf16"])
+def test_an_autocast_block_around_changes_no_answer(autocast: str | None) -> None:
+    """torch's own keeps answering with the weights that it cast first."""
+    module, x = networks.convolutional(nn.Dropout(0.3)), inputs(3)
+    low = Classifier.from_module(module, preprocess=PREPROCESS, autocast=autocast)
+    weights = [{name: scale * value for name, value in module.state_dict().items()} for scale in (1.0, 1.5)]
+
+    def members() -> list[Any]:
+        return [(module.load_state_dict(state), answers(low, x))[1] for state in weights]
+
+    alone = members()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        within = members()
+    assert abs(alone[0].logits - alone[1].logits).max() > 0.01
+    for found, expected in zip(within, alone, strict=True):
+        np.testing.assert_array_equal(found.logits, expected.logits)
+        np.testing.assert_array_equal(found.mc_probs, expected.mc_probs)
+
+
 def test_channels_last_only_where_the_network_bears_it() -> None:
     def viewed(m: Any, x: Tensor) -> Tensor:
         rows = x.view(x.shape[0], -1)  # fails unless the memory is in the usual order

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -240,8 +240,10 @@ def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]
         module.eval()
     kind = _device(module).type
     try:
+        # torch keeps casts of weights until the outermost block ends, also of weights that were replaced in it.
+        torch.clear_autocast_cache()
         # Not inference_mode: what a module caches there could never again be used for a gradient.
-        with torch.no_grad(), torch.autocast(kind, _DTYPES[autocast]) if autocast else nullcontext():
+        with torch.no_grad(), torch.autocast(kind, _DTYPES.get(autocast or ""), enabled=autocast is not None):
             yield
     finally:
         for m in training:
