@@ -52,6 +52,33 @@ def test_slope_and_intercept_come_before_the_window():
     assert rescaled.max() == 255
 
 
+def of_a_frame(**tags):
+    """What an enhanced scan says of its frames, or of one of them."""
+    rescale, window, group = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    for name, value in tags.items():
+        setattr(window if name.startswith("Window") else rescale, name, value)
+    group.PixelValueTransformationSequence = [rescale] if len(rescale) else []
+    group.FrameVOILUTSequence = [window] if len(window) else []
+    return group
+
+
+def test_enhanced_scans_are_shown_as_classic_ones():
+    """pydicom looks for slope and window at the top alone."""
+    rescale = {"RescaleSlope": 2, "RescaleIntercept": -1024}
+    windows = [{"WindowCenter": center, "WindowWidth": 400} for center in (40, 3000)]
+    enhanced = scan(
+        np.stack([RAMP, RAMP]),
+        NumberOfFrames=2,
+        SharedFunctionalGroupsSequence=[of_a_frame(**rescale)],
+        PerFrameFunctionalGroupsSequence=[of_a_frame(**window) for window in windows],
+    )
+    for frame, window in enumerate(windows, 1):
+        classic = decode(scan(RAMP, **rescale, **window)).pixels
+        found = decode(enhanced, reading=Reading(frame=frame))
+        np.testing.assert_array_equal(found.pixels, classic)
+        assert 0 < classic.mean() < 255
+
+
 def test_the_first_of_two_windows():
     two = decode(scan(RAMP, WindowCenter=[2048, 100], WindowWidth=[1024, 10])).pixels
     assert (two == decode(scan(RAMP, WindowCenter=2048, WindowWidth=1024)).pixels).all()

@@ -14,6 +14,7 @@ from uncertainty.images.remarks import SEVERAL_FRAMES, WINDOWLESS
 ENDINGS = ("dcm", "dicom", "dic")
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _PALETTE, _INVERTED = "PALETTE COLOR", "MONOCHROME1"
+_OF_FRAMES = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 
 
 def recognises(head: bytes) -> bool:
@@ -28,13 +29,15 @@ def recognises(head: bytes) -> bool:
 def read(stream: IO[bytes], task: Task) -> DecodedImage:
     """Decode the first frame, or `Reading.frame`, as a viewer shows it.
 
-    Grey values go through the modality LUT (slope and intercept) and the first VOI window, which becomes 0..255;
+    Grey values go through the modality LUT (slope and intercept) and the first VOI window, which becomes 0..255; an
+    enhanced scan may state both for each frame;
     without a window all values that the stored bits can have do, or those of `Reading.bits`. MONOCHROME1 is turned
     round. Colours come as RGB, whatever they were stored as. Raises ImageError where the extra is missing, for a file
     without a picture, and for a compression that no installed decoder reads.
     """
     known = _opened(stream, task)
     values = _frame(known, task)
+    _lift(known, task.reading.frame)
     if known.PhotometricInterpretation == _PALETTE:
         from pydicom.pixels.processing import apply_color_lut
 
@@ -70,6 +73,15 @@ def _frame(known: Any, task: Task) -> NDArray[Any]:
     if frame > frames:
         raise ImageError(f"has {frames} frames, and frame {frame} is asked for")
     return np.asarray(pixel_array(known, index=frame - 1))
+
+
+def _lift(known: Any, frame: int) -> None:
+    """Put slope and window of one frame of an enhanced scan where pydicom looks for them, at the top."""
+    shared = known.get("SharedFunctionalGroupsSequence") or ()
+    for group in (*shared[:1], *(known.get("PerFrameFunctionalGroupsSequence") or ())[frame - 1 : frame]):
+        for name in _OF_FRAMES:
+            for said in (group.get(name) or ())[:1]:
+                known.update(said)
 
 
 def _colours(values: NDArray[Any]) -> NDArray[np.uint8]:
