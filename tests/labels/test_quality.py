@@ -145,3 +145,12 @@ def test_impossible_labels_are_surely_wrong_and_never_nan():
     p = label_wrong([1, 0, 0], [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
     assert p[0] == 1
     assert np.isfinite(p).all()
+
+
+def test_the_surer_a_label_is_contradicted_the_likelier_it_is_wrong():
+    """Also where next to nothing is left for it, as of networks that are too sure of themselves."""
+    left = np.array([0.9, 0.5, 1e-2, 1e-4, 1e-6, 1e-8, 1e-12, 0.0])
+    p = label_wrong(np.zeros(len(left), dtype=int), np.stack([left, 1 - left], axis=1))
+    assert (np.diff(p) >= 0).all()
+    assert (np.diff(p[:6]) > 0).all()
+    assert p[-1] == 1

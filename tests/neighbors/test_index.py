@@ -252,6 +252,16 @@ def test_lists_are_looked_at_until_enough_is_found(indexes: Indexes) -> None:
     assert (half.search(hard, 10) <= truth).mean() < 0.97
 
 
+@both_kinds
+def test_many_copies_of_one_image_hide_no_other(kind: bool) -> None:
+    """Blank pictures, which a graph of neighbours would not get out of."""
+    rng = np.random.default_rng(0)
+    others, copies = rng.normal(size=(1000, 24)), np.tile(rng.normal(size=(1, 24)), (1500, 1))
+    x = rng.permutation(np.concatenate([others, copies]))
+    index = NeighborIndex.build(x, np.zeros(len(x), dtype=int), approximate=kind).settled(others[:100])
+    assert (index.search(others, 1)[:, 0] < TOLERANCE[kind]).mean() > 0.99
+
+
 def test_an_exact_index_is_settled() -> None:
     index = NeighborIndex.build(*clusters(20))
     assert index.settled(np.ones((3, 24))) is index
