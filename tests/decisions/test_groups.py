@@ -67,7 +67,7 @@ def test_promises_of_groups_are_kept(policy, groups, size):
     assert broken(policy, groups, size, draws=200) <= most_violations(200)
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 @pytest.mark.parametrize(("groups", "size"), GROUPINGS)
 def test_promises_of_groups_are_kept_in_two_thousand_draws(policy, groups, size):
@@ -152,7 +152,7 @@ def test_groups_by_name_in_order_and_as_a_column_are_the_same(screener):
         replace(apart, groups=[None] * 600)
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 def test_fitted_anew_the_promise_is_kept():
     """Sixty patients of ten frames each: without groups it was broken in 13 of 38."""
     others, bad = patients(4000, 1, 99), 0

@@ -89,7 +89,7 @@ def test_five_errors_of_two_hundred():
     assert least(400) <= held <= 0.99
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("n", "errors"), SIZES)
 def test_intervals_hold_at_any_number_of_errors(shape, n, errors):

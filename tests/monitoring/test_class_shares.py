@@ -68,7 +68,7 @@ def test_other_shares_of_the_classes_are_counted(name):
     assert found[:, 1].sum() >= 3
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 @pytest.mark.parametrize("name", SHIFTS)
 def test_within_a_point_and_a_half_and_intervals_hold(name):
     found = errors_of_shift(SHIFTS[name], fits=6, batches=4)

@@ -201,7 +201,7 @@ def test_frames_of_an_unchanged_source_seldom_alarm():
     assert film_alarms(10, moved=2.0) >= 8
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 def test_frames_of_an_unchanged_source_alarm_at_their_level():
     assert film_alarms(600) <= 600 * (0.01 + 3 * np.sqrt(0.01 * 0.99 / 600))
 

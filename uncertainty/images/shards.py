@@ -209,8 +209,6 @@ def _opened(path: AnyFile) -> Any:
     try:
         source = path if isinstance(path, Path) else opened(path)
         return pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-    except pa.ArrowInvalid as error:
-        reason = str(error).partition("\n")[0]
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise InputError(f"{path} can't be read as Parquet ({reason})") from error
-    except OSError as error:
-        raise InputError(f"{path} can't be read ({error.strerror or error})") from error
