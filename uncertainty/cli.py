@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -33,11 +34,30 @@ from uncertainty.commands import (
 )
 
 app = typer.Typer(
-    help="Predicts which images a trained classifier will get wrong, before labels are known.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+_NO_THREAD = "can't start new thread"
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"uncertainty {version('uncertainty-vision')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version, and leave.")
+    ] = False,
+) -> None:
+    """Predicts which images a trained classifier will get wrong, before labels are known."""
+
+
 for command in (
     fit.fit,
     policy.policy,
@@ -77,9 +97,13 @@ def main() -> None:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
+    except MemoryError:
+        _fail("there is not enough memory; give a smaller --batch-size, fewer --workers, or a machine with more")
     except Exception as error:
         if os.environ.get("UNCERTAINTY_DEBUG"):
             raise
+        if _NO_THREAD in str(error):
+            _fail(f"the system gives no more threads or memory ({error}); give fewer --workers, or raise its limits")
         _fail(f"unexpected {type(error).__name__}: {error}; UNCERTAINTY_DEBUG=1 shows where, please report it")
 
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import uncertainty
 from uncertainty import cli
 
 
@@ -42,6 +43,26 @@ def test_an_unexpected_error_is_one_line_too(fails, out, monkeypatch):
     monkeypatch.delenv("UNCERTAINTY_DEBUG", raising=False)
     message = fails("rank", out)
     assert message.startswith("error: unexpected ZeroDivisionError: two lines; UNCERTAINTY_DEBUG=1 shows where")
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (MemoryError(), "there is not enough memory; give a smaller --batch-size"),
+        (RuntimeError("can't start new thread"), "the system gives no more threads or memory"),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_advice(fails, out, monkeypatch, error, advice):
+    def refused(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("uncertainty.workflows.rank.rank_folder", refused)
+    monkeypatch.delenv("UNCERTAINTY_DEBUG", raising=False)
+    assert advice in fails("rank", out)
+
+
+def test_the_version_is_printed(run):
+    assert run("--version") == (0, f"uncertainty {uncertainty.__version__}\n", "")
 
 
 def test_debugging_shows_where(home, monkeypatch, out):

@@ -260,7 +260,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, root, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("uncertainty.exports.image_files.shutil.copyfile", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match=r"t can't be written: No space left on device; choose another place"):
         write(ranking(), "hf", tmp_path / "t", classes=CLASSES, images=root)
     assert list(tmp_path.iterdir()) == []
 

@@ -6,7 +6,8 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def write(
         return _table(ranking, to, out, place)
     _check_free(out)
     more: dict[str, Any] = {"image_url_prefix": image_url_prefix} if to == "label-studio" else {}
-    with tempfile.TemporaryDirectory(dir=_parent(out), prefix=f".{out.name}.") as temporary:
+    with _beside(out) as temporary:
         folder = Path(temporary) / "export"
         folder.mkdir()
         write_folder = import_module(f"uncertainty.exports.{FOLDERS[to]}").write
@@ -97,12 +98,15 @@ def _check_free(out: Path) -> None:
         raise InputError(f"{out} is there already; choose a new place for the export")
 
 
-def _parent(out: Path) -> Path:
+@contextmanager
+def _beside(out: Path) -> Iterator[str]:
+    """Give a folder for what is not whole yet. A disk that is full is that of `out`: images were found before."""
     try:
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name[:100]}.") as temporary:
+            yield temporary
     except OSError as error:
         raise InputError(f"{out} can't be written: {error.strerror or error}; choose another place") from error
-    return out.absolute().parent
 
 
 def _moved(folder: Path, out: Path) -> None:
