@@ -36,6 +36,16 @@ def looks_of(images):
     return details(np.stack([thumbnail(pixels) for pixels in images]))
 
 
+def test_a_group_whose_first_image_is_a_copy_is_still_listed():
+    """Row 1 is a copy of row 0 of another film: row 2 stands for its film, and row 4 for nobody's."""
+    films = ["a", "b", "b", "a", None, "b"]
+    assert folded(None, ["x", "x", None, None, None, None], films).tolist() == [0, 0, 2, 0, 4, 2]
+    looks = looks_of(pictures(5))
+    assert folded(np.concatenate([looks, looks[:1]]), None, ["a", "b", "b", "a", None, "b"]).tolist() == [
+        0, 1, 1, 0, 4, 0,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("change", [brightened, saved_anew, smaller])
 def test_a_changed_copy_is_folded_into_its_picture(change):
     images = pictures(60)

@@ -11,6 +11,7 @@ from uncertainty.annotation.batch_selection import STRATEGIES, Known, Rows, choo
 from uncertainty.annotation.expected_yield import expected_yield, should_stop
 from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
+from uncertainty.images.groups import Grouping
 from uncertainty.neighbors import normalised
 from uncertainty.recalibration.sampling_weights import design_estimate
 from uncertainty.verdicts import Verdicts
@@ -115,6 +116,37 @@ def test_when_all_others_are_duplicates_the_list_is_shorter_and_says_so(p_wrong)
     assert len(found.table) == 2
     assert found.notes == ("8 fewer than asked for: all other candidates are near-duplicates of these",)
     assert sum(map(len, found.table["duplicates"].to_pylist())) == 38
+
+
+def test_images_of_a_group_are_listed_one_at_a_time(p_wrong):
+    """Fifty films of ten frames, and a hundred images that stand alone, one of which is a copy of a frame."""
+    film = [f"film {i // 10}" if i < 500 else None for i in range(N)]
+    table = verdicts_of(p_wrong, meta_film=pa.array(film, pa.string()))
+    copies = Known(digests=["copy" if i in {3, 550} else str(i) for i in range(N)])
+    found = select(table, 300, copies, strategy="uncertainty", grouping=Grouping("film"))
+    assert len(found.table) == 50 + 99
+    assert "all other candidates are near-duplicates or of the groups of these" in found.notes[-1]
+    of = dict(zip(table.table["file_name"].to_pylist(), film, strict=True))
+    place = {name: k for k, name in enumerate(of)}
+    listed = found.table["file_name"].to_pylist()
+    films = [of[name] for name in listed if of[name] is not None]
+    assert len(films) == len(set(films))
+    for row in found.table.to_pylist():
+        same = {name for name in of if of[name] == of[row["file_name"]] is not None} - {row["file_name"]}
+        twins = {"0003.png": {"0550.png"}, "0550.png": {"0003.png"}}.get(row["file_name"], set())
+        assert set(row["duplicates"]) <= same | twins
+        assert all(p_wrong[place[name]] <= row["p_wrong"] for name in row["duplicates"])
+    assert {*listed, *(name for row in found.table["duplicates"].to_pylist() for name in row)} == set(of)
+    second = select(table, 60, copies, strategy="uncertainty", grouping=Grouping("film"), exclude=listed).table
+    assert sorted(of[name] for name in second["file_name"].to_pylist() if of[name] is not None) == sorted(films)
+
+
+def test_groups_by_name_and_groups_that_are_not_there(verdicts, known):
+    listed = select(verdicts, 9, known, grouping=Grouping(by="^00([0-9])")).table["file_name"].to_pylist()
+    tens = [name[2] for name in listed if name.startswith("00")]
+    assert len(tens) == len(set(tens))
+    with pytest.raises(InputError, match="no column 'film'"):
+        select(verdicts, 9, known, grouping=Grouping("film"))
 
 
 def test_the_pool_grows_until_enough_remain():

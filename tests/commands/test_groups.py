@@ -1,5 +1,6 @@
 """`--group` and `--group-by`: which images belong together, from fit to monitor, evaluate and compare."""
 
+import csv
 import json
 
 from conftest import write_labels
@@ -45,3 +46,15 @@ def test_monitor_evaluate_and_compare_take_groups(run, fails, world, out, fitted
     assert together["high"] - together["low"] > apart["high"] - apart["low"]
     assert run("compare", out, out, "--labels", labels, "-o", tmp_path / "c", "--resamples", 10, *by)[0] == 0
     assert "no image has a group" in fails("evaluate", out, "--labels", labels, "--group-by", "film(.)")
+
+
+def test_rank_lists_one_image_of_a_group(run, fails, out, tmp_path):
+    """Images are named by number, and ten of them are a film."""
+    status, _, err = run("rank", out, "-n", 3, "-o", tmp_path / "r.csv", "--group-by", "^([0-9]{2})")
+    assert status == 0, err
+    with (tmp_path / "r.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["file_name"][:2] for row in rows}) == len(rows) > 1
+    for row in rows:
+        assert {name[:2] for name in row["duplicates"].split(";") if name} <= {row["file_name"][:2]}
+    assert "no column 'film'" in fails("rank", out, "--group", "film")

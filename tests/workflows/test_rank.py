@@ -14,6 +14,7 @@ from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
 from uncertainty.evaluation.labelled_folder import labelled
 from uncertainty.images.decoding import decode
+from uncertainty.images.groups import Grouping
 from uncertainty.images.thumbnails import thumbnail
 from uncertainty.labels.inclusion import read_inclusion
 from uncertainty.verdicts import FORMATS, Verdicts, read_table
@@ -116,6 +117,17 @@ def test_images_that_are_gone_are_said(out, tmp_path):
     (out / "summary.json").write_text(json.dumps(summary | {"input_root": "/nowhere"}), "utf-8")
     found = rank_folder(out, 10, tmp_path / "r.csv")
     assert found.notes[-1] == "neither thumbnails nor the images are there: only equal files are near-duplicates"
+
+
+def test_one_image_of_a_group_is_listed_and_the_others_are_named(out, tmp_path):
+    """Images are named by number, and ten of them belong together."""
+    found = rank_folder(out, 1000, tmp_path / "r.csv", grouping=Grouping(by="^([0-9]{2})"))
+    rows = found.table.to_pylist()
+    tens = {name[:2] for name in Verdicts.read(out).table["file_name"].to_pylist()}
+    assert sorted(row["file_name"][:2] for row in rows) == sorted(tens)
+    assert sum(len(row["duplicates"]) for row in rows) == 41 - len(tens)
+    left = f"{41 - len(tens)} fewer than asked for"
+    assert f"{left}: all other candidates are near-duplicates or of the groups of these" in found.notes
 
 
 @pytest.mark.parametrize("damage", ["other images", "no table"])

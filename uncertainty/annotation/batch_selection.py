@@ -50,19 +50,24 @@ class Known:
     features : (N, d) of length 1, any float type, zero for unreadable rows.
     digests : (N,) of the files, None where unknown.
     looks : gives `thumbnails.details` (m, 256) of m rows; features stand in where it is None.
+    groups : (N,) which images belong together and are listed one at a time, None for an image that stands alone.
 
     """
 
     features: NDArray[np.floating] | None = None
     digests: Sequence[str | None] | None = None
     looks: Callable[[Positions], NDArray[np.float32]] | None = None
+    groups: Sequence[str | None] | None = None
 
     def stand_ins(self, rows: Positions) -> Positions:
         """Return (m,) which of these rows stands for each of them, see `near_duplicates.folded`."""
-        digests = [None] * len(rows) if self.digests is None else [self.digests[row] for row in rows.tolist()]
+        digests, groups = (
+            [None] * len(rows) if values is None else [values[row] for row in rows.tolist()]
+            for values in (self.digests, self.groups)
+        )
         if self.looks is not None:
-            return rows[folded(self.looks(rows), digests)]
-        return rows[folded(None if self.features is None else self.features[rows], digests)]
+            return rows[folded(self.looks(rows), digests, groups)]
+        return rows[folded(None if self.features is None else self.features[rows], digests, groups)]
 
 
 @dataclass(frozen=True, eq=False)

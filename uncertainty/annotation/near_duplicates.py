@@ -16,30 +16,39 @@ _NEIGHBOUR = 20
 _FLOATS_AT_ONCE = 1 << 22
 
 
-def folded(looks: NDArray[np.floating] | None, digests: Sequence[str | None] | None = None) -> Positions:
+def folded(
+    looks: NDArray[np.floating] | None,
+    digests: Sequence[str | None] | None = None,
+    groups: Sequence[str | None] | None = None,
+) -> Positions:
     """Return (m,) for each row, which come best first, the row that stands for it: itself, or one before it.
 
     Parameters
     ----------
     looks : (m, d) of length 1, zero rows for what is like nothing: `thumbnails.details` of thumbnails, or features.
     digests : equal ones are of equal files, None where unknown.
+    groups : equal ones are of images that belong together, such as frames of one film; None for what stands alone.
 
     Two rows are near-duplicates if 1 − cos is at most 0.2 and at most a quarter of what it is to the 20th nearest row
     (the tenth part of the rows, if that is fewer), of either of them; and if their cosine is above 0.999. Where all
     images look alike, such as photographs of one machine, twins must be more alike. A row is folded into the first one
-    before it that stands for itself. Memory grows with the rows, not with their square.
+    before it that stands for itself and is its near-duplicate or of its group. Memory grows with the rows, not with
+    their square.
 
     The quarter was chosen on CIFAR-10, digits and solar cells with brightened copies.
 
     >>> folded(None, ["a", "b", "a", None, None]).tolist()
     [0, 1, 0, 3, 4]
+    >>> folded(None, ["a", "a", "b", "c"], [None, "film", "film", "film"]).tolist()
+    [0, 0, 2, 2]
     """
-    m = len(digests or ()) if looks is None else len(looks)
+    m = len(digests or groups or ()) if looks is None else len(looks)
     mates: list[list[int]] = [[] for _ in range(m)]
     if looks is not None and m > 1:
         for later, earlier in _pairs(np.asarray(looks, dtype=np.float32)):
             mates[later].append(earlier)
     first: dict[str, int] = {}
+    listed: dict[str, int] = {}
     found = np.arange(m)
     for row in range(m):
         digest = None if digests is None else digests[row]
@@ -47,7 +56,11 @@ def folded(looks: NDArray[np.floating] | None, digests: Sequence[str | None] | N
         if same != row:
             found[row] = found[same]
         else:
-            found[row] = next((mate for mate in mates[row] if found[mate] == mate), row)
+            group = None if groups is None else groups[row]
+            together = [listed[group]] if group in listed else []
+            found[row] = next((mate for mate in sorted(mates[row] + together) if found[mate] == mate), row)
+            if group is not None and found[row] == row:
+                listed[group] = row
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from uncertainty.annotation.candidates import Positions
 from uncertainty.annotation.expected_yield import Yield, expected_yield
 from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
-from uncertainty.verdicts import METADATA, QUALITY, SUGGESTED, Verdicts, with_columns
+from uncertainty.images.groups import Grouping
+from uncertainty.verdicts import METADATA, QUALITY, SUGGESTED, Verdicts, metadata_of_rows, with_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +38,8 @@ class Selection:
     """The images to label next.
 
     `table` has a row an image, the first to label first: `rank` from 1, the columns of the verdicts, `group` (the image
-    that stands for near-duplicates, mostly itself), `duplicates` (those folded into it, as far as they were looked at),
+    that stands for near-duplicates and its group, mostly itself), `duplicates` (those folded into it, as far as they
+    were looked at),
     `drawn_by` (strategy or explore) and `inclusion_probability`, the chance that it had to be in the list.
     """
 
@@ -58,9 +60,9 @@ def select(
 
     Images that could not be read are left out, and so are those whose name is in `exclude`, which have labels.
     Near-duplicates are folded into the most suspicious of them, among the 4 n candidates of largest p_wrong (more if
-    these are too few). The strategy chooses among what is left.
+    these are too few), and so are images of one group. The strategy chooses among what is left.
 
-    Raises InputError: an unknown column, or no candidate.
+    Raises InputError: an unknown column, no image with a group where groups are asked for, or no candidate.
     """
     table, n, strategy = verdicts.table, asked.n, asked.strategy
     among, notes = _candidates(table, exclude, asked.exclude_hopeless)
@@ -71,16 +73,18 @@ def select(
         notes.append(f"no features of these images are known, so p_wrong alone chooses ({PLAIN}) instead of {strategy}")
         strategy = PLAIN
     by_chance = 0 if asked.explore == 0 else max(1, round(asked.explore * n))
+    groups = _groups(table, asked.grouping)
     rows = Rows(
         p_wrong=_numbers(table, "p_wrong"),
-        known=known,
+        known=known if groups is None else replace(known, groups=groups),
         quota=_quota(table, asked.quota_per),
         probs=_probs(table) if strategy == "badge" else None,
         labelled=np.flatnonzero(_named(table, exclude)),
     )
     chosen, stand_ins = choose(rows, among, n - by_chance, strategy, seed=asked.seed)
     if missing := n - by_chance - len(chosen):
-        notes.append(f"{missing} fewer than asked for: all other candidates are near-duplicates of these")
+        others = "near-duplicates of these" if groups is None else "near-duplicates or of the groups of these"
+        notes.append(f"{missing} fewer than asked for: all other candidates are {others}")
     rest = np.setdiff1d(among, chosen)
     drawn = np.random.default_rng([asked.seed, 1]).permutation(rest)[:by_chance]
     order = _interleaved(chosen, drawn)
@@ -139,6 +143,12 @@ def _quota(table: pa.Table, quota_per: str | None) -> NDArray[np.int64] | None:
         raise InputError(f"no quota per {quota_per!r}; these verdicts have {', '.join(there)}")
     values = np.array([str(value) for value in table[column].to_pylist()])
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
+def _groups(table: pa.Table, grouping: Grouping) -> list[str | None] | None:
+    names = table["file_name"].to_pylist()
+    found = grouping.of(names, metadata_of_rows(table))
+    return None if found is None else [found.get(name) for name in names]
 
 
 def _probs(table: pa.Table) -> NDArray[np.float32]:

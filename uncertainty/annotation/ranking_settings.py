@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from uncertainty.annotation.batch_selection import DEFAULT, STRATEGIES
 from uncertainty.errors import InputError
+from uncertainty.images.groups import APART, Grouping
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class RankingSettings:
         them.
     exclude_hopeless : leave out images in which nobody could see anything, see `selecting.HOPELESS`.
     seed : of the random part, and of strategies that draw.
+    grouping : which images belong together, by a column of the manifest or by their names; one of them is listed, the
+        others wait as near-duplicates do.
 
     """
 
@@ -33,6 +36,7 @@ class RankingSettings:
     quota_per: str | None = None
     exclude_hopeless: bool = False
     seed: int = 0
+    grouping: Grouping = APART
 
     def __post_init__(self) -> None:
         if self.n < 1:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Screened, Target
+from uncertainty.commands.options import Group, GroupBy, Screened, Target
 from uncertainty.commands.shared import say_notes
 from uncertainty.verdicts import folder_of
 
@@ -45,6 +45,8 @@ def rank(
     exclude: Exclude = None,
     exclude_hopeless: ExcludeHopeless = False,
     stop_below: StopBelow = None,
+    group: Group = None,
+    group_by: GroupBy = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random part, and of strategies that draw.")] = 0,
 ) -> None:
     """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
@@ -52,6 +54,7 @@ def rank(
     from uncertainty.commands.tables import shown
     from uncertainty.exports.export import export
     from uncertainty.exports.targets import TABLES
+    from uncertainty.images.groups import Grouping
     from uncertainty.workflows.rank import rank_folder
 
     target = file or folder_of(out) / "ranking.csv"
@@ -65,6 +68,7 @@ def rank(
         exclude=exclude or (),
         exclude_hopeless=exclude_hopeless,
         seed=seed,
+        grouping=Grouping(group, group_by),
     )
     say_notes(found.notes)
     for row in found.table.slice(0, 10).to_pylist():
