@@ -26,9 +26,12 @@ from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
 
 
-def collect(world, reference, calibration, *, classifier=None, damaged=False, foreign=False, views=(), **options):
-    look, copies = Look(passes=3, **options), {"damaged": damaged, "foreign": foreign}
-    return calibration_sets.collect(classifier or world.classifier, reference, calibration, look, views, **copies)
+def collect(
+    world, reference, calibration, *, classifier=None, damaged=False, foreign=False, views=(), groups=None, **options
+):
+    shares = Shares(0.1 * damaged, 0.1 * foreign)
+    look, classifier = Look(passes=3, **options), classifier or world.classifier
+    return calibration_sets.collect(classifier, reference, calibration, look, views, shares, groups)
 
 
 def one_line(caught):
@@ -100,6 +103,31 @@ def test_one_set_is_split_into_disjoint_halves_by_the_seed(world):
     assert first.reference.ids.tolist() != other.reference.ids.tolist()
     assert first.ids.tolist() == other.ids.tolist()
     assert first.notes[0].startswith("one labelled set was given: 75 of its images became the reference")
+
+
+def test_one_set_is_split_in_whole_groups(world):
+    names = [path.relative_to(world.calibration).as_posix() for path in world.calibration.rglob("*.png")]
+    films = {name: f"{name.split('/')[0]} film {int(name[-7:-4]) // 4}" for name in names}
+    first, again, other = (collect(world, None, world.calibration, seed=seed, groups=films) for seed in (0, 0, 1))
+    halves = [[name.removeprefix("reference:") for name in first.reference.ids], first.calibration.ids.tolist()]
+    assert sorted([*halves[0], *halves[1]]) == sorted(names)
+    assert not {films[name] for name in halves[0]} & {films[name] for name in halves[1]}
+    assert abs(len(halves[0]) - 75) <= 4 * len(CLASSES) / 2
+    assert first.reference.ids.tolist() == again.reference.ids.tolist()
+    assert first.reference.ids.tolist() != other.reference.ids.tolist()
+    n = len(halves[0])
+    said = f"one labelled set was given: {n} of its images became the reference, the rest calibration, in whole groups"
+    assert first.notes[0] == said
+    assert not any("no image of" in note for note in first.notes)
+
+
+def test_a_class_whose_images_are_all_of_one_group_is_named(world):
+    names = [path.relative_to(world.calibration).as_posix() for path in world.calibration.rglob("*.png")]
+    sets = collect(world, None, world.calibration, groups={n: n if n[0] != "c" else "cat film" for n in names})
+    said = "reference: no image of 1 classes, e.g. 'cat', whose groups are all in the other half; give a reference, too"
+    assert said in sets.notes
+    with pytest.raises(InputError, match="all labelled images are of one group"):
+        collect(world, None, world.calibration, groups=dict.fromkeys(names, "film"))
 
 
 def test_one_set_with_an_image_in_it_twice_is_split_all_the_same(world, copied):

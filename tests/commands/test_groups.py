@@ -58,3 +58,12 @@ def test_rank_lists_one_image_of_a_group(run, fails, out, tmp_path):
     for row in rows:
         assert {name[:2] for name in row["duplicates"].split(";") if name} <= {row["file_name"][:2]}
     assert "no column 'film'" in fails("rank", out, "--group", "film")
+
+
+def test_one_labelled_set_is_divided_in_whole_groups(run, world, tmp_path):
+    arguments = fit_arguments(world, tmp_path / "s", reference=None)
+    status, _, err = run(*arguments, "--group-by", "[a-z]+/[0-9]+(?=[0-9][.]png)")
+    assert status == 0, err
+    assert "of its images became the reference, the rest calibration, in whole groups" in err
+    plan = Screener.load(tmp_path / "s").plan()
+    assert 1 < plan.groups < plan.images < 150

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier, Collected, Images, Look, image_items
+from uncertainty.combination.evidence import Shares
 from uncertainty.combination.fit import FOLDS
+from uncertainty.combination.halves import halves
 from uncertainty.combination.same_images import near_copies, refuse_same_images, without_copies
 from uncertainty.combination.truth import labelled_if_known, with_reference_labels, with_truth
 from uncertainty.errors import CalibrationError, InputError, OverlapError
@@ -52,14 +54,14 @@ def collect(
     reference: Images | None,
     calibration: Images,
     look: Look,
-    views: Sequence[str] = (),
-    *,
-    damaged: bool,
-    foreign: bool,
+    views: Sequence[str],
+    shares: Shares,
+    groups: Mapping[str, str] | None = None,
 ) -> Sets:
     """Run the classifier over reference, calibration, and a damaged and a foreign copy of each calibration image.
 
-    Without `reference`, the calibration images are split in two halves by the seed. Raises OverlapError where the same
+    Copies are made where their share is above 0. Without `reference`, the calibration images are split in two halves by
+    the seed, in whole `groups`, which say by name which images belong together. Raises OverlapError where the same
     image, by content, is in both sets, and CalibrationError where calibration has no usable labels. Equal file names
     mean nothing: `train/cat/1.png` and `val/cat/1.png` are two images. `views` are those of the look, or ("auto",).
     """
@@ -70,10 +72,8 @@ def collect(
     check_views(() if auto else views)  # better refused now than after the reference has been run
     labelled = _labelled(calibration)
     if one_set := reference is None:
-        reference, labelled = _halves(labelled, look.seed)
-        notes.append(
-            f"one labelled set was given: {len(reference)} of its images became the reference, the rest calibration"
-        )
+        reference, labelled = halves(labelled, look.seed, groups)
+        notes += _divided(reference, labelled, "" if groups is None else ", in whole groups")
     good, of_reference = collect_reference(classifier, reference, look)
     held_out = classifier.collect(labelled, replace(look, views=tuple(VIEWS) if auto else views))
     notes += of_reference + _found("calibration", labelled, held_out)
@@ -97,8 +97,8 @@ def collect(
     return Sets(
         reference=_renamed(good.outputs),
         calibration=held_out.outputs,
-        damaged=copies(_damaged_copy) if damaged else None,
-        foreign=_of_no_class(copies(_foreign_copy)) if foreign else None,
+        damaged=copies(_damaged_copy) if shares.damaged > 0 else None,
+        foreign=_of_no_class(copies(_foreign_copy)) if shares.foreign > 0 else None,
         ids=hashed([*good.digests, *held_out.digests, *good.pixels, *held_out.pixels]),
         notes=tuple(notes),
         views=tuple(views),
@@ -133,10 +133,19 @@ def _labelled(calibration: Images) -> ImageSet:
     return items.labelled()
 
 
-def _halves(items: ImageSet, seed: int) -> tuple[ImageSet, ImageSet]:
-    order = np.random.default_rng(seed).permutation(len(items))
-    half = len(items) // 2
-    return items.select(np.sort(order[:half])), items.select(np.sort(order[half:]))
+def _divided(reference: ImageSet, calibration: ImageSet, how: str) -> list[str]:
+    """Say how one set was divided, and of which classes whole groups left one half without an image."""
+    n = len(reference)
+    notes = [f"one labelled set was given: {n} of its images became the reference, the rest calibration{how}"]
+    if not how:
+        return notes
+    labels = [() if half.labels is None else half.labels for half in (reference, calibration)]
+    classes = [{str(label) for label in of if label is not None} for of in labels]
+    for name, missing in (("reference", classes[1] - classes[0]), ("calibration", classes[0] - classes[1])):
+        if missing:
+            example = f"no image of {len(missing)} classes, e.g. {min(missing)!r}"
+            notes.append(f"{name}: {example}, whose groups are all in the other half; give a reference, too")
+    return notes
 
 
 def _damaged_copy(pixels: NDArray[np.uint8], name: str, *, seed: int) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -37,10 +37,10 @@ def from_images(
 ) -> Fitted:
     """Run the classifier over both sets and copies of calibration, and fit to what it says; see `Screener.fit`."""
     shares = asked.shares
-    if reference is None and asked.groups is not None:
-        raise InputError("one labelled set is halved image by image, which tears groups apart; give a reference, too")
-    copies = {"damaged": shares.damaged > 0, "foreign": shares.foreign > 0}
-    sets = calibration_sets.collect(classifier, reference, calibration, look, views, **copies)
+    groups = asked.groups
+    if groups is not None and not isinstance(groups, Mapping):
+        raise InputError("images are told apart by their names; give groups by name, such as {'a/1.png': 'film a'}")
+    sets = calibration_sets.collect(classifier, reference, calibration, look, views, shares, groups)
     fitted = from_outputs(sets.reference, sets.calibration, (sets.damaged, sets.foreign), asked)
     return replace(
         fitted,

@@ -75,7 +75,7 @@ class Screener(Fitted):
         ----------
         reference : known-good images, e.g. those the classifier was trained on; they fit estimators and the neighbour
             index. Where they have labels, images that the classifier gets wrong are left out. None: half of the
-            calibration images.
+            calibration images, in whole groups.
         calibration : labelled images that the classifier was not trained on, with its errors among them.
         expect_damage, expect_unknown : shares of the incoming images that you expect to be damaged, and to belong to
             no class of the classifier. Copies of the calibration images, damaged or made unrecognisable, count that

@@ -103,7 +103,10 @@ def fit_folders(
 
 
 def forward_passes(good: ImageSet | None, labelled: ImageSet, *shares: float) -> int:
-    """How many images a fit classifies: reference, calibration, and a copy of calibration for each share above 0."""
+    """How many images a fit classifies: reference, calibration, and a copy of calibration for each share above 0.
+
+    Of one set that is divided in whole groups about so many.
+    """
     copies = sum(share > 0 for share in shares)
     n_good = len(labelled) // 2 if good is None else len(good)
     n_calibration = len(labelled) - n_good if good is None else len(labelled)
