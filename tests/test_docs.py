@@ -110,7 +110,7 @@ def test_every_option_exists(page):
     if page.parent.name in ("benchmarks", "experiments"):
         lines = [text for text in lines if text.startswith("uncertainty ")]
     used = {option for text in lines for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)}
-    assert used <= known | OF_OTHERS | {"--help", "--strict"}
+    assert used <= known | OF_OTHERS | {"--help", "--version", "--strict"}
 
 
 def test_every_public_name_is_in_the_reference():
