@@ -284,3 +284,9 @@ def test_json_lines_are_json(tmp_path):
     assert [row["file_name"] for row in rows] == ODD_NAMES
     assert rows[0]["reasons"] == ["low_margin", "blurry"]
     assert rows[-1]["p_wrong"] is None
+
+
+def test_a_column_whose_name_is_no_text_is_refused(tmp_path):
+    (tmp_path / "verdicts.jsonl").write_bytes(b'{"file_name": "a.png", "p_\x80": 0.5}\n')
+    with pytest.raises(InputError, match=r"verdicts.jsonl is not a readable table: .*can't decode byte 0x80"):
+        Verdicts.read(tmp_path)

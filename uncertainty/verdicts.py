@@ -275,10 +275,11 @@ def read_table(path: Path) -> pa.Table:
         if path.suffix == ".parquet":
             table = pq.read_table(path)
             table.validate(full=True)
-            if not all(table.column_names):  # read here, since one that is no text raises
-                raise ValueError("a column has no name")
-            return table
-        return _read_csv(path) if path.suffix == ".csv" else _read_jsonl(path)
+        else:
+            table = _read_csv(path) if path.suffix == ".csv" else _read_jsonl(path)
+        if not all(table.column_names):  # read here, since one that is no text raises
+            raise ValueError("a column has no name")
+        return table
     except (pa.ArrowException, csv.Error, OSError, ValueError, RecursionError, OverflowError) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path} is not a readable table: {why}") from error

@@ -159,3 +159,12 @@ def test_memory_stays_flat_though_the_file_is_one_large_row_group(tmp_path):
     total, kilobytes = map(int, done.stdout.split())
     assert total == 150_000_000
     assert kilobytes < 60_000
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us", "UTC")], ids=str)
+def test_a_label_that_python_has_no_date_for_is_text(kind, tmp_path):
+    late = pa.array([2**31 - 1 if kind == pa.date32() else 2**62], pa.int32() if kind == pa.date32() else pa.int64())
+    table = pa.table({"image": [{"bytes": b"", "path": "a.png"}], "label": late.cast(kind)})
+    pq.write_table(table, tmp_path / "late.parquet")
+    (label,) = find_images(tmp_path / "late.parquet").labels
+    assert isinstance(label, str)

@@ -19,7 +19,7 @@ from uncertainty.images.image_set import Inside
 from uncertainty.images.manifests import LABEL_COLUMN, Label
 from uncertainty.images.packed_text import Coded, Coder, Packer, Texts, double
 from uncertainty.images.remote import AnyFile, below, opened
-from uncertainty.images.table_rows import shown
+from uncertainty.images.table_rows import plain_values, shown
 
 _IMAGE_COLUMNS = ("img", "image")
 _BATCH_ROWS = 64
@@ -100,7 +100,7 @@ def _contents(path: AnyFile) -> _Contents:
         for batch in file.iter_batches(_NAMES_AT_ONCE, columns=columns):
             for image in batch.column(0).to_pylist() if told else repeat(None, batch.num_rows):
                 paths.append(None if image is None else image["path"])
-            for value in batch.column(LABEL_COLUMN).to_pylist() if has_labels else ():
+            for value in plain_values(batch.column(LABEL_COLUMN)) if has_labels else ():
                 labels.append(_label(value, class_names, path))
     return _Contents(paths.packed(), labels.packed() if has_labels else None, class_names)
 

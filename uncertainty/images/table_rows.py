@@ -125,11 +125,11 @@ def _parquet_rows(path: AnyFile, needed: Sequence[str]) -> Iterator[dict[str, An
     with opened(path) as raw, pq.ParquetFile(raw, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
         wanted = [one.name for one in file.schema_arrow if one.name in needed or not _holds_bytes(one.type)]
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
-            columns = [_plain(column) for column in batch.columns]
+            columns = [plain_values(column) for column in batch.columns]
             yield from (dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True))
 
 
-def _plain(column: Any) -> list[Any]:
+def plain_values(column: Any) -> list[Any]:
     """Return a column as Python values; times and spans, some of which Python has no type for, as text."""
     import pyarrow as pa
 
