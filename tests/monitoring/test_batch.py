@@ -4,11 +4,13 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from problems import known_good, made_problem
 
 from uncertainty import Screener, cli
 from uncertainty.errors import InputError
+from uncertainty.monitoring.baseline import rows_of_table
 from uncertainty.monitoring.batch import VOID, Calibrated, monitor
 from uncertainty.workflows.monitor import monitor_folder
 
@@ -159,3 +161,20 @@ def test_the_command_says_that_p_wrong_is_too_low(command):
 
 def test_the_command_says_insufficient_support(command):
     assert command(made_problem(7, 8)).startswith("insufficient support: 7 images")
+
+
+@pytest.mark.parametrize("n_classes", [3, 205])
+def test_a_part_in_which_nothing_can_be_read_says_nothing(n_classes):
+    """Beyond 200 classes the probabilities are one list, whose length an empty part does not tell."""
+    rng = np.random.default_rng(0)
+    columns = {"est_margin": rng.random(4), "p_wrong": rng.random(4), "predicted_index": [0, 1, 0, 1]}
+    probs = rng.dirichlet(np.ones(n_classes), 4)
+    columns |= {"probs": probs.tolist()} if n_classes > 200 else {f"prob_{k}": probs[:, k] for k in range(n_classes)}
+    good = pa.table({**columns, "error": pa.nulls(4, pa.string())}).to_batches()[0]
+    bad = pa.record_batch(
+        [pa.array(["broken"] * 2) if f.name == "error" else pa.nulls(2, f.type) for f in good.schema], good.schema
+    )
+    together = rows_of_table([bad, good], ["margin"], [], 1.0)
+    assert len(together) == 4
+    assert together.p_wrong.tolist() == rows_of_table([good], ["margin"], [], 1.0).p_wrong.tolist()
+    assert len(rows_of_table([bad], ["margin"], [], 1.0)) == 0

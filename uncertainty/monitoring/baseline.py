@@ -182,7 +182,8 @@ def _probs(batch: pa.RecordBatch) -> Floats:
     if names:
         return _matrix(batch, names)
     _check_columns(batch, ["probs"])
-    return np.array(batch["probs"].to_pylist(), dtype=np.float64).reshape(len(batch), -1)
+    # Where nothing could be read, nothing tells how many classes there are, and nothing asks.
+    return np.array(batch["probs"].to_pylist(), dtype=np.float64).reshape(len(batch), -1 if len(batch) else 1)
 
 
 def certainty(probs: Floats, temperature: float = 1.0, *, multilabel: bool = False) -> tuple[Floats, Floats]:
