@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -143,3 +144,12 @@ def test_absolute_paths_of_datasets_become_names_below_what_they_share(tmp_path)
     images = find_images(tmp_path / "a.parquet")
     assert images.names == ("cat/1.png", "b.png")
     assert decode(next(iter(images)).data).pixels[0, 0, 0] == 1
+
+
+def test_what_is_sent_to_another_process_is_found_from_any_folder(tmp_path, monkeypatch):
+    images = np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
+    np.savez(tmp_path / "small.npz", train_images=images, train_labels=np.zeros((3, 1), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    portion = find_images(Path("small.npz")).cut([1, 2])
+    monkeypatch.chdir(tmp_path.parent)
+    assert len([item.data for item in portion]) == 2

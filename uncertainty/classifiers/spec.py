@@ -20,7 +20,7 @@ from typing import Any
 
 from uncertainty.classifiers.class_names import read_class_names
 from uncertainty.classifiers.preprocess import Preprocess
-from uncertainty.classifiers.weights import load_weights, refuse_missing
+from uncertainty.classifiers.weights import load_weights, reason, refuse_missing
 from uncertainty.errors import ModelError
 from uncertainty.outputs import Task
 
@@ -117,7 +117,7 @@ def _made(target: str) -> Any:
         module = importlib.import_module(module_name)
     except Exception as error:  # the user's code: anything may be raised
         raise ModelError(
-            f"can't import {module_name!r}: {_reason(error)}; is it installed, or in this folder?"
+            f"can't import {module_name!r}: {reason(error)}; is it installed, or in this folder?"
         ) from error
     factory = getattr(module, function, None)
     if not callable(factory):
@@ -125,7 +125,7 @@ def _made(target: str) -> Any:
     try:
         return factory()
     except Exception as error:  # the user's code: anything may be raised
-        raise ModelError(f"{target}() fails: {_reason(error)}") from error
+        raise ModelError(f"{target}() fails: {reason(error)}") from error
 
 
 def _described(made: Any, target: str) -> Description:
@@ -143,11 +143,7 @@ def _moved(module: Any, device: str) -> Any:
     try:
         return module.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"the model can't be put on device {device!r}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+        raise ModelError(f"the model can't be put on device {device!r}: {reason(error)}") from error
 
 
 def _preprocess(options: dict[str, str]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
@@ -16,6 +15,7 @@ from uncertainty.images.image_set import Inside
 from uncertainty.images.manifests import Label
 from uncertainty.images.packed_text import Coded, Texts
 from uncertainty.images.remote import AnyFile, opened
+from uncertainty.images.several_files import SeveralFiles
 
 SUFFIXES = (".npz",)
 _PARTS = ("train", "val", "test")
@@ -72,21 +72,12 @@ def _labels(archive: zipfile.ZipFile, member: str, n: int, path: AnyFile) -> Seq
     return [";".join(str(k) for k in np.flatnonzero(row)) for row in values]
 
 
-@dataclass(frozen=True)
-class ArrayReader:
-    """Yields the images of ascending positions over several files, each as the bytes of a portable pixmap."""
+class ArrayReader(SeveralFiles):
+    """Images of arrays in files, each as the bytes of a portable pixmap."""
 
-    paths: tuple[AnyFile, ...]
-    counts: tuple[int, ...]
-
-    def __call__(self, positions: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
+    def read(self, path: AnyFile, positions: NDArray[np.int64], count: int) -> Iterator[AnyFile | bytes]:
         """Read front to back, one image in memory at a time."""
-        start = 0
-        for path, count in zip(self.paths, self.counts, strict=True):
-            low, high = np.searchsorted(positions, (start, start + count))
-            if low < high:
-                yield from _pixmaps(path, positions[low:high] - start)
-            start += count
+        return _pixmaps(path, positions)
 
 
 def _pixmaps(path: AnyFile, wanted: NDArray[np.int64]) -> Iterator[bytes]:

@@ -19,7 +19,8 @@ from uncertainty.images.image_set import Inside
 from uncertainty.images.manifests import LABEL_COLUMN, Label
 from uncertainty.images.packed_text import Coded, Coder, Packer, Texts, double
 from uncertainty.images.remote import AnyFile, below, opened
-from uncertainty.images.table_rows import plain_values, shown
+from uncertainty.images.several_files import SeveralFiles
+from uncertainty.images.table_rows import first_line, plain_values, shown
 
 _IMAGE_COLUMNS = ("img", "image")
 _BATCH_ROWS = 64
@@ -56,29 +57,12 @@ def read(paths: Sequence[AnyFile]) -> Inside:
     return Inside(names, labels, ShardReader(tuple(paths), counts), contents[0].class_names)
 
 
-@dataclass(frozen=True)
-class ShardReader:
-    """Yields the bytes (or the path, where a row has only that) of ascending positions over several files."""
+class ShardReader(SeveralFiles):
+    """The bytes of images in Parquet files, or the path where a row has only that."""
 
-    paths: tuple[AnyFile, ...]
-    counts: tuple[int, ...]
-
-    def cut(self, positions: NDArray[np.int64]) -> tuple[ShardReader, NDArray[np.int64]]:
-        """Return a reader of the files that these ascending positions lie in, and the positions as it counts them."""
-        ends = np.cumsum(self.counts)
-        first, last = (int(np.searchsorted(ends, positions[i], side="right")) for i in (0, -1))
-        before = int(ends[first]) - self.counts[first]
-        paths = tuple(path.absolute() for path in self.paths[first : last + 1])
-        return ShardReader(paths, self.counts[first : last + 1]), positions - before
-
-    def __call__(self, positions: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
+    def read(self, path: AnyFile, positions: NDArray[np.int64], count: int) -> Iterator[AnyFile | bytes]:
         """Read front to back, skipping row groups without a wanted row."""
-        start = 0
-        for path, count in zip(self.paths, self.counts, strict=True):
-            low, high = np.searchsorted(positions, (start, start + count))
-            if low < high:
-                yield from _read(path, positions[low:high] - start, count)
-            start += count
+        return _read(path, positions, count)
 
 
 @dataclass(frozen=True)
@@ -113,8 +97,9 @@ def _damage(path: AnyFile) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path} is damaged ({reason}); put a whole file in its place and try again") from error
+        raise InputError(
+            f"{path} is damaged ({first_line(error)}); put a whole file in its place and try again"
+        ) from error
 
 
 def _label(value: Any, class_names: tuple[str, ...] | None, path: AnyFile) -> Label:
@@ -210,5 +195,5 @@ def _opened(path: AnyFile) -> Any:
         source = path if isinstance(path, Path) else opened(path)
         return pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowInvalid, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(f"{path} can't be read as Parquet ({reason})") from error

@@ -6,7 +6,6 @@ import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -18,6 +17,7 @@ from uncertainty.images.image_set import Inside
 from uncertainty.images.manifests import Label
 from uncertainty.images.packed_text import Coded, Packer, Texts, double
 from uncertainty.images.remote import AnyFile, opened
+from uncertainty.images.several_files import SeveralFiles
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _LABELS = ("cls", "label", "class", "cls.txt", "label.txt")
@@ -92,29 +92,12 @@ def _label(archive: tarfile.TarFile, member: tarfile.TarInfo, field: str) -> Lab
     return label if isinstance(label, str | int) and not isinstance(label, bool) else None
 
 
-@dataclass(frozen=True)
-class TarReader:
-    """Yields the bytes of ascending positions over several tar files."""
+class TarReader(SeveralFiles):
+    """The bytes of images in tar files."""
 
-    paths: tuple[AnyFile, ...]
-    counts: tuple[int, ...]
-
-    def cut(self, positions: NDArray[np.int64]) -> tuple[TarReader, NDArray[np.int64]]:
-        """Return a reader of the files that these ascending positions lie in, and the positions as it counts them."""
-        ends = np.cumsum(self.counts)
-        first, last = (int(np.searchsorted(ends, positions[i], side="right")) for i in (0, -1))
-        before = int(ends[first]) - self.counts[first]
-        paths = tuple(path.absolute() for path in self.paths[first : last + 1])
-        return TarReader(paths, self.counts[first : last + 1]), positions - before
-
-    def __call__(self, positions: NDArray[np.int64]) -> Iterator[AnyFile | bytes]:
+    def read(self, path: AnyFile, positions: NDArray[np.int64], count: int) -> Iterator[AnyFile | bytes]:
         """Read front to back; of members that nobody wants the header alone."""
-        start = 0
-        for path, count in zip(self.paths, self.counts, strict=True):
-            low, high = np.searchsorted(positions, (start, start + count))
-            if low < high:
-                yield from _bytes(path, positions[low:high] - start)
-            start += count
+        return _bytes(path, positions)
 
 
 def _bytes(path: AnyFile, wanted: NDArray[np.int64]) -> Iterator[bytes]:
