@@ -142,7 +142,7 @@ def test_every_target_in_the_table_is_one():
 def test_every_key_of_a_model_spec_is_in_the_table_and_no_other():
     from uncertainty.classifiers.spec import _KEYS
 
-    assert first_cells("| key | meaning |", r"\w+") == sorted(_KEYS)
+    assert first_cells("| key | meaning |", r"[\w.]+") == sorted([*_KEYS, "weights", "arg.NAME"])
 
 
 # ---- links

@@ -24,10 +24,11 @@ class LastLayer:
     @classmethod
     def of(cls, network: Network) -> LastLayer:
         """Copy the layer that the network's features go into."""
-        if network.head is None:
+        layer = network.feature_layer.linear if network.feature_layer else None
+        if layer is None:
             raise ValueError("the logits of this network don't come from a linear layer")
-        weight = network.head.weight.detach().numpy().copy()
-        bias = network.head.bias
+        weight = layer.weight.detach().numpy().copy()
+        bias = layer.bias
         return cls(weight, np.zeros(len(weight), np.float32) if bias is None else bias.detach().numpy().copy())
 
     def fits(self, outputs: ModelOutputs) -> bool:

@@ -129,7 +129,7 @@ def test_weights_of_another_model(folder: Path) -> None:
     ("spec", "said"),
     [
         (f"{NETWORK}?weights=absent.pth", "absent.pth does not exist"),
-        (f"{NETWORK}?weight=w.pth&scale=3", "unknown keys ['scale', 'weight']; known are weights, classes, size"),
+        (f"{NETWORK}?weight=w.pth&scale=3", "unknown keys ['scale', 'weight']; known are weights, arg., classes, size"),
         (f"{NETWORK}?size=big", "size='big'"),
         (f"{NETWORK}?size=0", "size >= 1"),
         (f"{NETWORK}?mean=0.5,0.5", "mean needs 3 numbers"),

@@ -7,21 +7,23 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
+from uncertainty.classifiers.description import Description
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.image_loader import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
 from uncertainty.classifiers.look import Deeper, Look
+from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess, least_of
-from uncertainty.classifiers.spec import Description, describe
+from uncertainty.classifiers.spec import describe
 from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.decoding import Least
@@ -51,6 +53,7 @@ class Classifier:
     decision_thresholds: tuple[float, ...] | None = None
     spec: str | None = None
     embedder: Embedder | None = None
+    form: OutputForm = field(default_factory=OutputForm)
 
     @classmethod
     def from_module(
@@ -63,33 +66,44 @@ class Classifier:
         decision_thresholds: Sequence[float] | None = None,
         spec: str | None = None,
         autocast: str | None = None,
+        output: Literal["logits", "probabilities"] = "logits",
+        binary: bool = False,
+        features: str | None = None,
     ) -> Self:
-        """Wrap a torch module that maps (b, channels, size, size) float32 to logits (b, c).
+        """Wrap a torch module that maps (b, channels, size, size) to logits (b, c).
 
-        Without `classes` they are called "0", "1", … With `autocast` torch runs what bears it in that precision. Raises
-        ModelError where the module's output does not fit the classes.
+        They may be its answer, the `logits` of it, or the first of a tuple. Without `classes` they are called "0", "1",
+        … With `autocast` torch runs what bears it in that precision. `output`, `binary` and `features` say what the
+        answer is and where features are, see `OutputForm`. Raises ModelError where the output does not fit the classes.
         """
         from uncertainty.classifiers.network import Network
 
         preprocess = preprocess or Preprocess()
         channels = 1 if preprocess.grayscale else 3
         example = np.zeros((channels, preprocess.size, preprocess.size), dtype=np.float32)
-        network = Network.probe(module, example, autocast)
+        form = OutputForm(output, binary, features)
+        network = Network.probe(module, example, autocast, form)
         names = _class_names(range(network.outputs) if classes is None else classes, network.outputs)
         thresholds = _decision_thresholds(decision_thresholds, network.outputs, task)
-        return cls(network, names, preprocess, task, thresholds, spec)
+        return cls(network, names, preprocess, task, thresholds, spec, form=form)
 
     @classmethod
-    def load(cls, spec: str, *, classes: Sequence[str] | None = None, device: str | None = None) -> Classifier:
-        """Load a model spec, `package.module:factory?weights=FILE.safetensors`, or a preset; see `spec.py`."""
-        return cls.from_module(**vars(describe(spec, classes=classes, device=device)))
+    def load(
+        cls, spec: str, *, classes: Sequence[str] | None = None, device: str | None = None, trust: bool = False
+    ) -> Classifier:
+        """Load a model spec, `package.module:factory?weights=FILE.safetensors`, or a preset; see `spec.py`.
+
+        `trust` allows files that run code of their own while they are read.
+        """
+        return cls.from_module(**vars(describe(spec, classes=classes, device=device, trust=trust)))
 
     @property
     def description(self) -> Description:
         """What this classifier was made of."""
         n = self.network
         thresholds = self.decision_thresholds
-        return Description(n.module, self.classes, self.preprocess, self.task, thresholds, n.autocast, self.spec)
+        made = (n.original, self.classes, self.preprocess, self.task, thresholds, n.autocast, self.spec)
+        return Description(*made, **vars(self.form))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -109,8 +123,9 @@ class Classifier:
 
         settings: list[Any] = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds]
         settings += [self.network.autocast] if self.network.autocast else []
+        settings += [form] if (form := self.form.to_dict()) else []
         sha = hashlib.sha256(json.dumps(settings).encode())
-        hash_module(sha.update, self.network.module)
+        hash_module(sha.update, self.network.original)
         if self.embedder is not None:
             sha.update(self.embedder.sha256.encode())
         return sha.hexdigest()
@@ -303,7 +318,7 @@ def _decision_thresholds(thresholds: Sequence[float] | None, n_outputs: int, tas
     if task not in ("multiclass", "multilabel"):
         raise ModelError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")
     if task == "multiclass" and n_outputs == 1:
-        raise ModelError("the model has one output; for a yes-or-no answer say task='multilabel', or give it two")
+        raise ModelError("the model has one output; for a yes-or-no answer of two classes say binary=true")
     if thresholds is None:
         return None
     if task == "multiclass" or len(thresholds) != n_outputs or not all(0 < t < 1 for t in thresholds):

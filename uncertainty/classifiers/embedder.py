@@ -51,8 +51,8 @@ class Embedder:
     @property
     def width(self) -> int:
         """Number of values e of an embedding."""
-        head = self.network.head
-        return self.network.outputs if head is None else head.in_features
+        layer = self.network.feature_layer
+        return self.network.outputs if layer is None else layer.width
 
     def shares_weights_with(self, network: Network) -> bool:
         """Whether at least half of the embedder's weights are the other network's too: then it is no second opinion."""

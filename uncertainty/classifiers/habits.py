@@ -140,18 +140,21 @@ def _alone_because(module: nn.Module) -> str:
 
 
 def _probabilities(logits: Tensor) -> list[str]:
-    """Say where outputs look like probabilities; no value is guessed from it."""
+    """Say where outputs look like probabilities of labels; refuse them where they look like those of classes."""
     values = logits.float()
     if not bool(((values >= 0) & (values <= 1)).all()) or values.shape[1] < 2:
         return []
-    if bool(((values.sum(1) - 1).abs() < 1e-3).all()):
-        return [_LOOKS.format("are never negative and sum to 1", "softmax")]
     # A network that answers alike whatever it sees says nothing about its last layer.
-    many = values.numel() >= _FEWEST and bool(values.max() > values.min())
-    return [_LOOKS.format("all lie between 0 and 1", "sigmoid")] if many else []
+    varied = bool(values.max() > values.min())
+    if varied and bool(((values.sum(1) - 1).abs() < 1e-3).all()):
+        raise ModelError(
+            "the outputs are never negative and sum to 1, so these look like probabilities, where logits belong; say "
+            "output=probabilities, or leave the last softmax out of the network"
+        )
+    return [_LOOKS] if varied and values.numel() >= _FEWEST else []
 
 
 _LOOKS = (
-    "the outputs {}: these look like probabilities, where logits belong, and would be squeezed once more; leave the "
-    "last {} out of the network"
+    "the outputs all lie between 0 and 1: these look like probabilities, where logits belong, and would be squeezed "
+    "once more; say output=probabilities, or leave the last sigmoid out of the network"
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from uncertainty.checks.array_values import frozen
 from uncertainty.classifiers.dropout import Masks, SharedMasks, calls_dropout, shares_masks
 from uncertainty.classifiers.dropout_notes import dropout_notes, silent_dropout
+from uncertainty.classifiers.feature_layer import FeatureLayer, find_feature_layer, named_layer, pooled
 from uncertainty.classifiers.habits import Habits, habits_of
+from uncertainty.classifiers.output_form import Adapted, OutputForm, original
 from uncertainty.classifiers.replay import Replay, cut_before_dropout
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
@@ -61,12 +63,12 @@ class Forward:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A torch module, its last linear layer (whose input are the features) and how its dropout is replayed.
+    """A torch module, where its features come from and how its dropout is replayed.
 
     It holds for the module as it was when probed: other weights may be loaded into it, but with another layer or on
-    another device it needs a new probe. `outputs` is the number of logits; `head` is None where they don't come out of
-    an nn.Linear; `dropout` says whether dropout was called and can be shared by all images; `replay` is None where the
-    graph could not be cut, and T sub-networks then take T full passes; `notes` says so. `dropout_cost` is what one
+    another device it needs a new probe. `outputs` is the number of logits; `feature_layer` is None where nothing is
+    like a last layer; `dropout` says whether dropout was called and can be shared by all images; `replay` is None where
+    the graph could not be cut, and T sub-networks then take T full passes; `notes` says so. `dropout_cost` is what one
     sub-network costs, as a share of the multiplications of a full pass. `channels_last` says that convolutions get
     their inputs in that order of memory, which is faster; `autocast` in which precision torch may run them. `habits`
     say how it must be run so that an answer depends on the image alone; `answers` (k, c) are its logits for noise.
@@ -74,7 +76,7 @@ class Network:
 
     module: nn.Module
     outputs: int
-    head: nn.Linear | None
+    feature_layer: FeatureLayer | None
     dropout: bool
     replay: Replay | None
     notes: tuple[str, ...]
@@ -86,16 +88,26 @@ class Network:
     masks: Masks = field(default_factory=Masks)
 
     @classmethod
-    def probe(cls, module: nn.Module, example: NDArray[np.float32], autocast: str | None = None) -> Network:
+    def probe(
+        cls,
+        module: nn.Module,
+        example: NDArray[np.float32],
+        autocast: str | None = None,
+        form: OutputForm | None = None,
+    ) -> Network:
         """Run the module on a few noisy copies of one example (channels, h, w) to find out what it can tell."""
         if autocast not in (None, *_DTYPES):
             raise ModelError(f"autocast is {autocast!r}; it must be one of {', '.join(_DTYPES)}")
         # Noise from a seed, since in a blank image two different networks can look alike.
         noise = torch.randn((3, *example.shape), generator=torch.Generator().manual_seed(0))
-        images = (torch.from_numpy(example) + noise).to(_device(module))
+        images = placed(module, torch.from_numpy(example) + noise)
+        module = _adapted(module, form or OutputForm(), images)
         run = partial(_answer, module)
         with evaluating(module):
-            logits, head = _find_head(module, before := images.clone())
+            before = images.clone()
+            logits, layer = find_feature_layer(module, lambda: checked(_run(module, before), len(before)))
+            if form and form.features:
+                layer = named_layer(module, form.features, lambda: run(images), len(images))
             habits, logits = habits_of(module, run, images, logits, writes=not torch.equal(before, images))
             with habits.plain(len(images)):
                 last = not habits.writes and _takes_channels_last(module, images, logits)
@@ -109,9 +121,14 @@ class Network:
             cost = _cost(replay, images.clone()) if replay else 1.0
         if replay and habits.alone:
             replay = replace(replay, stacks=False)
-        notes = _notes(head, dropout_notes(module, silent, called, dropout, replay is not None), habits)
+        notes = _notes(layer, dropout_notes(module, silent, called, dropout, replay is not None), habits)
         answers = _numpy(logits)
-        return cls(module, logits.shape[1], head, dropout, replay, notes, cost, last, autocast, habits, answers)
+        return cls(module, logits.shape[1], layer, dropout, replay, notes, cost, last, autocast, habits, answers)
+
+    @property
+    def original(self) -> nn.Module:
+        """The module as it was given, without what reads its answers."""
+        return original(self.module)
 
     def __call__(
         self, inputs: NDArray[Any] | Tensor, passes: int = 0, seed: int = 0, views: Sequence[str] = ()
@@ -125,7 +142,7 @@ class Network:
             return Forward.joined([self(row, passes, seed, views) for row in rows])
         x = self._placed(inputs)
         with evaluating(self.module, self.autocast):
-            with self.habits.plain(len(x)), _captured_input(self.head) as captured:
+            with self.habits.plain(len(x)), self._caught() as captured:
                 prefix = self._until_dropout(x)
                 answer = self._run(x) if prefix is None or self.replay is None else self.replay.suffix(prefix)
                 logits = self._numbers(answer, len(x))
@@ -157,7 +174,7 @@ class Network:
         # A copy of what is read-only, of which torch warns.
         x = inputs if isinstance(inputs, Tensor) else torch.from_numpy(np.require(inputs, requirements="W"))
         form = torch.channels_last if self.channels_last else torch.contiguous_format
-        return x.to(_device(self.module)).contiguous(memory_format=form)
+        return placed(self.module, x).contiguous(memory_format=form)
 
     def _run(self, x: Tensor) -> Any:
         return self.module(x.clone() if self.habits.writes else x)
@@ -177,13 +194,16 @@ class Network:
             raise ModelError(f"the model answers with {logits.shape[1]} outputs; at its probe it had {self.outputs}")
         return logits
 
+    def _caught(self) -> AbstractContextManager[list[Tensor]]:
+        return self.feature_layer.caught() if self.feature_layer else nullcontext([])
+
     def _features(self, captured: list[Tensor], images: int) -> NDArray[np.float32] | None:
-        if self.head is None:
+        if self.feature_layer is None:
             return None
         if not captured:
             raise ModelError("the last layer of the model was not run; wrap it anew after a layer was replaced")
-        features = _numpy(captured[-1].flatten(1))
-        if features.shape != (images, self.head.in_features):
+        features = _numpy(pooled(captured[-1]))
+        if features.shape != (images, self.feature_layer.width):
             raise ModelError(f"the model gives features of shape {features.shape} for {images} images")
         return features
 
@@ -235,9 +255,9 @@ def _cost(replay: Replay, images: Tensor) -> float:
 @contextmanager
 def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]:
     """Put the module in eval mode without gradients; afterwards every training flag is as it was, whatever happens."""
-    training = [m for m in module.modules() if m.training]
+    training = [m for m in module.modules() if getattr(m, "training", False)]
     if training:
-        module.eval()
+        _evaluate(module)
     kind = _device(module).type
     try:
         # torch keeps casts of weights until the outermost block ends, also of weights that were replaced in it.
@@ -248,6 +268,11 @@ def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]
     finally:
         for m in training:
             m.training = True
+
+
+def _evaluate(module: nn.Module) -> None:
+    with suppress(RuntimeError):  # an exported program is in one mode alone
+        module.eval()
 
 
 def _takes_channels_last(module: nn.Module, images: Tensor, logits: Tensor) -> bool:
@@ -261,48 +286,20 @@ def _takes_channels_last(module: nn.Module, images: Tensor, logits: Tensor) -> b
     return bool((found - logits).abs().max() <= _ALIKE * logits.abs().max())
 
 
-@contextmanager
-def _captured_input(layer: nn.Module | None) -> Iterator[list[Tensor]]:
-    captured: list[Tensor] = []
-    if layer is None:
-        yield captured
-        return
-    handle = layer.register_forward_pre_hook(
-        # A copy, since what follows may work in place.
-        lambda _, args, kwargs: captured.append((args[0] if args else kwargs["input"]).clone()),
-        with_kwargs=True,
-    )
-    try:
-        yield captured
-    finally:
-        handle.remove()
-
-
-def _find_head(module: nn.Module, images: Tensor) -> tuple[Tensor, nn.Linear | None]:
-    """Find the nn.Linear whose output is the model's output."""
-    calls: list[tuple[nn.Linear, Tensor]] = []
-    layers = [m for m in module.modules() if isinstance(m, nn.Linear)]
-    handles = [m.register_forward_hook(lambda m, _, out: calls.append((m, out))) for m in layers]
-    try:
-        logits = _run(module, images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    logits = checked(logits, len(images)).clone()
-    return logits, next((m for m, out in reversed(calls) if torch.equal(out, logits)), None)
+def _adapted(module: nn.Module, form: OutputForm, images: Tensor) -> nn.Module:
+    """Return a module that answers with logits: this one where it does, compiled ones as they were before."""
+    if type(module).__name__ == "OptimizedModule":
+        module = module._orig_mod  # type: ignore[assignment]
+    with evaluating(module):
+        answer = _run(module, images.clone())
+    return module if form.is_plain(answer) else Adapted(module, form)
 
 
 def checked(answer: Any, images: int) -> Tensor:
     """Return what a module answered if it is one tensor of logits (images, classes); else ModelError."""
     if not isinstance(answer, Tensor):
-        raise ModelError(f"the model returns {type(answer).__name__}; it must return one tensor of logits")
-    if answer.dim() != 2 or len(answer) != images:
-        raise ModelError(
-            f"the model answers {images} images with shape {tuple(answer.shape)}; it must be ({images}, classes)"
-        )
-    if answer.is_complex() or answer.dtype == torch.bool:
-        raise ModelError(f"the model answers with {answer.dtype}; logits are real numbers")
-    return answer
+        raise ModelError(f"the model returns {type(answer).__name__}; at its probe it returned a tensor")
+    return OutputForm().logits(answer, images)
 
 
 def _answer(module: nn.Module, images: Tensor) -> Tensor:
@@ -317,13 +314,22 @@ def _run(module: nn.Module, images: Tensor) -> Any:
         raise ModelError(f"the model fails on an input of shape {tuple(images.shape)}: {reason}") from error
 
 
-def _notes(head: Any, dropout: Sequence[str], habits: Habits) -> tuple[str, ...]:
-    lost = "the logits don't come from a linear layer, so there are no features and no neighbour estimators"
-    return (*([lost] if head is None else []), *dropout, *habits.notes)
+def _notes(layer: FeatureLayer | None, dropout: Sequence[str], habits: Habits) -> tuple[str, ...]:
+    lost = (
+        "the logits don't come from a linear layer, so there are no features and no neighbour estimators; "
+        "features=NAME names a layer that has them"
+    )
+    return (*([lost] if layer is None else []), *dropout, *habits.notes)
 
 
 def _device(module: nn.Module) -> torch.device:
     return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
+def placed(module: nn.Module, images: Tensor) -> Tensor:
+    """Return images where the weights are, in their precision."""
+    kind = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    return images.to(_device(module), kind)
 
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:

@@ -8,6 +8,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from uncertainty.classifiers.formats.base import split_prefix
+
 
 class Source(NamedTuple):
     """A file of Python source and the hash of its content."""
@@ -26,7 +28,10 @@ class Source(NamedTuple):
     @classmethod
     def of(cls, target: str) -> Self | None:
         """Find the file that `package.module:factory` would be imported from, or was; None where there is none."""
-        name = target.partition("?")[0].partition(":")[0]
+        prefix, factory = split_prefix(target.partition("?")[0])
+        if prefix != "module":  # a file that is read, whose content the fingerprint of the model covers
+            return None
+        name = factory.partition(":")[0]
         file = getattr(sys.modules.get(name), "__file__", None) or _found(name)
         return None if file is None else cls.at(file)
 

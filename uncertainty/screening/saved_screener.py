@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uncertainty.classifiers.base import Classifier
+from uncertainty.classifiers.formats.module import is_preset
 from uncertainty.classifiers.source import Source, changed
-from uncertainty.classifiers.spec import is_preset
 from uncertainty.decisions.policies import Policy
 from uncertainty.errors import ModelError
 from uncertainty.screener import Screener

@@ -1,0 +1,26 @@
+"""What a classifier is made of, before it is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.outputs import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """The arguments of `Classifier.from_module`, which says what they mean."""
+
+    module: Any
+    classes: Sequence[str] | None = None
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    task: Task = "multiclass"
+    decision_thresholds: Sequence[float] | None = None
+    autocast: str | None = None
+    spec: str | None = None
+    output: str = "logits"
+    binary: bool = False
+    features: str | None = None

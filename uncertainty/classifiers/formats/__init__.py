@@ -1,0 +1,1 @@
+"""How each kind of model spec becomes a classifier: one file a format, called as its prefix is."""

@@ -1,0 +1,102 @@
+"""`package.module:factory?weights=FILE&arg.NAME=VALUE`: a function that returns a torch.nn.Module or a Classifier."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from uncertainty.classifiers.description import Description
+from uncertainty.classifiers.formats.base import Format, Request, prefixes
+from uncertainty.classifiers.weights import load_weights, reason, refuse_missing
+from uncertainty.errors import ModelError
+
+PRESETS = {
+    "efficientnet-lite0": "uncertainty.classifiers.presets:efficientnet_lite0",
+    "efficientnet-lite1": "uncertainty.classifiers.presets:efficientnet_lite1",
+}
+"""Names for model specs that need no weights of the user's; what a spec may say after "?" they may too."""
+
+
+def is_preset(spec: str) -> bool:
+    """Whether a spec is of a model that comes with this package.
+
+    >>> is_preset("efficientnet-lite0?autocast=bf16"), is_preset("my_models:network")
+    (True, False)
+    """
+    name = spec.partition("?")[0]
+    return name in PRESETS or name in PRESETS.values()
+
+
+def describe(request: Request) -> Description:
+    """Call the factory, and load weights into what it returns."""
+    target = PRESETS.get(request.target, request.target)
+    weights = request.options.get("weights")
+    if weights is not None:
+        refuse_missing(Path(weights))
+    known = _described(_made(target, _arguments(request)), target)
+    if weights is not None:
+        load_weights(known.module, Path(weights))
+    return known
+
+
+def _arguments(request: Request) -> dict[str, Any]:
+    given = {key.removeprefix("arg."): text for key, text in request.options.items() if key.startswith("arg.")}
+    return {name: _value(text) for name, text in given.items()}
+
+
+def _value(text: str) -> Any:
+    """Return what a word of a spec says as an argument: a number, true, false, none, or the text itself.
+
+    >>> [_value(text) for text in ("6", "0.5", "true", "none", "gelu")]
+    [6, 0.5, True, None, 'gelu']
+    """
+    if text.lower() in (words := {"true": True, "false": False, "none": None}):
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _made(target: str, arguments: dict[str, Any]) -> Any:
+    module_name, colon, function = target.partition(":")
+    if not colon or not module_name or not function:
+        kinds = ", ".join(f"{prefix}:" for prefix in prefixes())
+        other = f", nor does it begin with {kinds}" if kinds else ""
+        raise ModelError(
+            f"model spec {target!r} is not of the form package.module:factory?weights=FILE.safetensors{other}"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # the user's code: anything may be raised
+        raise ModelError(
+            f"can't import {module_name!r}: {reason(error)}; is it installed, or in this folder?"
+        ) from error
+    factory = getattr(module, function, None)
+    if not callable(factory):
+        raise ModelError(f"module {module_name!r} has no function {function!r} that returns the model")
+    try:
+        return factory(**arguments)
+    except Exception as error:  # the user's code: anything may be raised
+        raise ModelError(f"{target}({_said(arguments)}) fails: {reason(error)}") from error
+
+
+def _said(arguments: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+
+
+def _described(made: Any, target: str) -> Description:
+    """Describe what a factory returned: a module, or a Classifier, which describes itself."""
+    from torch import nn
+
+    if isinstance(made, nn.Module):
+        return Description(made)
+    if not isinstance(description := getattr(made, "description", None), Description):
+        raise ModelError(f"{target}() returns {type(made).__name__}; it must return a torch.nn.Module or a Classifier")
+    return description
+
+
+FORMAT = Format(describe, keys=("weights", "arg."), files=("weights",), is_file=False)
