@@ -17,7 +17,16 @@ from PIL import Image
 
 from uncertainty.errors import ImageError
 from uncertainty.images import decoding
-from uncertainty.images.decoding import IMAGE_SUFFIXES, Least, decode, digest, digest_pixels, is_image_name, read
+from uncertainty.images.decoding import (
+    IMAGE_SUFFIXES,
+    Least,
+    Reading,
+    decode,
+    digest,
+    digest_pixels,
+    is_image_name,
+    read,
+)
 
 
 def encoded(image, format="PNG", **options):
@@ -313,3 +322,15 @@ def test_a_file_is_read_whole_unless_it_is_very_large(tmp_path, monkeypatch):
     assert read(tmp_path / "a.jpg") == tmp_path / "a.jpg"
     with pytest.raises(ImageError, match="does not exist"):
         read(tmp_path / "b.jpg")
+
+
+@pytest.mark.parametrize("ending", ["JPEG", "PNG"])
+def test_an_orientation_is_left_where_that_is_said_and_told_where_nothing_is(ending):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(photo()), ending, exif=exif)
+    stored, told, silent = (decode(data, reading=Reading(exif=asked)) for asked in (False, None, True))
+    assert stored.pixels.shape[:2] == (stored.height, stored.width) == photo().shape[:2]
+    np.testing.assert_array_equal(np.rot90(stored.pixels, -1), told.pixels)
+    np.testing.assert_array_equal(told.pixels, silent.pixels)
+    assert [one.remarks for one in (stored, told, silent)] == [(), ("turned",), ()]

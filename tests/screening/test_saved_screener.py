@@ -160,7 +160,7 @@ def test_what_is_wrong_with_a_spec_is_told_before_anything_is_imported(home):
     for spec in (
         "weights=absent.pth",
         "size=0",
-        "size=4&mean=1",
+        "size=4&mean=1,2",
         "grayscale=perhaps",
         "colour=3",
         "classes=absent.txt",

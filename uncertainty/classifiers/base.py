@@ -39,6 +39,7 @@ __all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Deeper", 
 
 logger = logging.getLogger("uncertainty")
 
+_ASSUMED = "nothing says how images are prepared: {} is assumed; where the accuracy is not the one you know, say how"
 _NOT_FINITE = "the classifier answers with values that are NaN or infinite"
 
 
@@ -54,6 +55,7 @@ class Classifier:
     spec: str | None = None
     embedder: Embedder | None = None
     form: OutputForm = field(default_factory=OutputForm)
+    assumed: tuple[str, ...] = ()
 
     @classmethod
     def from_module(
@@ -80,7 +82,7 @@ class Classifier:
 
         preprocess = preprocess or Preprocess()
         channels = 1 if preprocess.grayscale else 3
-        example = np.zeros((channels, preprocess.size, preprocess.size), dtype=np.float32)
+        example = np.zeros((channels, *preprocess.sides), dtype=np.float32)
         form = OutputForm(output, binary, features)
         network = Network.probe(module, example, autocast, form)
         names = _class_names(range(network.outputs) if classes is None else classes, network.outputs)
@@ -95,7 +97,9 @@ class Classifier:
 
         `trust` allows files that run code of their own while they are read.
         """
-        return cls.from_module(**vars(describe(spec, classes=classes, device=device, trust=trust)))
+        described = dict(vars(describe(spec, classes=classes, device=device, trust=trust)))
+        assumed = described.pop("assumed")
+        return replace(cls.from_module(**described), assumed=assumed)
 
     @property
     def description(self) -> Description:
@@ -108,10 +112,11 @@ class Classifier:
     @property
     def notes(self) -> tuple[str, ...]:
         """What this model can't tell, in words."""
-        if self.embedder is None or not self.embedder.shares_weights_with(self.network):
-            return self.network.notes
-        shared = "the second opinion has the classifier's own weights; choose an independent backbone"
-        return (*self.network.notes, shared)
+        assumed = [f"{key}={_told(getattr(self.preprocess, key))}" for key in self.assumed]
+        notes = [*self.network.notes, *([_ASSUMED.format("&".join(assumed))] if assumed else [])]
+        if self.embedder is not None and self.embedder.shares_weights_with(self.network):
+            notes.append("the second opinion has the classifier's own weights; choose an independent backbone")
+        return tuple(notes)
 
     @property
     def sha256(self) -> str:
@@ -297,6 +302,10 @@ class Classifier:
 
     def _probs(self, logits: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         return None if logits is None else probs_from_logits(logits, self.task).astype(np.float32)
+
+
+def _told(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _kept(images: list[Loaded], forward: Forward, why: list[str | None]) -> tuple[list[Loaded], Forward]:

@@ -12,7 +12,10 @@ from uncertainty.outputs import Task
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """The arguments of `Classifier.from_module`, which says what they mean."""
+    """The arguments of `Classifier.from_module`, which says what they mean.
+
+    `assumed` are the settings of `preprocess` that nobody stated.
+    """
 
     module: Any
     classes: Sequence[str] | None = None
@@ -24,3 +27,4 @@ class Description:
     output: str = "logits"
     binary: bool = False
     features: str | None = None
+    assumed: tuple[str, ...] = ()

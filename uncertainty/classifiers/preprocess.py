@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.classifiers.resizers import ANTIALIASED, known_filter, resize
 from uncertainty.defaults import DRAFT
 from uncertainty.errors import ModelError
 from uncertainty.images.decoding import Least, Reading
 from uncertainty.images.quality import LONG_SIDE
 
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Resizing = Literal["short_side", "exact", "squash", "border"]
 # A 1 x 20,000 pixel image must not grow to gigabytes before its centre is cut out; in units of the short side.
 _LONGEST_SIDE_BEFORE_CROP = 8
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -26,102 +29,171 @@ class Preprocess:
 
     Parameters
     ----------
-    size : side of the square input in pixels.
+    size : side of the square input in pixels, or its height and width.
     crop_pct : share of the resized short side that the crop keeps, in (0, 1]; timm's meaning.
-    resize : "short_side" keeps the aspect and crops; "exact" squeezes the whole image into the square.
-    interpolation : Pillow's filter of that name.
-    mean, std : for each of the three channels, in units of 0..1.
+    resize : "short_side" keeps the aspect and crops; "exact" squeezes the whole image into the input; "squash" squeezes
+        it into size / crop_pct and crops; "border" keeps the aspect, fits the long side and fills up with the mean.
+    interpolation : a filter of `resizer`, see `resizers.FILTERS`.
+    mean, std : for each channel, or one number for all, in units of `range`.
     draft : how many times the pixels that it needs a large JPEG keeps while it is decoded, on each side, at a half, a
         quarter or an eighth of its size; that is several times faster and changes pixels a little. 0: full size.
+        Only for resizers that average over all pixels; others would see another image.
     grayscale : turn to luminance and give the network one channel, normalised by the first mean and std.
-    bits, bands, frame : how a file of deep values, of more bands than three, or of several pages or frames is read,
-        see `uncertainty.images.formats.base.Reading`: the same for reference, calibration and incoming images.
+    bits, bands, frame, exif : how a file of deep values, of more bands than three, of several pages or frames, or with
+        an EXIF orientation is read, see `uncertainty.images.formats.base.Reading`: the same for reference, calibration
+        and incoming images.
+    resizer : "pillow", "opencv", "torch" (torchvision on tensors, F.interpolate) or "keras" (its layer Resizing): the
+        library that resized in training.
+    antialias : whether it averaged over all pixels that it left out; None: as the library does by itself.
+    channels : "rgb", or "bgr" for a network that was trained on what OpenCV reads.
+    range : what white is before mean and std: 1, or 255 for a network that takes bytes.
 
     Examples
     --------
     >>> import numpy as np
-    >>> half = Preprocess(size=2, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    >>> half = Preprocess(size=2, mean=0.5, std=0.5)
     >>> half(np.full((4, 6, 3), 255, np.uint8)).tolist()[0]
     [[1.0, 1.0], [1.0, 1.0]]
 
     """
 
-    size: int = 224
+    size: int | tuple[int, int] = 224
     crop_pct: float = 1.0
-    resize: Literal["short_side", "exact"] = "short_side"
-    interpolation: Interpolation = "bicubic"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    resize: Resizing = "short_side"
+    interpolation: str = "bicubic"
+    mean: float | tuple[float, ...] = _IMAGENET_MEAN
+    std: float | tuple[float, ...] = _IMAGENET_STD
     grayscale: bool = False
     draft: int = DRAFT
     bits: int | None = None
     bands: tuple[int, ...] | None = None
     frame: int = 1
+    exif: bool | None = None
+    resizer: str = "pillow"
+    antialias: bool | None = None
+    channels: Literal["rgb", "bgr"] = "rgb"
+    range: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("mean", "std"):
-            object.__setattr__(self, name, _three_numbers(name, getattr(self, name)))
-        if not isinstance(self.size, int) or not isinstance(self.crop_pct, int | float):
-            raise ModelError(f"Preprocess needs a whole number as size and a number as crop_pct; got {self}")
-        object.__setattr__(self, "crop_pct", float(self.crop_pct))
-        if not isinstance(self.draft, int) or self.draft < 0:
-            raise ModelError(f"Preprocess draft is {self.draft!r}; it must be a whole number, 0 for full size")
+        self._check_numbers()
         object.__setattr__(self, "bands", None if self.bands is None else tuple(self.bands))
         _ = self.reading  # which says what is wrong with it
-        if self.size < 1 or not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
+        if self.resize not in get_args(Resizing):
+            raise ModelError(f"Preprocess resize is {self.resize!r}; it must be one of {', '.join(get_args(Resizing))}")
+        name = known_filter(self.resizer, self.interpolation, self.antialias)
+        object.__setattr__(self, "interpolation", name)
+        if self.channels not in ("rgb", "bgr"):
+            raise ModelError(f"Preprocess channels is {self.channels!r}; it must be 'rgb' or 'bgr'")
+
+    def _check_numbers(self) -> None:
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _three_numbers(name, getattr(self, name)))
+        if not _is_size(self.size) or not isinstance(self.crop_pct, int | float):
+            raise ModelError(f"Preprocess needs a whole number as size and a number as crop_pct; got {self}")
+        if not isinstance(self.size, int):
+            height, width = self.size
+            object.__setattr__(self, "size", height if height == width else (height, width))
+        object.__setattr__(self, "crop_pct", float(self.crop_pct))
+        object.__setattr__(self, "range", float(self.range))
+        if not isinstance(self.draft, int) or self.draft < 0:
+            raise ModelError(f"Preprocess draft is {self.draft!r}; it must be a whole number, 0 for full size")
+        if min(self.sides) < 1 or not 0 < self.crop_pct <= 1 or min(self._numbers("std")) <= 0:
             raise ModelError(f"Preprocess needs size >= 1, crop_pct in (0, 1] and std > 0; got {self}")
-        if self.resize not in ("short_side", "exact"):
-            raise ModelError(f"Preprocess resize is {self.resize!r}; it must be 'short_side' or 'exact'")
-        if self.interpolation not in ("nearest", "bilinear", "bicubic", "lanczos"):
-            raise ModelError(f"Preprocess interpolation {self.interpolation!r} is not one of Pillow's filters")
+        if not 0 < self.range < math.inf:
+            raise ModelError(f"Preprocess range is {self.range}; give what white is before mean and std: 1 or 255")
+        if self.range != 1 and self._numbers("mean") == _IMAGENET_MEAN:
+            raise ModelError(
+                f"Preprocess range is {self.range:g} and mean and std are those of 0..1; state them in the same units, "
+                "mean=0 and std=1 where nothing is subtracted"
+            )
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turn (h, w, 3) uint8 into (channels, size, size) float32."""
-        from PIL import Image
-
-        image = self._fitted(Image.fromarray(pixels))
+        """Turn (h, w, 3) uint8 into (channels, height, width) float32."""
+        values = self._fitted(pixels)
         if self.grayscale:
-            return np.take(self._table[0], np.asarray(image.convert("L")))[None]
-        values = np.asarray(image)
-        inputs = np.empty((3, self.size, self.size), dtype=np.float32)
-        for channel, numbers in enumerate(self._table):
-            np.take(numbers, values[:, :, channel], out=inputs[channel], mode="clip")  # the mode that needs no copy
+            from PIL import Image
+
+            return self._looked_up(np.asarray(Image.fromarray(_rounded(values)).convert("L")), 0)[None]
+        inputs = np.empty((3, *self.sides), dtype=np.float32)
+        order = (2, 1, 0) if self.channels == "bgr" else (0, 1, 2)
+        for channel, source in enumerate(order):
+            self._looked_up(values[:, :, source], channel, inputs[channel])
         return inputs
+
+    def _looked_up(
+        self, values: NDArray[Any], channel: int, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return what values of 0..255 become in a channel."""
+        if values.dtype == np.uint8:
+            return np.take(self._table[channel], values, out=out, mode="clip")  # the mode that needs no copy
+        first, last = self._table[channel, 0], self._table[channel, -1]
+        found = (values * ((last - first) / np.float32(255)) + first).astype(np.float32)
+        if out is not None:
+            out[...] = found
+        return np.asarray(found)
 
     @cached_property
     def _table(self) -> NDArray[np.float32]:
         """(3, 256) what each value of a channel becomes: looking it up is quicker than computing it."""
-        shift, scale = (np.asarray(v, dtype=np.float32)[:, None] for v in (self.mean, self.std))
-        return np.asarray((np.arange(256, dtype=np.float32) / np.float32(255) - shift) / scale)
+        shift, scale = (np.asarray(self._numbers(name), dtype=np.float32)[:, None] for name in ("mean", "std"))
+        values = np.arange(256, dtype=np.float32) / np.float32(255) * np.float32(self.range)
+        return np.asarray((values - shift) / scale)
+
+    def _numbers(self, name: Literal["mean", "std"]) -> tuple[float, ...]:
+        values: Any = getattr(self, name)
+        return tuple(values)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    @property
+    def _before_crop(self) -> tuple[int, int]:
+        """What a crop is cut out of, at least: height and width."""
+        height, width = (math.floor(side / self.crop_pct) for side in self.sides)
+        return height, width
 
     @cached_property
     def reading(self) -> Reading:
         """How the pixels come out of a file."""
-        return Reading(self.bits, self.bands, self.frame)
+        return Reading(self.bits, self.bands, self.frame, self.exif)
 
     @property
     def least(self) -> Least | None:
         """The size that a decoded image must keep for network and image statistics; None: all of it."""
-        short = math.floor(self.size / self.crop_pct)
-        return Least(self.draft * short, self.draft * LONG_SIDE) if self.draft else None
+        averages = self.resizer == "pillow" and self.interpolation != "nearest"
+        if not self.draft or not averages:
+            return None
+        return Least(self.draft * max(self._before_crop), self.draft * LONG_SIDE)
 
-    def _fitted(self, image: Any) -> Any:
-        from PIL import Image
-
-        resample = Image.Resampling[self.interpolation.upper()]
+    def _fitted(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+        """Resize and crop (h, w, 3) to the sides of the input."""
         if self.resize == "exact":
-            return image.resize((self.size, self.size), resample)
-        image = _trimmed(image)
-        short = math.floor(self.size / self.crop_pct)
-        width, height = (short * side // min(image.size) for side in image.size)
-        left, top = round((width - self.size) / 2), round((height - self.size) / 2)
-        return image.resize((width, height), resample).crop((left, top, left + self.size, top + self.size))
+            return self._resized(pixels, self.sides)
+        if self.resize == "squash":
+            return _centre(self._resized(pixels, self._before_crop), self.sides)
+        scale = max if self.resize == "short_side" else min
+        pixels = _trimmed(pixels) if self.resize == "short_side" else pixels
+        # Of each side as a share of what it becomes: the one that decides becomes that to the pixel.
+        shares = [Fraction(new, old) for new, old in zip(self._before_crop, pixels.shape[:2], strict=True)]
+        share = scale(shares)
+        height, width = (max(1, math.floor(side * share)) for side in pixels.shape[:2])
+        found = self._resized(pixels, (height, width))
+        if self.resize == "border":
+            found = _bordered(found, self.sides, [round(255 * m / self.range) for m in self._numbers("mean")])
+        return _centre(found, self.sides)
+
+    def _resized(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[Any]:
+        antialias = ANTIALIASED[self.resizer] if self.antialias is None else self.antialias
+        return np.asarray(resize(pixels, size, self.resizer, self.interpolation, antialias))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         # As before there were these settings, so that classifiers keep their fingerprints.
-        unset = {"draft": 0, "bits": None, "bands": None, "frame": 1}
+        unset: dict[str, Any] = {"draft": 0, "bits": None, "bands": None, "frame": 1, "exif": None}
+        unset |= {"resizer": "pillow", "antialias": None, "channels": "rgb", "range": 1.0}
         return {k: v for k, v in settings.items() if k not in unset or v != unset[k]}
 
     @classmethod
@@ -141,16 +213,42 @@ def least_of(first: Preprocess, second: Preprocess | None) -> Least | None:
 
 def _three_numbers(name: str, values: Any) -> tuple[float, ...]:
     try:
-        numbers = tuple(float(v) for v in values)
+        numbers = (float(values),) * 3 if isinstance(values, int | float) else tuple(float(v) for v in values)
     except (TypeError, ValueError):
         numbers = ()
+    numbers = numbers * 3 if len(numbers) == 1 else numbers
     if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
-        raise ModelError(f"Preprocess {name} needs 3 numbers, one a channel; got {values!r}")
+        raise ModelError(f"Preprocess {name} needs 3 numbers, one a channel, or one for all; got {values!r}")
     return numbers
 
 
-def _trimmed(image: Any) -> Any:
-    longest = _LONGEST_SIDE_BEFORE_CROP * min(image.size)
+def _is_size(size: Any) -> bool:
+    if isinstance(size, tuple | list):
+        return len(size) == 2 and all(isinstance(side, int) for side in size)
+    return isinstance(size, int)
+
+
+def _trimmed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    longest = _LONGEST_SIDE_BEFORE_CROP * min(pixels.shape[:2])
     # As much from either end, or the centre would move by half a pixel, which is much of a narrow image.
-    left, top = (max(0, (side - longest) // 2) for side in image.size)
-    return image.crop((left, top, image.width - left, image.height - top)) if left or top else image
+    top, left = (max(0, (side - longest) // 2) for side in pixels.shape[:2])
+    return pixels[top : pixels.shape[0] - top, left : pixels.shape[1] - left] if left or top else pixels
+
+
+def _centre(pixels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    top, left = (round((old - new) / 2) for old, new in zip(pixels.shape[:2], size, strict=True))
+    return pixels[top : top + size[0], left : left + size[1]]
+
+
+def _bordered(pixels: NDArray[Any], size: tuple[int, int], colour: list[int]) -> NDArray[Any]:
+    """Put an image into the middle of a larger one of one colour, where it is smaller than `size`."""
+    height, width = (max(old, new) for old, new in zip(pixels.shape[:2], size, strict=True))
+    found = np.empty((height, width, 3), dtype=pixels.dtype)
+    found[...] = colour
+    top, left = (height - pixels.shape[0]) // 2, (width - pixels.shape[1]) // 2
+    found[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return found
+
+
+def _rounded(values: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(values if values.dtype == np.uint8 else values.round().clip(0, 255).astype(np.uint8))

@@ -4,8 +4,11 @@ Each prefix is a format of `classifiers/formats/`, with what it reads and keys o
 over what the model says of itself. Every spec may say:
 
 classes : file of class names, .txt one a line, or JSON.
-size, crop_pct, resize, interpolation, mean, std, grayscale, draft : as in `Preprocess`; mean and std as 0.5,0.5,0.5.
-bits, bands, frame : how deep, multi-band and many-paged files are read, as in `Preprocess`: 12, 4,3,2 and 1.
+size, crop_pct, resize, interpolation, mean, std, grayscale, draft : as in `Preprocess`; size as 224 or, height first,
+    224x160, mean and std as 0.5 or 0.5,0.5,0.5.
+resizer, antialias, channels, range : as in `Preprocess`: opencv, false, bgr, 255.
+bits, bands, frame, exif : how deep, multi-band, many-paged and turned files are read, as in `Preprocess`: 12, 4,3,2, 1
+    and false.
 autocast : bf16 or fp16, the precision in which torch runs what bears it.
 output, binary, features : what the answer is and where features are, as in `OutputForm`: probabilities, true, layer4.
 """
@@ -39,8 +42,13 @@ def _truth(text: str) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
 
 
+def _size(text: str) -> int | tuple[int, ...]:
+    sides = tuple(int(v) for v in text.lower().split("x"))
+    return sides[0] if len(sides) == 1 else sides
+
+
 _PREPROCESS: dict[str, Callable[[str], Any]] = {
-    "size": int,
+    "size": _size,
     "crop_pct": float,
     "resize": str,
     "interpolation": str,
@@ -51,6 +59,11 @@ _PREPROCESS: dict[str, Callable[[str], Any]] = {
     "bits": int,
     "bands": _whole_numbers,
     "frame": int,
+    "exif": _truth,
+    "resizer": str,
+    "antialias": _truth,
+    "channels": str,
+    "range": float,
 }
 _FORM: dict[str, Callable[[str], Any]] = {"output": str, "binary": _truth, "features": str}
 _KEYS = ("classes", *_PREPROCESS, "autocast", *_FORM)
@@ -81,6 +94,7 @@ def describe(
         preprocess=replace(known.preprocess, **settings),
         autocast=options.get("autocast", known.autocast),
         spec=said if prefix == "module" else f"{prefix}:{said}",
+        assumed=tuple(key for key in known.assumed if key not in settings),
         **form,
     )
 

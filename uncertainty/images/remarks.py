@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 SEVERAL_FRAMES = "frames"
 WINDOWLESS = "windowless"
+TURNED = "turned"
 _DEEP = "deep"
 
 
@@ -30,6 +31,12 @@ def in_words(counts: Mapping[str, int]) -> list[str]:
         words.append(
             f"{flat} DICOM image{'s' * (flat > 1)} with more than 8 bits and no window: all that the bits can hold "
             "became 0 to 255, which may leave nearly one grey; say bits= in the model spec if fewer are used"
+        )
+    if turned := counts.get(TURNED, 0):
+        were = "s with an EXIF orientation were" if turned > 1 else " with an EXIF orientation was"
+        words.append(
+            f"{turned} image{were} turned upright, which training with torchvision, timm or Keras does not do: say "
+            "exif=false in the model spec if yours did not, exif=true if it did"
         )
     used: dict[int, dict[int, int]] = {}
     for remark, count in counts.items():

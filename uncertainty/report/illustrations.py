@@ -142,10 +142,13 @@ def visible(preprocess: Preprocess, width: int, height: int) -> list[float]:
     ([0.25, 0.25, 0.5, 0.5], [0.0, 0.25, 1.0, 0.5])
     """
     longest = max(width, height)
-    if preprocess.resize == "exact":
-        seen = (width / longest, height / longest)
+    tall, wide = preprocess.sides
+    if preprocess.resize in ("exact", "squash", "border"):
+        kept = 1.0 if preprocess.resize != "squash" else preprocess.crop_pct
+        seen = (kept * width / longest, kept * height / longest)
     else:
-        seen = (min(width, height) * preprocess.crop_pct / longest,) * 2
+        share = preprocess.crop_pct * min(width / wide, height / tall) / longest
+        seen = (share * wide, share * tall)
     return [round(share, 4) for share in ((1 - seen[0]) / 2, (1 - seen[1]) / 2, *seen)]
 
 

@@ -17,6 +17,9 @@ PRESETS = {
 }
 """Names for model specs that need no weights of the user's; what a spec may say after "?" they may too."""
 
+ASSUMED = ("size", "crop_pct", "interpolation", "mean", "std")
+"""What a bare module does not say of its preprocessing, and what changes answers most."""
+
 
 def is_preset(spec: str) -> bool:
     """Whether a spec is of a model that comes with this package.
@@ -93,7 +96,7 @@ def _described(made: Any, target: str) -> Description:
     from torch import nn
 
     if isinstance(made, nn.Module):
-        return Description(made)
+        return Description(made, assumed=ASSUMED)
     if not isinstance(description := getattr(made, "description", None), Description):
         raise ModelError(f"{target}() returns {type(made).__name__}; it must return a torch.nn.Module or a Classifier")
     return description

@@ -40,15 +40,18 @@ class Reading:
     bits : how many bits of a deep value are used, such as 12 for 0..4095 in 16; None: all that the file declares.
     bands : which three bands are red, green and blue, or which one is grey, counted from 1 as GDAL counts.
     frame : which page of a TIFF, frame of an animation or of a DICOM series, counted from 1.
+    exif : whether the EXIF orientation is applied; None: it is, and a remark says so. A TIFF or HEIF always is upright:
+        Pillow and libheif turn those themselves, in everybody's training too.
 
     >>> Reading(bits=12, bands=(4, 3, 2))
-    Reading(bits=12, bands=(4, 3, 2), frame=1)
+    Reading(bits=12, bands=(4, 3, 2), frame=1, exif=None)
 
     """
 
     bits: int | None = None
     bands: tuple[int, ...] | None = None
     frame: int = 1
+    exif: bool | None = None
 
     def __post_init__(self) -> None:
         if self.bits is not None and self.bits not in _BITS:

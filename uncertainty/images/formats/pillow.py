@@ -12,7 +12,7 @@ from PIL import Image
 from uncertainty.errors import ImageError
 from uncertainty.images.formats.base import DecodedImage, Least, Task, from_bands, grey, too_large
 from uncertainty.images.formats.depth import eight_bits, of_high_bytes
-from uncertainty.images.remarks import SEVERAL_FRAMES
+from uncertainty.images.remarks import SEVERAL_FRAMES, TURNED
 
 NAMES = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000", "TGA", "QOI")
 ENDINGS = (
@@ -54,7 +54,9 @@ def read(stream: IO[bytes], task: Task) -> DecodedImage:
         raise ImageError(f"is {image.format} of {deep}-bit colours, whose low bits are out of reach; store it as TIFF")
     reduce_while_decoding(image, task.least)
     image.load()
-    upright, swapped = upright_of(image)
+    upright, swapped = (image, False) if task.reading.exif is False else upright_of(image)
+    if upright is not image and task.reading.exif is None:
+        remarks = (*remarks, TURNED)
     pixels, remark = rgb(upright, task)
     if deep:
         remark = of_high_bytes(pixels, deep)

@@ -1,0 +1,99 @@
+"""Resizing as the library does that a network was trained with: a few grey levels apart, which change answers.
+
+Each takes (h, w, 3) uint8 and gives (height, width, 3), uint8 where the library rounds, float32 where it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import MissingDependencyError, ModelError
+
+Resize = Callable[[NDArray[np.uint8], tuple[int, int], str, bool], NDArray[Any]]
+"""(pixels, (height, width), interpolation, antialias) to resized pixels."""
+
+_ALSO_CALLED = {"linear": "bilinear", "cubic": "bicubic", "lanczos4": "lanczos"}
+FILTERS = {
+    "pillow": ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"),
+    "opencv": ("nearest", "bilinear", "bicubic", "area", "lanczos"),
+    "torch": ("nearest", "bilinear", "bicubic"),
+    "keras": ("nearest", "bilinear", "bicubic"),
+}
+"""What each library offers, by the names that all of them share."""
+ANTIALIASED = {"pillow": True, "opencv": False, "torch": True, "keras": False}
+"""Whether each library averages over all pixels that it leaves out, where nothing is said."""
+
+
+def known_filter(resizer: str, interpolation: str, antialias: bool | None) -> str:
+    """Return the shared name of a filter; ModelError for one that the library does not have.
+
+    >>> known_filter("opencv", "linear", None)
+    'bilinear'
+    """
+    if resizer not in FILTERS:
+        raise ModelError(f"Preprocess resizer is {resizer!r}; it must be one of {', '.join(FILTERS)}")
+    name = _ALSO_CALLED.get(interpolation, interpolation)
+    if name not in FILTERS[resizer]:
+        raise ModelError(
+            f"Preprocess interpolation {interpolation!r} is no filter of {resizer}: {', '.join(FILTERS[resizer])}"
+        )
+    if antialias is not None and resizer in ("pillow", "opencv") and antialias != ANTIALIASED[resizer]:
+        other = "always averages; resizer=torch does not have to" if resizer == "pillow" else "never does; use area"
+        raise ModelError(f"Preprocess antialias is {antialias} and {resizer} {other}")
+    return name
+
+
+def resize(pixels: NDArray[np.uint8], size: tuple[int, int], resizer: str, interpolation: str, antialias: bool) -> Any:
+    """Resize by the library that is named; an image of the right size is left as it is."""
+    if pixels.shape[:2] == size:
+        return pixels
+    return _RESIZERS[resizer](pixels, size, interpolation, antialias)
+
+
+def _pillow(pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: str, antialias: bool) -> NDArray[Any]:
+    from PIL import Image
+
+    resample = Image.Resampling[interpolation.upper()]
+    return np.asarray(Image.fromarray(pixels).resize(size[::-1], resample))
+
+
+def _opencv(pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: str, antialias: bool) -> NDArray[Any]:
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingDependencyError(
+            "resizer=opencv needs OpenCV; pip install 'uncertainty-vision[opencv]' (or opencv-python-headless)"
+        ) from error
+    names = {"nearest": "NEAREST", "bilinear": "LINEAR", "bicubic": "CUBIC", "area": "AREA", "lanczos": "LANCZOS4"}
+    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=getattr(cv2, f"INTER_{names[interpolation]}")))
+
+
+def _torch(pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: str, antialias: bool) -> NDArray[Any]:
+    """As torchvision's transforms resize a tensor of bytes: rounded again."""
+    found = _interpolated(pixels, size, interpolation, antialias)
+    return np.asarray(found.round().clip(0, 255).astype(np.uint8))
+
+
+def _keras(pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: str, antialias: bool) -> NDArray[Any]:
+    """As the layer Resizing does, which answers with floats."""
+    return _interpolated(pixels, size, interpolation, antialias)
+
+
+def _interpolated(
+    pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: str, antialias: bool
+) -> NDArray[np.float32]:
+    import torch
+    from torch.nn import functional
+
+    values = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))[None]
+    options = {} if interpolation == "nearest" else {"align_corners": False, "antialias": antialias}
+    with torch.no_grad():
+        found = functional.interpolate(values, size=size, mode=interpolation, **options)
+    return np.asarray(found[0].numpy().transpose(1, 2, 0))
+
+
+_RESIZERS: dict[str, Resize] = {"pillow": _pillow, "opencv": _opencv, "torch": _torch, "keras": _keras}
