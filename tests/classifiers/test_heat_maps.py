@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from uncertainty.classifiers import Classifier, Preprocess
-from uncertainty.classifiers.heat_maps import METHODS, heat_maps, spatial_layer
+from uncertainty.classifiers.heat_maps import METHODS, heat_maps, spatial_layer, why_unguided
 from uncertainty.errors import InputError, MissingDependencyError, ModelError
 
 pytest.importorskip("captum", reason="captum is absent: pip install '.[explain]'")
@@ -116,6 +116,37 @@ def test_what_can_not_be_done_is_said():
         heat_maps(smooth, images(), [0])
     with pytest.raises(ModelError, match="no layer 'layer4'"):
         heat_maps(smooth, images(), [0, 1], layer="layer4")
+
+
+class Reused(nn.Module):
+    """Two convolutions, and between and after them ReLUs: two layers, one layer twice, or a layer and a function."""
+
+    def __init__(self, kind):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.relu, self.fc = nn.ReLU(inplace=True), nn.Linear(4, 2)
+        self.after = {"two": nn.ReLU(), "reused": self.relu, "mixed": torch.relu}[kind]
+
+    def forward(self, x):
+        return self.fc(self.after(self.second(self.relu(self.first(x)))).mean((2, 3)))
+
+
+def test_a_layer_that_is_called_twice_is_guided_both_times():
+    inputs = np.random.default_rng(0).standard_normal((3, 3, SIDE, SIDE)).astype(np.float32)
+    two, reused = (Classifier.from_module(Reused(kind), ["left", "right"], PLAIN) for kind in ("two", "reused"))
+    expected = heat_maps(two, inputs, [0, 1, 0], method="guided_backprop")
+    np.testing.assert_allclose(heat_maps(reused, inputs, [0, 1, 0], method="guided_backprop"), expected, atol=1e-6)
+    assert expected.std() > 0
+
+
+def test_relus_that_are_functions_are_out_of_reach():
+    assert why_unguided(Reused("two"), images()) is None
+    assert "1 of 2 ReLUs of this model are functions" in why_unguided(Reused("mixed"), images())
+    mixed = Classifier.from_module(Reused("mixed"), ["left", "right"], PLAIN)
+    with pytest.raises(ModelError, match="guided_grad_cam can't be done: it guides"):
+        heat_maps(mixed, images(), [0, 1], method="guided_grad_cam")
+    heat_maps(mixed, images(), [0, 1])
 
 
 def test_without_captum_the_error_says_what_to_install(monkeypatch):

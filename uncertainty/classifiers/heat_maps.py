@@ -46,7 +46,7 @@ def heat_maps(
     Raises
     ------
     MissingDependencyError : captum is not installed.
-    ModelError : there is no spatial layer, no layer of this name, or, for the guided methods, no nn.ReLU.
+    ModelError : there is no spatial layer, no layer of this name, or, for the guided methods, `why_unguided` says why.
 
     """
     if method not in METHODS:
@@ -57,6 +57,8 @@ def heat_maps(
         return np.empty((0, *inputs.shape[2:]), dtype=np.float32)
     module = classifier.network.module
     chosen = _named(module, layer or spatial_layer(module, inputs[:1]))
+    if method != "grad_cam" and (why := why_unguided(module, inputs[:1])) is not None:
+        raise ModelError(f"{method} can't be done: {why}; use grad_cam")
     attribution = _attribution(module, chosen, method)
     maps = []
     with _differentiable(module), classifier.network.habits.plain(batch_size):
@@ -97,6 +99,45 @@ def spatial_layer(module: nn.Module, inputs: NDArray[np.float32]) -> str:
     return called[-1]
 
 
+def why_unguided(module: nn.Module, inputs: NDArray[np.float32]) -> str | None:
+    """Return why guided backprop would be a plain gradient in part or throughout; None where it is what it should be.
+
+    It changes what passes nn.ReLU layers, also those called several times; a ReLU that is a function is out of its
+    reach, and captum does not say so. Cost: one forward pass of the first image.
+
+    >>> why_unguided(nn.Sequential(nn.Conv2d(3, 2, 3), nn.GELU()), np.zeros((1, 3, 8, 8), np.float32))
+    'it guides gradients through nn.ReLU layers, and this model has none'
+    """
+    guided: set[Any] = set()
+    layers = [m for m in module.modules() if isinstance(m, nn.ReLU)]
+    handles = [m.register_forward_hook(lambda _, __, output: guided.add(output.grad_fn)) for m in layers]
+    try:
+        with _differentiable(module):
+            found = _relus(module(_tensor(module, inputs[:1]).requires_grad_(True)).grad_fn)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not found:
+        return "it guides gradients through nn.ReLU layers, and this model has none"
+    if beyond := found - guided:
+        return (
+            f"it guides gradients through nn.ReLU layers, and {len(beyond)} of {len(found)} ReLUs of this model are "
+            "functions such as torch.relu"
+        )
+    return None
+
+
+def _relus(end: Any) -> set[Any]:
+    """Return every ReLU that a gradient passes on its way back from the end of a graph."""
+    seen, waiting = set[Any](), [end]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [before for before, _ in node.next_functions]
+    return {node for node in seen if node.name() == "ReluBackward0"}
+
+
 def _attribution(module: nn.Module, layer: nn.Module, method: str) -> Any:
     try:
         with warnings.catch_warnings():
@@ -109,8 +150,6 @@ def _attribution(module: nn.Module, layer: nn.Module, method: str) -> Any:
     if method == "grad_cam":
         cam = LayerGradCam(module, layer)
         return lambda x, y: cam.attribute(x, y, relu_attributions=True)
-    if not any(isinstance(m, nn.ReLU) for m in module.modules()):
-        raise ModelError(f"{method} guides gradients through nn.ReLU layers and this model has none; use grad_cam")
     guided = GuidedBackprop(module) if method == "guided_backprop" else GuidedGradCam(module, layer)
     options = {} if method == "guided_backprop" else {"interpolate_mode": "bilinear"}
     return lambda x, y: _quiet(guided.attribute, x, y, **options)
