@@ -76,7 +76,7 @@ for command in (
     doctor.doctor,
     demo.demo,
 ):
-    app.command()(command)
+    app.command(cls=report.ReportCommand if command is report.report else None)(command)
 
 
 def main() -> None:

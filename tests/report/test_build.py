@@ -63,7 +63,10 @@ def test_every_figure_is_that_of_evaluate(screening):
     wrong = [image for image in data["images"] if image.get("wrong")]
     assert sum(image["flagged"] for image in wrong) == caught
     sentence = (out / "report.html").read_text("utf-8")
-    assert f"{told['errors_caught_by_flags']:.1%} of the {told['n_errors']} errors" in sentence
+    assert f"<strong>{told['n_errors']} of 60 images</strong> wrong." in sentence
+    assert f"finds <strong>{caught} of these errors</strong>" in sentence
+    expected = sum(image["p"] for image in data["images"] if image["flagged"])
+    assert counts["expected_in_flagged"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_each_step_of_the_slider_is_what_the_metrics_say(screening):
@@ -192,7 +195,7 @@ def test_the_page_must_be_named_like_one(screening, tmp_path):
 
 
 def test_many_pictures_lie_beside_the_page(screening, tmp_path, monkeypatch):
-    monkeypatch.setattr("uncertainty.report.build.LARGEST_INSIDE", 10_000)
+    monkeypatch.setattr("uncertainty.report.pictures.LARGEST_INSIDE", 10_000)
     written = write_report(screening[0], path=tmp_path / "page.html")
     assert written.thumbs == tmp_path / "page_thumbs"
     sources = [image["picture"] for image in data_of(written.path)["images"]]
@@ -202,6 +205,21 @@ def test_many_pictures_lie_beside_the_page(screening, tmp_path, monkeypatch):
     (tmp_path / "page_thumbs" / "999999.webp").write_bytes(b"old")
     write_report(screening[0], path=tmp_path / "page.html")
     assert not (tmp_path / "page_thumbs" / "999999.webp").exists()
+
+
+def test_maps_and_known_good_images_lie_beside_the_page_too(screening, tmp_path, monkeypatch):
+    def drawn(rows, shown, pictures):
+        return [{"guided": [b"a", b"b"]} if i == 1 else {} for i in range(len(shown))], {"known_good": [b"good"]}, []
+
+    inside = report(screening[0], illustrate=drawn)
+    assert inside["images"][1]["guided"] == ["data:image/webp;base64,YQ==", "data:image/webp;base64,Yg=="]
+    assert inside["known_good"] == ["data:image/webp;base64,Z29vZA=="]
+    monkeypatch.setattr("uncertainty.report.pictures.LARGEST_INSIDE", 100)
+    for _ in range(2):
+        beside = report(screening[0], illustrate=drawn, path=tmp_path / "page.html")
+        sources = [*beside["images"][1]["guided"], *beside["known_good"]]
+        assert [(tmp_path / source).read_bytes() for source in sources] == [b"a", b"b", b"good"]
+    assert len(list((tmp_path / "page_thumbs").iterdir())) == 63
 
 
 def test_the_gallery_may_be_smaller_than_the_screening(screening):

@@ -1,18 +1,25 @@
 """Looking at the suspicious images again: the nearest known-good images, and heat maps."""
 
 import base64
+import io
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from torch import nn
 
 from tests.report.reports import data_of, write_labels
 from uncertainty import Screener, cli
-from uncertainty.classifiers import Preprocess
+from uncertainty.classifiers import Classifier, Preprocess
 from uncertainty.errors import InputError
 from uncertainty.images.sources import find_images
 from uncertainty.neighbors import normalised
 from uncertainty.report.build import write_report
-from uncertainty.report.illustrations import Illustrations, visible
+from uncertainty.report.illustrations import Illustrations, illustrations, visible
 from uncertainty.report.known_good import KnownGood
 from uncertainty.workflows.screen import screen_into
 
@@ -51,16 +58,16 @@ def test_the_nearest_known_good_image_of_one_of_them_is_itself(world):
 
 def test_flagged_and_wrong_images_have_neighbours_and_heat(world, saved):
     pytest.importorskip("captum")
-    draw = Illustrations(world.screener, world.reference, heat=True)
+    draw = Illustrations(world.screener, world.reference, cam="grad")
     data = data_of(write_report(saved / "out", labels=saved / "labels.csv", illustrate=draw).path)
     urgent = [image for image in data["images"] if image["flagged"] or image["wrong"]]
     assert urgent
     for image in urgent:
         titles = [group["title"] for group in image["near"]]
-        assert titles[0] == "predicted:"
+        assert titles[0] == "predicted"
         assert image["near"][0]["class"] == image["predicted"]
         if image["wrong"]:
-            assert (titles[1], image["near"][1]["class"]) == ("true class:", image["label"])
+            assert (titles[1], image["near"][1]["class"]) == ("true class", image["label"])
             assert image["heat_other"] == image["label"]
         for group in image["near"]:
             assert len(group["pictures"]) == len(group["distances"]) == 3
@@ -68,6 +75,48 @@ def test_flagged_and_wrong_images_have_neighbours_and_heat(world, saved):
         assert [len(base64.b64decode(heat)) for heat in image["heat"]] == [256, 256]
         assert image["heat_box"] == [0, 0, 1, 1]
     assert not any("near" in image for image in data["images"] if not (image["flagged"] or image["wrong"]))
+
+
+@contextmanager
+def counted(done, what, total):
+    done.append((what, total))
+    yield done.append
+
+
+def test_guided_maps_stand_beside_the_others_and_progress_is_told(world, saved, tmp_path):
+    pytest.importorskip("captum")
+    done = []
+    draw = Illustrations(world.screener, cam="guided", progress=partial(counted, done))
+    written = write_report(saved / "out", labels=saved / "labels.csv", illustrate=draw, path=tmp_path / "r.html")
+    urgent = [image for image in data_of(written.path)["images"] if image["flagged"] or image["wrong"]]
+    (what, total), *parts = done
+    assert (what, total, sum(parts)) == ("looking again", len(urgent), len(urgent))
+    assert written.notes == ()
+    for image in urgent:
+        assert len(image["heat"]) == len(image["guided"]) == 2
+        for source in image["guided"]:
+            with Image.open(io.BytesIO(base64.b64decode(source.removeprefix("data:image/webp;base64,")))) as picture:
+                assert picture.size == (world.classifier.preprocess.size,) * 2
+
+
+class Functional(nn.Sequential):
+    def forward(self, x):
+        for layer in self:
+            x = torch.relu(x) if isinstance(layer, nn.ReLU) else layer(x)
+        return x
+
+
+def test_a_network_that_can_not_be_guided_has_grad_cam_alone_and_one_line_says_so(world, saved, tmp_path):
+    pytest.importorskip("captum")
+    network = Functional(*world.classifier.network.module)
+    classifier = Classifier.from_module(network, world.classifier.classes, world.classifier.preprocess)
+    draw = Illustrations(replace(world.screener, classifier=classifier), cam="guided")
+    written = write_report(saved / "out", labels=saved / "labels.csv", illustrate=draw, path=tmp_path / "r.html")
+    (note,) = written.notes
+    assert note.startswith("Guided Grad-CAM is left out and Grad-CAM shown alone: it guides gradients through nn.ReLU")
+    drawn = [image for image in data_of(written.path)["images"] if "heat" in image]
+    assert drawn
+    assert not any("guided" in image for image in drawn)
 
 
 def test_reference_images_that_are_gone_are_left_out(world, saved, tmp_path):
@@ -80,8 +129,6 @@ def test_reference_images_that_are_gone_are_left_out(world, saved, tmp_path):
 
 
 def test_a_screener_of_an_earlier_release_says_what_it_lacks(world, saved, tmp_path):
-    from dataclasses import replace
-
     old = replace(world.screener, known_good=())
     written = write_report(saved / "out", illustrate=Illustrations(old, world.reference), path=tmp_path / "r.html")
     assert "fit it again" in written.notes[0]
@@ -93,8 +140,15 @@ def test_what_the_network_sees_of_an_image():
     assert visible(Preprocess(size=8, resize="exact"), 100, 300) == [0.3333, 0, 0.3333, 1]
 
 
-def test_the_command_line_wants_the_screener_for_it(saved, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["uncertainty", "report", str(saved / "out"), "--cam"])
+@pytest.mark.parametrize("arguments", [["OUT", "--cam"], ["--cam", "OUT"], ["--cam", "guided", "OUT"]])
+def test_the_command_line_wants_the_screener_for_it(saved, monkeypatch, capsys, arguments):
+    given = [str(saved / "out") if one == "OUT" else one for one in arguments]
+    monkeypatch.setattr("sys.argv", ["uncertainty", "report", *given])
     with pytest.raises(SystemExit):
         cli.main()
     assert capsys.readouterr().err == "error: --cam and --reference look at the images again; give --screener DIR too\n"
+
+
+def test_other_heat_maps_are_refused(saved):
+    with pytest.raises(InputError, match="there are no heat maps 'lime'; choose one of grad, guided"):
+        illustrations(None, cam="lime")

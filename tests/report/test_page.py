@@ -9,12 +9,15 @@ import re
 import pytest
 
 from uncertainty.report.page import SCRIPTS, embedded, page
+from uncertainty.report.words import Stressed
 
 NASTY = "</script><!--<script>&amp;\u2028\u2029\u0000'\"\\ \ud800"
 
 
 def built(data=None, beside=False, title="A title"):
-    return page(title, [["plain ", "stressed", " <plain>"]], {} if data is None else data, beside=beside)
+    return page(
+        title, [["plain ", "too, ", Stressed("stressed"), " <plain>"]], {} if data is None else data, beside=beside
+    )
 
 
 def test_data_come_back_and_hold_nothing_a_parser_minds():
@@ -29,7 +32,7 @@ def test_data_that_name_a_place_of_the_template_stay_data():
     text = built({"name": "@@SCRIPT@@ @@STYLE@@"}, title="@@DATA@@ <i>")
     assert text.count("'use strict'") == 1
     assert "@@DATA@@ &lt;i&gt;" in text
-    assert "plain <strong>stressed</strong> &lt;plain&gt;" in text
+    assert "plain too, <strong>stressed</strong> &lt;plain&gt;" in text
 
 
 def test_the_policy_allows_this_script_and_this_style_alone():

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from uncertainty.commands.options import Device, LabelColumn, Model, NameColumn, OtherSecondOpinion
-from uncertainty.commands.shared import say_notes
+from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import REPORT_IMAGES
+
+_CAM = ("grad", "guided")  # those of `report.heat`, which needs NumPy
+
+
+class ReportCommand(TyperCommand):
+    """Takes `--cam` with and without a kind; typer knows options that always have a value, or never."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put in the kind that is meant."""
+        return super().parse_args(ctx, list(_with_kind(args)))
+
+
+def _with_kind(args: list[str]) -> Iterator[str]:
+    """Name the kind of heat maps where `--cam` stands alone.
+
+    >>> list(_with_kind(["--cam", "out"])), list(_with_kind(["out", "--cam", "guided"])), list(_with_kind(["--cam"]))
+    (['--cam', 'grad', 'out'], ['out', '--cam', 'guided'], ['--cam', 'grad'])
+    """
+    for one, following in pairwise([*args, ""]):
+        yield one
+        if one == "--cam" and following not in _CAM:
+            yield "grad"
 
 
 def report(
@@ -27,7 +52,14 @@ def report(
     ] = REPORT_IMAGES,
     screener: Annotated[Path | None, typer.Option(help="Folder that `uncertainty fit` wrote; to look again.")] = None,
     reference: Annotated[Path | None, typer.Option(help="Its known-good images, to show the nearest ones.")] = None,
-    cam: Annotated[bool, typer.Option("--cam", help="Heat maps of where the network looks.")] = False,
+    cam: Annotated[
+        str | None,
+        typer.Option(
+            "--cam",
+            metavar="[grad|guided]",
+            help="Heat maps of where the network looks: Grad-CAM (also --cam alone), or Guided Grad-CAM beside it.",
+        ),
+    ] = None,
     model: Model = None,
     embedder: OtherSecondOpinion = None,
     device: Device = None,
@@ -39,7 +71,7 @@ def report(
     from uncertainty.screening.saved_screener import SavedScreener
 
     saved = None if screener is None else SavedScreener(screener, model, device, embedder=embedder)
-    drawing = illustrations(saved, reference, heat=cam)
+    drawing = illustrations(saved, reference, cam=cam, progress=shown_progress)
     columns = Columns(name_column, label_column)
     written = write_report(
         out,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from uncertainty.images.by_name import Pictures
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.report.data import chosen, described, finite, gather
 from uncertainty.report.page import page
+from uncertainty.report.pictures import placed
 from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import Thumbnail, thumbnails
 from uncertainty.report.words import basis, missing, summary
@@ -28,8 +28,6 @@ from uncertainty.workflows.evaluate import EVALUATION, TOGETHER, evaluate_folder
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LARGEST_INSIDE = 3_800_000
-"""Up to so many bytes of pictures are in the page itself, which then has less than 5 MB; above, beside it."""
 _QUICK = 1  # resamples, where only the figures without intervals are compared
 
 
@@ -43,7 +41,9 @@ class Report:
 
 
 Illustrate = Callable[[Rows, Sequence[int], Pictures], tuple[list[dict[str, Any]], dict[str, Any], list[str]]]
-"""What `Illustrations` does: more of each shown record, more of the page, and what could not be drawn."""
+"""What `Illustrations` does: more of each shown record, more of the page, and what could not be drawn.
+
+Pictures are bytes: `guided` of a record, `known_good` of the page."""
 
 
 def write_report(
@@ -88,7 +88,7 @@ def write_report(
         notes += more
         data["images"] = [record | more for record, more in zip(data["images"], fields, strict=True)]
         data |= whole
-    thumbs = _with_thumbnails(data["images"], pictures, [rows.names[i] for i in shown], path)
+    thumbs = _with_pictures(data, thumbnails(pictures, [rows.names[i] for i in shown]), path)
     data["basis"] = basis(data["summary"].get("provenance") or {})
     data["notes"] = notes + missing(
         data,
@@ -123,35 +123,25 @@ def _pictures(images: Path | None, told: dict[str, Any]) -> Pictures:
     return Pictures.at(images or (root if root is not None and root.exists() else None))
 
 
-def _with_thumbnails(
-    records: list[dict[str, Any]], pictures: Pictures, names: Sequence[str], path: Path
-) -> Path | None:
-    """Give each record its picture, or the reason why there is none; return the folder, if they lie beside the page."""
-    found = thumbnails(pictures, names)
-    if sum(len(one.data) for one in found) * 4 / 3 < LARGEST_INSIDE:
-        _describe(records, found, [one.uri for one in found])
-        return None
-    folder = path.with_name(f"{path.stem}_thumbs")
-    if folder.is_symlink():
-        raise InputError(f"{folder} is a link to another folder; remove it, or name the page otherwise")
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        if re.fullmatch(r"\d{6}\.webp", old.name):
-            old.unlink()
-    files = [f"{i:06d}.webp" for i in range(len(found))]
-    for file, one in zip(files, found, strict=True):
-        if one.error is None:
-            (folder / file).write_bytes(one.data)
-    _describe(records, found, [f"{folder.name}/{file}" for file in files])
-    return folder
+def _with_pictures(data: dict[str, Any], found: Sequence[Thumbnail], path: Path) -> Path | None:
+    """Give each record its picture, or the reason why there is none, and turn pictures that are bytes into sources.
 
-
-def _describe(records: list[dict[str, Any]], found: Sequence[Thumbnail], sources: Sequence[str]) -> None:
-    for record, one, source in zip(records, found, sources, strict=True):
+    Return the folder, if they lie beside the page.
+    """
+    records, good = data["images"], data.get("known_good", [])
+    shown = {f"{i:06d}": one.data for i, one in enumerate(found) if one.error is None}
+    maps = {f"{'ab'[k]}{i:06d}": m for i, one in enumerate(records) for k, m in enumerate(one.get("guided", []))}
+    sources, folder = placed(shown | maps | {f"good{i:06d}": one for i, one in enumerate(good)}, path)
+    for i, (record, one) in enumerate(zip(records, found, strict=True)):
         if one.error is None:
-            record |= {"picture": source, "size": [one.width, one.height]}
+            record |= {"picture": sources[f"{i:06d}"], "size": [one.width, one.height]}
         else:
             record["no_picture"] = one.error
+        if "guided" in record:
+            record["guided"] = [sources[f"{which}{i:06d}"] for which in "ab"]
+    if good:
+        data["known_good"] = [sources[f"good{i:06d}"] for i in range(len(good))]
+    return folder
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -31,7 +31,9 @@ def gather(rows: Rows, summary: Mapping[str, Any], evaluation: Mapping[str, Any]
             "flagged_readable": int((rows.flagged & readable).sum()),
             "labelled": int(judged.sum()),
             "errors": int((judged & rows.wrong).sum()),
+            "caught": int((judged & rows.wrong & rows.flagged).sum()),
             "expected_errors": float(rows.p_wrong[readable].sum()),
+            "expected_in_flagged": float(rows.p_wrong[readable & rows.flagged].sum()),
         },
         "by_rank": bool((np.diff(rows.flagged[readable].astype(int)) <= 0).all()),
         "budget": curves.budgets(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,17 +13,17 @@ from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.classifiers.progress import Progress, silent
 from uncertainty.errors import ImageError, InputError, ModelError
 from uncertainty.images.by_name import Pictures, each
 from uncertainty.images.decoding import decode
+from uncertainty.report import heat
 from uncertainty.report.known_good import KnownGood
 from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import thumbnails
 from uncertainty.screener import Screener
 from uncertainty.screening.saved_screener import SavedScreener
 
-GRID = 16
-"""Heat maps are embedded as so many by so many bytes; the browser smooths them."""
 _SMALL = 88
 _BATCH = 32
 _NO_NAMES = "The screener does not keep which known-good images it has, so none is shown; fit it again."
@@ -32,47 +31,62 @@ _NO_NAMES = "The screener does not keep which known-good images it has, so none 
 
 @dataclass(frozen=True)
 class Question:
-    """A class to look for in one image, and what it is there."""
+    """A class to look for in one image, and what it is there: predicted, true class or runner-up."""
 
     title: str
     target: int
 
 
 def illustrations(
-    saved: SavedScreener | None, reference: Path | None = None, *, heat: bool = False
+    saved: SavedScreener | None,
+    reference: Path | None = None,
+    *,
+    cam: str | None = None,
+    progress: Progress = silent,
 ) -> Illustrations | None:
     """Return what looks at the images again, by a saved screener; None without one, if nothing was asked of it."""
+    heat.checked(cam)
     if saved is not None:
-        return Illustrations(saved.load(), reference, heat)
-    if heat or reference is not None:
+        return Illustrations(saved.load(), reference, cam, progress)
+    if cam is not None or reference is not None:
         raise InputError("--cam and --reference look at the images again; give --screener DIR too")
     return None
 
 
 @dataclass(frozen=True, eq=False)
 class Illustrations:
-    """Looks again at the flagged and the wrong images: `reference` shows known-good ones beside them, `heat` maps."""
+    """Looks again at the flagged and the wrong images: `reference` shows known-good ones beside them, `cam` heat maps.
+
+    `cam` is "grad" for Grad-CAM, or "guided" for Guided Grad-CAM too.
+    """
 
     screener: Screener
     reference: Path | None = None
-    heat: bool = False
+    cam: str | None = None
+    progress: Progress = silent
 
     def __call__(
         self, rows: Rows, shown: Sequence[int], pictures: Pictures
     ) -> tuple[list[dict[str, Any]], dict[str, Any], list[str]]:
-        """Return further fields of each shown record, further fields of the page, and what could not be drawn."""
+        """Return further fields of each shown record, further fields of the page, and what could not be drawn.
+
+        Pictures among them are bytes.
+        """
         if self.screener.classifier is None:
             raise ModelError("the screener has no classifier; load it with one to look at the images again")
         fields: list[dict[str, Any]] = [{} for _ in shown]
         urgent = (rows.flagged | rows.wrong) & rows.readable
         wanted = [i for i, row in enumerate(shown) if urgent[row]]
         known = self._known_good()
-        for start in range(0, len(wanted), _BATCH):
-            part = wanted[start : start + _BATCH]
-            found = self._drawn(self.screener.classifier, rows, [shown[i] for i in part], pictures, known)
-            for k, more in found.items():
-                fields[part[k]] = more
         notes = [_NO_NAMES] if known is None and self.reference is not None else []
+        with self.progress("looking again", len(wanted)) as advance:
+            for start in range(0, len(wanted), _BATCH):
+                part = wanted[start : start + _BATCH]
+                found, said = self._drawn(self.screener.classifier, rows, [shown[i] for i in part], pictures, known)
+                for k, more in found.items():
+                    fields[part[k]] = more
+                notes += [one for one in said if one not in notes]
+                advance(len(part))
         return fields, self._embedded(fields, known), notes
 
     def _known_good(self) -> KnownGood | None:
@@ -84,12 +98,12 @@ class Illustrations:
 
     def _drawn(
         self, classifier: Classifier, rows: Rows, part: list[int], pictures: Pictures, known: KnownGood | None
-    ) -> dict[int, dict[str, Any]]:
-        """Return fields by position in `part`, for the images that are still there."""
+    ) -> tuple[dict[int, dict[str, Any]], list[str]]:
+        """Return fields by position in `part`, for the images that are still there, and notes."""
         prepared = each(pictures, [rows.names[row] for row in part], partial(_prepared, classifier), None)
         at = [k for k, one in enumerate(prepared) if one is not None]
         if not at:
-            return {}
+            return {}, []
         inputs = np.stack([prepared[k][0] for k in at])
         outputs = classifier.outputs_from_inputs([rows.names[part[k]] for k in at], inputs, passes=0)
         asked = [_questions(classifier, rows, part[k], probs) for k, probs in zip(at, outputs.probs, strict=True)]
@@ -98,11 +112,11 @@ class Illustrations:
         if known is not None and outputs.features is not None:
             for k, feature, questions in zip(at, outputs.features, asked, strict=True):
                 found[k]["near"] = [_near(known, feature, q, number[classifier.classes[q.target]]) for q in questions]
-        if self.heat:
-            for k, heat, questions in zip(at, _heat(classifier, inputs, asked), asked, strict=True):
-                other = number[classifier.classes[questions[1].target]]
-                found[k] |= {"heat": heat, "heat_other": other, "heat_box": prepared[k][1]}
-        return found
+        maps, notes = _maps(classifier, inputs, asked, self.cam)
+        for k, fields, questions in zip(at, maps, asked, strict=True):
+            other = number[classifier.classes[questions[min(1, len(questions) - 1)].target]]
+            found[k] |= fields | ({"heat_other": other, "heat_box": prepared[k][1]} if fields else {})
+        return found, notes
 
     def _embedded(self, fields: list[dict[str, Any]], known: KnownGood | None) -> dict[str, Any]:
         """Embed each known-good picture once; a position in the reference becomes one among those pictures."""
@@ -111,7 +125,7 @@ class Illustrations:
         groups = [group for one in fields for group in one.get("near", [])]
         used = sorted({i for group in groups for i in group["pictures"]})
         found = thumbnails(Pictures.at(self.reference), [known.names[i] for i in used], side=_SMALL)
-        there = [(i, one.uri) for i, one in zip(used, found, strict=True) if one.error is None]
+        there = [(i, one.data) for i, one in zip(used, found, strict=True) if one.error is None]
         order = {i: k for k, (i, _) in enumerate(there)}
         for group in groups:
             kept = [pair for pair in zip(group["pictures"], group["distances"], strict=True) if pair[0] in order]
@@ -120,7 +134,7 @@ class Illustrations:
         for one in fields:
             if "near" in one:
                 one["near"] = [group for group in one["near"] if group["pictures"]]
-        return {"known_good": [uri for _, uri in there]}
+        return {"known_good": [data for _, data in there]}
 
 
 def _prepared(classifier: Classifier, data: Path | bytes) -> tuple[NDArray[np.float32], list[float]] | None:
@@ -155,11 +169,11 @@ def visible(preprocess: Preprocess, width: int, height: int) -> list[float]:
 def _questions(classifier: Classifier, rows: Rows, row: int, probs: NDArray[Any]) -> list[Question]:
     """Ask for the predicted class, the true one where it is known and another, and the runner-up."""
     first, *others = np.argsort(-probs, kind="stable")[:2].tolist()
-    questions = [Question("predicted:", first)]
+    questions = [Question("predicted", first)]
     truth = classifier.label_index(rows.label[row]) if rows.wrong[row] else -1
     if truth >= 0:
-        questions.append(Question("true class:", truth))
-    questions += [Question("runner-up:", k) for k in others if k != truth]
+        questions.append(Question("true class", truth))
+    questions += [Question("runner-up", k) for k in others if k != truth]
     return questions
 
 
@@ -168,18 +182,16 @@ def _near(known: KnownGood, feature: NDArray[Any], question: Question, number: i
     return {"title": question.title, "class": number, "pictures": positions, "distances": distances}
 
 
-def _heat(classifier: Classifier, inputs: NDArray[np.float32], asked: list[list[Question]]) -> list[list[str]]:
-    from uncertainty.classifiers.heat_maps import heat_maps
-
-    both = []
-    for which in (0, 1):
-        targets = [questions[min(which, len(questions) - 1)].target for questions in asked]
-        both.append([_coarse(one) for one in heat_maps(classifier, inputs, targets)])
-    return [list(pair) for pair in zip(*both, strict=True)]
-
-
-def _coarse(heat: NDArray[np.float32]) -> str:
-    from PIL import Image
-
-    image = Image.fromarray((heat * 255).round().astype(np.uint8))
-    return base64.b64encode(image.resize((GRID, GRID), Image.Resampling.BILINEAR).tobytes()).decode()
+def _maps(
+    classifier: Classifier, inputs: NDArray[np.float32], asked: list[list[Question]], cam: str | None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return maps of each image for its first two questions, or twice for the only one; and what can't be drawn."""
+    if cam is None:
+        return [{} for _ in asked], []
+    both = [[questions[min(which, len(questions) - 1)].target for questions in asked] for which in (0, 1)]
+    drawn: dict[str, list[Any]] = {"heat": [heat.coarse(classifier, inputs, targets) for targets in both]}
+    why = heat.why_not_fine(classifier, inputs) if cam == "guided" else None
+    if cam == "guided" and why is None:
+        drawn["guided"] = [heat.fine(classifier, inputs, targets) for targets in both]
+    fields = [{name: [maps[0][i], maps[1][i]] for name, maps in drawn.items()} for i in range(len(asked))]
+    return fields, [] if why is None else [why]

@@ -10,13 +10,25 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-SCRIPTS = ("base.js", "charts.js", "sections.js", "gallery.js", "details.js", "report.js")
+from uncertainty.report.words import Sentence, Stressed
+
+SCRIPTS = (
+    "base.js",
+    "charts.js",
+    "sections.js",
+    "heat.js",
+    "cards.js",
+    "gallery.js",
+    "reasons.js",
+    "details.js",
+    "report.js",
+)
 # What could end the script element or a line of it; as escapes they are the same JSON.
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
-def page(title: str, sentences: Sequence[Sequence[str]], data: Mapping[str, Any], *, beside: bool) -> str:
-    """Return the page; `sentences` are its summary, as pieces of text of which every second one is stressed.
+def page(title: str, sentences: Sequence[Sentence], data: Mapping[str, Any], *, beside: bool) -> str:
+    """Return the page; `sentences` are its summary, with what is stressed in bold.
 
     `beside` says that pictures lie in a folder next to the page; otherwise they can come from inside it alone.
     """
@@ -44,9 +56,9 @@ def embedded(data: Any) -> str:
     return text.encode("utf-8", "backslashreplace").decode().translate(_ESCAPES)
 
 
-def _stressed(sentence: Sequence[str]) -> str:
-    pieces = [html.escape(piece) for piece in sentence]
-    return "".join(f"<strong>{piece}</strong>" if i % 2 else piece for i, piece in enumerate(pieces))
+def _stressed(sentence: Sentence) -> str:
+    pieces = [(isinstance(piece, Stressed), html.escape(piece)) for piece in sentence]
+    return "".join(f"<strong>{text}</strong>" if stressed else text for stressed, text in pieces)
 
 
 def _policy(style: str, script: str, beside: bool) -> str:

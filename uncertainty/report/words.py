@@ -2,43 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def summary(data: Mapping[str, Any]) -> list[list[str]]:
-    """Return one or two sentences as pieces of text, of which every second one is stressed.
+class Stressed(str):
+    """The part of a sentence that it is about."""
 
-    >>> counts = dict(images=4, flagged=1, unreadable=0, labelled=0, errors=0, expected_errors=0.6)
-    >>> "".join(summary({"counts": counts, "evaluation": None})[0])
-    'Of 4 images, 1 is flagged for a look; about 1 of all is expected to be wrong.'
+    __slots__ = ()
+
+
+Sentence = Sequence[str]
+"""Pieces of text, of which the `Stressed` ones are shown in bold."""
+
+
+def summary(data: Mapping[str, Any]) -> list[Sentence]:
+    """Say in one to three sentences how many answers are wrong, and what looking at the flagged images finds.
+
+    >>> counts = dict(images=4, unreadable=0, labelled=0, flagged_readable=1)
+    >>> counts |= dict(expected_errors=1.6, expected_in_flagged=0.9)
+    >>> for sentence in summary({"counts": counts, "evaluation": None}):
+    ...     print("".join(sentence))
+    The classifier probably gets about 2 of 4 images wrong.
+    Looking at the 1 flagged should find 1 of these errors.
     """
     counts, evaluation = data["counts"], data["evaluation"]
-    flagged, errors = counts["flagged"], round(counts["expected_errors"])
-    start = [f"Of {counts['images']:,} images, ", f"{flagged:,} {_are(flagged)} flagged", " for a look"]
-    if evaluation is None or not counts["labelled"]:
-        return [[*start, "; about ", f"{errors:,} of all {_are(errors)}", " expected to be wrong."]]
+    if counts["images"] == counts["unreadable"]:
+        return [[Stressed(f"None of {_images(counts['images'])}"), " could be read."]]
+    judged = evaluation is not None and counts["labelled"]
+    said = _known(counts, evaluation) if judged else _expected(counts)
+    if counts["unreadable"]:
+        said.append([Stressed(_images(counts["unreadable"])), " could not be read."])
+    return said
+
+
+def _expected(counts: Mapping[str, Any]) -> list[Sentence]:
+    """Speak of errors that nobody has seen: sums of p_wrong."""
+    errors, found = round(counts["expected_errors"]), round(counts["expected_in_flagged"])
+    of = _images(counts["images"] - counts["unreadable"])
+    if not errors:
+        return [["The classifier probably gets ", Stressed(f"all {of}"), " right."], *_flags(counts)]
+    start: Sentence = ["The classifier probably gets ", Stressed(f"about {errors:,} of {of}"), " wrong."]
+    return [start, *_flags(counts, ["should find ", Stressed(f"{_or_none(found)} of these errors"), "."])]
+
+
+def _known(counts: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[Sentence]:
+    """Speak of errors that labels show."""
+    some = counts["labelled"] < counts["images"] - counts["unreadable"]
+    of = _images(counts["labelled"], "labelled " if some else "")
     if not counts["errors"]:
-        return [[*start, f". The classifier is right about all {counts['labelled']:,} with a label."]]
-    end = [
-        "; the flags caught ",
-        f"{_percent(evaluation['errors_caught_by_flags'])} of the {counts['errors']:,} errors",
-        ".",
-    ]
-    return [[*start[:2], " for a look" + end[0], *end[1:]], *_gain(evaluation)]
-
-
-def _gain(evaluation: Mapping[str, Any]) -> list[list[str]]:
+        return [["The classifier gets ", Stressed(f"all {of}"), " right."], *_flags(counts)]
+    found: list[str] = ["finds ", Stressed(f"{_or_none(counts['caught'])} of these errors")]
     kept = evaluation["accuracy_of_unflagged"]
-    if kept is None:
-        return []
-    return [
-        [
-            "What was not flagged is right ",
-            f"{_percent(kept)} of the time",
-            f", against {_percent(evaluation['accuracy'])} of everything.",
-        ]
-    ]
+    rest = ["."] if kept is None else [f", and the rest is right {_percent(kept)} of the time."]
+    start: Sentence = ["The classifier gets ", Stressed(f"{counts['errors']:,} of {of}"), " wrong."]
+    return [start, *_flags(counts, found + rest)]
+
+
+def _flags(counts: Mapping[str, Any], finding: Sequence[str] = ()) -> list[Sentence]:
+    flagged = counts["flagged_readable"]
+    if not flagged:
+        return [["No image is flagged for a look."]]
+    if not finding:
+        return [[Stressed(f"{flagged:,} {_are(flagged)} flagged"), " for a look."]]
+    return [["Looking at the ", Stressed(f"{flagged:,} flagged"), " ", *finding]]
 
 
 def basis(provenance: Mapping[str, Any]) -> str:
@@ -97,6 +124,14 @@ def _without_pictures(gone: int, shown: int) -> str:
     if gone == shown:
         return "No image was found where it was screened; say with --images where they are now."
     return f"{gone:,} of {shown:,} images have no picture here: they are gone, or can't be read."
+
+
+def _images(count: int, kind: str = "") -> str:
+    return f"{count:,} {kind}image{'s' * (count != 1)}"
+
+
+def _or_none(count: int) -> str:
+    return f"{count:,}" if count else "none"
 
 
 def _are(count: int) -> str:

@@ -12,6 +12,7 @@ const byId = (id) => document.getElementById(id);
 const isNumber = (value) => typeof value === 'number' && Number.isFinite(value);
 const whole = (value) => value.toLocaleString('en');
 const plural = (n, one, many) => `${whole(n)} ${n === 1 ? one : many}`;
+const likely = (p) => (p > 0.99 ? 'over 99%' : p < 0.01 ? 'under 1%' : `${Math.round(100 * p)}%`);
 const percent = (share, digits = 1) => (isNumber(share) ? `${(100 * share).toFixed(digits)}%` : 'can’t be said');
 const fixed = (value, digits = 3) => (isNumber(value) ? value.toFixed(digits) : '–');
 const words = (name) => String(name).replaceAll('_', ' ');
@@ -37,6 +38,7 @@ function fill(node, attributes, children) {
 const make = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
 const draw = (tag, attributes = {}, ...children) => fill(document.createElementNS(NAMESPACE, tag), attributes, children);
 const name = (text) => make('bdi', {}, shown(text));
+const classNamed = (k) => name(className(k));
 
 function bar(share, kind = '') {
   const part = make('span', { class: `part ${kind}` });
@@ -48,14 +50,28 @@ function table(caption, head, rows) {
   return make(
     'table',
     {},
-    make('caption', {}, caption),
+    make('caption', {}, make('span', {}, caption)),
     make('thead', {}, make('tr', {}, head.map((text) => make('th', { scope: 'col' }, text)))),
     make('tbody', {}, rows.map((row) => make('tr', {}, row.map((cell, i) => make(i ? 'td' : 'th', i ? {} : { scope: 'row' }, cell))))),
   );
 }
 
-// Wide content scrolls by itself, by keyboard too.
-const scrolling = (label, ...children) => make('div', { class: 'scrolling', tabindex: '0', role: 'region', 'aria-label': label }, ...children);
+// What is wider than the page scrolls by itself, by keyboard too, with a shadow and an arrow where there is more.
+const scrolling = (label, ...children) => hinted(make('div', { class: 'scrolling', tabindex: '0', role: 'region', 'aria-label': label }, ...children));
+
+function hinted(node) {
+  const frame = make('div', { class: 'hinted' });
+  if (node.isConnected) node.before(frame);
+  frame.append(node);
+  const look = () => {
+    frame.classList.toggle('more-before', node.scrollLeft > 4);
+    frame.classList.toggle('more-after', node.scrollWidth - node.clientWidth - node.scrollLeft > 4);
+  };
+  node.addEventListener('scroll', look, { passive: true });
+  const watching = new ResizeObserver(look);
+  for (const one of [node, ...node.children]) watching.observe(one);
+  return frame;
+}
 
 // ---- outcomes
 

@@ -1,24 +1,4 @@
-// ---- heat maps: a few bytes an image, coloured and smoothed by the browser
-
-function heatOf(encoded, box) {
-  const values = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
-  const side = Math.round(Math.sqrt(values.length));
-  const canvas = make('canvas', { class: 'heat', width: side, height: side, 'aria-hidden': 'true' });
-  const pixels = new ImageData(side, side);
-  values.forEach((value, i) => pixels.data.set([255, 215 - value * 0.75, 60 - value * 0.2, 205 * (value / 255) ** 1.5], 4 * i));
-  canvas.getContext('2d').putImageData(pixels, 0, 0);
-  const [left, top, width, height] = box.map((share) => `${100 * share}%`);
-  Object.assign(canvas.style, { left, top, width, height });
-  return canvas;
-}
-
-function toggleHeat(button) {
-  state.heat = !state.heat;
-  button.setAttribute('aria-pressed', String(state.heat));
-  document.body.classList.toggle('cool', !state.heat);
-}
-
-// ---- one image and everything known of it
+// ---- one image and everything known of it: reasons first
 
 function facts(image) {
   const entries = [
@@ -36,7 +16,7 @@ function facts(image) {
 
 function probabilities(image) {
   if (!image.top) return null;
-  const rows = image.top.map(([k, p]) => make('tr', {}, make('th', { scope: 'row' }, name(classes[k])), make('td', { class: 'wide' }, bar(p)), make('td', { class: 'value' }, fixed(p))));
+  const rows = image.top.map(([k, p]) => make('tr', {}, make('th', { scope: 'row' }, classNamed(k)), make('td', { class: 'wide' }, bar(p)), make('td', { class: 'value' }, fixed(p))));
   return [make('h3', {}, 'What the classifier says'), make('table', { class: 'signals' }, make('tbody', {}, rows))];
 }
 
@@ -46,40 +26,73 @@ function signals(image) {
   return [make('h3', {}, 'Signals'), make('p', { class: 'says' }, 'How many percent of the images have a lower score, and the score itself.'), make('table', { class: 'signals' }, make('tbody', {}, rows))];
 }
 
-function known(image) {
-  if (!image.near) return null;
-  const one = (group) => make('figure', { class: 'near' },
-    make('figcaption', {}, group.title, ' ', make('b', {}, name(classes[group.class]))),
-    make('div', { class: 'row' }, group.pictures.map((k, i) => make('span', {}, make('img', { src: data.known_good[k], alt: '', loading: 'lazy', width: 88, height: 88 }), group.distances ? make('small', {}, fixed(group.distances[i], 2)) : null))));
-  return [make('h3', {}, 'Known-good images like it'), make('div', { class: 'nears' }, image.near.map(one))];
+// ---- in one frame: the class as it should look, and what was taken for it
+
+const ROLES = { predicted: 'how it should look', 'true class': 'what it is', 'runner-up': 'the runner-up' };
+
+const cell = (text, ...parts) => make('span', { class: 'cell' }, make('span', { class: 'square' }, parts), make('small', {}, text));
+
+function knownGood(image, group) {
+  const pictures = group.pictures.map((k, i) => cell(group.distances ? `distance ${fixed(group.distances[i], 2)}` : '', good(k, 88)));
+  return make('figure', { class: 'near' }, make('figcaption', {}, 'Known-good ', make('b', {}, classNamed(group.class)), `: ${ROLES[group.title] ?? group.title}`), make('div', { class: 'row' }, pictures));
+}
+
+function taken(image) {
+  const views = [cell('the image', picture(image, 88))];
+  if (image.heat) views.push(cell('where it looks', picture(image, 88), heatOf(image.heat[0], image.heat_box)));
+  if (image.guided) views.push(cell('which details', fineOf(image.guided[0], image.heat_box)));
+  return make('figure', { class: 'near' }, make('figcaption', {}, 'Taken for ', make('b', {}, classNamed(image.predicted)), ': this image'), make('div', { class: 'row' }, views));
+}
+
+function compared(image) {
+  if (image.predicted === undefined || !(image.near?.length || image.guided)) return null;
+  const [first, ...others] = image.near ?? [];
+  return [make('h3', {}, 'Beside known-good images'), make('div', { class: 'frame' }, first ? knownGood(image, first) : null, taken(image), others.map((group) => knownGood(image, group)))];
+}
+
+// ---- the image, and the maps of where the classifier looks
+
+function viewsOf(image) {
+  const asked = [[0, image.predicted], [1, image.heat_other]].filter(([which, k]) => image.heat[which] && (which === 0 || k !== image.predicted));
+  const maps = asked.map(([which, k]) => ({ text: `where it looks for ${className(k)}`, kind: 'heat', k, which }));
+  const details = image.guided ? asked.map(([which, k]) => ({ text: `which details say ${className(k)}`, kind: 'fine', k, which })) : [];
+  return [{ text: 'the image alone' }, ...maps, ...details];
 }
 
 function large(image) {
   const holder = make('div', { class: 'large' }, picture(image, 320));
   if (!image.heat) return holder;
-  const titles = [['none', 'image'], [0, `why ${className(image.predicted)}`], [1, `why ${className(image.heat_other)}`]].filter(([k]) => k === 'none' || image.heat[k]);
-  const show = (which) => {
-    holder.querySelector('canvas')?.remove();
-    if (which !== 'none') holder.append(heatOf(image.heat[which], image.heat_box));
+  const caption = make('figcaption', { class: 'says', 'aria-live': 'polite' });
+  const show = ({ kind, k, which }) => {
+    holder.querySelector('.heat, .fine')?.remove();
+    if (kind === 'heat') holder.append(heatOf(image.heat[which], image.heat_box));
+    if (kind === 'fine') holder.append(fineOf(image.guided[which], image.heat_box));
+    caption.replaceChildren(...(kind ? [make('p', {}, heatInWords(kind, k, image.heat[which])), legend(kind)] : []));
   };
-  const radios = titles.map(([which, text], i) => make('label', {}, make('input', { type: 'radio', name: 'heat', checked: i === 1, onchange: () => show(which) }), text));
-  show(0);
-  return [holder, make('fieldset', { class: 'views' }, make('legend', {}, 'Where the classifier looks'), radios)];
+  const radios = viewsOf(image).map((view, i) => make('label', {}, make('input', { type: 'radio', name: 'heat', checked: i === 1, onchange: () => show(view) }), ` ${view.text}`));
+  show(viewsOf(image)[1]);
+  return make('figure', {}, holder, caption, make('fieldset', { class: 'views' }, make('legend', {}, 'Show'), radios));
 }
 
-function openDetails(image) {
+function headline(image) {
+  if (image.p === undefined) return null;
+  const verdict = judged && image.wrong !== undefined ? `; p_wrong was ${fixed(image.p, 2)}` : `; ${likely(image.p)} likely wrong`;
+  return make('p', { class: 'told' }, said(image), `${verdict}.`);
+}
+
+// `list` is what Previous and Next go through, and `focus` is called with the image that was seen last.
+function openDetails(image, list, focus) {
   const dialog = byId('details');
-  const list = images.filter(matches).sort(ORDERS[filter.order][1]);
   const at = list.indexOf(image);
-  const go = (step) => { if (list[at + step]) openDetails(list[at + step]); };
+  const go = (step) => { if (list[at + step]) openDetails(list[at + step], list, focus); };
   const step = (title, by) => make('button', { type: 'button', class: 'quiet', disabled: !list[at + by], onclick: () => go(by) }, title);
-  const why = reasonsOf(image);
   dialog.replaceChildren();
   fill(dialog, {}, [
     make('header', {}, badge(outcome(image)), make('h2', { id: 'details-name' }, name(image.name)), make('button', { type: 'button', class: 'quiet', onclick: () => dialog.close() }, 'Close')),
     make('div', { class: 'body', tabindex: '0', role: 'region', 'aria-label': 'Details' },
-      make('div', {}, large(image), facts(image), why.length ? [make('h3', {}, 'Reasons'), make('ul', { class: 'why' }, why.map((reason) => make('li', {}, words(shown(reason)))))] : null),
-      make('div', {}, known(image), probabilities(image), signals(image))),
+      make('div', { class: 'first' }, headline(image), whySuspected(image)),
+      make('div', {}, large(image), facts(image)),
+      make('div', {}, compared(image), probabilities(image), signals(image))),
     make('footer', {}, step('← Previous', -1), make('span', {}, `${whole(at + 1)} of ${whole(list.length)}`), step('Next →', 1)),
   ]);
   dialog.onkeydown = (event) => {
@@ -87,9 +100,7 @@ function openDetails(image) {
     if (event.key === 'ArrowLeft') go(-1);
     if (event.key === 'ArrowRight') go(1);
   };
-  if (!dialog.open) {
-    dialog.showModal();
-    dialog.onclose = () => cards.get(image)?.node.querySelector('.shot').focus();
-  }
+  dialog.onclose = () => focus(image);
+  if (!dialog.open) dialog.showModal();
   dialog.querySelector('.body').focus();
 }

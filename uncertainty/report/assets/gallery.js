@@ -1,7 +1,6 @@
-// ---- the gallery: cards are made a few at a time; the browser lays out those in sight
+// ---- the gallery: only the images of one page are elements
 
-const AT_ONCE = 60;
-const PRINTED = 60;
+const PER_PAGE = 48;
 const filter = { class: '', true: '', predicted: '', reason: '', text: '', outcomes: new Set(), order: 'suspicion' };
 
 const ORDERS = {
@@ -11,50 +10,8 @@ const ORDERS = {
   name: ['by file name', (a, b) => (a.name < b.name ? -1 : 1)],
 };
 
-const cards = new Map();
-
-function picture(image, size = 160) {
-  if (image.picture === undefined) {
-    return make('span', { class: 'gone' }, make('span', { class: 'cross', 'aria-hidden': 'true' }, '✕'), image.error ? `unreadable: ${shown(image.error)}` : `no picture: ${shown(image.no_picture)}`);
-  }
-  const tiny = Math.max(...image.size) <= 64 ? 'tiny' : '';
-  return make('img', { src: image.picture, alt: '', class: tiny, loading: 'lazy', decoding: 'async', width: size, height: size });
-}
-
-const said = (image) => {
-  if (image.predicted === undefined) return ['not classified'];
-  const predicted = make('b', {}, name(classes[image.predicted]));
-  if (image.label === undefined) return [predicted];
-  return image.wrong ? [predicted, ' is really ', make('b', {}, name(classes[image.label]))] : [predicted, ', as labelled'];
-};
-
-const reasonsOf = (image) => (image.error !== undefined ? ['unreadable'] : image.reasons ?? []);
-
-function strip(image) {
-  if (!image.near) return null;
-  return make('div', { class: 'strip' }, image.near.slice(0, 2).map((group) =>
-    make('div', {}, make('span', { class: 'tag' }, name(classes[group.class])), make('span', { class: 'row' }, group.pictures.slice(0, 2).map((k) => make('img', { src: data.known_good[k], alt: '', loading: 'lazy', width: 48, height: 48 }))))));
-}
-
-function card(image) {
-  const kind = outcome(image);
-  const label = `${shown(image.name)}: details`;
-  const shot = make('button', { type: 'button', class: 'shot', 'aria-label': image.picture === undefined ? null : label, onclick: () => openDetails(image) }, image.picture === undefined ? make('span', { class: 'unseen' }, `${label}, `) : null, picture(image), image.heat ? heatOf(image.heat[0], image.heat_box) : null);
-  const head = make('div', { class: 'head' }, badge(kind), make('span', { class: 'p', title: 'p_wrong' }, image.p === undefined ? '–' : fixed(image.p, 2)));
-  const why = reasonsOf(image).map((reason) => make('li', {}, words(shown(reason))));
-  const node = make(
-    'li',
-    { class: `card ${kind}` },
-    shot,
-    bar(image.p ?? 1),
-    head,
-    make('p', { class: 'said' }, said(image)),
-    why.length ? make('ul', { class: 'why' }, why) : null,
-    strip(image),
-    make('p', { class: 'file' }, name(image.name)),
-  );
-  return { node, kind };
-}
+const cards = new Map(); // of this page
+let page = 0;
 
 function matches(image) {
   const classes_ = [image.predicted, image.label];
@@ -68,33 +25,49 @@ function matches(image) {
   );
 }
 
-let turn = 0;
+const listed = () => images.filter(matches).sort(ORDERS[filter.order][1]);
 
-// Show the cards that match, in order; a later call stops an earlier one that is still adding cards.
-function showCards() {
-  const mine = ++turn;
-  const list = images.filter(matches).sort(ORDERS[filter.order][1]);
-  const holder = byId('cards');
+// Show the images that match, in order: those of one page, the first unless said otherwise.
+function showCards(wanted = 0) {
+  const list = listed();
+  const pages = Math.max(1, Math.ceil(list.length / PER_PAGE));
+  page = Math.max(0, Math.min(wanted, pages - 1));
+  cards.clear();
+  for (const image of list.slice(page * PER_PAGE, (page + 1) * PER_PAGE)) cards.set(image, card(image, () => openDetails(image, list, focusOn)));
+  byId('cards').replaceChildren(...[...cards.values()].map((one) => one.node));
+  byId('cards').classList.toggle('empty', !list.length);
   const total = list.length === images.length ? plural(images.length, 'image', 'images') : `${whole(list.length)} of ${plural(images.length, 'image', 'images')}`;
   const pair = filter.true === '' ? '' : `, true class ${className(filter.true)}, predicted ${className(filter.predicted)}`;
-  byId('found').replaceChildren(total + pair, list.length > PRINTED ? make('span', { class: 'printed' }, ` (the first ${PRINTED} are printed)`) : '');
-  holder.replaceChildren();
-  const add = (from) => {
-    if (mine !== turn) return;
-    const part = list.slice(from, from + AT_ONCE).map((image, i) => {
-      if (!cards.has(image)) cards.set(image, card(image));
-      const { node } = cards.get(image);
-      node.classList.toggle('unprinted', from + i >= PRINTED);
-      return node;
-    });
-    holder.append(...part);
-    if (from + AT_ONCE < list.length) requestAnimationFrame(() => add(from + AT_ONCE));
-  };
-  add(0);
-  holder.classList.toggle('empty', !list.length);
+  const part = pages > 1 ? `, page ${whole(page + 1)} of ${whole(pages)}` : '';
+  byId('found').replaceChildren(total + pair + part);
+  showPager(pages);
 }
 
-// After the budget moved: only the cards whose outcome changed are touched.
+// After the details were closed: to the card they were of, on whichever page it is.
+function focusOn(image) {
+  const at = listed().indexOf(image);
+  if (at < 0) return;
+  if (!cards.has(image)) showCards(Math.floor(at / PER_PAGE));
+  cards.get(image).node.querySelector('.shot').focus();
+}
+
+function turnTo(wanted) {
+  showCards(wanted);
+  byId('found').scrollIntoView();
+  byId('gallery').focus({ preventScroll: true });
+}
+
+function showPager(pages) {
+  const pager = byId('pager');
+  pager.hidden = pages === 1;
+  if (pages === 1) return;
+  const step = (title, by) => make('button', { type: 'button', class: 'quiet', disabled: page + by < 0 || page + by >= pages, onclick: () => turnTo(page + by) }, title);
+  const select = make('select', { id: 'page', onchange: () => turnTo(Number(select.value)) }, Array.from({ length: pages }, (_, i) => option(i, whole(i + 1))));
+  select.value = page;
+  pager.replaceChildren(step('← Previous', -1), make('label', {}, 'Page ', select, ` of ${whole(pages)}`), step('Next →', 1));
+}
+
+// After the budget moved: only the cards whose outcome changed are touched, unless they are chosen by outcome.
 function refreshOutcomes() {
   for (const [image, entry] of cards) {
     const kind = outcome(image);
@@ -104,7 +77,7 @@ function refreshOutcomes() {
     entry.kind = kind;
   }
   countOutcomes();
-  if (filter.outcomes.size) showCards();
+  if (filter.outcomes.size) showCards(page);
 }
 
 function countOutcomes() {
@@ -168,6 +141,7 @@ function showGallery() {
   const heat = make('button', { type: 'button', class: 'chip', id: 'heat', 'aria-pressed': 'true', onclick: () => toggleHeat(heat) }, 'heat maps');
   fill(byId('filters'), {}, [
     make('div', { class: 'chips', role: 'group', 'aria-label': 'Outcomes' }, Object.keys(OUTCOMES).map(outcomeChip), images.some((image) => image.heat) ? heat : null),
+    images.some((image) => image.heat) ? make('p', { class: 'says heated' }, 'Heat maps show where the classifier looks for the class it names. ', legend('heat')) : null,
     make('div', { class: 'choices' },
       choice('class', 'Class', [option('', 'all'), ...present.map((k) => option(k, className(k)))]),
       choice('reason', 'Reason', [option('', 'all'), ...reasons.map((reason) => option(reason, words(shown(reason))))]),

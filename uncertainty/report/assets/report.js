@@ -26,20 +26,21 @@ function showFigures() {
     histogramChart(histogram),
     reliability?.length ? reliabilityChart(reliability) : null,
   ].filter(Boolean);
-  byId('figures').append(...drawn.map((one) => one.node));
+  byId('charts').append(...drawn.map((one) => one.node));
   const found = evaluation && signalsChart(evaluation);
-  if (found) byId('figures').append(found);
+  if (found) byId('charts').append(found);
   return drawn;
 }
 
 function showNavigation() {
   const sections = [...document.querySelectorAll('main > section')].filter((one) => !one.hidden && one.id !== 'summary');
-  const titles = { budget: 'Budget', quality: 'Quality', confusion: 'Confusion', classes: 'Classes', slices: 'Slices', gallery: 'Images', drift: 'Drift', policy: 'Policy', basis: 'Basis' };
+  const titles = { budget: 'Budget', overview: 'Figures', quality: 'Quality', confusion: 'Confusion', classes: 'Classes', slices: 'Slices', gallery: 'Images', drift: 'Drift', policy: 'Policy', basis: 'Basis' };
   byId('nav').append(...sections.map((one) => make('a', { href: `#${one.id}` }, titles[one.id])));
 }
 
 showTheme();
 showSummary();
+showWorst(openDetails);
 let figures = [];
 let waiting = false;
 showBudget(() => {
@@ -58,4 +59,5 @@ showSlices();
 showGallery();
 showBasis();
 showNavigation();
+hinted(byId('nav'));
 document.documentElement.dataset.ready = 'true';

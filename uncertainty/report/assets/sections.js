@@ -18,11 +18,13 @@ function showSummary() {
     tiles.push(tile('Errors expected', whole(Math.round(counts.expected_errors)), 'sum of p_wrong', 'caught'));
   }
   byId('tiles').append(...tiles);
-  const alarms = drifted() ? ['The images are not like those it was calibrated on: see Drift below before trusting p_wrong.'] : [];
-  const notes = [...alarms, ...data.notes];
-  if (!notes.length) return;
+  if (drifted()) {
+    byId('alarm').hidden = false;
+    byId('alarm').append('The images are not like those it was calibrated on: see ', make('a', { href: '#drift' }, 'Drift below'), ' before trusting p_wrong.');
+  }
+  if (!data.notes.length) return;
   byId('notes').hidden = false;
-  byId('notes').append(make('ul', {}, notes.map((note) => make('li', { class: alarms.includes(note) ? 'alarmed' : '' }, note))));
+  byId('notes').append(make('ul', {}, data.notes.map((note) => make('li', {}, note))));
 }
 
 // ---- budget
@@ -118,11 +120,12 @@ function showConfusion(open) {
       make('thead', {}, make('tr', {}, make('th', { scope: 'col', class: 'corner' }, 'true ↓ predicted →'), matrix.shown.map((p) => make('th', { scope: 'col' }, name(classes[p]))))),
       make('tbody', {}, matrix.shown.map((t) => make('tr', {}, make('th', { scope: 'row' }, name(classes[t])), matrix.shown.map((p) => cell(t, p, which))))),
     );
-  const holder = scrolling('Confusion matrix', grid('all'));
+  const place = make('div', {}, grid('all'));
+  const holder = scrolling('Confusion matrix', place);
   const choose = (which, text) =>
     make('button', { type: 'button', class: 'chip', 'aria-pressed': which === 'all', onclick: (event) => {
       for (const other of event.target.parentNode.children) other.setAttribute('aria-pressed', other === event.target);
-      holder.replaceChildren(grid(which));
+      place.replaceChildren(grid(which));
     } }, text);
   const pairs = matrix.pairs.map(([t, p, all, kept]) =>
     make('li', {}, make('button', { type: 'button', class: 'pair', onclick: () => open(t, p, 'all') }, name(classes[t]), ' taken for ', name(classes[p])), ` ${plural(all, 'image', 'images')}, ${whole(all - kept)} flagged`));
