@@ -23,7 +23,7 @@ from uncertainty.classifiers.output_form import Adapted, OutputForm, original
 from uncertainty.classifiers.replay import Replay, cut_before_dropout
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
-from uncertainty.errors import ModelError
+from uncertainty.errors import ModelError, in_one_line
 
 _ALIKE = 1e-2  # of the largest logit: far above rounding, below what another order of pixels does
 
@@ -289,8 +289,7 @@ def _run(module: nn.Module, images: Tensor) -> Any:
     try:
         return module(images)
     except Exception as error:  # the user's code: anything may be raised
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"the model fails on an input of shape {tuple(images.shape)}: {reason}") from error
+        raise ModelError(f"the model fails on an input of shape {tuple(images.shape)}: {in_one_line(error)}") from error
 
 
 def _notes(layer: FeatureLayer | None, dropout: Sequence[str], habits: Habits) -> tuple[str, ...]:
