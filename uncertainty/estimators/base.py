@@ -116,8 +116,8 @@ class Estimator(ABC):
             return np.asarray(self._score(outputs), dtype=np.float64)
         except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
             raise OutputsError(
-                f"{self.name} can't score these rows ({in_one_line(error)}); they are of another model, or the screener "
-                "is damaged"
+                f"{self.name} can't score these rows ({in_one_line(error)}); they are of another model, or the "
+                "screener is damaged"
             ) from error
 
     def posterior_logs(self, outputs: ModelOutputs) -> NDArray[np.float64]:
