@@ -336,3 +336,9 @@ def test_probabilities_sum_to_one(column: str) -> None:
         table(**{column: values})
     rounded = np.full((3, 4, 2), 0.502)
     assert table(**{column: rounded}).has(column)
+
+
+@pytest.mark.parametrize("ids", [[float("nan"), "b"], [None, "b"], np.array([np.nan, 1.0])])
+def test_a_missing_id_is_no_name(ids):
+    with pytest.raises(OutputsError, match="ids must be text; got"):
+        ModelOutputs(ids=ids, logits=np.zeros((2, 2)))

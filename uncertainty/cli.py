@@ -118,7 +118,9 @@ class _Notes(logging.Handler):
 
 
 def _fail(message: str) -> None:
-    typer.echo("error: " + " ".join(message.split()), err=True)
+    from uncertainty.commands.shared import plainly
+
+    typer.echo(f"error: {plainly(message)}", err=True)
     raise SystemExit(1)
 
 

@@ -60,3 +60,12 @@ class ArtifactError(UncertaintyError):
 
 class MissingDependencyError(UncertaintyError):
     """An optional package is not installed."""
+
+
+def in_one_line(error: BaseException, most: int = 200) -> str:
+    r"""Return what an error of somebody else's code says, in one line of at most so many characters.
+
+    >>> in_one_line(ValueError("no such\n  layer")), in_one_line(KeyError())
+    ('no such layer', 'KeyError')
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__

@@ -187,6 +187,8 @@ class ModelOutputs:
 
 def _checked_ids(ids: Any) -> NDArray[np.str_]:
     array = as_array("ids", ids)
+    if isinstance(ids, list | tuple):  # in which NumPy makes text of a NaN
+        _ = [_id(one) for one in ids if isinstance(one, float)]
     if array.dtype.kind != "U":
         array = np.array(list(map(_id, array.ravel().tolist())), dtype=np.str_).reshape(array.shape)
     if array.ndim != 1:
@@ -198,7 +200,7 @@ def _checked_ids(ids: Any) -> NDArray[np.str_]:
 
 
 def _id(value: Any) -> str:
-    if value is None or isinstance(value, bytes):
+    if value is None or isinstance(value, bytes) or (isinstance(value, float) and value != value):
         raise OutputsError(f"ids must be text; got {value!r}")
     return str(value)
 

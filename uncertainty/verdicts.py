@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from uncertainty.checks import verdict_tables
 from uncertainty.checks.csv_cells import cell, looks_like_formula
-from uncertainty.errors import InputError
+from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import replacing
 
 if TYPE_CHECKING:
@@ -281,8 +281,7 @@ def read_table(path: Path) -> pa.Table:
             raise ValueError("a column has no name")
         return table
     except (pa.ArrowException, csv.Error, OSError, ValueError, RecursionError, OverflowError) as error:
-        why = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path} is not a readable table: {why}") from error
+        raise InputError(f"{path} is not a readable table: {in_one_line(error)}") from error
 
 
 def _read_csv(path: Path) -> pa.Table:

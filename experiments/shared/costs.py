@@ -9,7 +9,7 @@ import numpy as np
 from experiments.shared.image_sets import Images
 from uncertainty import Classifier
 from uncertainty.classifiers.embedder import Embedder
-from uncertainty.classifiers.network import evaluating
+from uncertainty.classifiers.modes import evaluating
 from uncertainty.defaults import MC_PASSES
 
 

@@ -242,7 +242,7 @@ def test_one_output_is_a_multilabel_task() -> None:
     def single() -> nn.Module:
         return networks.made(lambda m, x: m.fc(networks.hidden(m, x)), fc=nn.Linear(networks.HIDDEN, 1))
 
-    with pytest.raises(ModelError, match="one output"):
+    with pytest.raises(ModelError, match="has one output"):
         classifier(single())
     assert answers(classifier(single(), task="multilabel"), inputs(2)).probs.shape == (2, 1)
 

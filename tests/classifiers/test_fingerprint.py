@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from classifiers import networks
 from classifiers.networks import classifier, hidden, made
-from uncertainty.classifiers.fingerprint import differ, rounded
+from uncertainty.classifiers.fingerprint import differ, rounded, steady
 
 
 class Buffered(nn.Module):
@@ -91,6 +91,29 @@ def test_another_forward_with_the_same_weights_answers_noise_differently(kind: s
     kept = rounded(one.network.answers)
     assert not differ(kept, classifier(SAME()).network.answers)
     assert differ(kept, other.network.answers)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: made(lambda m, x: m.fc(hidden(m, x)) / 1.005),
+        lambda: made(lambda m, x: m.fc(hidden(m, 1.01 * x))),
+        lambda: made(lambda m, x: m.fc(hidden(m, x)), norm=nn.BatchNorm1d(networks.HIDDEN, eps=1e-2)),
+    ],
+)
+def test_on_a_processor_little_is_enough(make: Callable[[], nn.Module]) -> None:
+    kept, other = rounded(classifier(SAME()).network.answers), classifier(make()).network
+    assert steady(other.module)
+    assert not differ(kept, other.answers)
+    assert differ(kept, other.answers, elsewhere=False)
+    assert not differ(kept, classifier(SAME()).network.answers, elsewhere=False)
+
+
+def test_another_dropout_answers_otherwise_too() -> None:
+    kept = rounded(classifier(networks.simple(0.5)).network.answers)
+    assert len(kept) == 6
+    assert differ(kept, classifier(networks.simple(0.6)).network.answers)
+    assert differ(kept, classifier(networks.simple(0.0)).network.answers)
 
 
 def test_rounding_of_another_device_is_no_difference() -> None:

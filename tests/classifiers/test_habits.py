@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -81,11 +83,19 @@ def test_dropout_that_is_always_on_is_held_in_plain_passes(kind: str) -> None:
         lambda m, x: m.fc(hidden(m, x + 0.5 * torch.rand_like(x))),
         lambda m, x: m.fc(hidden(m, x[:, :, torch.randperm(4)])),
         lambda m, x: m.fc(hidden(m, x) * torch.bernoulli(torch.full((len(x), HIDDEN), 0.7))),
+        lambda m, x: m.fc(hidden(m, x) + 1e-3 * torch.randn(len(x), HIDDEN)),
+        lambda m, x: m.fc(hidden(m, x) * (torch.rand(()) > 0.1)),
+        lambda m, x: m.fc(hidden(m, x) * (1 if random.random() > 0.1 else 2)),
+        lambda m, x: m.fc(hidden(m, x) * (1 if np.random.random() > 0.1 else 2)),
     ],
 )
 def test_other_randomness_is_refused_with_its_cause(forward: Callable[[Any, Tensor], Tensor]) -> None:
     with pytest.raises(ModelError, match="answers the same image differently each time, and not by a dropout"):
         classifier(made(forward))
+
+
+def test_random_numbers_that_change_no_answer_do_no_harm() -> None:
+    assert classifier(made(lambda m, x: m.fc(hidden(m, x) + 0 * torch.rand(())))).network.habits.held is False
 
 
 def test_dropout_inside_fused_attention_is_refused() -> None:
@@ -114,6 +124,24 @@ def test_dropout_inside_fused_attention_is_refused() -> None:
 def test_batch_norm_without_running_statistics_is_refused_by_name(make: Callable[[], nn.Module]) -> None:
     with pytest.raises(ModelError, match=r"depend on the other images of the batch: its batch norm 'odd' has no"):
         classifier(make())
+
+
+class NeverEvaluated(nn.BatchNorm1d):
+    def train(self, mode: bool = True) -> NeverEvaluated:
+        return super().train(True)
+
+
+def test_a_batch_norm_that_stays_in_training_is_refused_by_name() -> None:
+    with pytest.raises(ModelError, match=r"its batch norm 'odd' stays in training mode after eval\(\)"):
+        classifier(made(lambda m, x: m.fc(m.odd(m.conv(x).flatten(2)).mean(2)), **CONV, odd=NeverEvaluated(8)))
+
+
+@pytest.mark.parametrize(
+    "forward", [lambda m, x: m.fc(hidden(m, x) - hidden(m, x).mean(0)), lambda m, x: m.fc(hidden(m, x)).softmax(0)]
+)
+def test_where_images_mean_nothing_alone_it_is_refused(forward: Callable[[Any, Tensor], Tensor]) -> None:
+    with pytest.raises(ModelError, match="alone every image gets the same one"):
+        classifier(made(forward))
 
 
 MIXES: dict[str, Callable[[], nn.Module]] = {
@@ -193,9 +221,11 @@ class Tempered(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.inner, self.temperature, self.scale = networks.simple(), 1.0, torch.ones(3)
+        self.listed, self.named, self.settings = [1.0], {"t": 1.0}, SimpleNamespace(t=1.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.inner(x) / self.temperature * self.scale
+        others = self.listed[0] * self.named["t"] * self.settings.t
+        return self.inner(x) / self.temperature / others * self.scale
 
 
 @pytest.mark.parametrize(
@@ -204,6 +234,9 @@ class Tempered(nn.Module):
         lambda m: setattr(m, "temperature", 10.0),
         lambda m: setattr(m, "scale", torch.full((3,), 0.1)),
         lambda m: setattr(m.inner, "hidden", nn.Linear(48, HIDDEN)),
+        lambda m: m.listed.__setitem__(0, 10.0),
+        lambda m: m.named.update(t=10.0),
+        lambda m: setattr(m.settings, "t", 10.0),
     ],
 )
 def test_what_is_changed_after_tracing_is_not_ignored(change: Callable[[Any], None]) -> None:

@@ -15,8 +15,9 @@ from problems import known_good, made_problem
 from uncertainty.classifiers.batches import Collected, Row
 from uncertainty.classifiers.look import Look
 from uncertainty.combination import calibration_sets
+from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import Shares, evidence
-from uncertainty.combination.same_images import equal_outputs, near_copies
+from uncertainty.combination.same_images import near_copies
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators import create, discover
 from uncertainty.images.decoding import digest
@@ -500,3 +501,26 @@ def test_outputs_of_the_same_images_under_other_ids_are_found():
         Screener.fit_outputs(rows, renamed)
     some = ModelOutputs.concatenate([renamed.take(range(5)), other])
     assert equal_outputs(rows, some)[0].startswith("5 of 65 calibration rows have the very outputs of reference rows")
+
+
+@pytest.mark.parametrize("factor", [1, 1 + 1e-6])
+def test_they_are_found_in_logits_alone_and_though_another_batch_rounded_them(factor):
+    rows = made_problem(60, 3)
+    again = replace(rows, ids=[f"again {name}" for name in rows.ids], logits=rows.logits * factor)
+    with pytest.raises(OverlapError, match="60 of 60 calibration rows"):
+        equal_outputs(rows, again)
+    alone = [ModelOutputs(ids=one.ids, logits=one.logits) for one in (rows, again)]
+    with pytest.raises(OverlapError, match="60 of 60 calibration rows"):
+        equal_outputs(*alone)
+    counts = [replace(one, logits=np.round(one.logits)) for one in alone]
+    assert equal_outputs(*counts) == []
+    assert equal_outputs(alone[0], made_problem(60, 4)) == []
+
+
+def test_references_that_say_nothing_are_refused_as_what_they_are():
+    rows = made_problem(40, 3)
+    with pytest.raises(CalibrationError, match="reference has no rows"):
+        Screener.fit_outputs(rows.take([]), rows)
+    alike = replace(made_problem(40, 4), logits=np.zeros_like(rows.logits), features=np.ones_like(rows.features))
+    with pytest.raises(CalibrationError, match="answers every reference image alike; were its weights loaded"):
+        Screener.fit_outputs(alike, rows)

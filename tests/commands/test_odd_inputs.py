@@ -96,3 +96,30 @@ def test_an_update_leaves_out_what_fitted_the_screener_though_it_was_saved_anew(
     status, out, err = run("update", screener, tmp_path / "out", "--labels", tmp_path / "l.csv")
     assert status == 0, err
     assert "3 labels of images that were learnt from already" in out + err
+
+
+def test_names_that_are_too_long_for_any_file_are_rows_and_errors_stay_short(run, fails, world, fitted, tmp_path):
+    shutil.copytree(world.incoming, tmp_path / "in")
+    rows = ["000.png", "x" * 30_000, "y" * 300 + ".png"]
+    (tmp_path / "in" / "m.csv").write_text("\n".join(["picture", *rows]))
+    arguments = ("screen", fitted, tmp_path / "in" / "m.csv", "-o", tmp_path / "out")
+    assert "say which with --name-column" in fails(*arguments)
+    status, out, err = run(*arguments, "--name-column", "picture")
+    assert status == 0, err
+    assert "3 images: " in out
+    assert "2 of them unreadable" in out
+    (tmp_path / "in" / "m.csv").write_text("z" * 100_000 + "\n000.png\n")
+    line = fails(*arguments)
+    assert len(line) < 1100
+    assert line.endswith("say which with --name-column")
+
+
+def test_an_error_sends_a_terminal_nothing_that_it_would_obey(fails, fitted, tmp_path):
+    assert "\\x1b[2J" in fails("screen", fitted, "no\x1b[2Jimage", "-o", tmp_path / "out")
+
+
+def test_one_labelled_image_can_not_be_divided(fails, world, tmp_path):
+    (tmp_path / "c" / "cat").mkdir(parents=True)
+    shutil.copy(next((world.calibration / "cat").iterdir()), tmp_path / "c" / "cat")
+    arguments = ("fit", "--model", SPEC, "--calibration", tmp_path / "c", "-o", tmp_path / "s")
+    assert "1 labelled image can't be divided into two sets; give more, or a reference" in fails(*arguments)

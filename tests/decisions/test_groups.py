@@ -183,7 +183,9 @@ def test_the_same_answers_again_count_once():
 
 def test_a_budget_of_few_rows_says_that_they_are_few():
     rows = films(1, 5, np.random.default_rng(0))
-    line = decide(Policy.of(budget=0.1), replace(rows, clusters=None)).lines[0]
+    decision = decide(Policy.of(budget=0.1), replace(rows, clusters=None))
+    assert str(decision).endswith("on (budget 10 %; no calibration image reaches it)")
+    line = decision.lines[0]
     assert line.why == (
         "nothing can be flagged within the budget: 10 % of 5 calibration rows is less than one; give 10 or more"
     )

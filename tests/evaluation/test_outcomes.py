@@ -286,7 +286,16 @@ def test_names_and_positions_are_not_mixed_and_numerals_sort_as_numbers():
 # ---- arrays with holes in them
 
 
-@pytest.mark.parametrize("missing", [None, float("nan"), ""])
+class NotAvailable:
+    """As pandas' NA: of what it is compared with, nothing is true or false."""
+
+    def __ne__(self, other):
+        raise TypeError("boolean value of NA is ambiguous")
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), "", "  ", NotAvailable()])
 def test_rows_without_a_label_are_left_out_and_counted(missing, caplog):
     for labels in (np.array(["cat", missing, "dog"], object), ["cat", missing, "dog"]):
         found = Outcomes.from_arrays(labels, ["cat", "dog", "dog"], names=["a", "b", "c"])
@@ -294,6 +303,15 @@ def test_rows_without_a_label_are_left_out_and_counted(missing, caplog):
         assert found.classes == ("cat", "dog")
         assert not found.wrong.any()
     assert "left out 1 of 3 rows that have no label" in caplog.text
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), ""])
+def test_a_missing_prediction_is_no_class(missing):
+    for classes in (None, ["cat", "dog"]):
+        with pytest.raises(InputError, match="row 1 has no prediction"):
+            Outcomes.from_arrays(["cat", "dog"], ["cat", missing], classes=classes)
+    with pytest.raises(InputError, match="row 0 has no prediction"):
+        Outcomes.from_arrays([0, 1], np.array([np.nan, 1]), classes=["cat", "dog"])
 
 
 def test_float_labels_with_holes(caplog):

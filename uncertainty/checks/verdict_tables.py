@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uncertainty.errors import InputError
+from uncertainty.errors import InputError, in_one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ def checked(table: pa.Table, path: Path, types: Mapping[str, Any], classes: Sequ
         table = _typed(table, types)
         wrong = next(_wrong(table, classes), None)
     except (pa.ArrowException, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise InputError(f"{path} holds no verdicts: {_line(error)}; run `uncertainty screen` again") from error
+        raise InputError(f"{path} holds no verdicts: {in_one_line(error)}; run `uncertainty screen` again") from error
     if wrong is not None:
         raise InputError(f"{path} was changed or damaged: {wrong}; run `uncertainty screen` again")
     return table
@@ -42,7 +42,7 @@ def metadata(raw: bytes | None, path: str, kind: type) -> Any:
         found = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"the metadata of {path} are no JSON ({_line(error)}); run `uncertainty screen` again"
+            f"the metadata of {path} are no JSON ({in_one_line(error)}); run `uncertainty screen` again"
         ) from error
     if not isinstance(found, kind):
         raise InputError(f"the metadata of {path} are {type(found).__name__}; run `uncertainty screen` again")
@@ -70,7 +70,7 @@ def _typed(table: pa.Table, types: Mapping[str, Any]) -> pa.Table:
             try:
                 table = table.set_column(k, name, table.column(k).cast(kind))
             except pa.ArrowException as error:
-                raise ValueError(f"the column {name!r} is {table.field(k).type}: {_line(error)}") from error
+                raise ValueError(f"the column {name!r} is {table.field(k).type}: {in_one_line(error)}") from error
     return table
 
 
@@ -117,7 +117,3 @@ def _predicted(table: pa.Table, classes: Sequence[str]) -> Iterator[str]:
     expected = pa.array(list(classes), pa.string()).take(index.combine_chunks())
     if len(rows) and not pc.all(pc.equal(expected, rows["predicted_label"].combine_chunks())).as_py():
         yield "a predicted_label is not the class of its predicted_index"
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

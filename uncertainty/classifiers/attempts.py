@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from uncertainty.errors import InputError
+from uncertainty.errors import InputError, in_one_line
 
 Answer = TypeVar("Answer")
 
@@ -30,7 +30,7 @@ def attempted(run: Callable[[slice], Answer], start: int, stop: int, who: str) -
     except InputError:
         raise
     except Exception as error:  # the user's code: anything may be raised
-        reason = _reason(error)
+        reason = in_one_line(error)
         if any(word in reason for word in _BROKEN):
             raise InputError(f"{who} can't go on: {reason}; start anew, and go on with --resume") from error
         short = isinstance(error, MemoryError) or any(word in reason.lower() for word in _NO_MEMORY)
@@ -45,7 +45,3 @@ def attempted(run: Callable[[slice], Answer], start: int, stop: int, who: str) -
     middle = (start + stop) // 2
     yield from attempted(run, start, middle, who)
     yield from attempted(run, middle, stop, who)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join((str(error).splitlines() or [""])[0].split())[:200] or type(error).__name__

@@ -154,6 +154,15 @@ def calls_dropout(module: Callable[[Tensor], Tensor], images: Tensor) -> bool:
     return bool(_groups(module, images))
 
 
+def one_sub_network(module: Callable[[Tensor], Tensor], images: Tensor, alone: bool) -> list[Tensor]:
+    """Return the logits of one sub-network: for all images, or for each `alone`."""
+    answers = []
+    for batch in torch.split(images, 1 if alone else len(images)):
+        with SharedMasks(len(batch), pass_index=0):
+            answers.append(module(batch))
+    return answers
+
+
 def is_dropout(graph: fx.GraphModule, node: fx.Node) -> bool:
     """Whether a node of a traced graph is nothing but a call of dropout."""
     if node.op == "call_module":

@@ -15,6 +15,7 @@ _DIGITS = 5
 # Of how far the answers to different images are apart, and of the largest one: what another device, or another
 # precision of convolutions, does.
 _APART, _ROUNDING = 2e-2, 5e-3
+_SAME_DEVICE = 2e-4  # of the largest one: what another processor does, and far below an epsilon or a temperature
 
 
 Update = Callable[[bytes], None]
@@ -75,18 +76,30 @@ def rounded(answers: NDArray[np.float32]) -> list[list[float]]:
     return [[float(f"{value:.{_DIGITS}g}") for value in row] for row in finite.tolist()]
 
 
-def differ(kept: Any, answers: NDArray[np.float32], rounding: float = 0.0) -> bool:
+def differ(kept: Any, answers: NDArray[np.float32], rounding: float = 0.0, *, elsewhere: bool = True) -> bool:
     """Whether answers differ from kept ones by more than rounding, `rounding` of the largest one at least.
+
+    `elsewhere`: they may come from another kind of device, which rounds in another way.
 
     >>> found = np.array([[0.0, 2.0], [1.0, 0.0]], dtype=np.float32)
     >>> differ([[0.0, 2.0001], [1.0, 0.0]], found), differ([[0.0, 1.9], [1.0, 0.0]], found)
     (False, True)
+    >>> [differ([[0.0, 2.005], [1.0, 0.0]], found, elsewhere=other) for other in (True, False)]
+    [False, True]
     """
     then, now = np.asarray(kept, dtype=np.float64), np.nan_to_num(_some(answers).astype(np.float64))
     if then.shape != now.shape:
         return True
     apart, most = np.abs(then - then[:1]).max(initial=0), np.abs(then).max(initial=0)
-    return bool(np.abs(then - now).max(initial=0) > max(_APART * apart, max(_ROUNDING, rounding) * most))
+    least = _ROUNDING if elsewhere else _SAME_DEVICE
+    room = max(max(least, rounding) * most, _APART * apart if elsewhere else 0)
+    return bool(np.abs(then - now).max(initial=0) > room)
+
+
+def steady(module: nn.Module) -> bool:
+    """Whether a module computes on the processor, and not in whole numbers, whose steps depend on which one it is."""
+    here = all(p.device.type == "cpu" for p in module.parameters())
+    return here and not any("quantized" in type(m).__module__ for m in module.modules())
 
 
 def _some(answers: NDArray[np.float32]) -> NDArray[np.float32]:

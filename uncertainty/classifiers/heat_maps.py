@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty.classifiers.base import Classifier
-from uncertainty.classifiers.network import evaluating
+from uncertainty.classifiers.modes import evaluating
 from uncertainty.errors import InputError, MissingDependencyError, ModelError
 
 METHODS = ("grad_cam", "guided_backprop", "guided_grad_cam")

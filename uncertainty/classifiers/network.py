@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty.checks.array_values import frozen
-from uncertainty.classifiers.dropout import Masks, SharedMasks, calls_dropout, shares_masks
+from uncertainty.classifiers.dropout import Masks, SharedMasks, calls_dropout, one_sub_network, shares_masks
 from uncertainty.classifiers.dropout_notes import dropout_notes, silent_dropout
 from uncertainty.classifiers.feature_layer import FeatureLayer, find_feature_layer, named_layer, pooled
 from uncertainty.classifiers.habits import Habits, habits_of
+from uncertainty.classifiers.modes import AUTOCAST, evaluating, is_compiled, placed
 from uncertainty.classifiers.output_form import Adapted, OutputForm, original
 from uncertainty.classifiers.replay import Replay, cut_before_dropout
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
-from uncertainty.errors import ModelError
+from uncertainty.errors import ModelError, in_one_line
 
 _ALIKE = 1e-2  # of the largest logit: far above rounding, below what another order of pixels does
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +65,14 @@ class Forward:
 class Network:
     """A torch module, where its features come from and how its dropout is replayed.
 
-    It holds for the module as it was when probed: other weights may be loaded into it, but with another layer or on
-    another device it needs a new probe. `outputs` is the number of logits; `feature_layer` is None where nothing is
-    like a last layer; `dropout` says whether dropout was called and can be shared by all images; `replay` is None where
-    the graph could not be cut, and T sub-networks then take T full passes; `notes` says so. `dropout_cost` is what one
-    sub-network costs, as a share of the multiplications of a full pass. `channels_last` says that convolutions get
-    their inputs in that order of memory, which is faster; `autocast` in which precision torch may run them. `habits`
-    say how it must be run so that an answer depends on the image alone; `answers` (k, c) are its logits for noise.
+    It holds for the module as it was when probed: other weights may be loaded into it, but with another layer, device
+    or global that its forward pass reads it needs a new probe. `outputs` is the number of logits; `feature_layer` is
+    None where nothing is like a last layer; `dropout` says whether dropout was called and can be shared by all images;
+    `replay` is None where the graph could not be cut, and T sub-networks then take T full passes; `notes` says so.
+    `dropout_cost` is what one sub-network costs, as a share of the multiplications of a full pass. `channels_last` says
+    that convolutions get their inputs in that order of memory, which is faster; `autocast` in which precision torch may
+    run them. `habits` say how it must be run so that an answer depends on the image alone; `answers` (k, c) are its
+    logits for noise, and those of one sub-network.
     """
 
     module: nn.Module
@@ -96,8 +97,8 @@ class Network:
         form: OutputForm | None = None,
     ) -> Network:
         """Run the module on a few noisy copies of one example (channels, h, w) to find out what it can tell."""
-        if autocast not in (None, *_DTYPES):
-            raise ModelError(f"autocast is {autocast!r}; it must be one of {', '.join(_DTYPES)}")
+        if autocast not in (None, *AUTOCAST):
+            raise ModelError(f"autocast is {autocast!r}; it must be one of {', '.join(AUTOCAST)}")
         # Noise from a seed, since in a blank image two different networks can look alike.
         noise = torch.randn((3, *example.shape), generator=torch.Generator().manual_seed(0))
         images = placed(module, torch.from_numpy(example) + noise)
@@ -116,14 +117,15 @@ class Network:
             with silent_dropout(module) as silent:
                 called = calls_dropout(run, images)
             dropout = called and (habits.alone or shares_masks(run, images))
+            answers = [logits, *(one_sub_network(run, images, habits.alone) if dropout else [])]
         with evaluating(module, autocast):
             replay = cut_before_dropout(module, images.clone(), autocast) if dropout else None
             cost = _cost(replay, images.clone()) if replay else 1.0
         if replay and habits.alone:
             replay = replace(replay, stacks=False)
         notes = _notes(layer, dropout_notes(module, silent, called, dropout, replay is not None), habits)
-        answers = _numpy(logits)
-        return cls(module, logits.shape[1], layer, dropout, replay, notes, cost, last, autocast, habits, answers)
+        told = _numpy(torch.cat(answers))
+        return cls(module, logits.shape[1], layer, dropout, replay, notes, cost, last, autocast, habits, told)
 
     @property
     def original(self) -> nn.Module:
@@ -252,29 +254,6 @@ def _cost(replay: Replay, images: Tensor) -> float:
     return counts[1] / max(sum(counts), 1)
 
 
-@contextmanager
-def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]:
-    """Put the module in eval mode without gradients; afterwards every training flag is as it was, whatever happens."""
-    training = [m for m in module.modules() if getattr(m, "training", False)]
-    if training:
-        _evaluate(module)
-    kind = _device(module).type
-    try:
-        # torch keeps casts of weights until the outermost block ends, also of weights that were replaced in it.
-        torch.clear_autocast_cache()
-        # Not inference_mode: what a module caches there could never again be used for a gradient.
-        with torch.no_grad(), torch.autocast(kind, _DTYPES.get(autocast or ""), enabled=autocast is not None):
-            yield
-    finally:
-        for m in training:
-            m.training = True
-
-
-def _evaluate(module: nn.Module) -> None:
-    with suppress(RuntimeError):  # an exported program is in one mode alone
-        module.eval()
-
-
 def _takes_channels_last(module: nn.Module, images: Tensor, logits: Tensor) -> bool:
     """Whether there are convolutions over images, and the module answers alike where channels lie last in memory."""
     if not any(isinstance(m, nn.Conv2d) for m in module.modules()):
@@ -288,7 +267,7 @@ def _takes_channels_last(module: nn.Module, images: Tensor, logits: Tensor) -> b
 
 def _adapted(module: nn.Module, form: OutputForm, images: Tensor) -> nn.Module:
     """Return a module that answers with logits: this one where it does, compiled ones as they were before."""
-    if type(module).__name__ == "OptimizedModule":
+    if is_compiled(module):
         module = module._orig_mod  # type: ignore[assignment]
     with evaluating(module):
         answer = _run(module, images.clone())
@@ -310,8 +289,7 @@ def _run(module: nn.Module, images: Tensor) -> Any:
     try:
         return module(images)
     except Exception as error:  # the user's code: anything may be raised
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"the model fails on an input of shape {tuple(images.shape)}: {reason}") from error
+        raise ModelError(f"the model fails on an input of shape {tuple(images.shape)}: {in_one_line(error)}") from error
 
 
 def _notes(layer: FeatureLayer | None, dropout: Sequence[str], habits: Habits) -> tuple[str, ...]:
@@ -320,16 +298,6 @@ def _notes(layer: FeatureLayer | None, dropout: Sequence[str], habits: Habits) -
         "features=NAME names a layer that has them"
     )
     return (*([lost] if layer is None else []), *dropout, *habits.notes)
-
-
-def _device(module: nn.Module) -> torch.device:
-    return next((p.device for p in module.parameters()), torch.device("cpu"))
-
-
-def placed(module: nn.Module, images: Tensor) -> Tensor:
-    """Return images where the weights are, in their precision."""
-    kind = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-    return images.to(_device(module), kind)
 
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:

@@ -132,6 +132,7 @@ def _flat(scores: Tensor, images: int) -> Tensor:
 
 
 def _real(scores: Tensor) -> Tensor:
-    if scores.is_complex() or scores.dtype == torch.bool:
-        raise ModelError(f"the model answers with {scores.dtype}; logits are real numbers")
+    if scores.is_complex() or scores.dtype == torch.bool or scores.layout is not torch.strided:
+        what = scores.dtype if scores.layout is torch.strided else scores.layout
+        raise ModelError(f"the model answers with {what}; logits are real numbers")
     return scores

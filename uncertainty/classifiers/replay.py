@@ -8,6 +8,7 @@ one larger batch, each on its own copy with its own masks, where that gives the 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from uncertainty.classifiers.dropout import Masks, SharedMasks, is_dropout
 # Floats that cross the cut in one go: beyond that, larger batches no longer pay, and memory grows.
 _AT_ONCE = 1 << 21
 _PLAIN = (bool, int, float, str)
+_OWN = (Tensor, nn.Module, type, FunctionType, ModuleType)  # looked at by themselves, or as good as constant
 _SAME = {None: 1e-4, "bf16": 3e-2, "fp16": 4e-3}  # of the largest logit: what rounding may do
 
 
@@ -111,13 +113,27 @@ def _hooked(part: nn.Module) -> bool:
 
 
 def _attributes(parts: tuple[nn.Module, ...]) -> tuple[Any, ...]:
-    """What of each part a trace took for granted: plain values as they are, everything else by identity."""
+    """What of each part a trace took for granted: plain values as they are, everything else by identity.
+
+    Of lists, dictionaries and objects of settings that a part holds, what lies in them too.
+    """
     return tuple(
-        (name, value if type(value) in _PLAIN else id(value))
+        (name, _value(value))
         for part in parts
         for values in (vars(part), part._parameters, part._buffers, part._modules)
         for name, value in values.items()
     )
+
+
+def _value(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
+    if type(value) in (list, tuple):
+        return tuple(item if type(item) in _PLAIN else id(item) for item in value)
+    held = value if type(value) is dict else None if isinstance(value, _OWN) else getattr(value, "__dict__", None)
+    if type(held) is not dict:
+        return id(value)
+    return id(value), tuple((name, item if type(item) in _PLAIN else id(item)) for name, item in held.items())
 
 
 def _first_dropout(graph: fx.GraphModule, inputs: Tensor) -> int:

@@ -26,8 +26,7 @@ from uncertainty.classifiers.formats.base import Format, Request, format_of, spl
 from uncertainty.classifiers.formats.module import PRESETS
 from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess
-from uncertainty.classifiers.weights import reason
-from uncertainty.errors import ModelError
+from uncertainty.errors import ModelError, in_one_line
 
 
 def _three(text: str) -> tuple[float, ...]:
@@ -118,7 +117,7 @@ def _moved(module: Any, device: str) -> Any:
     try:
         return module.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"the model can't be put on device {device!r}: {reason(error)}") from error
+        raise ModelError(f"the model can't be put on device {device!r}: {in_one_line(error, 300)}") from error
 
 
 def _read(options: Mapping[str, str], kinds: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:

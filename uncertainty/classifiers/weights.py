@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from uncertainty.errors import ModelError
+from uncertainty.errors import ModelError, in_one_line
 
 logger = logging.getLogger("uncertainty")
 
@@ -22,14 +22,16 @@ def load_weights(module: Any, path: Path) -> None:
         state = _read(path)
     except Exception as error:  # safetensors, zip and pickle readers each have errors of their own
         advice = "save model.state_dict(), best as .safetensors; whole pickled models are never loaded"
-        raise ModelError(f"weights file {path} can't be read as tensors alone ({reason(error)}); {advice}") from error
+        raise ModelError(
+            f"weights file {path} can't be read as tensors alone ({in_one_line(error, 300)}); {advice}"
+        ) from error
     wanted = module.state_dict().keys()
     entry, state = _tensors(state, wanted, path)
     prefix, state = _fitting(state, wanted)
     try:
         module.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise ModelError(f"weights file {path} does not fit the model: {reason(error)}") from error
+        raise ModelError(f"weights file {path} does not fit the model: {in_one_line(error, 300)}") from error
     said = [f"its entry {entry!r}"] if entry else []
     said += (
         [f"its names without {prefix[1:]!r}" if prefix[0] == "-" else f"{prefix[1:]!r} before its names"]
@@ -106,8 +108,3 @@ def _prefixes(names: Iterable[str]) -> Iterable[str]:
         if not all(name.startswith(prefix) for name in listed):
             return
         yield prefix
-
-
-def reason(error: Exception) -> str:
-    """Return what an error of the user's code or file says, in one line that is not too long."""
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -210,6 +210,8 @@ def _hashes(ids: Iterable[str]) -> NDArray[np.uint64]:
 
 def known_good(reference: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
     """Leave out reference rows that the classifier gets wrong, where labels tell."""
+    if not len(reference):
+        raise CalibrationError("reference has no rows; give images that the classifier is known to be good at")
     if reference.labels is None:
         return reference, ()
     right = ~reference.wrong

@@ -34,14 +34,14 @@ def grouped(outputs: ModelOutputs, groups: Mapping[str, str] | Sequence[Any] | N
     return replace(outputs, groups=[f"group {groups[n]}" if n in groups else f"row {n}" for n in names])
 
 
-def each_once(outputs: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
+def answers_once(outputs: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
     """Leave out rows whose answers and labels are to the last digit those of an earlier row: the same picture again.
 
     Answers of four digits or fewer may be equal by chance, and are left as they are; so are those of one group, which
     count together anyway.
 
     >>> rows = ModelOutputs(ids=["a", "b"], logits=[[0.123456, 0.2], [0.123456, 0.2]], labels=[0, 0])
-    >>> each_once(rows)[1]
+    >>> answers_once(rows)[1]
     ("1 of 2 calibration rows gives the same answers as another and was left out, e.g. 'b' as 'a'",)
     """
     if outputs.groups is not None or len(outputs) < 2:

@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from uncertainty.errors import InputError
 from uncertainty.images.sources import ImageSet
 
+_FEWEST = 2
+
 
 def halves(items: ImageSet, seed: int, groups: Mapping[str, str] | None = None) -> tuple[ImageSet, ImageSet]:
     """Return reference and calibration, half of the labelled images each, drawn by the seed.
 
     `groups` say by name which images belong together: these stay together, and the halves are as even as groups allow.
     """
+    if len(items) < _FEWEST:
+        raise InputError(f"{len(items)} labelled image can't be divided into two sets; give more, or a reference")
     if groups is None:
         reference = np.zeros(len(items), dtype=bool)
         reference[np.random.default_rng(seed).permutation(len(items))[: len(items) // 2]] = True

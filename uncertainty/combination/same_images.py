@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.batches import Collected
 from uncertainty.errors import OverlapError
 from uncertainty.images.thumbnails import details
-from uncertainty.outputs import ModelOutputs
 
 _NEAR = 0.98
 """Cosine of the details of two thumbnails from which on two pictures are called nearly the same."""
 _MOST = 20_000
-_HALF = 0.5
 _AT_ONCE = 1 << 22
 
 
@@ -78,33 +76,6 @@ def each_once(calibration: Collected, truth: NDArray[np.int64]) -> tuple[NDArray
             f"{str(names[other])!r}, {str(calibration.labels[one])!r} and {str(calibration.labels[other])!r}"
         )
     return kept, notes
-
-
-def equal_outputs(reference: ModelOutputs, calibration: ModelOutputs) -> list[str]:
-    """Say how many rows of calibration have the very logits and features of a reference row, under another id.
-
-    Raises OverlapError where half of them do: the same images, renamed. Without features nothing is said, since equal
-    logits may be chance.
-    """
-    if reference.features is None or calibration.features is None:
-        return []
-    if reference.features.shape[1:] != calibration.features.shape[1:]:
-        return []
-    known = {key: row for row, key in enumerate(_rows(reference))}
-    shared = {row: known[key] for row, key in enumerate(_rows(calibration)) if key in known}
-    if not shared:
-        return []
-    row, other = next(iter(shared.items()))
-    pair = f"{str(calibration.ids[row])!r} those of {str(reference.ids[other])!r}"
-    told = f"{len(shared)} of {len(calibration)} calibration rows have the very outputs of reference rows, e.g. {pair}"
-    if len(shared) >= _HALF * len(calibration):
-        raise OverlapError(f"{told}; they are the same images, and p_wrong would be far too low: give others")
-    return [f"{told}: are they the same images under other ids?"]
-
-
-def _rows(outputs: ModelOutputs) -> list[bytes]:
-    columns = [np.ascontiguousarray(values) for values in (outputs.logits, outputs.features)]
-    return [b"".join(values[row].tobytes() for values in columns) for row in range(len(outputs))]
 
 
 def near_copies(reference: Collected, calibration: Collected) -> list[str]:

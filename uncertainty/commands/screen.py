@@ -18,6 +18,7 @@ from uncertainty.commands.options import (
     Format,
     GpusPerActor,
     Model,
+    NameColumn,
     OtherSecondOpinion,
     Out,
     RayAddress,
@@ -39,6 +40,7 @@ def screen(
     out: Out,
     model: Model = None,
     embedder: OtherSecondOpinion = None,
+    name_column: NameColumn = None,
     policy: Any = None,
     format: Annotated[Format, typer.Option(help="Of the verdicts.")] = Format.PARQUET,
     device: Device = None,
@@ -69,6 +71,7 @@ def screen(
         ScreenSettings(f".{format}", features, batch_size, workers),
         ray=ray,
         resume=resume,
+        name_column=name_column,
         progress=partial(_interruptible, out),
     )
     if done.finished_before:

@@ -8,6 +8,8 @@ from typing import Any
 
 import typer
 
+_LONGEST, _END = 1000, 250
+
 
 def say_notes(notes: Any) -> None:
     """Print notes to standard error, one line each; what a terminal would obey is shown, not sent."""
@@ -18,10 +20,16 @@ def say_notes(notes: Any) -> None:
 def plainly(text: str) -> str:
     r"""Return text in one line, with everything escaped that would disturb a terminal.
 
+    Where it quotes a value as long as a page, the middle is left out.
+
     >>> plainly("Käfer\x1b[2J\nand more")
     'Käfer\\x1b[2J and more'
+    >>> len(plainly("x" * 300_000))
+    1000
     """
     line = " ".join(text.split())
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST - _END - 3]} … {line[-_END:]}"
     return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 

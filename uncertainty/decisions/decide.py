@@ -72,7 +72,9 @@ class Decision:
     def __str__(self) -> str:
         on = [line.threshold for line in self.lines]
         where = f"{min(on):.3f}" if len(on) == 1 else f"{min(on):.3f} to {max(on):.3f}"
-        return f"flagged from {where} on ({self.policy}{'; the guarantee is void' if self.void else ''})"
+        idle = self.policy.kind == "budget" and any(line.why for line in self.lines)
+        but = "; the guarantee is void" if self.void else "; no calibration image reaches it" if idle else ""
+        return f"flagged from {where} on ({self.policy}{but})"
 
     def notes(self, classes: Sequence[str]) -> list[str]:
         """Say which promises are void, and why."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import CalibrationError, InputError, NotFittedError, OutputsError
+from uncertainty.errors import CalibrationError, InputError, NotFittedError, OutputsError, in_one_line
 from uncertainty.outputs import ModelOutputs, Task
 
 Scale = Literal["plain", "log", "logit"]
@@ -115,9 +115,9 @@ class Estimator(ABC):
         try:
             return np.asarray(self._score(outputs), dtype=np.float64)
         except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-            why = (str(error).splitlines() or [""])[0]
             raise OutputsError(
-                f"{self.name} can't score these rows ({why}); they are of another model, or the screener is damaged"
+                f"{self.name} can't score these rows ({in_one_line(error)}); they are of another model, or the "
+                "screener is damaged"
             ) from error
 
     def posterior_logs(self, outputs: ModelOutputs) -> NDArray[np.float64]:

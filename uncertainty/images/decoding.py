@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
-from uncertainty.errors import ImageError, InputError
+from uncertainty.errors import ImageError, InputError, in_one_line
 from uncertainty.images.formats import registry
 from uncertainty.images.formats.base import MAX_PIXELS, WHOLE, DecodedImage, Least, Reading, Task
 from uncertainty.images.formats.pillow import NAMES
@@ -229,7 +229,7 @@ def _reason(error: Exception) -> str:
         return "does not exist"
     if isinstance(error, OSError) and error.strerror:
         return f"can't be read ({error.strerror})"
-    text = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+    text = in_one_line(error, _LONGEST_REASON)
     if isinstance(error, EOFError) or "truncated" in text.lower():
         return "is truncated"
     return f"can't be decoded ({text})"

@@ -44,7 +44,7 @@ def _there(path: AnyFile) -> AnyFile:
     tables do not; and with the one ending that is there, for a name without any.
     """
     bare = not path.suffix
-    if not isinstance(path, Path) or (str(path).isascii() and not bare) or path.exists():
+    if not isinstance(path, Path) or (str(path).isascii() and not bare) or _exists(path):
         return path
     parent = _there(path.parent) if not str(path.parent).isascii() else path.parent
     if not isinstance(parent, Path) or not parent.is_dir():
@@ -53,6 +53,13 @@ def _there(path: AnyFile) -> AnyFile:
     wanted = normalize("NFC", path.name)
     same = by_name.get(wanted) or (by_stem.get(wanted, []) if bare else [])
     return parent / same[0] if len(same) == 1 else path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 @lru_cache(maxsize=4)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from uncertainty.errors import ImageError, InputError
+from uncertainty.errors import ImageError, InputError, in_one_line
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/?]*)([^?]*)(?:\?(.*))?", re.DOTALL)
 # Not abfs: Azure's library ends the process where it finds no credentials.
@@ -131,7 +131,7 @@ class RemotePath:
                 raise
             except Exception as error:  # each file system has errors of its own
                 if attempt == _ATTEMPTS - 1:
-                    why = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+                    why = in_one_line(error, _LONGEST_REASON)
                     raise InputError(f"{self} can't be read ({why})") from error
             time.sleep(_FIRST_PAUSE * 2**attempt)
         raise InputError(f"{self} can't be read")
@@ -216,6 +216,6 @@ def _fsspec_system(where: RemotePath) -> tuple[Any, str]:
 
         system, path = url_to_fs(where.url)
     except (ImportError, ValueError) as error:
-        why = " ".join(str(error).split())[:_LONGEST_REASON]
+        why = in_one_line(error, _LONGEST_REASON)
         raise InputError(f"{where} can't be opened ({why}); is the package for {where.scheme}:// installed?") from error
     return system, str(path)

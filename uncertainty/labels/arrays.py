@@ -45,13 +45,27 @@ def with_labels(labels: Any, *others: Any) -> tuple[Any, ...]:
     array = _told(labels)
     if array.ndim != 1 or array.dtype.kind in "iub":
         return (labels, *others)
-    there = np.array([not (value is None or value == "" or value != value) for value in array.tolist()], dtype=bool)
+    there = np.array([not missing(value) for value in array.tolist()], dtype=bool)
     if there.all():
         return (labels, *others)
     if not there.any():
         raise InputError(f"none of the {len(there)} rows has a label; there is nothing to compare with")
     logger.warning("left out %d of %d rows that have no label", int((~there).sum()), len(there))
     return tuple(None if values is None else _rows_of(values, there) for values in (array, *others))
+
+
+def missing(value: Any) -> bool:
+    """Whether a cell says nothing: None, NaN, pandas' NA, no time, or text of blanks.
+
+    >>> [missing(value) for value in (None, float("nan"), "  ", "nan", 0)]
+    [True, True, True, False, False]
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return True
+    try:
+        return bool(value != value)
+    except TypeError:  # of pandas' NA nothing is true or false
+        return True
 
 
 def _rows_of(values: Any, rows: NDArray[np.bool_]) -> NDArray[Any]:
@@ -118,6 +132,8 @@ def indices(values: Any, classes: Sequence[str], task: Task) -> NDArray[Any]:
     Raises InputError for another shape, a name that is no class, and integers beyond the classes.
     """
     array = np.asarray(values)
+    if task != "multilabel" and array.dtype.kind not in "iub":
+        _refuse_missing(values)
     if task == "multilabel":
         if array.ndim != 2 or array.shape[1] != len(classes) or not np.isin(array, (0, 1)).all():
             raise InputError(f"multilabel labels are 0 and 1 of shape (n, {len(classes)}); got shape {array.shape}")
@@ -129,6 +145,13 @@ def indices(values: Any, classes: Sequence[str], task: Task) -> NDArray[Any]:
     if array.size and not (UNKNOWN_CLASS <= array.min() and array.max() < len(classes) and (array % 1 == 0).all()):
         raise InputError(f"labels lie in {array.min()}..{array.max()}; they must be integers in -1..{len(classes) - 1}")
     return array.astype(np.int64)
+
+
+def _refuse_missing(values: Any) -> None:
+    told = _told(values)
+    row = next((k for k, value in enumerate(told.tolist()) if told.ndim == 1 and missing(value)), None)
+    if row is not None:
+        raise InputError(f"row {row} has no prediction ({told[row]!r}); leave such rows out, or predict them")
 
 
 def _of_names(names: list[str], classes: Sequence[str]) -> NDArray[np.int64]:

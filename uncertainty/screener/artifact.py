@@ -63,6 +63,8 @@ class SavedModel(BaseModel):
     answers: list[list[float]] | None = None
     """Its logits for seeded noise, see `fingerprint.rounded`; those of the second opinion in `embedder_answers`."""
     embedder_answers: list[list[float]] | None = None
+    steady: bool = False
+    """Whether these are the same to rounding on another machine, see `fingerprint.steady`."""
     source: Source | None = None
     """The file that the factory of the spec lies in; that of the second opinion in `embedder_source`."""
     embedder_source: Source | None = None
@@ -70,7 +72,7 @@ class SavedModel(BaseModel):
     @classmethod
     def of(cls, classifier: Classifier) -> Self:
         """Describe a classifier."""
-        from uncertainty.classifiers.fingerprint import rounded
+        from uncertainty.classifiers.fingerprint import rounded, steady
 
         second = classifier.embedder
         return cls(
@@ -78,6 +80,7 @@ class SavedModel(BaseModel):
             answers=rounded(classifier.network.answers),
             source=_source(classifier.spec),
             embedder_answers=None if second is None else rounded(second.network.answers),
+            steady=all(steady(one.network.module) for one in (classifier, second) if one is not None),
             embedder_source=None if second is None else _source(second.spec),
             spec=classifier.spec,
             classes=list(classifier.classes),
@@ -276,10 +279,11 @@ def refuse_other_answers(folder: Path, saved: SavedModel, classifier: Classifier
 
 
 def _refuse_others(folder: Path, what: str, network: Any, kept: Any, saved: SavedModel) -> None:
-    from uncertainty.classifiers.fingerprint import differ
+    from uncertainty.classifiers.fingerprint import differ, steady
     from uncertainty.classifiers.habits import rounding
 
-    if kept is None or differ(kept, network.answers, rounding(network.module)):
+    module, near = network.module, saved.steady and steady(network.module)
+    if kept is None or differ(kept, network.answers, rounding(module), elsewhere=not near):
         raise ArtifactError(
             f"{folder} was fitted with a {what} that answers otherwise: its weights or what its forward pass computes "
             f"differ{_and_code(saved)}; fit a screener for it"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets, counted_once
+from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import counted, evidence, worth
 from uncertainty.combination.fit import Combination, Evidence, combine
-from uncertainty.combination.same_images import equal_outputs
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
@@ -60,7 +60,7 @@ def from_outputs(
 ) -> Fitted:
     """Fit to outputs, see `Screener.fit_outputs`; `copies` are the damaged and the foreign ones."""
     calibration.require("labels", "calibration")
-    calibration, again = counted_once.each_once(counted_once.grouped(calibration, asked.groups))
+    calibration, again = counted_once.answers_once(counted_once.grouped(calibration, asked.groups))
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
     same = equal_outputs(reference, calibration)
     known_good, notes = calibration_sets.known_good(reference)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from uncertainty.combination.evidence import Shares
 from uncertainty.decisions.policies import Policy
 from uncertainty.defaults import CASCADE_LOSS
@@ -31,8 +33,11 @@ class FitSettings:
     groups: Mapping[str, str] | Sequence[Any] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, int) or self.seed < 0:
+        if not isinstance(self.policy, Policy):
+            raise InputError(f"policy is {self.policy!r}; make one by Policy.of, such as Policy.of(budget=0.1)")
+        if not isinstance(self.seed, int | np.integer) or self.seed < 0:
             raise InputError(f"seed is {self.seed!r}; it must be a whole number, 0 or more")
+        object.__setattr__(self, "seed", int(self.seed))
         if not 0 <= self.certify_share < 1:
             raise InputError(f"certify_share is {self.certify_share}; it must be a share from 0 to below 1")
         if not self.cascade_loss >= 0:

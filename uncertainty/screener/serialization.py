@@ -13,7 +13,7 @@ from uncertainty.classifiers.base import Classifier
 from uncertainty.combination import mixture
 from uncertainty.decisions.calibration_rows import ARRAYS, HeldOut
 from uncertainty.decisions.decide import Decision
-from uncertainty.errors import ArtifactError, UncertaintyError
+from uncertainty.errors import ArtifactError, UncertaintyError, in_one_line
 from uncertainty.files import plain
 from uncertainty.monitoring.baseline import BASELINE_ARRAYS, Baseline
 from uncertainty.screener import artifact
@@ -78,8 +78,7 @@ def _restored(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any
     except UncertaintyError as error:
         raise ArtifactError(f"{folder} is damaged: {error}") from error
     except Exception as error:  # numbers and arrays that anybody may have edited: anything may be raised
-        why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ArtifactError(f"{folder} is damaged: {why}; fit the screener again") from error
+        raise ArtifactError(f"{folder} is damaged: {in_one_line(error)}; fit the screener again") from error
     return fitted
 
 

@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, get_type_hints
 
-from uncertainty.errors import InputError
+from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import alone, sync_folder
 
 if TYPE_CHECKING:
@@ -185,8 +185,7 @@ class Parts:
         try:
             return pq.read_table(path, columns=columns)
         except (pa.ArrowException, OSError) as error:
-            why = str(error).partition("\n")[0]
-            raise InputError(f"{path} is damaged ({why}); --resume makes it again") from error
+            raise InputError(f"{path} is damaged ({in_one_line(error)}); --resume makes it again") from error
 
     def remove(self) -> None:
         """Remove journal and parts. The journal goes first: without it there is nothing to resume."""
@@ -228,7 +227,7 @@ def writing(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = error.strerror or str(error).partition("\n")[0]
+        why = error.strerror or in_one_line(error)
         raise InputError(f"{out} can't be written ({why}); what is done is kept, go on with --resume") from error
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from uncertainty.errors import InputError
+from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import replacing, write_json
 from uncertainty.images.remarks import in_words
 from uncertainty.monitoring.batch import Calibrated, Monitoring, monitor
@@ -42,8 +42,9 @@ def finish(
     try:
         survey = _Survey.of(parts, screener)
     except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        why = (str(error).splitlines() or [""])[0]
-        raise InputError(f"{parts.folder} holds parts of something else ({why}); remove it to begin anew") from error
+        raise InputError(
+            f"{parts.folder} holds parts of something else ({in_one_line(error)}); remove it to begin anew"
+        ) from error
     written = [f"verdicts{ending}", SUMMARY, MONITORING]
     schema = _with(screener.schema(survey.counts["seen"]), metadata_table({name: [] for name in metadata}).schema)
     write_batches(schema, _ranked(parts, survey, schema, metadata), parts.folder / written[0])

@@ -17,7 +17,7 @@ from uncertainty.annotation.batch_selection import Known
 from uncertainty.annotation.ranking import Selection, select
 from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.defaults import WORKERS
-from uncertainty.errors import ImageError, InputError
+from uncertainty.errors import ImageError, InputError, in_one_line
 from uncertainty.images.decoding import decode
 from uncertainty.images.manifests import read_manifest
 from uncertainty.images.thumbnails import THUMBNAIL_SIDE, details, thumbnail
@@ -95,7 +95,7 @@ def _stored(path: Path, names: Sequence[str]) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} can't be read: {str(error).splitlines()[0]}; screen again") from error
+        raise InputError(f"{path} can't be read: {in_one_line(error)}; screen again") from error
     if "file_name" in table.column_names and table["file_name"].to_pylist() == list(names):
         return table.drop_columns(["file_name"])
     raise InputError(f"{path} is not of the images in the verdicts beside it; screen again")

@@ -11,6 +11,7 @@ from uncertainty.classifiers.base import ArrayItem, Images, image_items
 from uncertainty.classifiers.progress import Advance, Progress, silent
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError
+from uncertainty.images.manifests import Columns
 from uncertainty.images.sources import ImageSet, find_images, metadata_of
 from uncertainty.screener import Screener
 from uncertainty.screening.journal import Parts, Task, Written, clear, in_progress, opened, writing
@@ -74,15 +75,17 @@ def screen_folder(
     *,
     ray: OnRay | None = None,
     resume: bool = False,
+    name_column: str | None = None,
     progress: Progress = silent,
 ) -> Screening:
     """Screen an image, a folder, a manifest or Parquet files, at a path or URL, by a saved screener; see `screen_into`.
 
+    `name_column` is that of a manifest with the file names, where it is called otherwise.
     With `ray` the parts are judged there, and the network is loaded there alone.
     """
     engine = None if ray is None else _ray_engine(screener, settings, ray)
     judge = screener.load() if ray is None else screener.load_alone()
-    found = find_images(images)
+    found = find_images(images, Columns(name_column))
     finished_before = resume and finished_summary(out) is not None
     with progress("screening", len(found)) as advance:
         summary = screen_into(out, judge, found, settings, resume=resume, progress=advance, engine=engine)

@@ -139,6 +139,11 @@ def test_a_file_without_a_picture_and_too_many_pixels():
         decode(scan(RAMP), max_pixels=1000)
 
 
+def test_bits_that_lie_elsewhere_in_their_word_are_refused():
+    with pytest.raises(ImageError, match="keeps its 12 bits up to bit 15, which is not read; convert it"):
+        decode(scan(RAMP, HighBit=15))
+
+
 def test_without_the_extra_it_is_named(monkeypatch):
     data = scan(RAMP)
     monkeypatch.setitem(__import__("sys").modules, "pydicom", None)

@@ -8,8 +8,8 @@ from typing import Any
 
 from uncertainty.classifiers.description import Description
 from uncertainty.classifiers.formats.base import Format, Request, prefixes
-from uncertainty.classifiers.weights import load_weights, reason, refuse_missing
-from uncertainty.errors import ModelError
+from uncertainty.classifiers.weights import load_weights, refuse_missing
+from uncertainty.errors import ModelError, in_one_line
 
 PRESETS = {
     "efficientnet-lite0": "uncertainty.classifiers.presets:efficientnet_lite0",
@@ -76,7 +76,7 @@ def _made(target: str, arguments: dict[str, Any]) -> Any:
         module = importlib.import_module(module_name)
     except Exception as error:  # the user's code: anything may be raised
         raise ModelError(
-            f"can't import {module_name!r}: {reason(error)}; is it installed, or in this folder?"
+            f"can't import {module_name!r}: {in_one_line(error, 300)}; is it installed, or in this folder?"
         ) from error
     factory = getattr(module, function, None)
     if not callable(factory):
@@ -84,7 +84,7 @@ def _made(target: str, arguments: dict[str, Any]) -> Any:
     try:
         return factory(**arguments)
     except Exception as error:  # the user's code: anything may be raised
-        raise ModelError(f"{target}({_said(arguments)}) fails: {reason(error)}") from error
+        raise ModelError(f"{target}({_said(arguments)}) fails: {in_one_line(error, 300)}") from error
 
 
 def _said(arguments: dict[str, Any]) -> str:

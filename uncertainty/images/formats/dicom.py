@@ -62,6 +62,9 @@ def _opened(stream: IO[bytes], task: Task) -> Any:
     known = pydicom.dcmread(stream)
     if "PixelData" not in known or not known.get("Rows") or not known.get("Columns"):
         raise ImageError("is a DICOM file without a picture")
+    stored = int(known.BitsStored)
+    if int(known.get("HighBit", stored - 1)) != stored - 1:  # pydicom reads as if it were
+        raise ImageError(f"keeps its {stored} bits up to bit {known.HighBit}, which is not read; convert it")
     task.check(int(known.Columns), int(known.Rows))
     return known
 

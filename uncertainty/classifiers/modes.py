@@ -1,0 +1,65 @@
+"""In which mode, precision and place a module is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from uncertainty.errors import ModelError
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""The precisions of autocast, by the names that a spec has for them."""
+
+
+@contextmanager
+def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]:
+    """Put the module in eval mode without gradients; afterwards every training flag is as it was, whatever happens."""
+    training = [m for m in module.modules() if getattr(m, "training", False)]
+    if training:
+        _evaluate(module)
+    kind = _device(module).type
+    try:
+        # torch keeps casts of weights until the outermost block ends, also of weights that were replaced in it.
+        torch.clear_autocast_cache()
+        # Not inference_mode: what a module caches there could never again be used for a gradient.
+        with (
+            torch.no_grad(),
+            torch.autocast(kind, AUTOCAST.get(autocast or ""), enabled=autocast is not None),
+            _as_written(module),
+        ):
+            yield
+    finally:
+        for m in training:
+            m.training = True
+
+
+def _as_written(module: nn.Module) -> AbstractContextManager[Any]:
+    """Run parts that went through `torch.compile` as they were before: what is compiled hides its dropout."""
+    compiled = any(map(is_compiled, module.modules()))
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether a module is what `torch.compile` returned."""
+    return type(module).__name__ == "OptimizedModule"  # by name: to import its class takes long
+
+
+def _evaluate(module: nn.Module) -> None:
+    with suppress(RuntimeError):  # an exported program is in one mode alone
+        module.eval()
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
+def placed(module: nn.Module, images: Tensor) -> Tensor:
+    """Return images where the weights are, in their precision."""
+    kind = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    if (device := _device(module)).type == "meta":
+        raise ModelError("the weights of the model hold no values (device 'meta'); load them first")
+    return images.to(device, kind)
