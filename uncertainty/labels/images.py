@@ -10,7 +10,7 @@ import numpy as np
 
 from uncertainty.errors import InputError
 from uncertainty.images.decoding import is_image_name
-from uncertainty.images.folders import SPLITS, Pictures
+from uncertainty.images.folders import SPLITS, Pictures, first_folders
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.images.packed_text import Coded, Texts
 from uncertainty.images.remote import located
@@ -36,7 +36,7 @@ def labelled_images(path: AnyPath, columns: Columns = USUAL) -> ImageSet:
             f"{path} holds the parts {_listed(there)} of a data set; say which with --split, best one that the model "
             "was not trained on"
         )
-    return _of_split(found, columns.split, path)
+    return _below_part(_of_split(found, columns.split, path))
 
 
 def images_of_part(path: AnyPath, columns: Columns = USUAL) -> ImageSet:
@@ -103,6 +103,16 @@ def _of_split(images: ImageSet, wanted: str | None, path: AnyPath) -> ImageSet:
         there = {one for one in images.splits if one is not None}
         raise InputError(f"{path} has no part {wanted!r}; it has {_listed(there)}")
     return images.select(rows)
+
+
+def _below_part(images: ImageSet) -> ImageSet:
+    """Where the first folder is the part of a data set, the next one may be the class."""
+    if images.labels is not None or images.folder_labels is None or images.splits is None:
+        return images
+    if any(part != folder for part, folder in zip(images.splits, images.folder_labels, strict=True)):
+        return images
+    inner = first_folders([name.partition("/")[2] for name in images.names])
+    return images if inner is None else replace(images, folder_labels=inner)
 
 
 def _meant(split: str | None) -> str | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets, counted_once
+from uncertainty.combination.class_order import refuse_another_order
 from uncertainty.combination.evidence import counted, evidence, worth
 from uncertainty.combination.fit import Combination, Evidence, combine
 from uncertainty.combination.same_images import equal_outputs
@@ -62,6 +63,9 @@ def from_outputs(
     calibration.require("labels", "calibration")
     calibration, again = counted_once.each_once(counted_once.grouped(calibration, asked.groups))
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
+    classes = list(asked.classes or map(str, range(calibration.n_classes)))
+    if not asked.keep_class_order:
+        refuse_another_order(calibration, classes)
     same = equal_outputs(reference, calibration)
     known_good, notes = calibration_sets.known_good(reference)
     wanted = [cls() for cls in discover().values() if cls.default] if asked.estimators is None else asked.estimators
@@ -78,7 +82,6 @@ def from_outputs(
     gained = worth(usable, rows.take(~certifying), combination, seed)
     cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss)
     decision, held_out, cascade = decided(asked.policy, HeldOut.of(rows, p_wrong, certifying), cascade)
-    classes = list(asked.classes or map(str, range(calibration.n_classes)))
     found = (*again, *combination.notes, *nothing_deeper(usable, asked.deeper), *gained, *decision.notes(classes))
     return Fitted(
         estimators=usable,

@@ -67,6 +67,7 @@ class Screener(Fitted):
         cascade: bool = False,
         cascade_loss: float = CASCADE_LOSS,
         groups: Mapping[str, str] | None = None,
+        keep_class_order: bool = False,
         **options: Any,
     ) -> Screener:
         """Fit from images.
@@ -87,12 +88,13 @@ class Screener(Fitted):
         cascade : whether second opinion, views, and sub-networks where they cost much are for those images alone
             whose verdict they could still change.
         groups : by name, which calibration images belong together; see `fit_outputs`.
+        keep_class_order : fit though another order of the class names would explain the outputs far better.
         options : batch_size, workers and progress of `Classifier.stream`.
 
         Raises
         ------
         OverlapError : an image, by content, is in both sets.
-        CalibrationError : labels are missing, or none is a class of the model.
+        CalibrationError : labels are missing, none is a class of the model, or the class names are in another order.
 
         """
         passes, dear = classifier.network.affordable(passes)
@@ -106,6 +108,7 @@ class Screener(Fitted):
             deeper=dear_columns(dropout=dear) if cascade else (),
             cascade_loss=cascade_loss,
             groups=groups,
+            keep_class_order=keep_class_order,
         )
         look = Look(passes=passes, seed=seed, **options)
         return cls.of(fit.from_images(classifier, reference, calibration, asked, look, views), classifier)
@@ -129,6 +132,7 @@ class Screener(Fitted):
         deeper: Sequence[str] = (),
         cascade_loss: float = CASCADE_LOSS,
         groups: Mapping[str, str] | Sequence[Any] | None = None,
+        keep_class_order: bool = False,
     ) -> Screener:
         """Fit from ModelOutputs.
 
@@ -150,10 +154,12 @@ class Screener(Fitted):
         cascade_loss : share of E-AURC that `deeper` may cost.
         groups : which calibration rows belong together, such as frames of one film or pictures of one patient: by id,
             or (n,) in their order; also `ModelOutputs.groups`. They share a fold, and promises count groups.
+        keep_class_order : as in `fit`.
 
         Raises
         ------
         OverlapError : reference and calibration share ids.
+        CalibrationError : the classes are in another order than the logits, or there is nothing to learn from.
         InputError : both a budget and a policy, or a share out of range.
 
         """
@@ -167,6 +173,7 @@ class Screener(Fitted):
             deeper=deeper,
             cascade_loss=cascade_loss,
             groups=groups,
+            keep_class_order=keep_class_order,
         )
         return cls.of(fit.from_outputs(reference, calibration, (damaged, foreign), asked))
 
