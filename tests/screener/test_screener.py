@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import CLASSES, tiny_classifier, write_images
+from PIL import Image
 from problems import known_good, made_problem
 
 from uncertainty.classifiers.base import Batch, Row
@@ -577,3 +578,15 @@ def test_a_batch_of_both_kinds_keeps_every_row_in_its_place(world):
     p = world.screener.p_wrong(outputs).tolist()
     assert table["p_wrong"].to_pylist() == [None, p[0], None, p[1]]
     assert table["rank"].null_count == 4
+
+
+def test_what_is_odd_about_images_is_told_from_python_too(world, tmp_path, caplog):
+    for k, path in enumerate(sorted(world.incoming.iterdir())[:4]):
+        Image.fromarray(np.asarray(Image.open(path).convert("L")).astype(np.uint16) << 4).save(tmp_path / f"{k}.png")
+    (tmp_path / "notes.txt").write_text("x")
+    with caplog.at_level("WARNING", "uncertainty"):
+        world.screener.screen(tmp_path)
+    assert "1 other file was not looked at: 'notes.txt'" in caplog.text
+    assert (
+        "all 4 16-bit images stay below 4,096 and are decoded nearly black: 12-bit content? say bits=12" in caplog.text
+    )

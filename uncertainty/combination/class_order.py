@@ -52,9 +52,9 @@ def notes(outputs: ModelOutputs, classes: Sequence[str]) -> list[str]:
     return [] if found is None else [f"{found.in_words(classes)}: {_ARE_THEY}?"]
 
 
-def refuse_another_order(outputs: ModelOutputs, classes: Sequence[str]) -> None:
-    """Raise CalibrationError where another order is surely meant."""
-    found = better_order(outputs)
+def refuse_another_order(outputs: ModelOutputs, classes: Sequence[str], keep: bool = False) -> None:
+    """Raise CalibrationError where another order is surely meant, but for one that is to be kept."""
+    found = None if keep else better_order(outputs)
     if found is not None and found.sure:
         raise CalibrationError(
             f"{found.in_words(classes)}: {_ARE_THEY}? Give them so, or say --keep-class-order where they are"

@@ -71,12 +71,8 @@ def fit(
     from uncertainty.images.manifests import Columns, Grouping
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 
-    asked: dict[str, Any] = {
-        "expect_damage": expect_damage,
-        "expect_unknown": expect_unknown,
-        "certify_share": certify_share,
-        "keep_class_order": keep_class_order,
-    }
+    asked: dict[str, Any] = {"expect_damage": expect_damage, "expect_unknown": expect_unknown}
+    asked |= {"certify_share": certify_share, "keep_class_order": keep_class_order}
     asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes, "seed": seed}
     asked |= {"views": [name for name in tta.split(",") if name], "batch_size": batch_size, "workers": workers}
     screener = fit_folders(

@@ -35,9 +35,9 @@ def in_class_folders(images: ImageSet, classes: Sequence[str]) -> tuple[ImageSet
 
     Such as `2024/cat/1.png`. Images that are labelled by something else, or by first folders, stay as they are.
     """
-    if images.labels is None or images.labels is not images.folder_labels:
+    if images.folder_labels is None or images.labels is not images.folder_labels:
         return images, []
-    first = dict.fromkeys(str(label) for label in images.labels if label is not None)
+    first = dict.fromkeys(str(label) for label in images.labels or () if label is not None)
     if any(label is not None for label in class_folders([f"{name}/" for name in first], classes)):
         return images, []
     deeper = class_folders(images.names, classes)

@@ -64,8 +64,7 @@ def from_outputs(
     calibration, again = counted_once.each_once(counted_once.grouped(calibration, asked.groups))
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
     classes = list(asked.classes or map(str, range(calibration.n_classes)))
-    if not asked.keep_class_order:
-        refuse_another_order(calibration, classes)
+    refuse_another_order(calibration, classes, keep=asked.keep_class_order)
     same = equal_outputs(reference, calibration)
     known_good, notes = calibration_sets.known_good(reference)
     wanted = [cls() for cls in discover().values() if cls.default] if asked.estimators is None else asked.estimators

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -23,6 +25,7 @@ from uncertainty.defaults import CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.errors import InputError, ModelError
 from uncertainty.estimators.base import Estimator
 from uncertainty.estimators.image_quality import usual_quality
+from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import metadata_of
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit, known_good, serialization
@@ -32,6 +35,8 @@ from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.verdict_rows import judged_by_effort, with_unreadable
 from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
+
+logger = logging.getLogger("uncertainty")
 
 _KEYS = ("digest", "pixels")
 """By which an image is known again: its bytes, and its picture, which may have been saved anew."""
@@ -242,12 +247,17 @@ class Screener(Fitted):
         """Classify and screen images; one row for every image, unreadable ones included.
 
         `options` are batch_size, workers and progress of `Classifier.stream`. The provenance counts images that fitted
-        this screener, since their p_wrong is not to be trusted.
+        this screener, since their p_wrong is not to be trusted. What is odd about the images, such as deep ones that
+        are decoded nearly black, is logged as a warning.
         """
         tables, seen, items = [], 0, image_items(images)
+        remarks: Counter[str] = Counter()
         for batch in self.stream(items, **options):
             tables.append(self.verdict_rows(batch))
             seen += self.count_fitted_on(batch)
+            remarks.update(remark for row in batch.rows for remark in row.remarks)
+        for note in (*getattr(items, "notes", ()), *in_words(remarks)):
+            logger.warning("%s", note)
         if not tables:
             raise InputError("there are no images to screen")
         table = ranked(pa.concat_tables(tables)).replace_schema_metadata(self.schema(seen).metadata)

@@ -18,7 +18,24 @@ from uncertainty.images.remarks import SEVERAL_FRAMES, TURNED
 
 NAMES = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000", "TGA", "QOI")
 ENDINGS = (
-    *("avif", "avifs", "bmp", "dib", "gif", "j2c", "j2k", "jfif", "jp2", "jpc", "jpe", "jpeg", "jpf", "jpg", "jpx"),
+    *(
+        "apng",
+        "avif",
+        "avifs",
+        "bmp",
+        "dib",
+        "gif",
+        "j2c",
+        "j2k",
+        "jfif",
+        "jp2",
+        "jpc",
+        "jpe",
+        "jpeg",
+        "jpf",
+        "jpg",
+        "jpx",
+    ),
     *("pbm", "pgm", "png", "pnm", "ppm", "qoi", "tga", "webp"),
 )
 QUICK = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
