@@ -307,3 +307,12 @@ def test_a_dropout_layer_among_others_that_is_not_replayed_is_named() -> None:
         "1 dropout layers can't be replayed: that of 'look' runs in training alone, or inside fused attention",
     )
     assert answers(one, inputs(3)).mc_probs is not None
+
+
+def test_an_answer_that_depends_on_the_place_in_the_batch_is_found() -> None:
+    def forward(m: Any, x: Tensor) -> Any:
+        torch.manual_seed(0)
+        return m.fc(hidden(m, x)) * (1 + torch.rand(len(x), 1))
+
+    found = classifier(made(forward)).network.habits
+    assert found.alone

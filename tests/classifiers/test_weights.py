@@ -30,6 +30,12 @@ CHECKPOINTS: dict[str, tuple[Any, str]] = {
     "compiled": (before("_orig_mod."), "its names without '_orig_mod.'"),
     "both": (before("_orig_mod.module."), "its names without '_orig_mod.module.'"),
     "Lightning": ({"state_dict": before("model."), "epoch": 3, "hyper_parameters": {"lr": 0.1}}, "its entry 'state_d"),
+    "a loss beside": (
+        {"state_dict": {**before("net."), "loss.weight": torch.ones(3)}},
+        "left out: 1 tensors of other modules",
+    ),
+    "averaged": ({**before("module."), "n_averaged": torch.tensor(5)}, "its names without 'module.'"),
+    "two levels down": ({"app": {"model": before("module.")}}, "its entry 'app.model' and its names"),
     "optimizer beside": ({"model": STATE, "optimizer": {"state": {0: {"step": torch.ones(1)}}}}, "its entry 'model'"),
     "two of them": ({"ema": before("x.y.z.", {"a": torch.ones(1)}), "net": STATE}, "its entry 'net'"),
 }
@@ -71,7 +77,8 @@ def test_a_plain_state_dict_says_nothing(tmp_path: Path, caplog: pytest.LogCaptu
         ({"epoch": 3}, "does not fit"),
         ({}, "does not fit"),
         (before("module.", {"a": torch.ones(1)}), "does not fit"),
-        ({**before("model."), "loss.weight": torch.ones(1)}, "does not fit"),
+        ({**before("model."), **before("ema.", OTHER)}, "does not fit"),
+        ({**before("model."), "model.extra": torch.ones(1)}, "does not fit"),
         (torch.ones(3), "does not fit"),
     ],
 )

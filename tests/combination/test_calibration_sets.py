@@ -21,8 +21,10 @@ from uncertainty.combination.same_images import near_copies
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators import create, discover
 from uncertainty.images.decoding import digest
+from uncertainty.images.manifests import Columns
 from uncertainty.images.sources import find_images
 from uncertainty.images.thumbnails import thumbnail
+from uncertainty.labels.images import labelled_images
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
 
@@ -245,7 +247,7 @@ def test_class_names_in_another_order_are_caught(world, copied):
         sets = collect(world, world.reference, copied, classifier=world.classifier.with_classes(names))
         assert sets.notes[0].startswith("right on ")
         assert "are the class names in the order of the model's outputs?" in sets.notes[0]
-        assert "cat in place of dog" in sets.notes[0]
+        assert "with the class names in the order cat, dog, eel it would be" in sets.notes[0]
     assert not any("in the order" in note for note in collect(world, world.reference, copied).notes)
 
 
@@ -357,6 +359,25 @@ def test_calibration_of_several_parts_asks_which(world, tmp_path):
     shutil.copytree(world.reference, tmp_path / "train")
     with pytest.raises(InputError, match="holds the parts train, val of a data set; say which with --split"):
         collect(world, world.reference, tmp_path)
+
+
+@pytest.mark.parametrize("above", ["2024", "site 1/night", "val"])
+def test_classes_of_calibration_below_other_folders(world, tmp_path, above):
+    shutil.copytree(world.calibration, tmp_path / "all" / above)
+    sets = collect(world, world.reference, tmp_path / "all")
+    assert sorted(sets.calibration.labels.tolist()) == sorted([0, 1, 2] * 50)
+    first = above.partition("/")[0]
+    told = f"the first folders ({first}) are no classes: deeper ones were taken"
+    assert (told in sets.notes) == (above != "val")
+
+
+def test_below_the_part_that_is_asked_for_folders_may_be_positions(world, tmp_path):
+    for k, name in enumerate(CLASSES):
+        shutil.copytree(world.calibration / name, tmp_path / "val" / str(k))
+        shutil.copytree(world.reference / name, tmp_path / "train" / str(k))
+    found = labelled_images(tmp_path, Columns(split="val"))
+    sets = collect(world, world.reference, found)
+    assert sorted(sets.calibration.labels.tolist()) == sorted([0, 1, 2] * 50)
 
 
 def test_a_reference_may_be_arrays_or_paths(world):

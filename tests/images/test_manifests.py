@@ -79,7 +79,7 @@ def test_dictionary_encoded_parquet(tmp_path):
     ("name", "content", "expected"),
     [
         ("a.csv", "", "it has no columns"),
-        ("a.csv", "name;label\na;b\n", "it has 'name;label'"),
+        ("a.csv", "name;label\na;b\n", "is separated by semicolons; save it with commas"),
         ("a.csv", "id,label\n1,2\n", "no column file_name (or filepath, filename, path, image); it has 'id', 'label'"),
         ("a.csv", "file_name,label\n", "has no rows"),
         ("a.csv", "file_name,label\na,b\nc,d,e\n", "line 3, has 3 fields where the header has 2"),

@@ -195,6 +195,71 @@ def test_an_uploaded_file_is_known_where_one_image_fits(tmp_path):
     assert found.apart[0].file_name == "8f1c2d3e-a.jpg"
 
 
+def studio(path, address, label="cat"):
+    result = [{"from_name": "choice", "type": "choices", "value": {"choices": [label]}}]
+    path.write_text(json.dumps([{"data": {"image": address}, "annotations": [{"result": result}]}]))
+    return path
+
+
+def test_an_uploaded_file_has_the_name_that_the_tool_left_of_it(tmp_path):
+    path = studio(tmp_path / "export.json", "/data/upload/1/8f1c2d3e-my_photo_1.png")
+    assert returned_labels(path, screened("x/my photo (1).png"), ["cat"]).labels == {"x/my photo (1).png": "cat"}
+    twice = returned_labels(path, screened("my photo (1).png", "my photo [1].png"), ["cat"])
+    assert [row.why for row in twice.apart] == [UNKNOWN_FILE]
+    both = returned_labels(path, screened("my_photo_1.png", "my photo (1).png"), ["cat"])
+    assert both.labels == {"my_photo_1.png": "cat"}
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://b/inc/a 1.png?v=1", "https://h/inc/a%201.png?sig=x%2Fy&t=1", "gs://b/a%201.png"]
+)
+def test_signatures_and_escapes_of_an_address_are_no_part_of_a_name(tmp_path, address):
+    path = studio(tmp_path / "export.json", address)
+    assert returned_labels(path, screened("a 1.png"), ["cat"]).labels == {"a 1.png": "cat"}
+
+
+FIFTYONE = "filepath,ground_truth.label,metadata.width\na.jpg,cat,4\nsub/b.jpg,dog,4\nc.jpg,,4\n"
+
+
+@pytest.mark.parametrize("root", ["", "/home/someone/set/data/"])
+def test_a_csv_of_fiftyone_with_names_below_data_or_absolute_ones(tmp_path, root):
+    text = FIFTYONE.replace("\na", f"\n{root}a").replace("\nsub", f"\n{root}sub").replace("\nc", f"\n{root}c")
+    (tmp_path / "labels.csv").write_text(text)
+    found = returned_labels(tmp_path / "labels.csv", screened("a.jpg", "sub/b.jpg", "c.jpg"), ["cat", "dog"])
+    assert found.labels == {"a.jpg": "cat", "sub/b.jpg": "dog"}
+    assert found.notes == ("1 images have no label and are left out",)
+    pictures(tmp_path, "data/a.jpg", "data/sub/b.jpg", "data/c.jpg")
+    for path in (tmp_path, tmp_path / "labels.csv"):
+        images = labelled_images(path)
+        assert dict(zip(images.names, images.labels, strict=True)) == {"data/a.jpg": "cat", "data/sub/b.jpg": "dog"}
+
+
+def test_of_several_fields_of_fiftyone_one_is_asked_for(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text('filepath,gt.label,tags.classifications.label\na.jpg,cat,"cat,dog"\n')
+    with pytest.raises(InputError, match=r"has the labels 'gt.label', 'tags.class.*; say which with --label-column"):
+        read_annotations(path)
+    assert read_annotations(path, Columns(label="gt.label")).rows[0].label == "cat"
+    assert read_annotations(path, Columns(label="tags.classifications.label")).rows[0].label == "cat;dog"
+    with pytest.raises(InputError, match="has no column 'x'; it has 'filepath'"):
+        read_annotations(path, Columns(label="x"))
+
+
+def test_true_and_false_are_ones_and_zeros(tmp_path):
+    (tmp_path / "l.csv").write_text("image,cat,dog\na.jpg,True,False\nb.jpg,False,True\n")
+    assert returned_labels(tmp_path / "l.csv", screened("a.jpg", "b.jpg"), ["cat", "dog"]).labels == {
+        "a.jpg": "cat",
+        "b.jpg": "dog",
+    }
+
+
+def test_a_table_for_fit_without_labels_names_its_columns(tmp_path):
+    pictures(tmp_path, "a.jpg")
+    (tmp_path / "l.csv").write_text("file_name,species\na.jpg,cat\n")
+    with pytest.raises(InputError, match=r"no column label; beside names it has 'species'; say which with --label-col"):
+        labelled_images(tmp_path / "l.csv")
+
+
 def test_integers_case_and_accents_mean_the_same_as_in_fit(tmp_path):
     import unicodedata
 

@@ -62,3 +62,10 @@ def test_integers_beside_names_are_no_positions():
 def test_names_that_are_numbers_beside_positions_are_told():
     assert resolve([0, 1], SORTED_AS_TEXT).notes == ()
     assert resolve([2], SORTED_AS_TEXT).notes == ("the integer labels, e.g. 2, are class names, not positions",)
+
+
+@pytest.mark.parametrize("labels", [["0.0", "2.0", None], ["0", "2.0", None], [0, "2.0", None]])
+def test_integers_of_a_table_of_floats_are_integers(labels):
+    assert resolve(labels, ANIMALS).positions.tolist() == [0, 2, NO_TRUTH]
+    assert resolve(labels, ("2", "x", "0")).positions.tolist() == [2, 0, NO_TRUTH]
+    assert resolve(["2.0", "1.0"], ("1.0", "2.0")).positions.tolist() == [1, 0]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import CLASSES, tiny_classifier, write_images
+from PIL import Image
 from problems import known_good, made_problem
 
 from uncertainty.classifiers.base import Batch, Row
@@ -317,7 +318,8 @@ def test_no_errors_at_all_is_the_best_of_each_kind_and_is_said(n):
 
 @pytest.mark.parametrize("n", [3, 9, 40, 300])
 def test_nothing_but_errors_is_answered_with_high_p_wrong(n):
-    screener = Screener.fit_outputs(known_good(200, 1), with_errors(made_problem(n, 2), np.ones(n, dtype=bool)))
+    errors = with_errors(made_problem(n, 2), np.ones(n, dtype=bool))
+    screener = Screener.fit_outputs(known_good(200, 1), errors, keep_class_order=True)
     p = screener.p_wrong(made_problem(500, 3))
     assert np.isfinite(p).all()
     assert p.mean() > 0.7
@@ -576,3 +578,15 @@ def test_a_batch_of_both_kinds_keeps_every_row_in_its_place(world):
     p = world.screener.p_wrong(outputs).tolist()
     assert table["p_wrong"].to_pylist() == [None, p[0], None, p[1]]
     assert table["rank"].null_count == 4
+
+
+def test_what_is_odd_about_images_is_told_from_python_too(world, tmp_path, caplog):
+    for k, path in enumerate(sorted(world.incoming.iterdir())[:4]):
+        Image.fromarray(np.asarray(Image.open(path).convert("L")).astype(np.uint16) << 4).save(tmp_path / f"{k}.png")
+    (tmp_path / "notes.txt").write_text("x")
+    with caplog.at_level("WARNING", "uncertainty"):
+        world.screener.screen(tmp_path)
+    assert "1 other file was not looked at: 'notes.txt'" in caplog.text
+    assert (
+        "all 4 16-bit images stay below 4,096 and are decoded nearly black: 12-bit content? say bits=12" in caplog.text
+    )

@@ -83,13 +83,14 @@ def _elsewhere(module: nn.Module, run: Run, images: Tensor) -> tuple[Tensor, Ten
     except ModelError:
         _refuse_batch_statistics(module)
         raise
-    louder = torch.cat([images[:1], _LOUD * images[1:]])
+    # Last among them, where it stood first: an answer may depend on the place in the batch, too.
+    louder = torch.cat([_LOUD * images[1:], images[:1]])
     among = _tried(run, louder)
     if among is None or among.shape[1] != alone.shape[1]:  # what no image looks like may well be refused
-        among = run(images)
+        among = run(images.flip(0))
     if among.shape[1] != alone.shape[1]:
         raise ModelError(f"the model answers one image with {alone.shape[1]} outputs and several with {among.shape[1]}")
-    return torch.cat([among[:1], alone]), among
+    return torch.cat([among[-1:], alone]), among
 
 
 def _tried(run: Run, images: Tensor) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ logger = logging.getLogger("uncertainty")
 def load_weights(module: Any, path: Path) -> None:
     """Load a file into a module; ModelError, in one line, for one that can't be read or does not fit.
 
-    Of a checkpoint the one entry that holds the tensors is taken, and a prefix that all names share, such as
-    `module.`, is left out; a warning is logged that says so.
+    Of a checkpoint the one entry that holds the tensors is taken, and the one prefix under which the module's names
+    stand, such as `module.`, is left out; a warning is logged that says so.
     """
     try:
         state = _read(path)
@@ -27,11 +27,12 @@ def load_weights(module: Any, path: Path) -> None:
         ) from error
     wanted = module.state_dict().keys()
     entry, state = _tensors(state, wanted, path)
-    prefix, state = _fitting(state, wanted)
+    prefix, state = _fitting(whole := state, wanted)
     try:
         module.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ModelError(f"weights file {path} does not fit the model: {in_one_line(error, 300)}") from error
+    others = 0 if prefix[:1] != "-" else sum(not str(name).startswith(prefix[1:]) for name in whole)
     said = [f"its entry {entry!r}"] if entry else []
     said += (
         [f"its names without {prefix[1:]!r}" if prefix[0] == "-" else f"{prefix[1:]!r} before its names"]
@@ -39,7 +40,8 @@ def load_weights(module: Any, path: Path) -> None:
         else []
     )
     if said:
-        logger.warning("weights file %s: %s was taken", path, " and ".join(said))
+        left = f"; left out: {others} tensors of other modules" if others else ""
+        logger.warning("weights file %s: %s was taken%s", path, " and ".join(said), left)
 
 
 def refuse_missing(path: Path) -> None:
@@ -62,7 +64,7 @@ def _tensors(state: Any, wanted: Iterable[str], path: Path) -> tuple[str, Any]:
     """Return the entry of a checkpoint that holds the tensors, "" where the file is a state dict itself."""
     if not isinstance(state, Mapping) or not state or _is_state(state):
         return "", state
-    entries = {str(key): value for key, value in state.items() if isinstance(value, Mapping) and _is_state(value)}
+    entries = dict(_entries(state))
     fitting = {key: value for key, value in entries.items() if _fitting(value, wanted)[1].keys() == set(wanted)}
     chosen = fitting if fitting else entries
     if len(chosen) > 1:
@@ -70,6 +72,15 @@ def _tensors(state: Any, wanted: Iterable[str], path: Path) -> tuple[str, Any]:
             f"weights file {path} has tensors in {sorted(chosen)}; save the state dict that is wanted by itself"
         )
     return next(iter(chosen.items()), ("", state))
+
+
+def _entries(state: Mapping[Any, Any], above: str = "", levels: int = 3) -> Iterator[tuple[str, Any]]:
+    """Yield the state dicts in a checkpoint, an inner one as "outer.inner"."""
+    for key, value in state.items():
+        if isinstance(value, Mapping) and _is_state(value):
+            yield f"{above}{key}", value
+        elif isinstance(value, Mapping) and levels > 1:
+            yield from _entries(value, f"{above}{key}.", levels - 1)
 
 
 def _is_state(state: Mapping[Any, Any]) -> bool:
@@ -80,19 +91,36 @@ def _is_state(state: Mapping[Any, Any]) -> bool:
 
 
 def _fitting(state: Any, wanted: Iterable[str]) -> tuple[str, Any]:
-    """Return a state dict by the names that a module has, and what was taken from them ("-") or put before ("+")."""
+    """Return a state dict by the names that a module has, and what was taken from them ("-") or put before ("+").
+
+    What lies beside the prefix, such as the class weights of a loss, belongs to other modules and is left out.
+    """
     names = set(wanted)
     if not isinstance(state, Mapping) or not state or names & state.keys():
         return "", state
-    for prefix in _prefixes(state):
-        shorter = {name.removeprefix(prefix): value for name, value in state.items()}
-        if shorter.keys() == names:
-            return f"-{prefix}", shorter
+    inside = {prefix: _below(state, prefix) for prefix in _beginnings(state, names)}
+    whole = [prefix for prefix, below in inside.items() if below.keys() == names]
+    if len(whole) == 1:
+        return f"-{whole[0]}", inside[whole[0]]
     for prefix in _prefixes(names):
         longer = {prefix + name: value for name, value in state.items()}
         if longer.keys() == names:
             return f"+{prefix}", longer
     return "", state
+
+
+def _below(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _beginnings(state: Mapping[str, Any], names: set[str]) -> list[str]:
+    """Return what stands before one of the names where it occurs at an end.
+
+    >>> _beginnings({"net.a": 0, "ema.a": 0, "loss.weight": 0}, {"a"})
+    ['net.', 'ema.']
+    """
+    one = min(names, default="")
+    return [key.removesuffix(one) for key in map(str, state) if key.endswith(f".{one}")]
 
 
 def _prefixes(names: Iterable[str]) -> Iterable[str]:

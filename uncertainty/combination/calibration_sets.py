@@ -27,6 +27,7 @@ from uncertainty.images.corruptions import random_corruption
 from uncertainty.images.novelty import random_foreign
 from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet
+from uncertainty.labels.class_folders import in_class_folders
 from uncertainty.labels.images import labelled_images
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 
@@ -70,7 +71,8 @@ def collect(
     notes: list[str] = []
     auto = tuple(views) == (AUTO_VIEWS,)
     check_views(() if auto else views)  # better refused now than after the reference has been run
-    labelled = _labelled(calibration)
+    labelled, deeper = in_class_folders(_labelled(calibration), classifier.classes)
+    notes += deeper
     if one_set := reference is None:
         reference, labelled = halves(labelled, look.seed, groups)
         notes += _divided(reference, labelled, "" if groups is None else ", in whole groups")

@@ -1,4 +1,4 @@
-"""Labels of reference and calibration as truth: what they mean, and whether the class names are in the right order."""
+"""Labels of reference and calibration as truth: what they mean, and which images have one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import numpy as np
 
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.batches import Collected
+from uncertainty.combination import class_order
 from uncertainty.combination.same_images import each_once
 from uncertainty.errors import CalibrationError
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.class_folders import class_folders
 from uncertainty.labels.meaning import resolve
-from uncertainty.outputs import ModelOutputs
 
-_FEWEST = 20
-_MUCH_BETTER = 0.2
 _EXAMPLES = 5
 
 
@@ -44,7 +42,7 @@ def with_truth(classifier: Classifier, calibration: Collected) -> tuple[Collecte
     kept, told = each_once(calibration, truth)
     calibration, truth = calibration.take(kept), truth[kept]
     outputs = replace(calibration.outputs, labels=truth)
-    notes = [*_order_of_classes(outputs, classifier), *notes, *told]
+    notes = [*class_order.notes(outputs, classifier.classes), *notes, *told]
     if unseen := sorted(set(range(len(classifier.classes))) - set(truth.tolist())):
         example = classifier.classes[unseen[0]]
         notes.append(f"{len(unseen)} of {len(classifier.classes)} classes, e.g. {example!r}, have no calibration image")
@@ -58,38 +56,9 @@ def _without_labels(classifier: Classifier, calibration: Collected) -> str:
         return f"{n} of {n} calibration images have no label; {advice}"
     label = next(label for label in calibration.labels if label is not None)
     return (
-        f"not one calibration label, e.g. {label!r}, is a class of the model, e.g. {classifier.classes[0]!r}; give the "
-        "class names in the order of the model's outputs"
+        f"not one calibration label, e.g. {label!r}, is a class of the model, e.g. {classifier.classes[0]!r}; say with "
+        "--classes what the model's outputs are called, in their order, or label by those names"
     )
-
-
-def _order_of_classes(outputs: ModelOutputs, classifier: Classifier) -> list[str]:
-    """Say where other names for the outputs would make the classifier much better, or it is worse than guessing."""
-    from scipy.optimize import linear_sum_assignment
-
-    known = outputs.labels >= 0 if outputs.labels is not None else np.zeros(0, bool)
-    truth, said = np.asarray(outputs.labels)[known], outputs.predictions[known]
-    n, c = len(truth), len(classifier.classes)
-    if n < _FEWEST:
-        return []
-    counts = np.zeros((c, c))
-    np.add.at(counts, (said, truth), 1)
-    outputs_, names = linear_sum_assignment(-counts)
-    now, best, guessing = counts.trace() / n, counts[outputs_, names].sum() / n, counts.sum(axis=0).max() / n
-    if best - now < _MUCH_BETTER or best < guessing:
-        return []
-    than = f", less than by always saying one class ({guessing:.0%})" if now < guessing else ""
-    moved = [
-        f"{classifier.classes[t]} in place of {classifier.classes[k]}"
-        for k, t in zip(outputs_.tolist(), names.tolist(), strict=True)
-        if k != t and counts[k, t]
-    ]
-    more = f" and {len(moved) - _EXAMPLES} more" if len(moved) > _EXAMPLES else ""
-    return [
-        f"right on {now:.0%} of calibration{than}; with other names for the outputs "
-        f"({', '.join(moved[:_EXAMPLES])}{more}) it would be {best:.0%}: "
-        f"are the class names in the order of the model's outputs?"
-    ]
 
 
 def labelled_if_known(reference: Any, classifier: Classifier) -> tuple[Any, list[str]]:

@@ -19,6 +19,7 @@ from uncertainty.commands.options import (
     ExpectUnknown,
     Group,
     GroupBy,
+    KeepClassOrder,
     LabelColumn,
     NameColumn,
     Out,
@@ -47,6 +48,7 @@ def fit(
     split: Split = None,
     reference_split: ReferenceSplit = None,
     classes: Annotated[Path | None, typer.Option(help="Class names in output order: .txt or JSON.")] = None,
+    keep_class_order: KeepClassOrder = False,
     policy: Any = None,
     expect_damage: ExpectDamage = EXPECT_DAMAGE,
     expect_unknown: ExpectUnknown = EXPECT_UNKNOWN,
@@ -69,11 +71,8 @@ def fit(
     from uncertainty.images.manifests import Columns, Grouping
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 
-    asked: dict[str, Any] = {
-        "expect_damage": expect_damage,
-        "expect_unknown": expect_unknown,
-        "certify_share": certify_share,
-    }
+    asked: dict[str, Any] = {"expect_damage": expect_damage, "expect_unknown": expect_unknown}
+    asked |= {"certify_share": certify_share, "keep_class_order": keep_class_order}
     asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes, "seed": seed}
     asked |= {"views": [name for name in tta.split(",") if name], "batch_size": batch_size, "workers": workers}
     screener = fit_folders(

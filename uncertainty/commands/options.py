@@ -86,6 +86,10 @@ GroupBy = Annotated[
     str | None, typer.Option(help="Which images belong together: folder, or a regular expression found in the name.")
 ]
 
+KeepClassOrder = Annotated[
+    bool, typer.Option("--keep-class-order", help="Fit though another order of the class names would fit far better.")
+]
+
 
 class Format(StrEnum):
     """How verdicts are written."""

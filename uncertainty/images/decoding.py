@@ -48,13 +48,18 @@ _MOST_BYTES = 1 << 26  # a file beyond that is not held in memory
 def is_image_name(name: str | os.PathLike[str]) -> bool:
     """Whether a file name ends like a picture, one that `decode` reads or one that it names in its error.
 
+    What a download put behind the ending does not matter.
+
     >>> is_image_name("holiday/Anna's.JPG"), is_image_name("photo.jpg_large"), is_image_name("scan.dng")
     (True, True, True)
+    >>> is_image_name("photo.jpg:orig"), is_image_name("photo.png?w=200"), is_image_name("photo.jpg_1.txt")
+    (True, True, False)
     >>> is_image_name("notes.txt"), is_image_name(".jpg")
     (False, False)
     """
-    suffix, _, added = PurePosixPath(os.fspath(name)).suffix.lower().partition("_")
-    return suffix in IMAGE_SUFFIXES and (not added or added.isalnum())
+    suffix = PurePosixPath(os.fspath(name)).suffix.lower()
+    ending, sign, added = next((parts for sign in "?:_" if (parts := suffix.partition(sign))[1]), (suffix, "", ""))
+    return ending in IMAGE_SUFFIXES and (sign == "?" or not added or added.isalnum())
 
 
 def decode(

@@ -15,6 +15,7 @@ from uncertainty.images.remote import AnyFile, opened
 MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 _ROWS_AT_ONCE = 4096
 _SHOWN = 60
+_OTHER_SIGNS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _BUFFER_BYTES = 1 << 20
 
 
@@ -62,6 +63,8 @@ def _header(reader: Any, path: AnyFile) -> tuple[str, ...]:
         columns = tuple(name.strip() for name in next(reader, ()))
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}, is not valid CSV ({error})") from error
+    if len(columns) == 1 and (sign := next((sign for sign in _OTHER_SIGNS if sign in columns[0]), None)):
+        raise InputError(f"{path} is separated by {_OTHER_SIGNS[sign]}; save it with commas")
     return _each_once(columns, path)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from uncertainty.images.image_set import ImageSet
 from uncertainty.images.packed_text import Coded
 from uncertainty.labels.meaning import meanings
+
+_EXAMPLES = 3
 
 
 def class_folders(names: Sequence[str], classes: Sequence[str]) -> Sequence[str | None]:
@@ -24,3 +28,20 @@ def class_folders(names: Sequence[str], classes: Sequence[str]) -> Sequence[str 
 
 def _one(parts: list[str]) -> str | None:
     return parts[0] if len(set(parts)) == 1 else None
+
+
+def in_class_folders(images: ImageSet, classes: Sequence[str]) -> tuple[ImageSet, list[str]]:
+    """Return images labelled by deeper folders where not one first folder is a class and deeper ones are; and a note.
+
+    Such as `2024/cat/1.png`. Images that are labelled by something else, or by first folders, stay as they are.
+    """
+    if images.folder_labels is None or images.labels is not images.folder_labels:
+        return images, []
+    first = dict.fromkeys(str(label) for label in images.labels or () if label is not None)
+    if any(label is not None for label in class_folders([f"{name}/" for name in first], classes)):
+        return images, []
+    deeper = class_folders(images.names, classes)
+    if all(label is None for label in deeper):
+        return images, []
+    shown = ", ".join(list(first)[:_EXAMPLES])
+    return replace(images, labels=deeper), [f"the first folders ({shown}) are no classes: deeper ones were taken"]

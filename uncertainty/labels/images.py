@@ -10,8 +10,8 @@ import numpy as np
 
 from uncertainty.errors import InputError
 from uncertainty.images.decoding import is_image_name
-from uncertainty.images.folders import SPLITS, Pictures
-from uncertainty.images.manifests import USUAL, Columns
+from uncertainty.images.folders import SPLITS, Pictures, first_folders
+from uncertainty.images.manifests import LABEL_COLUMN, MANIFEST_SUFFIXES, USUAL, Columns, quoted
 from uncertainty.images.packed_text import Coded, Texts
 from uncertainty.images.remote import located
 from uncertainty.images.sources import AnyPath, ImageSet, find_images, named_images
@@ -30,13 +30,18 @@ def labelled_images(path: AnyPath, columns: Columns = USUAL) -> ImageSet:
     asked for: to calibrate on training images makes p_wrong far too low.
     """
     found = _found(path, columns)
+    if found.labels is None and found.folder_labels is None and Path(path).suffix.lower() in MANIFEST_SUFFIXES:
+        others = quoted(list(found.metadata))
+        raise InputError(
+            f"{path} has no column {LABEL_COLUMN}; beside names it has {others}; say which with --label-column"
+        )
     there = list(dict.fromkeys(one for one in found.splits or () if one is not None))
     if columns.split is None and len(there) > 1:
         raise InputError(
             f"{path} holds the parts {_listed(there)} of a data set; say which with --split, best one that the model "
             "was not trained on"
         )
-    return _of_split(found, columns.split, path)
+    return _below_part(_of_split(found, columns.split, path))
 
 
 def images_of_part(path: AnyPath, columns: Columns = USUAL) -> ImageSet:
@@ -103,6 +108,16 @@ def _of_split(images: ImageSet, wanted: str | None, path: AnyPath) -> ImageSet:
         there = {one for one in images.splits if one is not None}
         raise InputError(f"{path} has no part {wanted!r}; it has {_listed(there)}")
     return images.select(rows)
+
+
+def _below_part(images: ImageSet) -> ImageSet:
+    """Where the first folder is the part of a data set, the next one may be the class."""
+    if images.labels is not None or images.folder_labels is None or images.splits is None:
+        return images
+    if any(part != folder for part, folder in zip(images.splits, images.folder_labels, strict=True)):
+        return images
+    inner = first_folders([name.partition("/")[2] for name in images.names])
+    return images if inner is None else replace(images, folder_labels=inner)
 
 
 def _meant(split: str | None) -> str | None:

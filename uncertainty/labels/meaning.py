@@ -81,8 +81,8 @@ def meanings(labels: Iterable[Label], classes: Sequence[str]) -> Meanings:
     """Find what the labels of a set mean, all together: one set is written in one way.
 
     Labels are names first: trimmed and matched exactly, then without regard to case and Unicode form where one class
-    alone fits. Where all labels are integers and no class is called so, they are positions from 0. A label that is
-    neither is no truth.
+    alone fits. Where all labels are integers, also written as "1.0", and no class is called so, they are positions from
+    0. A label that is neither is no truth.
 
     Raises InputError where integers can be read as names and as positions, and mean different classes; and where they
     run from 1 to the number of classes.
@@ -91,9 +91,18 @@ def meanings(labels: Iterable[Label], classes: Sequence[str]) -> Meanings:
     True
     >>> meanings([0, 2], ["cat", "dog", "eel"]).positions == {"0": 0, "2": 2}
     True
+    >>> meanings(["0.0", "2.0"], ["cat", "dog", "eel"]).of("2.0")
+    2
     """
-    texts = list(dict.fromkeys(_plain(label) for label in labels if label is not None))
     exact = {name: k for k, name in enumerate(classes)}
+    given = dict.fromkeys(_plain(label) for label in labels if label is not None)
+    whole = {text: text if text in exact else _whole(text) for text in given}
+    known = _meanings(list(dict.fromkeys(whole.values())), classes, exact)
+    again = {text: known.positions[number] for text, number in whole.items() if number in known.positions}
+    return Meanings({**known.positions, **again}, known.notes)
+
+
+def _meanings(texts: Sequence[str], classes: Sequence[str], exact: Mapping[str, int]) -> Meanings:
     found = {text: exact[text] for text in texts if text in exact}
     found |= {NO_KNOWN_CLASS: UNKNOWN_CLASS} if NO_KNOWN_CLASS in texts and NO_KNOWN_CLASS not in exact else {}
     rest = [text for text in texts if text not in found]
@@ -151,6 +160,16 @@ def _told(alike: Mapping[str, int], classes: Sequence[str]) -> tuple[str, ...]:
         return ()
     pairs = [f"{text!r} as {classes[k]!r}" for text, k in list(alike.items())[:_EXAMPLES]]
     return (f"labels that differ from a class in case or Unicode form alone were taken for it: {', '.join(pairs)}",)
+
+
+def _whole(text: str) -> str:
+    """Return an integer that a table of floats holds, where labels are missing, as it is written without.
+
+    >>> _whole("2.0"), _whole("v2.0")
+    ('2', 'v2.0')
+    """
+    number = text.removesuffix(".0")
+    return number if _is_number(number) else text
 
 
 def _plain(label: str | int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -29,7 +30,8 @@ class ScreenedNames:
         """Return the screened image that an answer is about; None where none is, or several could be.
 
         Its names are tried in turn: exactly, in the other Unicode form, without an ending where the name has none; and
-        for a file that a tool renamed when it was uploaded, by its own name without any folder.
+        for a file that a tool renamed when it was uploaded, by its own name without any folder, as far as the tool kept
+        it.
         """
         if (exact := next((name for name in row.names if name in self._names), None)) is not None:
             return exact
@@ -38,7 +40,9 @@ class ScreenedNames:
         bare = [_form(name) for name in row.names if not is_image_name(name)]
         if (whole := self._only(self._by_stem, bare)) is not None:
             return whole
-        return self._only(self._by_base, [_form(row.uploaded)]) if row.uploaded else None
+        if not row.uploaded:
+            return None
+        return self._only(self._by_base, [_form(row.uploaded)]) or self._only(self._by_upload, [_form(row.uploaded)])
 
     def _only(self, table: dict[str, list[str]], keys: Iterable[str]) -> str | None:
         found = next((table[key] for key in keys if key in table), [])
@@ -56,6 +60,10 @@ class ScreenedNames:
     def _by_base(self) -> dict[str, list[str]]:
         return _grouped((_form(name.rpartition("/")[2]), name) for name in self._names)
 
+    @cached_property
+    def _by_upload(self) -> dict[str, list[str]]:
+        return _grouped((_as_uploaded(_form(name.rpartition("/")[2])), name) for name in self._names)
+
 
 def of_another_folder(met: Sequence[tuple[Annotation, str]]) -> set[int]:
     """Return which answers are about an image of another folder, among those known by the end of an address.
@@ -67,12 +75,26 @@ def of_another_folder(met: Sequence[tuple[Annotation, str]]) -> set[int]:
     >>> of_another_folder([(first, "1.png"), (other, "1.png")]) == {0, 1}
     True
     """
-    before = {k: row.names[0].removesuffix(name) for k, (row, name) in enumerate(met) if row.address}
+    before = {k: _before(row.names, name) for k, (row, name) in enumerate(met) if row.address}
     ranked = Counter(before.values()).most_common(2)
     if len(ranked) < 2:
         return set()
     usual = ranked[0][0] if ranked[0][1] > ranked[1][1] else None
     return {k for k, one in before.items() if one != usual}
+
+
+def _before(names: Sequence[str], name: str) -> str:
+    """Return what stands before the screened name in the longest name of its address that ends so."""
+    return next((one for one in names if one.endswith(name)), names[0]).removesuffix(name)
+
+
+def _as_uploaded(name: str) -> str:
+    """Return a file's name as Label Studio keeps it: Django leaves letters, digits, dots, hyphens and underscores.
+
+    >>> _as_uploaded("my photo (1).png")
+    'my_photo_1.png'
+    """
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
 def _form(name: str) -> str:

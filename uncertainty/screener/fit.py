@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets, counted_once
+from uncertainty.combination.class_order import refuse_another_order
 from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import counted, evidence, worth
 from uncertainty.combination.fit import Combination, Evidence, combine
@@ -62,6 +63,8 @@ def from_outputs(
     calibration.require("labels", "calibration")
     calibration, again = counted_once.answers_once(counted_once.grouped(calibration, asked.groups))
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
+    classes = list(asked.classes or map(str, range(calibration.n_classes)))
+    refuse_another_order(calibration, classes, keep=asked.keep_class_order)
     same = equal_outputs(reference, calibration)
     known_good, notes = calibration_sets.known_good(reference)
     wanted = [cls() for cls in discover().values() if cls.default] if asked.estimators is None else asked.estimators
@@ -78,7 +81,6 @@ def from_outputs(
     gained = worth(usable, rows.take(~certifying), combination, seed)
     cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss)
     decision, held_out, cascade = decided(asked.policy, HeldOut.of(rows, p_wrong, certifying), cascade)
-    classes = list(asked.classes or map(str, range(calibration.n_classes)))
     found = (*again, *combination.notes, *nothing_deeper(usable, asked.deeper), *gained, *decision.notes(classes))
     return Fitted(
         estimators=usable,

@@ -31,6 +31,7 @@ class FitSettings:
     deeper: Sequence[str] = ()
     cascade_loss: float = CASCADE_LOSS
     groups: Mapping[str, str] | Sequence[Any] | None = None
+    keep_class_order: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy, Policy):

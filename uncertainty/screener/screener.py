@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -23,6 +25,7 @@ from uncertainty.defaults import CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.errors import InputError, ModelError
 from uncertainty.estimators.base import Estimator
 from uncertainty.estimators.image_quality import usual_quality
+from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import metadata_of
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit, known_good, serialization
@@ -32,6 +35,8 @@ from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.verdict_rows import judged_by_effort, with_unreadable
 from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
+
+logger = logging.getLogger("uncertainty")
 
 _KEYS = ("digest", "pixels")
 """By which an image is known again: its bytes, and its picture, which may have been saved anew."""
@@ -67,6 +72,7 @@ class Screener(Fitted):
         cascade: bool = False,
         cascade_loss: float = CASCADE_LOSS,
         groups: Mapping[str, str] | None = None,
+        keep_class_order: bool = False,
         **options: Any,
     ) -> Screener:
         """Fit from images.
@@ -87,12 +93,13 @@ class Screener(Fitted):
         cascade : whether second opinion, views, and sub-networks where they cost much are for those images alone
             whose verdict they could still change.
         groups : by name, which calibration images belong together; see `fit_outputs`.
+        keep_class_order : fit though another order of the class names would explain the outputs far better.
         options : batch_size, workers and progress of `Classifier.stream`.
 
         Raises
         ------
         OverlapError : an image, by content, is in both sets.
-        CalibrationError : labels are missing, or none is a class of the model.
+        CalibrationError : labels are missing, none is a class of the model, or the class names are in another order.
 
         """
         passes, dear = classifier.network.affordable(passes)
@@ -106,6 +113,7 @@ class Screener(Fitted):
             deeper=dear_columns(dropout=dear) if cascade else (),
             cascade_loss=cascade_loss,
             groups=groups,
+            keep_class_order=keep_class_order,
         )
         look = Look(passes=passes, seed=seed, **options)
         return cls.of(fit.from_images(classifier, reference, calibration, asked, look, views), classifier)
@@ -129,6 +137,7 @@ class Screener(Fitted):
         deeper: Sequence[str] = (),
         cascade_loss: float = CASCADE_LOSS,
         groups: Mapping[str, str] | Sequence[Any] | None = None,
+        keep_class_order: bool = False,
     ) -> Screener:
         """Fit from ModelOutputs.
 
@@ -150,10 +159,12 @@ class Screener(Fitted):
         cascade_loss : share of E-AURC that `deeper` may cost.
         groups : which calibration rows belong together, such as frames of one film or pictures of one patient: by id,
             or (n,) in their order; also `ModelOutputs.groups`. They share a fold, and promises count groups.
+        keep_class_order : as in `fit`.
 
         Raises
         ------
         OverlapError : reference and calibration share ids.
+        CalibrationError : the classes are in another order than the logits, or there is nothing to learn from.
         InputError : both a budget and a policy, or a share out of range.
 
         """
@@ -167,6 +178,7 @@ class Screener(Fitted):
             deeper=deeper,
             cascade_loss=cascade_loss,
             groups=groups,
+            keep_class_order=keep_class_order,
         )
         return cls.of(fit.from_outputs(reference, calibration, (damaged, foreign), asked))
 
@@ -235,12 +247,17 @@ class Screener(Fitted):
         """Classify and screen images; one row for every image, unreadable ones included.
 
         `options` are batch_size, workers and progress of `Classifier.stream`. The provenance counts images that fitted
-        this screener, since their p_wrong is not to be trusted.
+        this screener, since their p_wrong is not to be trusted. What is odd about the images, such as deep ones that
+        are decoded nearly black, is logged as a warning.
         """
         tables, seen, items = [], 0, image_items(images)
+        remarks: Counter[str] = Counter()
         for batch in self.stream(items, **options):
             tables.append(self.verdict_rows(batch))
             seen += self.count_fitted_on(batch)
+            remarks.update(remark for row in batch.rows for remark in row.remarks)
+        for note in (*getattr(items, "notes", ()), *in_words(remarks)):
+            logger.warning("%s", note)
         if not tables:
             raise InputError("there are no images to screen")
         table = ranked(pa.concat_tables(tables)).replace_schema_metadata(self.schema(seen).metadata)

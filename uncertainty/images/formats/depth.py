@@ -15,9 +15,9 @@ _MOST = 16
 def eight_bits(values: NDArray[Any], declared: int, bits: int | None = None) -> tuple[NDArray[np.uint8], str]:
     """Return the high byte of integers of so many bits, and a remark on how many of them are in use.
 
-    `bits` are those that are used where somebody knows, such as 12 for 0..4095 in a 16-bit file; else all that the file
-    declares, at most 16. The high byte, not the nearest value: Pillow does so for 16-bit colour, and both should decode
-    alike. Raises ImageError for values below 0 or beyond.
+    `bits` are those that are used where somebody knows, such as 12 for 0..4095 in a 16-bit file, never more than the
+    file declares; else all that it declares, at most 16. The high byte, not the nearest value: Pillow does so for PNG
+    of 16-bit colours, and all formats should decode alike. Raises ImageError for values below 0 or beyond.
 
     >>> eight_bits(np.array([0, 255, 256, 65535]), 16)[0].tolist()
     [0, 0, 1, 255]
@@ -25,7 +25,7 @@ def eight_bits(values: NDArray[Any], declared: int, bits: int | None = None) -> 
     ([0, 1, 255], 'deep:16:12')
     """
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-    used = bits or min(declared, _MOST)
+    used = min(bits or _MOST, declared)
     if low < 0 or high >> used:
         advice = "convert it to 8 or 16 bit" if bits is None else f"say more than bits={bits} in the model spec"
         raise ImageError(f"has integer pixels from {low} to {high}, beyond {used} bit; {advice}")

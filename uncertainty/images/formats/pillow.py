@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
@@ -10,13 +11,31 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uncertainty.errors import ImageError
+from uncertainty.images.formats import deep_colours
 from uncertainty.images.formats.base import DecodedImage, Least, Task, from_bands, grey, too_large
 from uncertainty.images.formats.depth import eight_bits, of_high_bytes
 from uncertainty.images.remarks import SEVERAL_FRAMES, TURNED
 
 NAMES = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000", "TGA", "QOI")
 ENDINGS = (
-    *("avif", "avifs", "bmp", "dib", "gif", "j2c", "j2k", "jfif", "jp2", "jpc", "jpe", "jpeg", "jpf", "jpg", "jpx"),
+    *(
+        "apng",
+        "avif",
+        "avifs",
+        "bmp",
+        "dib",
+        "gif",
+        "j2c",
+        "j2k",
+        "jfif",
+        "jp2",
+        "jpc",
+        "jpe",
+        "jpeg",
+        "jpf",
+        "jpg",
+        "jpx",
+    ),
     *("pbm", "pgm", "png", "pnm", "ppm", "qoi", "tga", "webp"),
 )
 QUICK = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -33,9 +52,7 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPS_SIDES = frozenset({5, 6, 7, 8})
-_BYTE = 255
 _WITH_FRAMES = ("GIF", "TIFF", "WEBP", "PNG", "MPO", "AVIF")
-_DEEPER_THAN_8 = re.compile(rb"\xff\x51.{38}([\x08-\x1f])", re.DOTALL)
 
 
 def recognises(head: bytes) -> bool:
@@ -49,17 +66,24 @@ def read(stream: IO[bytes], task: Task) -> DecodedImage:
     remarks = _at_frame(image, task.reading.frame)
     task.check(*image.size)
     width, height = image.size
-    deep = _lost_depth(image, stream)
-    if deep and task.reading.bits is not None:
-        raise ImageError(f"is {image.format} of {deep}-bit colours, whose low bits are out of reach; store it as TIFF")
-    reduce_while_decoding(image, task.least)
-    image.load()
-    upright, swapped = (image, False) if task.reading.exif is False else upright_of(image)
-    if upright is not image and task.reading.exif is None:
+    deep = deep_colours.depth(image, stream)
+    stored: Image.Image | None = None
+    if deep_colours.is_needed(image, deep, task.reading.bits):
+        values, remark = _as_stored(image, stream, task, deep)
+        stored = Image.fromarray(values)
+    else:
+        reduce_while_decoding(image, task.least)
+        image.load()
+    found = stored or image
+    upright, swapped = (found, False) if task.reading.exif is False else upright_of(image, found)
+    if upright is not found and task.reading.exif is None:
         remarks = (*remarks, TURNED)
-    pixels, remark = rgb(upright, task)
-    if deep:
-        remark = of_high_bytes(pixels, deep)
+    if stored is None:
+        pixels, remark = rgb(upright, replace(task, reading=replace(task.reading, bits=None)) if deep else task)
+        if deep and image.mode in ("RGB", "RGBA", "LA"):
+            remark = of_high_bytes(pixels, deep)
+    else:
+        pixels = np.array(upright)
     return DecodedImage(
         pixels, *((height, width) if swapped else (width, height)), remarks=(*remarks, remark) if remark else remarks
     )
@@ -108,19 +132,11 @@ def _has_second_page(image: Any) -> bool:
     return bool(image.tag_v2.next)
 
 
-def _lost_depth(image: Any, stream: IO[bytes]) -> int:
-    """Return the bits of a value where Pillow keeps 8 of more: in colour, other than in grey."""
-    if image.mode not in ("RGB", "RGBA") or image.format not in ("PNG", "PPM", "JPEG2000"):
-        return 0
-    if image.format == "PNG":
-        return 16 if any(str(tile.args).endswith(";16B") for tile in image.tile) else 0
-    if image.format == "PPM":
-        return 16 if any(isinstance(tile.args, tuple) and tile.args[1] > _BYTE for tile in image.tile) else 0
-    where = stream.tell()
-    stream.seek(0)
-    found = _DEEPER_THAN_8.search(stream.read(4096))
-    stream.seek(where)
-    return found[1][0] + 1 if found else 0
+def _as_stored(image: Image.Image, stream: IO[bytes], task: Task, deep: int) -> tuple[NDArray[np.uint8], str]:
+    """Return (h, w, 3) uint8 of a deep image of which Pillow keeps too little, and a remark on its depth."""
+    stored = deep_colours.values(image, stream)
+    bands = task.reading.bands or ((1, 2, 3) if stored.shape[2] >= 3 else (1,))
+    return eight_bits(from_bands(stored, bands), deep, task.reading.bits)
 
 
 def reduce_while_decoding(image: Image.Image, least: Least | None) -> None:
@@ -133,15 +149,16 @@ def reduce_while_decoding(image: Image.Image, least: Least | None) -> None:
         image.draft(None, (image.width // scale, image.height // scale))
 
 
-def upright_of(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Apply the EXIF rotation; also say whether width and height changed places."""
+def upright_of(image: Image.Image, pixels: Image.Image | None = None) -> tuple[Image.Image, bool]:
+    """Apply the EXIF rotation, to `pixels` where they were decoded otherwise; also say whether sides changed places."""
+    pixels = image if pixels is None else pixels
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
     except Exception:  # damaged metadata of any kind must not cost an image whose pixels are fine
-        return image, False
+        return pixels, False
     # A damaged tag may be anything, a tuple or a float included.
     method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
-    return (image, False) if method is None else (image.transpose(method), orientation in _SWAPS_SIDES)
+    return (pixels, False) if method is None else (pixels.transpose(method), orientation in _SWAPS_SIDES)
 
 
 def rgb(image: Image.Image, task: Task) -> tuple[NDArray[np.uint8], str]:

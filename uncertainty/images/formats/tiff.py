@@ -187,7 +187,7 @@ def _deep(stream: IO[bytes], page: _Page, task: Task) -> DecodedImage:
         raise ImageError(f"has {values.dtype} pixels of shape {values.shape}; convert it to 8 or 16 bit")
     chosen = from_bands(values, bands)
     if page.photometric == _WHITE_IS_ZERO:
-        chosen = ((1 << (task.reading.bits or page.bits)) - 1) - chosen
+        chosen = ((1 << min(task.reading.bits or page.bits, page.bits)) - 1) - chosen
     if page.bits > 8:
         pixels, remark = eight_bits(chosen, page.bits, task.reading.bits)
     else:

@@ -8,8 +8,9 @@ from uncertainty.errors import ImageError
 from uncertainty.images.formats.base import Task
 
 ENDINGS = (
-    *("jxl", "psd", "exr", "hdr", "dds", "ico"),
+    *("jxl", "jxr", "wdp", "psd", "exr", "hdr", "dds", "ico", "pcx", "sgi", "xcf", "bpg", "fits", "ndpi"),
     *("dng", "cr2", "cr3", "crw", "nef", "nrw", "arw", "srf", "sr2", "orf", "rw2", "raf", "pef", "srw", "x3f"),
+    *("3fr", "dcr", "erf", "iiq", "kdc", "mef", "mos", "mrw", "rwl"),
 )
 _STARTS = {
     b"\xff\x0a": "JPEG XL",

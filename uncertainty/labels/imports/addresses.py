@@ -39,6 +39,16 @@ def _split(address: str) -> SplitResult:
         return SplitResult("", "", address, "", "")
 
 
+def _whole(address: str) -> tuple[str, ...]:
+    """Return a URL as it stands and without what follows a question mark, such as a signature; nothing of a path.
+
+    >>> _whole("https://host/a%20b.png?v=1"), _whole("/data/a.png")
+    (('https://host/a%20b.png?v=1', 'https://host/a b.png'), ())
+    """
+    parts = _split(address)
+    return (address, f"{parts.scheme}://{parts.netloc}{unquote(parts.path)}") if "://" in address else ()
+
+
 def at_address(address: str, label: str, annotator: str = "") -> Annotation:
     """Return an answer about the image at an address; the address itself is the first name.
 
@@ -47,5 +57,5 @@ def at_address(address: str, label: str, annotator: str = "") -> Annotation:
     """
     if uploaded := uploaded_name(address):
         return Annotation((endings(address)[-1], uploaded), label, annotator, uploaded=uploaded)
-    names = dict.fromkeys((address, *endings(address))) if "://" in address else dict.fromkeys(endings(address))
+    names = dict.fromkeys((*_whole(address), *endings(address)))
     return Annotation(tuple(names), label, annotator, address=True)

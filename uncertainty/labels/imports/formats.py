@@ -11,6 +11,7 @@ from uncertainty.labels.imports import (
     coco,
     cvat,
     fiftyone,
+    fiftyone_csv,
     folders,
     ground_truth,
     kaggle,
@@ -25,7 +26,7 @@ from uncertainty.labels.imports.base import Annotations
 from uncertainty.labels.imports.source import Source
 
 _FORMATS: tuple[Any, ...] = (
-    *(cvat, roboflow, fiftyone, folders, coco, label_studio_rows, label_studio),
+    *(cvat, roboflow, fiftyone, fiftyone_csv, folders, coco, label_studio_rows, label_studio),
     *(ground_truth, vertex, kaggle, one_hot, tables),
 )
 """The first that knows a source reads it; each module has `recognises(source)` and `read(source)`."""
@@ -37,8 +38,8 @@ def read_annotations(path: Path, columns: Columns = USUAL) -> Annotations:
     `path` is one of: a table with `file_name`, `label` and optional `annotator`, or with a column of zeros and ones for
     each class, or as competitions write them (`Image_Label`, tags); a folder of class folders, or one with metadata; a
     file with images and labels inside (Parquet, tar, npz); an export of Label Studio (JSON, JSON-MIN, CSV), CVAT (its
-    images XML 1.1, or a zip), FiftyOne (labels.json), COCO or Roboflow; a manifest of SageMaker Ground Truth; an import
-    file of Vertex AI. `columns` say what columns are called where they are called otherwise.
+    images XML 1.1, or a zip), FiftyOne (labels.json, labels.csv), COCO or Roboflow; a manifest of SageMaker Ground
+    Truth; an import file of Vertex AI. `columns` say what columns are called where they are called otherwise.
 
     Raises InputError: nothing there, no labels in it, or a file that is not what its ending says.
     """

@@ -1,4 +1,4 @@
-"""Tables with a column of zeros and ones for each class, such as Roboflow's `_classes.csv`."""
+"""Tables with a column of zeros and ones (or False and True) for each class, such as Roboflow's `_classes.csv`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uncertainty.images.table_rows import rows_of, told
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.source import Source
 
-_ZERO, _ONE = ("0", "0.0", ""), ("1", "1.0")
+_ZERO, _ONE = ("0", "0.0", "", "False", "false"), ("1", "1.0", "True", "true")
 _FEWEST = 2
 
 
