@@ -60,6 +60,7 @@ def test_a_label_of_no_class_is_doubted_as_far_as_the_prediction_is_sure(problem
     verdicts, truth, names = problem
     labels = dict.fromkeys(truth, NO_KNOWN_CLASS)
     outcomes = Outcomes.from_verdicts(verdicts, labels, classes=names)
-    score, suggested = judged(outcomes)
+    score, suggested, accused = judged(outcomes)
+    assert accused.tolist() == (score >= 0.5).tolist()
     np.testing.assert_allclose(score, 1 - verdicts.table["p_wrong"].to_numpy(), atol=1e-6)
     assert set(suggested) <= set(names)

@@ -111,6 +111,15 @@ def combine(evidence: Evidence, seed: int = 0) -> Combination:
         return _mixed(evidence, _folds(evidence, seed))
 
 
+def combined_without(evidence: Evidence, left_out: NDArray[np.bool_], like: Mixture) -> Mixture:
+    """Return a combiner of the same experts and gates, fitted to the rows that are not left out."""
+    from threadpoolctl import threadpool_limits
+
+    rows = ~left_out
+    with threadpool_limits(limits=1):
+        return _mixture(evidence, rows, _basis(evidence, rows), list(like.experts), list(like.gates))
+
+
 def gain(evidence: Evidence, combination: Combination, columns: NDArray[np.bool_], seed: int = 0) -> str:
     """Say what the estimators in `columns` are worth: log loss on clean rows, out of fold, without and with them.
 

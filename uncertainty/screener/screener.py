@@ -129,6 +129,7 @@ class Screener(Fitted):
         deeper: Sequence[str] = (),
         cascade_loss: float = CASCADE_LOSS,
         groups: Mapping[str, str] | Sequence[Any] | None = None,
+        damage_kinds: Mapping[str, str] | None = None,
     ) -> Screener:
         """Fit from ModelOutputs.
 
@@ -150,6 +151,7 @@ class Screener(Fitted):
         cascade_loss : share of E-AURC that `deeper` may cost.
         groups : which calibration rows belong together, such as frames of one film or pictures of one patient: by id,
             or (n,) in their order; also `ModelOutputs.groups`. They share a fold, and promises count groups.
+        damage_kinds : by id, what was done to the damaged copy; tells how far to trust accuracy on unseen damage.
 
         Raises
         ------
@@ -167,6 +169,7 @@ class Screener(Fitted):
             deeper=deeper,
             cascade_loss=cascade_loss,
             groups=groups,
+            damage_kinds=damage_kinds,
         )
         return cls.of(fit.from_outputs(reference, calibration, (damaged, foreign), asked))
 
