@@ -13,7 +13,7 @@ from uncertainty.labels.quality import LEAST_RIGHT, class_beliefs, label_wrong_a
 Floats = NDArray[np.float64]
 LIKELY = 0.5
 """From this probability on a label is called likely wrong."""
-_TRIED_ON = 5000  # labels, from which on more would choose the same
+_TRIED_ON, _NUMBERS = 5000, 500_000  # labels, and beliefs, from which on more would choose the same
 _TINY = 1e-12
 
 
@@ -78,7 +78,8 @@ class Seen:
 
     def take(self, rows: NDArray[np.int64]) -> Seen:
         """Return the rows at these positions."""
-        suggested, share = (None if x is None else x[rows] for x in (self.suggested, self.suggested_share))
+        suggested = None if self.suggested is None else self.suggested[rows]
+        share = None if self.suggested_share is None else self.suggested_share[rows]
         return Seen(self.p_wrong[rows], self.predicted[rows], self.probs[rows], suggested, share)
 
     def _pointed(self) -> Floats:
@@ -129,7 +130,8 @@ def likely_errors(
 
 
 def _some(labels: NDArray[np.int64], seen: Seen) -> tuple[NDArray[np.int64], Seen]:
-    if len(labels) <= _TRIED_ON:
+    most = min(_TRIED_ON, max(1, _NUMBERS // max(seen.probs.shape[1], 1)))
+    if len(labels) <= most:
         return labels, seen
-    rows = np.random.default_rng(0).permutation(len(labels))[:_TRIED_ON]
+    rows = np.random.default_rng(0).permutation(len(labels))[:most]
     return labels[rows], seen.take(rows)
