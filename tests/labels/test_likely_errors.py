@@ -56,6 +56,7 @@ def test_a_suggestion_of_all_evidence_accuses_where_the_classifier_errs():
     """Twenty images that the classifier gets wrong as the labels do: only what knows better names the class."""
     truth, seen, _ = stream(400, 4, 0.0)
     said = truth.copy()
+    seen.probs[:20] = 1 / CLASSES
     p, named, share = seen.p_wrong.copy(), np.full(400, -1), np.zeros(400)
     said[:20] = seen.predicted[:20] = (truth[:20] + 1) % CLASSES
     p[:20], named[:20], share[:20] = 0.98, truth[:20], 0.99

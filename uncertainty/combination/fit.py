@@ -113,11 +113,7 @@ def combine(evidence: Evidence, seed: int = 0) -> Combination:
 
 def combined_without(evidence: Evidence, left_out: NDArray[np.bool_], like: Mixture) -> Mixture:
     """Return a combiner of the same experts and gates, fitted to the rows that are not left out."""
-    from threadpoolctl import threadpool_limits
-
-    rows = ~left_out
-    with threadpool_limits(limits=1):
-        return _mixture(evidence, rows, _basis(evidence, rows), list(like.experts), list(like.gates))
+    return _mixture(evidence, ~left_out, _basis(evidence, ~left_out), list(like.experts), list(like.gates))
 
 
 def gain(evidence: Evidence, combination: Combination, columns: NDArray[np.bool_], seed: int = 0) -> str:

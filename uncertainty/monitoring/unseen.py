@@ -130,6 +130,8 @@ def between_kinds(
     errors of kind k are then binomial with log-odds logit(estimate) + τ z, z normal. τ is the most likely one, with
     BETWEEN counting as four kinds; it is BETWEEN where no damage was learnt.
     """
+    from threadpoolctl import threadpool_limits
+
     if "damaged" not in combiner.gates:
         return BETWEEN
     of = np.full(len(evidence.wrong), "", dtype=object)
@@ -141,7 +143,8 @@ def between_kinds(
     names = sorted(set(of.tolist()) - {""})
     found = []
     for part in np.array_split(np.array(names, dtype=object), min(_PARTS, len(names))) if len(names) > 1 else []:
-        without = combined_without(evidence, np.isin(of, part), combiner)
+        with threadpool_limits(limits=1):  # many small products, as in `combine`
+            without = combined_without(evidence, np.isin(of, part), combiner)
         found += [_tried(without, declared, evidence.take(of == kind)) for kind in part]
     return _most_likely(found)
 

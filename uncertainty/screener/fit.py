@@ -20,7 +20,7 @@ from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
 from uncertainty.estimators._known_good import known_good_names, recall
-from uncertainty.monitoring.baseline import BETWEEN, Baseline
+from uncertainty.monitoring.baseline import Baseline
 from uncertainty.monitoring.unseen import between_kinds
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener.artifact import SavedModel
@@ -101,24 +101,29 @@ def from_outputs(
         model=SavedModel(classes=classes, task=calibration.task),
         fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
         calibration=held_out,
-        baseline=replace(
-            Baseline.of(rows, p_wrong, calibration),
-            between=_between(rows.take(~certifying), combination, asked, calibration),
-        ),
+        baseline=_baseline(rows, p_wrong, certifying, combination, asked, calibration),
         known_good=known_good_names(known_good),
         cascade=cascade,
     )
 
 
-def _between(rows: Evidence, learnt: Combination, asked: FitSettings, calibration: ModelOutputs) -> float:
-    """How far off the screener may be on damage that it never saw, where the kinds of damage are known."""
-    if asked.damage_kinds is None:
-        return BETWEEN
+def _baseline(
+    rows: Evidence,
+    p_wrong: NDArray[np.float64],
+    certifying: NDArray[np.bool_],
+    learnt: Combination,
+    asked: FitSettings,
+    calibration: ModelOutputs,
+) -> Baseline:
+    """Keep what incoming images are compared with, and how far off unseen damage may be, if its kinds are known."""
+    baseline, rows = Baseline.of(rows, p_wrong, calibration), rows.take(~certifying)
     names = [str(calibration.ids[row]) for row in rows.groups[rows.rows("damaged")]]
-    shares = asked.shares.of(damaged=bool(names), foreign=bool(rows.rows("foreign").any()))
+    if asked.damage_kinds is None or not names:
+        return baseline
+    shares = asked.shares.of(damaged=True, foreign=bool(rows.rows("foreign").any()))
     declared: dict[Condition, float] = {"clean": shares.clean, "damaged": shares.damaged, "foreign": shares.foreign}
     kinds = [asked.damage_kinds.get(name, "") for name in names]
-    return between_kinds(rows, learnt.combiner, declared, kinds, asked.seed)
+    return replace(baseline, between=between_kinds(rows, learnt.combiner, declared, kinds, asked.seed))
 
 
 def _kept_back(calibration: ModelOutputs, share: float, seed: int) -> NDArray[np.bool_]:
