@@ -30,9 +30,16 @@ def fitted(
         expect_damage=expect_damage,
         expect_unknown=expect_unknown,
         deeper=deeper,
+        damage_kinds=kinds_by_original(split.calibration_damaged),
     )
 
 
 def named_as_originals(copies: ModelOutputs) -> ModelOutputs:
     """Strip the kind of change from the ids of copies, so that they equal those of their originals."""
     return replace(copies, ids=np.array([str(i).partition("#")[0] for i in copies.ids]))
+
+
+def kinds_by_original(copies: ModelOutputs) -> dict[str, str]:
+    """Return by the id of the original what was done to its copy, from ids that end in "#" and the kind."""
+    parts = (str(i).partition("#") for i in copies.ids)
+    return {original: kind for original, _, kind in parts}

@@ -10,6 +10,7 @@ from problems import known_good, made_problem
 
 from uncertainty import Screener, cli
 from uncertainty.errors import InputError
+from uncertainty.metrics.intervals import Interval
 from uncertainty.monitoring.baseline import rows_of_table
 from uncertainty.monitoring.batch import VOID, Calibrated, monitor
 from uncertainty.workflows.monitor import monitor_folder
@@ -43,6 +44,8 @@ def test_images_like_calibration(made):
     assert found.words()[-1].startswith("no drift found (p = 0.")
     assert found.words()[0].startswith(f"accuracy of these images about {100 * interval.value:.1f} % (")
     assert set(found.accuracy.per_class) == {0, 1, 2, 3}
+    assert "look" not in found.words()[0]
+    assert found.direction() == ""
 
 
 def test_images_unlike_calibration(made):
@@ -53,6 +56,32 @@ def test_images_unlike_calibration(made):
     assert "how like known-good images they are" in found.words()[-1]
     assert len(found.oddest) == 10
     assert all(name.startswith("8-") for name in found.oddest)
+    assert "more than three quarters of them (" in found.words()[0]
+    assert found.words()[0].endswith(" look unlike calibration")
+
+
+def test_under_alarm_the_interval_allows_for_damage_never_seen(made):
+    usual, odd = (watched(made, outputs).accuracy for outputs in (made_problem(300, 8), unlike(made_problem(300, 8))))
+    widths = [one.estimates["adapted"].high - one.estimates["adapted"].low for one in (usual, odd)]
+    assert widths[1] > widths[0] + 0.1
+    assert odd.estimates["doc"].high - odd.estimates["doc"].low < widths[1]
+
+
+@pytest.mark.parametrize(
+    ("p_wrong", "way", "said"),
+    [
+        (0.82, "unknown", "p_wrong may be too low or too high, which labels of some of them would tell"),
+        (0.95, "too low", "p_wrong is likely too low"),
+        (0.6, "too high", "p_wrong is likely too high"),
+    ],
+)
+def test_the_alarm_says_which_way_as_far_as_it_can_know(made, p_wrong, way, said):
+    """The estimate is 80 % (70 to 90): one case in five lies beyond 84.3 %, and one below 75.7 %."""
+    found = watched(made, unlike(made_problem(200, 8)))
+    estimates = {"adapted": Interval(0.7, 0.8, 0.9), "p_wrong": Interval(0.5, p_wrong, 1.0)}
+    found = replace(found, accuracy=replace(found.accuracy, estimates=estimates))
+    assert found.direction() == found.to_json()["drift"]["p_wrong"] == way
+    assert f"; {said}, and {VOID}" in found.drift_in_words()
 
 
 def test_json_holds_everything_and_nothing_that_is_not_json(made):

@@ -7,7 +7,7 @@ from problems import known_good, made_problem
 from uncertainty.evaluation.outcomes import NO_KNOWN_CLASS, Outcomes
 from uncertainty.metrics import auroc
 from uncertainty.screener import Screener
-from uncertainty.workflows.check_labels import check_labels, judged
+from uncertainty.workflows.check_labels import check_labels, judged, words
 
 N = 300
 
@@ -60,6 +60,35 @@ def test_a_label_of_no_class_is_doubted_as_far_as_the_prediction_is_sure(problem
     verdicts, truth, names = problem
     labels = dict.fromkeys(truth, NO_KNOWN_CLASS)
     outcomes = Outcomes.from_verdicts(verdicts, labels, classes=names)
-    score, suggested = judged(outcomes)
+    score, suggested, accused = judged(outcomes)
+    assert accused.tolist() == (score >= 0.5).tolist()
     np.testing.assert_allclose(score, 1 - verdicts.table["p_wrong"].to_numpy(), atol=1e-6)
     assert set(suggested) <= set(names)
+
+
+def test_it_says_where_labels_were_picked_by_p_wrong(problem, tmp_path):
+    verdicts, truth, _ = problem
+    verdicts.write(tmp_path / "verdicts.parquet")
+    by_rank = verdicts.table.sort_by([("p_wrong", "descending")])["file_name"].to_pylist()
+    drawn = [by_rank[k] for k in np.random.default_rng(0).permutation(N)[:60]]
+    for names, told in ((by_rank[:60], "a higher p_wrong than the others"), (drawn, ""), (by_rank, "")):
+        rows = ["file_name,label", *(f"{name},{truth[name]}" for name in names)]
+        (tmp_path / "l.csv").write_text("\n".join(rows), "utf-8")
+        said = " ".join(words(check_labels(tmp_path, tmp_path / "l.csv")))
+        assert ("picked by p_wrong" in said) == bool(told)
+        assert told in said
+
+
+@pytest.mark.parametrize("problem", ["multiclass"], indirect=True)
+def test_under_a_drift_alarm_people_are_believed_sooner(problem, tmp_path):
+    verdicts, truth, names = problem
+    labels, _ = spoilt(truth, names)
+    verdicts.write(tmp_path / "verdicts.parquet")
+    (tmp_path / "l.csv").write_text("\n".join(["file_name,label", *(f"{k},{v}" for k, v in labels.items())]), "utf-8")
+    found = {}
+    for alarm in (False, True):
+        (tmp_path / "monitoring.json").write_text(f'{{"drift": {{"alarm": {str(alarm).lower()}}}}}', "utf-8")
+        found[alarm] = check_labels(tmp_path, tmp_path / "l.csv").likely
+    assert 0 < found[True] < found[False]
+    (tmp_path / "monitoring.json").write_text("[]", "utf-8")  # of something else: nobody looked
+    assert found[True] <= check_labels(tmp_path, tmp_path / "l.csv").likely <= found[False]

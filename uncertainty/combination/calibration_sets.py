@@ -23,7 +23,7 @@ from uncertainty.combination.truth import labelled_if_known, with_reference_labe
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators._known_good import right_rows, settle
 from uncertainty.estimators.base import Estimator
-from uncertainty.images.corruptions import random_corruption
+from uncertainty.images.corruptions import drawn_kind, random_corruption
 from uncertainty.images.novelty import random_foreign
 from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet
@@ -152,6 +152,11 @@ def _divided(reference: ImageSet, calibration: ImageSet, how: str) -> list[str]:
 
 def _damaged_copy(pixels: NDArray[np.uint8], name: str, *, seed: int) -> NDArray[np.uint8]:
     return random_corruption(pixels, name, seed)[0]
+
+
+def damage_kinds(calibration: ModelOutputs, seed: int) -> dict[str, str]:
+    """Return by name what damaged the copy of each image."""
+    return {str(name): drawn_kind(str(name), seed) for name in calibration.ids}
 
 
 def _foreign_copy(pixels: NDArray[np.uint8], name: str, *, seed: int) -> NDArray[np.uint8]:

@@ -111,6 +111,11 @@ def combine(evidence: Evidence, seed: int = 0) -> Combination:
         return _mixed(evidence, _folds(evidence, seed))
 
 
+def combined_without(evidence: Evidence, left_out: NDArray[np.bool_], like: Mixture) -> Mixture:
+    """Return a combiner of the same experts and gates, fitted to the rows that are not left out."""
+    return _mixture(evidence, ~left_out, _basis(evidence, ~left_out), list(like.experts), list(like.gates))
+
+
 def gain(evidence: Evidence, combination: Combination, columns: NDArray[np.bool_], seed: int = 0) -> str:
     """Say what the estimators in `columns` are worth: log loss on clean rows, out of fold, without and with them.
 

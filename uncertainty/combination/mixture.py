@@ -55,8 +55,8 @@ class Signals:
     context: Floats
     predicted: NDArray[np.int64]
 
-    def take(self, rows: NDArray[np.bool_]) -> Signals:
-        """Return the rows of a mask."""
+    def take(self, rows: NDArray[np.bool_] | slice) -> Signals:
+        """Return the rows of a mask or a slice."""
         return Signals(self.scores[rows], self.context[rows], self.predicted[rows])
 
 

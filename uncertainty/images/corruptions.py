@@ -63,6 +63,16 @@ def random_corruption(
     return corrupt(pixels, kind, severity, int(rng.integers(2**62))), kind, severity
 
 
+def drawn_kind(key: str, seed: int, kinds: Sequence[str] | None = None) -> str:
+    """Return the kind of damage that `random_corruption` draws for this key and seed.
+
+    >>> drawn_kind("cat/1.jpg", 0) == random_corruption(np.full((8, 8, 3), 90, np.uint8), "cat/1.jpg", 0)[1]
+    True
+    """
+    choice = tuple(CORRUPTIONS if kinds is None else kinds)
+    return choice[int(keyed_generator(key, seed).integers(len(choice)))]
+
+
 def keyed_generator(key: str, seed: int) -> np.random.Generator:
     """Make a generator from BLAKE2b of seed and key, for draws that no other image has a part in.
 

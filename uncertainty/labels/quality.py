@@ -14,6 +14,8 @@ from uncertainty.metrics.intervals import Interval, exact_share
 
 Answers = Mapping[str, Mapping[str, Hashable]]
 """Label by annotator and image."""
+LEAST_RIGHT = 0.8
+"""How often people are taken to be right at least, for each class."""
 _ROUNDS, _ENOUGH = 100, 1e-6
 _START = 0.95
 _EVEN = 100  # chosen on CIFAR-10 with planted errors: uniform ones lose little by it, mixed-up classes gain
@@ -174,8 +176,9 @@ def label_wrong(labels: ArrayLike, beliefs: ArrayLike) -> NDArray[np.float64]:
     P(truth k | label l) ∝ q(k) · T(k, l); T(k, l), how often people say l for k, is learnt from these very rows by
     expectation maximisation; the score is 1 − P(l | l). So a label that differs from the prediction scores high where
     p_wrong is low, and higher where the same two classes are mixed up often. Each row of T is drawn towards errors that
-    fall on all other classes alike, as if by 100 labels more. A label of -1, of no class, is not judged: NaN. After
-    Dawid and Skene 1979, with the beliefs in place of other annotators.
+    fall on all other classes alike, as if by 100 labels more, and people are right four times in five at least: what
+    looks worse is beliefs that are too sure. A label of -1, of no class, is not judged: NaN. After Dawid and Skene
+    1979, with the beliefs in place of other annotators.
 
     Two certain beliefs and one label against them:
 
@@ -186,24 +189,49 @@ def label_wrong(labels: ArrayLike, beliefs: ArrayLike) -> NDArray[np.float64]:
     >>> int(p.argmax()), bool(p[0] > 10 * p[1:].max())
     (0, True)
     """
+    return label_wrong_and_fit(labels, beliefs)[0]
+
+
+def label_wrong_and_fit(
+    labels: ArrayLike, beliefs: ArrayLike, least_right: float = LEAST_RIGHT
+) -> tuple[NDArray[np.float64], float]:
+    """Return `label_wrong` and the log-likelihood of the labels, Σ log Σ_k q(k) T(k, l): what beliefs foretell of them.
+
+    `least_right` is how often people are right at least, for each class.
+    """
     given, q = np.asarray(labels, dtype=np.int64), np.asarray(beliefs, dtype=np.float64)
     known, c = given >= 0, q.shape[1]
     score = np.full(len(given), np.nan)
-    said, truth = given[known], q[known]
-    says = _spread(_START, c)
+    said, believed = given[known], q[known]
+    truth, says = believed, _spread(_START, c)
+    likelihood = np.ones(len(said))
     for _ in range(_ROUNDS):
-        truth = q[known] * says[:, said].T
-        truth /= np.maximum(truth.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        truth = believed * says[:, said].T
+        likelihood = np.maximum(truth.sum(axis=1), np.finfo(np.float64).tiny)
+        truth /= likelihood[:, None]
         counts = np.zeros((c, c))
         np.add.at(counts.T, said, truth)
-        right = (np.trace(counts) + c * _START) / (counts.sum() + c)
-        new = counts + _EVEN * _spread(right, c)
-        new /= new.sum(axis=1, keepdims=True)
+        right = max((np.trace(counts) + c * _START) / (counts.sum() + c), least_right)
+        new = _at_least(counts + _EVEN * _spread(right, c), least_right)
         change, says = np.abs(new - says).max(initial=0), new
         if change < _ENOUGH:
             break
     score[known] = np.clip(1 - truth[np.arange(len(said)), said], 0, 1)
-    return score
+    return score, float(np.log(likelihood).sum())
+
+
+def _at_least(counts: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """(c, c) shares of each row of counts, with no less than `least` on the diagonal.
+
+    >>> _at_least(np.array([[60.0, 20.0, 20.0], [0.0, 9.0, 1.0], [0.0, 0.0, 5.0]]), 0.8).round(2).tolist()
+    [[0.8, 0.1, 0.1], [0.0, 0.9, 0.1], [0.0, 0.0, 1.0]]
+    """
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    right = shares.diagonal().copy()
+    raised = np.maximum(right, least)
+    shares *= np.divide(1 - raised, 1 - right, out=np.ones_like(right), where=right < least)[:, None]
+    np.fill_diagonal(shares, raised)
+    return np.asarray(shares)
 
 
 def _spread(right: float, classes: int) -> NDArray[np.float64]:

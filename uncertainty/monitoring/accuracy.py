@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.mixture import Condition, Floats, Mixture
+from uncertainty.combination.mixture import Condition, Floats, Mixture, Signals
 from uncertainty.metrics.intervals import Groups, Interval
 from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.monitoring.class_shares import ClassShift, class_shift, spread
@@ -71,7 +71,8 @@ def estimate_accuracy(
     shares), where batch = Σ p (1 − p) / n² (Poisson-binomial), calibration is how far the error rate of as many
     calibration rows may lie from their p_wrong, by strata of p_wrong weighed as the batch has them, and shares is what
     the estimated shares may be off. Of the others: a bootstrap, in which n rows drawn from calibration are a batch and
-    as many as there are, drawn again, calibrate. All assume that calibration tells how often such images are wrong.
+    as many as there are, drawn again, calibrate. All assume that calibration tells how often such images are wrong;
+    where it can't, `unseen.under_alarm` widens them.
     """
     found = from_p_wrong(combiner, declared, baseline, batch, groups)
     if not found.estimates:
@@ -94,12 +95,8 @@ def from_p_wrong(
     if shifted is not None:
         return _shifted(shifted, combiner, doubt, batch)
     if "damaged" in combiner.gates:
-        names: list[Condition] = ["clean", *combiner.gates]
-        odds, wrong = _conditions(combiner, batch)
-        prior = np.array([declared[name] for name in names])
-        conditions = _Conditions(odds - np.log(prior / prior[0]), wrong)
-        most = max(MOST_UNKNOWN, declared["foreign"]) if "foreign" in names else 1.0
-        shares = conditions.shares(most)
+        conditions, names = conditions_in(combiner, declared, batch.signals)
+        shares = conditions.shares(most_foreign(combiner, declared))
         if conditions.share_error(1, shares) <= MOST_DOUBT:
             return _adapted(conditions, names, shares, doubt, batch)
     p = batch.p_wrong.astype(np.float64)
@@ -109,7 +106,7 @@ def from_p_wrong(
 
 def _shifted(found: ClassShift, combiner: Mixture, doubt: Doubt, batch: Rows) -> Accuracy:
     """Only the shares of the classes differ from calibration, so no image is damaged or foreign."""
-    clean = _conditions(combiner, batch)[1][:, 0] if combiner.gates else batch.p_wrong.astype(np.float64)
+    clean = _conditions(combiner, batch.signals)[1][:, 0] if combiner.gates else batch.p_wrong.astype(np.float64)
     p = found.p_wrong(clean, batch.predicted)
     estimates = {
         ADAPTED: doubt.interval(p, spread(doubt.baseline, batch, found, doubt.groups)),
@@ -118,7 +115,7 @@ def _shifted(found: ClassShift, combiner: Mixture, doubt: Doubt, batch: Rows) ->
     return Accuracy(len(batch), estimates, {}, None, None, _per_class(batch, p, doubt), found)
 
 
-def _adapted(conditions: _Conditions, names: list[Condition], shares: Floats, doubt: Doubt, batch: Rows) -> Accuracy:
+def _adapted(conditions: Conditions, names: list[Condition], shares: Floats, doubt: Doubt, batch: Rows) -> Accuracy:
     p, free, foreign = conditions.p_wrong(shares), conditions.shares(), "foreign" in names
     return Accuracy(
         n=len(batch),
@@ -133,24 +130,41 @@ def _adapted(conditions: _Conditions, names: list[Condition], shares: Floats, do
     )
 
 
-def _conditions(mixture: Mixture, batch: Rows) -> tuple[Floats, Floats]:
+def conditions_in(
+    combiner: Mixture, declared: dict[Condition, float], signals: Signals
+) -> tuple[Conditions, list[Condition]]:
+    """Return how likely each condition makes each row, whatever shares were declared, and the conditions' names."""
+    names: list[Condition] = ["clean", *combiner.gates]
+    odds, wrong = _conditions(combiner, signals)
+    prior = np.array([declared[name] for name in names])
+    return Conditions(odds - np.log(prior / prior[0]), wrong), names
+
+
+def most_foreign(combiner: Mixture, declared: dict[Condition, float]) -> float:
+    """Return which share of a batch is taken to be of no known class at most."""
+    return max(MOST_UNKNOWN, declared["foreign"]) if "foreign" in combiner.gates else 1.0
+
+
+def _conditions(mixture: Mixture, signals: Signals) -> tuple[Floats, Floats]:
     """In pieces: the inputs of experts and gates are many, with a column for each class."""
-    starts = range(0, len(batch), _ROWS_AT_ONCE)
-    parts = [mixture.conditions(batch.take(slice(start, start + _ROWS_AT_ONCE)).signals) for start in starts]
+    starts = range(0, len(signals.predicted), _ROWS_AT_ONCE)
+    parts = [mixture.conditions(signals.take(slice(start, start + _ROWS_AT_ONCE))) for start in starts]
     return np.concatenate([odds for odds, _ in parts]), np.concatenate([wrong for _, wrong in parts])
 
 
 @dataclass(frozen=True, eq=False)
-class _Conditions:
+class Conditions:
     """(n, k) log density ratios of conditions to clean, and (n, k) P(wrong | x, condition)."""
 
     log_ratios: Floats
     wrong: Floats
 
     def shares(self, most: float = 1.0) -> Floats:
+        """Return the most likely shares (k,) of these rows; the last is at most `most`."""
         return adapted_shares(self._few, most)
 
     def p_wrong(self, shares: Floats) -> Floats:
+        """Return (n,) p_wrong with other shares (k,)."""
         return np.asarray((posterior(self.log_ratios, shares) * self.wrong).sum(axis=1))
 
     def spread(self, shares: Floats) -> float:

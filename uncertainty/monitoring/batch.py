@@ -18,6 +18,7 @@ from uncertainty.monitoring.baseline import Baseline, rows_of_table
 from uncertainty.monitoring.class_shares import ClassShift
 from uncertainty.monitoring.drift import FALSE_ALARMS, PREDICTED, Column, Drift, detect, values_of
 from uncertainty.monitoring.stream import first_alarm
+from uncertainty.monitoring.unseen import Changed, changed, under_alarm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,8 +28,9 @@ _GROUPS = (
     "calibration counts groups of images that belong together; say so of these, else intervals are too narrow and "
     "alarms too many"
 )
-_TOO_LOW = "p_wrong is likely too low"
-_UNKNOWN = "p_wrong may be too low or too high"
+_UNKNOWN = "p_wrong may be too low or too high, which labels of some of them would tell"
+_LIKELY_FROM = 0.8416  # standard deviations, beyond which one case in five lies
+_TWO_SIDED = 1.959964
 _WORDS = {
     "softmax": "how sure the classifier is",
     "dropout": "how much it depends on dropout",
@@ -57,8 +59,8 @@ class Monitoring:
     arrival: tuple[str, str] | None
     groups_missing: bool = False
     """Whether calibration images belong together, and nobody said which of these do."""
-    declared_damage: float = 0.0
-    """Share of damaged images that was declared in fitting."""
+    changed: Changed | None = None
+    """How many images are not like calibration; None where there are too few to say."""
 
     @property
     def alarm(self) -> bool:
@@ -82,6 +84,8 @@ class Monitoring:
                 "p_value": d.p_value,
                 "level": d.level,
                 "kinds": list(d.kinds),
+                "p_wrong": self.direction(),
+                "changed": None if self.changed is None else asdict(self.changed),
                 "changes": [asdict(change) for change in d.changes],
                 "oddest": list(self.oddest),
                 "arrival": None if self.arrival is None else dict(zip(("image", "column"), self.arrival, strict=True)),
@@ -101,17 +105,21 @@ class Monitoring:
 
     def _accuracy(self) -> list[str]:
         a = self.accuracy
-        found = ", ".join(f"{share:.0%} {name}" for name, share in a.shares.items() if name != "clean")
+        line = f"accuracy of these images about {percentages(a.estimates[ADAPTED])}"
         if a.class_shift is not None:
-            found = f"the shares of the classes changed, and nothing else is seen: {self._moved(a.class_shift)}"
-            return [f"accuracy of these images about {percentages(a.estimates[ADAPTED])}; {found}"]
+            return [
+                f"{line}; the shares of the classes changed, and nothing else is seen: {self._moved(a.class_shift)}"
+            ]
+        if not self.alarm or self.changed is None:
+            return [line]
         lines = [
-            f"accuracy of these images about {percentages(a.estimates[ADAPTED])}{f'; they look {found}' * bool(found)}"
+            f"{line}, as far as damage that was never seen can mislead; {self.changed.in_words()} look unlike "
+            "calibration"
         ]
         if a.unknown is not None and a.if_unknown is not None and a.unknown >= _WORTH_SAYING:
             lines.append(
-                f"{a.unknown:.0%} look like nothing that calibration knew; if they are of no known class, accuracy is "
-                f"about {percentages(a.if_unknown)}"
+                "some look like nothing that calibration knew, as damage of other kinds does too; if they are of no "
+                f"known class, accuracy is about {percentages(a.if_unknown)}"
             )
         return lines
 
@@ -133,18 +141,35 @@ class Monitoring:
             )
         if self.arrival is not None:
             where = f"from {self.arrival[0]} on, in the order of arrival, by {self.arrival[1]}"
-            return f"drift alarm {where}; {_UNKNOWN}, and {VOID}"
+            return f"drift alarm {where}; {self._off()}, and {VOID}"
         return f"no drift found (p = {d.p_value:.3g}): these images could be more of calibration"
 
     def _off(self) -> str:
         """Which way p_wrong is off, as far as that can be known of a batch that is not like calibration."""
-        a = self.accuracy
-        if ADAPTED in a.estimates and a.class_shift is not None:
-            more = a.estimates[P_WRONG].value - a.estimates[ADAPTED].value
-            return f"p_wrong is too {'low' if more > 0 else 'high'} by {100 * abs(more):.1f} points on average"
-        damaged = a.shares.get("damaged", 0.0) > self.declared_damage or "image" in self.drift.kinds
-        unknown = a.unknown is not None and a.unknown >= _WORTH_SAYING
-        return _TOO_LOW if damaged or unknown else _UNKNOWN
+        a, way = self.accuracy, self.direction()
+        if way == "unknown":
+            return _UNKNOWN
+        if a.class_shift is None:
+            return f"p_wrong is likely {way}"
+        more = a.estimates[P_WRONG].value - a.estimates[ADAPTED].value
+        return f"p_wrong is {way} by {100 * abs(more):.1f} points on average"
+
+    def direction(self) -> str:
+        """Return whether p_wrong is "too low", "too high" or "unknown" on average, as four cases in five would have it.
+
+        By how far the accuracy that it gives lies from the one to go by, against the interval of that. Without an alarm
+        it is as it should be, "".
+        """
+        if not self.alarm or ADAPTED not in self.accuracy.estimates:
+            return ""
+        best = self.accuracy.estimates[ADAPTED]
+        more = self.accuracy.estimates[P_WRONG].value - best.value
+        if self.accuracy.class_shift is not None:
+            return "too low" if more > 0 else "too high"
+        room = (best.high - best.value) if more > 0 else (best.value - best.low)
+        if abs(more) * _TWO_SIDED <= _LIKELY_FROM * room:
+            return "unknown"
+        return "too low" if more > 0 else "too high"
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,14 +217,17 @@ def monitor(
         # A stream joins what it is compared with, so the order of calibration must be an accident.
         known = baseline.rows.take(np.random.default_rng(seed).permutation(len(baseline.rows)))
         arrival = first_alarm(values_of(known), values_of(rows), each, seed)
+    accuracy = estimate_accuracy(by.combiner, declared_shares(by.calibrated_on), baseline, rows, seed, of)
+    if drift.alarm or arrival is not None:
+        accuracy = under_alarm(accuracy, baseline, rows)
     return Monitoring(
-        accuracy=estimate_accuracy(by.combiner, declared_shares(by.calibrated_on), baseline, rows, seed, of),
+        accuracy=accuracy,
         drift=drift,
         classes=tuple(by.classes),
         oddest=tuple(names[row] for row in drift.oddest),
         arrival=None if arrival is None else (names[arrival[0]], columns[arrival[1]].name),
         groups_missing=baseline.clusters is not None and groups is None,
-        declared_damage=by.calibrated_on["expected_damage"],
+        changed=None if drift.p_value is None else changed(baseline.rows, rows),
     )
 
 

@@ -29,6 +29,7 @@ from uncertainty.screener.fitted import Fitted
 _MOST_PASSES = 100_000
 _LARGEST = 1e12  # far beyond every weight, centre or spread that a fit gives
 _COUNTED = ("calibration", "errors", "expected_damage", "expected_unknown")
+_MOST_BETWEEN = 3.0
 _SAMPLE = 1024
 _LENGTH = 2e-2  # off which a float16 vector of length 1 may be
 
@@ -189,6 +190,8 @@ def _of_baseline(baseline: Baseline, estimators: int, classes: int) -> Iterator[
         yield "the baseline rows are out of range"
     if not 0.01 <= baseline.temperature <= 100:
         yield f"the temperature of the baseline is {baseline.temperature!r}"
+    if not 0 < baseline.between <= _MOST_BETWEEN:
+        yield f"what lies between calibration and unseen images is {baseline.between!r}"
 
 
 def _of_cascade(cascade: Cascade | None, estimators: tuple[Estimator, ...]) -> Iterator[str]:

@@ -16,11 +16,13 @@ from uncertainty.combination.class_order import refuse_another_order
 from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import counted, evidence, worth
 from uncertainty.combination.fit import Combination, Evidence, combine
+from uncertainty.combination.mixture import Condition
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
 from uncertainty.estimators._known_good import known_good_names, recall
 from uncertainty.monitoring.baseline import Baseline
+from uncertainty.monitoring.unseen import between_kinds
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import Cascade, decided, nothing_deeper
@@ -42,6 +44,7 @@ def from_images(
     if groups is not None and not isinstance(groups, Mapping):
         raise InputError("images are told apart by their names; give groups by name, such as {'a/1.png': 'film a'}")
     sets = calibration_sets.collect(classifier, reference, calibration, look, views, shares, groups)
+    asked = replace(asked, damage_kinds=calibration_sets.damage_kinds(sets.calibration, look.seed))
     fitted = from_outputs(sets.reference, sets.calibration, (sets.damaged, sets.foreign), asked)
     return replace(
         fitted,
@@ -100,10 +103,29 @@ def from_outputs(
         model=SavedModel(classes=classes, task=calibration.task),
         fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
         calibration=held_out,
-        baseline=Baseline.of(rows, p_wrong, calibration),
+        baseline=_baseline(rows, p_wrong, certifying, combination, asked, calibration),
         known_good=known_good_names(known_good),
         cascade=cascade,
     )
+
+
+def _baseline(
+    rows: Evidence,
+    p_wrong: NDArray[np.float64],
+    certifying: NDArray[np.bool_],
+    learnt: Combination,
+    asked: FitSettings,
+    calibration: ModelOutputs,
+) -> Baseline:
+    """Keep what incoming images are compared with, and how far off unseen damage may be, if its kinds are known."""
+    baseline, rows = Baseline.of(rows, p_wrong, calibration), rows.take(~certifying)
+    names = [str(calibration.ids[row]) for row in rows.groups[rows.rows("damaged")]]
+    if asked.damage_kinds is None or not names:
+        return baseline
+    shares = asked.shares.of(damaged=True, foreign=bool(rows.rows("foreign").any()))
+    declared: dict[Condition, float] = {"clean": shares.clean, "damaged": shares.damaged, "foreign": shares.foreign}
+    kinds = [asked.damage_kinds.get(name, "") for name in names]
+    return replace(baseline, between=between_kinds(rows, learnt.combiner, declared, kinds, asked.seed))
 
 
 def _kept_back(calibration: ModelOutputs, share: float, seed: int) -> NDArray[np.bool_]:

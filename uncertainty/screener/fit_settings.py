@@ -19,7 +19,8 @@ from uncertainty.estimators.base import Estimator
 class FitSettings:
     """What a fit asks, beside the rows that it learns from; `Screener.fit_outputs` says what each of it means.
 
-    `shares` are the expected ones. Raises InputError for a number out of range.
+    `shares` are the expected ones; `damage_kinds` say by name what damaged the copy of a calibration image. Raises
+    InputError for a number out of range.
     """
 
     shares: Shares
@@ -32,6 +33,7 @@ class FitSettings:
     cascade_loss: float = CASCADE_LOSS
     groups: Mapping[str, str] | Sequence[Any] | None = None
     keep_class_order: bool = False
+    damage_kinds: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy, Policy):

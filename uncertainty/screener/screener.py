@@ -138,6 +138,7 @@ class Screener(Fitted):
         cascade_loss: float = CASCADE_LOSS,
         groups: Mapping[str, str] | Sequence[Any] | None = None,
         keep_class_order: bool = False,
+        damage_kinds: Mapping[str, str] | None = None,
     ) -> Screener:
         """Fit from ModelOutputs.
 
@@ -160,6 +161,7 @@ class Screener(Fitted):
         groups : which calibration rows belong together, such as frames of one film or pictures of one patient: by id,
             or (n,) in their order; also `ModelOutputs.groups`. They share a fold, and promises count groups.
         keep_class_order : as in `fit`.
+        damage_kinds : by id, what was done to the damaged copy; tells how far to trust accuracy on unseen damage.
 
         Raises
         ------
@@ -179,6 +181,7 @@ class Screener(Fitted):
             cascade_loss=cascade_loss,
             groups=groups,
             keep_class_order=keep_class_order,
+            damage_kinds=damage_kinds,
         )
         return cls.of(fit.from_outputs(reference, calibration, (damaged, foreign), asked))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +11,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.combination.mixture import expit
 from uncertainty.evaluation.labelled_folder import Labelled, labelled
 from uncertainty.evaluation.matching import Returned, meaning
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.images.manifests import USUAL, Columns
-from uncertainty.labels.quality import Agreement, Answers, agreement, class_beliefs, label_wrong
+from uncertainty.labels.likely_errors import LIKELY, Seen, likely_errors
+from uncertainty.labels.quality import Agreement, Answers, agreement
 from uncertainty.labels.tables import task_of
-from uncertainty.verdicts import folder_of, write_table
+from uncertainty.recalibration.sampling_weights import chosen_by_score, upper_part
+from uncertainty.screening.second_pass import MONITORING
+from uncertainty.verdicts import SUGGESTED, folder_of, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LABEL_ERRORS = "label_errors.csv"
-LIKELY = 0.5
-"""From this probability on a label is called likely wrong."""
+_POSTERIOR, _TINY = "est_fused_posterior", 1e-12
+_FEW = 5  # labels, below which all of the highest p_wrong may be so by chance
+_PICKED = (
+    "these labels are of images with {} p_wrong than the others, so they were picked by p_wrong and not drawn: how "
+    "many are wrong says nothing of all labels, and of images that are probably misjudged little can be said; to judge "
+    "labels, have a random draw of them labelled (`uncertainty rank --explore`)"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +47,8 @@ class LabelCheck:
     agreement: list[Agreement]
     table: pa.Table
     returned: Returned
+    picked: str = ""
+    """Whether the labelled images have "higher" or "lower" p_wrong than the others; "" where they could be a draw."""
 
     @property
     def likely(self) -> int:
@@ -54,7 +66,8 @@ def check_labels(
     """
     found = labelled(folder, labels, columns)
     told = by_annotator(found)
-    check = LabelCheck(agreement(told, resamples=resamples, seed=seed), _judged(found.outcomes), found.returned)
+    agreed = agreement(told, resamples=resamples, seed=seed)
+    check = LabelCheck(agreed, _judged(found.outcomes, _alarm(folder)), found.returned, _picked(found.table))
     write_table(check.table, folder_of(folder) / LABEL_ERRORS)
     return check
 
@@ -72,11 +85,19 @@ def by_annotator(found: Labelled) -> Answers:
     }
 
 
-def _judged(outcomes: Outcomes) -> pa.Table:
+def _alarm(folder: Path) -> bool | None:
+    """Whether the images are not like calibration, as `screen` and `monitor` leave word beside the verdicts."""
+    try:
+        return bool(json.loads((folder_of(folder) / MONITORING).read_text("utf-8"))["drift"]["alarm"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _judged(outcomes: Outcomes, alarm: bool | None) -> pa.Table:
     """List every label, the likeliest error first."""
     import pyarrow as pa
 
-    score, suggested = judged(outcomes)
+    score, suggested, accused = judged(outcomes, alarm)
     order = np.lexsort((np.arange(len(score)), -score))
     part = outcomes.take(order)
     columns = {
@@ -84,32 +105,61 @@ def _judged(outcomes: Outcomes) -> pa.Table:
         "label": pa.array(part.texts(part.truth), pa.string()),
         "suggested": pa.array([suggested[k] for k in order], pa.string()),
         "label_wrong": pa.array(score[order], pa.float32()),
-        "likely": pa.array(score[order] >= LIKELY, pa.bool_()),
+        "likely": pa.array(accused[order], pa.bool_()),
         "p_wrong": part.table["p_wrong"],
         "confidence": part.table["confidence"],
     }
     return pa.table(columns)
 
 
-def judged(outcomes: Outcomes) -> tuple[NDArray[np.float64], list[str]]:
-    """Return how probably each label is wrong, and what the image more likely is.
+def judged(outcomes: Outcomes, alarm: bool | None = None) -> tuple[NDArray[np.float64], list[str], NDArray[np.bool_]]:
+    """Return how probably each label is wrong, what the image more likely is, and which labels are accused.
 
-    Multiclass: `label_wrong`; a label of no known class is wrong as far as p_wrong is low. Multilabel: p_wrong where
-    all labels are the predicted ones, else 1 − p_wrong times the least probability of a label that differs.
+    `alarm` says whether the images are not like calibration. Multiclass: `likely_errors`; a label of no known class is
+    wrong as far as p_wrong is low. Multilabel: p_wrong where all labels are the predicted ones, else 1 − p_wrong times
+    the least probability of a label that differs.
     """
     p_wrong = np.asarray(outcomes.table["p_wrong"].to_numpy(), dtype=np.float64)
     if outcomes.task == "multilabel":
-        return _judged_sets(outcomes, p_wrong), outcomes.texts(outcomes.predicted)
+        score = _judged_sets(outcomes, p_wrong)
+        return score, outcomes.texts(outcomes.predicted), score >= LIKELY
     n, c = len(outcomes), outcomes.n_known
-    probs = outcomes.probs if outcomes.probs is not None else np.full((n, c), 1 / max(c, 1))
-    beliefs = class_beliefs(p_wrong, outcomes.predicted, probs)
+    probs = np.full((n, c), 1 / max(c, 1)) if outcomes.probs is None else outcomes.probs.astype(np.float64)
     given = np.where(outcomes.truth < c, outcomes.truth, -1)
-    score = label_wrong(given, beliefs)
-    others = beliefs.copy()
-    rows = np.flatnonzero(given >= 0)
-    others[rows, given[rows]] = -1
-    names = np.asarray(outcomes.classes, dtype=object)
-    return np.where(given < 0, 1 - p_wrong, score), list(names[others.argmax(axis=1)])
+    seen = Seen(p_wrong, np.asarray(outcomes.predicted, dtype=np.int64), probs, *_suggestions(outcomes))
+    score, suggested, accused = likely_errors(given, seen, alarm)
+    names, of_none = np.asarray(outcomes.classes, dtype=object), given < 0
+    score = np.where(of_none, 1 - p_wrong, score)
+    return score, list(names[suggested]), np.where(of_none, score >= LIKELY, accused)
+
+
+def _suggestions(outcomes: Outcomes) -> tuple[NDArray[np.int64], NDArray[np.float64]] | tuple[()]:
+    """The class that all evidence names, -1 for none, and its share of the chance of an error; () without columns."""
+    table = outcomes.table
+    if not {*SUGGESTED, _POSTERIOR} <= set(table.column_names):
+        return ()
+    position = {name: k for k, name in enumerate(outcomes.classes[: outcomes.n_known])}
+    named = np.array([position.get(name, -1) for name in table[SUGGESTED[0]].to_pylist()], dtype=np.int64)
+    probability, log_odds = (
+        np.nan_to_num(np.asarray(table[name].cast("float64").to_numpy(), dtype=np.float64))
+        for name in (SUGGESTED[1], _POSTERIOR)
+    )
+    return named, np.clip(probability / np.maximum(expit(log_odds), _TINY), 0, 1)
+
+
+def _picked(table: pa.Table) -> str:
+    """Say whether labelled images have a higher or lower p_wrong than others that were read, by more than chance."""
+    import pyarrow.compute as pc
+
+    read = table.filter(table["error"].is_null())
+    p = np.asarray(read["p_wrong"].to_numpy(), dtype=np.float64)
+    labelled = np.asarray(pc.is_valid(read["label"]).to_numpy(), dtype=np.bool_)
+    if labelled.all() or not labelled.any():
+        return ""
+    top = labelled.sum() >= _FEW and upper_part(p, labelled) is not None
+    if not top and chosen_by_score(p, np.ones(len(p), dtype=bool), labelled) is None:
+        return ""
+    return "higher" if p[labelled].mean() > p[~labelled].mean() else "lower"
 
 
 def _judged_sets(outcomes: Outcomes, p_wrong: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -124,6 +174,7 @@ def _judged_sets(outcomes: Outcomes, p_wrong: NDArray[np.float64]) -> NDArray[np
 def words(check: LabelCheck) -> list[str]:
     """Return agreement and the likeliest errors as sentences."""
     lines = [f"{len(check.table)} labels judged, {check.likely} of them likely wrong"]
+    lines += [_PICKED.format(f"a {check.picked}")] * bool(check.picked)
     lines += [_agreement(one) for one in check.agreement]
     people = Counter(one.annotator for one in check.returned.answers)
     if len(people) > 1 and not check.agreement:

@@ -45,8 +45,13 @@ def test_estimates_are_judged_against_the_batch_itself(made: Split, monkeypatch:
         assert 0 <= numbers["inside"] <= 100
     least = found["clean"]["200"]["least"]
     assert 0 < least["noise"] < least["with_calibration"] < 5
-    page = accuracy_without_labels.document({"splits": [0, 1], "sets": {"Made": transposed([found, found])}})
-    assert page.count("| Made | in distribution | 200 |") == 3
+    assert list(found["kind"]) == [accuracy_without_labels.EACH]
+    without = found["all"]["200"][accuracy_without_labels.WITHOUT]["half"]
+    assert found["all"]["200"]["adapted"]["half"] >= without
+    sets = {"Made": transposed([found, found])}
+    page = accuracy_without_labels.document({"splits": [0, 1], "batches": 2, "sets": sets})
+    assert page.count("| Made | in distribution | 200 |") == 4
+    assert page.count("| Made | all damaged by one unseen kind | each kind |") == 4
 
 
 def test_alarms_are_counted(made: Split, monkeypatch: pytest.MonkeyPatch) -> None:
