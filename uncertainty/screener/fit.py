@@ -16,16 +16,21 @@ from uncertainty.combination.class_order import refuse_another_order
 from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import counted, evidence, worth
 from uncertainty.combination.fit import Combination, Evidence, combine
+from uncertainty.combination.mixture import Mixture
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
 from uncertainty.estimators._known_good import known_good_names, recall
+from uncertainty.estimators.base import Estimator
+from uncertainty.images.quality_words import QualityWords
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.outputs import ModelOutputs
+from uncertainty.screener import reasons
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import Cascade, decided, nothing_deeper
 from uncertainty.screener.fit_settings import FitSettings
 from uncertainty.screener.fitted import Fitted
+from uncertainty.screener.reasons import Telling
 
 
 def from_images(
@@ -103,7 +108,20 @@ def from_outputs(
         baseline=Baseline.of(rows, p_wrong, calibration),
         known_good=known_good_names(known_good),
         cascade=cascade,
+        telling=_telling(known_good, calibration, rows, (usable, combination.combiner), p_wrong),
     )
+
+
+def _telling(
+    known_good: ModelOutputs,
+    calibration: ModelOutputs,
+    rows: Evidence,
+    judges: tuple[Sequence[Estimator], Mixture],
+    p_wrong: NDArray[np.float64],
+) -> Telling:
+    image = None if known_good.quality is None else QualityWords.fit(known_good.quality)
+    clean = rows.rows("clean")
+    return Telling(image, reasons.usual(calibration, rows.signals.take(clean), judges, p_wrong[clean]))
 
 
 def _kept_back(calibration: ModelOutputs, share: float, seed: int) -> NDArray[np.bool_]:
