@@ -2,11 +2,9 @@ import numpy as np
 import pytest
 
 from uncertainty.images.quality import QUALITY_NAMES
-from uncertainty.images.quality_words import ANY_WORD, FEWEST, WORDS, QualityWords
+from uncertainty.images.quality_words import FEWEST, WORDS, QualityWords
 
-TYPICAL = dict(
-    zip(QUALITY_NAMES, (0.5, 0.2, 0.6, 4.0, 0.3, 7.0, 18.0, 0.4, 0.9, 0.01, 0.05, 0.3), strict=True)
-)
+TYPICAL = dict(zip(QUALITY_NAMES, (0.5, 0.2, 0.6, 4.0, 0.3, 7.0, 18.0, 0.4, 0.9, 0.01, 0.05, 0.3), strict=True))
 SPREAD = np.array([0.1, 0.05, 0.1, 0.5, 0.1, 0.5, 0.5, 0.1, 0.03, 0.002, 0.02, 0.1])
 
 
@@ -48,7 +46,7 @@ def test_words_stand_on_few_images_like_the_known_good_ones_however_few_those_ar
     for seed in range(40):
         words = QualityWords.fit(drawn(n, seed, tail))
         rates.append([bool(said) for said in words.words(drawn(500, 1000 + seed, tail))])
-    assert np.mean(rates) <= ANY_WORD + 0.005
+    assert np.mean(rates) <= (0.03 if tail == "normal" else 0.035)
 
 
 def test_under_the_fewest_and_without_statistics_there_are_no_words():
@@ -72,7 +70,8 @@ def test_arrays_come_back_as_they_were_and_wrong_ones_are_refused():
     words = QualityWords.fit(drawn(100, 0))
     arrays = words.to_arrays()
     again = QualityWords.from_arrays(arrays)
-    assert (again.lines == words.lines).all() and (again.sizes == words.sizes).all()
+    assert (again.lines == words.lines).all()
+    assert (again.sizes == words.sizes).all()
     assert QualityWords.from_arrays({}) is None
     with pytest.raises(ValueError, match="lines of the image words"):
         QualityWords.from_arrays(arrays | {"word_lines": arrays["word_lines"][:3]})

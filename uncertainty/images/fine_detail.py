@@ -14,14 +14,14 @@ Floats = NDArray[np.float32]
 
 BLOCK = 8
 """Pixels along the side of a JPEG block."""
-_BANDS = 4
-_ROWS = BLOCK + 1  # of a band: between them lie as many steps as a block has
+_LOW = 64  # an image of at most so many rows is read whole
+_BANDS, _ROWS = 12, 3  # of a higher one: three rows are what a second difference takes
 _SEGMENT = 16
 _QUIET = 0.1  # of the segments are at most as noisy as what counts: texture is in some places, noise in all
 # The mean of the absolute value of normal noise after the kernel (1 -2 1) x (1 -2 1), for a deviation of 1.
 _KERNEL = 6 * math.sqrt(2 / math.pi)
-_STRONGEST_STEP = 64  # between neighbours; beyond it is the edge of a thing and not of a block
-_STEP = 2.0  # grey levels that are added to steps, so that flat images have no blocks
+_STRONGEST_STEP = 48  # between neighbours; beyond it is the edge of a thing and not of a block
+_STEP = 1.0  # grey levels that are added to steps, so that flat images have no blocks
 _ROUNDING = 0.5  # variance that rounding to whole grey levels gives a second difference
 _CONTRAST = 0.7
 
@@ -35,14 +35,14 @@ class FineDetail(NamedTuple):
 
 
 def fine_detail(image: DecodedImage) -> FineDetail:
-    """Measure, in the green channel of up to 36 rows of the pixels as they were decoded, what reducing would average.
+    """Measure what reducing would average, in the green channel of 36 rows (all, up to 64) as they were decoded.
 
     noise: the standard deviation of noise, in 0..1, from second differences along both sides (Immerkaer 1996, "Fast
     noise variance estimation") in the tenth of the segments of 16 pixels that are quietest.
 
-    blocking: ln of the mean step between neighbours at the edges of blocks over that between the others, plus 2 grey
-    levels each, along rows and columns, averaged; steps count up to 64. Where blocks begin is not asked: their edges
-    are where steps are largest. Blocks have 8 pixels, or what is left of them in a JPEG decoded at a part of its size.
+    blocking: ln of the mean step between neighbours at the edges of blocks over that between the others, plus 1 grey
+    level each, along rows, and in low images along columns too, averaged; steps count up to 48. Where blocks begin
+    is not asked: their edges are where steps are largest. Blocks have 8 pixels, or what is left of them in a JPEG decoded at a part of its size.
     0: none, or nobody can tell.
 
     softness: 0.7 ln v4 - ln v2; v2 and v4 are the mean squares of second differences over two and over four pixels, in
@@ -54,24 +54,26 @@ def fine_detail(image: DecodedImage) -> FineDetail:
     FineDetail(noise=0.0, blocking=0.0, softness=0.2079...)
     >>> blocks = np.repeat(np.repeat(np.arange(16, dtype=np.uint8).reshape(4, 4) * 10, 8, 0), 8, 1)[..., None]
     >>> found = fine_detail(DecodedImage(blocks.repeat(3, 2), 32, 32))
-    >>> round(found.blocking, 3), round((math.log(12 / 2) + math.log(42 / 2)) / 2, 3)  # steps of 10 across, 40 down
-    (2.418, 2.418)
+    >>> round(found.blocking, 3), round((math.log(11 / 1) + math.log(41 / 1)) / 2, 3)  # steps of 10 across, 40 down
+    (3.056, 3.056)
     """
     rows = _bands(image.pixels)
     period = round(BLOCK * max(image.pixels.shape[:2]) / max(image.width, image.height))
     across = rows[:, :, 1:] - rows[:, :, :-1]
     down = rows[:, 1:] - rows[:, :-1]
-    blocking = (_edges(across, (0, 1), period) + _edges(down, (0, 2), period)) / 2
+    blocking = _edges(across, (0, 1), period)
+    if len(rows) == 1:
+        blocking = (blocking + _edges(down, (0, 2), period)) / 2
     return FineDetail(_noise(down), blocking, _softness(rows))
 
 
 def _bands(pixels: NDArray[np.uint8]) -> Floats:
-    """(bands, rows, w): four bands of 9 rows each, which begin where blocks do; all rows of an image that is low."""
+    """(bands, rows, w): twelve bands of three rows each, evenly spread; all rows of an image that is low."""
     green, height = pixels[:, :, 1], len(pixels)
-    if height < _BANDS * _ROWS:
+    if height <= _LOW:
         return green[None].astype(np.float32)
-    first = (np.arange(_BANDS) * (height - _ROWS) // (_BANDS - 1)) // BLOCK * BLOCK
-    return green[first[:, None] + np.arange(_ROWS)].astype(np.float32)
+    first = np.arange(_BANDS) * (height - _ROWS) // (_BANDS - 1)
+    return np.asarray(green[first[:, None] + np.arange(_ROWS)], dtype=np.float32)
 
 
 def _edges(steps: Floats, axes: tuple[int, int], period: int) -> float:
@@ -101,7 +103,7 @@ def _noise(down: Floats) -> float:
     sums = np.add.reduce(both[:, :, : width // segment * segment].reshape(-1, segment), axis=1)
     place = int(_QUIET * len(sums))
     sums.partition(place)
-    return float(sums[place]) / segment / _KERNEL / 255
+    return float(sums[place]) / (segment * _KERNEL * 255)
 
 
 def _softness(rows: Floats) -> float:

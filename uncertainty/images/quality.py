@@ -27,8 +27,8 @@ _SMALLEST_VARIANCE = 1 / 255**2
 def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDArray[np.float32]:
     """Return (12,) float32 statistics in the order of QUALITY_NAMES, finite for every image.
 
-    All but size, aspect and the last three are taken from a copy reduced by a whole factor (the mean of k x k boxes) until its long side
-    is at most 256 pixels: that is about what a classifier sees, it is cheap, and it makes files of different resolution
+    All but size, aspect and the last three are taken from a copy reduced by a whole factor (the mean of k x k boxes)
+    until its long side is at most 256 pixels: that is about what a classifier sees, it is cheap, and it makes files of different resolution
     comparable. An image that was decoded at a part of its size gets a copy as large as the whole would get. `small` is
     that copy, if it is there. Y is the luminance 0.299 R + 0.587 G + 0.114 B in 0..1, Pq its q-th percentile.
 
@@ -45,7 +45,7 @@ def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDAr
     aspect      abs(log2(width / height))                           0..         long and narrow
     highlights  P99                                                 0..1        something is bright
     noise       standard deviation, pixel by pixel                  0..         noisy
-    blocking    ln(steps at edges of JPEG blocks / other steps)     0..3.4      compressed
+    blocking    ln(steps at edges of JPEG blocks / other steps)     0..3.9      compressed
     softness    0.7 ln(detail of 4 pixels) - ln(that of 2)          -4..5       blurred
     ==========  ==================================================  ==========  =====================
 
@@ -55,7 +55,7 @@ def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDAr
     grayscale); the definitions are our own. The Laplacian is the sum of the four neighbours minus four times the pixel.
 
     >>> half = np.zeros((4, 4, 3), np.uint8); half[:, 2:] = 255
-    >>> quality(DecodedImage(half, width=4, height=2)).astype(float).round(4).tolist()  # the Laplacian is +1 and -1: variance 1
+    >>> quality(DecodedImage(half, width=4, height=2)).astype(float).round(4).tolist()
     [0.5, 0.0, 1.0, -0.0, 0.0, 1.0, 3.0, 1.0, 1.0, 0.0, 0.0, 0.2079]
     """
     small = reduced(image) if small is None else small

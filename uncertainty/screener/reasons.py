@@ -12,6 +12,7 @@ from uncertainty.combination.mixture import Mixture, Signals
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.quality_words import QualityWords
 from uncertainty.outputs import ModelOutputs
+from uncertainty.verdicts import ranks
 
 IMAGE = "image_quality"
 UNUSUAL = "unusual_image"
@@ -58,7 +59,7 @@ def usual(
     outputs: ModelOutputs, known: Signals, judges: tuple[Sequence[Estimator], Mixture], p_wrong: NDArray[np.floating]
 ) -> dict[str, float]:
     """Return, of words on nearly every calibration row of large p_wrong, how much they add in the median over those."""
-    most = np.argsort(-p_wrong, kind="stable")[: max(1, round(_LOOKED_AT * len(p_wrong)))]
+    most = ranks(p_wrong) <= max(1, round(_LOOKED_AT * len(p_wrong)))
     named, parts = _named(outputs.take(most), known.take(most), judges, NOTHING_LEARNT)
     totals = [_totals(*row) for row in zip(named, parts, strict=True)]
     chosen = [_largest(total, {}) for total in totals]

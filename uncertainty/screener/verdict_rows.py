@@ -35,8 +35,8 @@ def judged(
 ) -> dict[str, list[Any]]:
     """Return the columns of a verdict table that come from the outputs, one value a row.
 
-    `dear` are columns that a deeper look alone has, `telling` what is known of the words in reasons. Everything is compared in float32, as it is stored, so that
-    `flagged` is what the stored columns say.
+    `dear` are columns that a deeper look alone has, `telling` what is known of the words in reasons. Everything is
+    compared in float32, as it is stored, so that `flagged` is what the stored columns say.
     """
     known = signals(estimators, outputs)
     p_wrong = combiner.p_wrong(known).astype(np.float32)
