@@ -19,7 +19,7 @@ _BANDS, _ROWS = 12, 3  # of a higher one: three rows are what a second differenc
 _SEGMENT = 16
 _QUIET = 0.1  # of the segments are at most as noisy as what counts: texture is in some places, noise in all
 # The mean of the absolute value of normal noise after the kernel (1 -2 1) x (1 -2 1), for a deviation of 1.
-_KERNEL = 6 * math.sqrt(2 / math.pi)
+_KERNEL: float = 6 * math.sqrt(2 / math.pi)
 _STRONGEST_STEP = 48  # between neighbours; beyond it is the edge of a thing and not of a block
 _STEP = 1.0  # grey levels that are added to steps, so that flat images have no blocks
 _ROUNDING = 0.5  # variance that rounding to whole grey levels gives a second difference
@@ -42,8 +42,8 @@ def fine_detail(image: DecodedImage) -> FineDetail:
 
     blocking: ln of the mean step between neighbours at the edges of blocks over that between the others, plus 1 grey
     level each, along rows, and in low images along columns too, averaged; steps count up to 48. Where blocks begin
-    is not asked: their edges are where steps are largest. Blocks have 8 pixels, or what is left of them in a JPEG decoded at a part of its size.
-    0: none, or nobody can tell.
+    is not asked: their edges are where steps are largest. Blocks have 8 pixels, or what is left of them in a JPEG
+    decoded at a part of its size. 0: none, or nobody can tell.
 
     softness: 0.7 ln v4 - ln v2; v2 and v4 are the mean squares of second differences over two and over four pixels, in
     grey levels, plus ½. Blurring takes detail of two pixels more than that of four; 0.7, not 1, leaves some of the
@@ -103,7 +103,8 @@ def _noise(down: Floats) -> float:
     sums = np.add.reduce(both[:, :, : width // segment * segment].reshape(-1, segment), axis=1)
     place = int(_QUIET * len(sums))
     sums.partition(place)
-    return float(sums[place]) / (segment * _KERNEL * 255)
+    quietest: float = float(sums[place]) / segment
+    return quietest / (_KERNEL * 255)
 
 
 def _softness(rows: Floats) -> float:

@@ -1,4 +1,4 @@
-"""Words for how an image differs from known-good ones, each by a test of its own: dark, blurry, noisy, compressed …"""
+"""Words for how an image differs from known-good ones, each by a test of its own: dark, blurry, noisy and others."""
 
 from __future__ import annotations
 
