@@ -30,7 +30,8 @@ def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDAr
     All but size, aspect and the last three are taken from a copy reduced by a whole factor (the mean of k x k boxes)
     until its long side is at most 256 pixels: that is about what a classifier sees, it is cheap, and it makes files of
     different resolution comparable. An image that was decoded at a part of its size gets a copy as large as the whole
-    would get. `small` is that copy, if it is there. Y is the luminance 0.299 R + 0.587 G + 0.114 B in 0..1, Pq its q-th percentile.
+    would get. `small` is that copy, if it is there. Y is the luminance 0.299 R + 0.587 G + 0.114 B in 0..1, Pq its
+    q-th percentile.
 
     ==========  ==================================================  ==========  =====================
     name        formula                                             range       high means
