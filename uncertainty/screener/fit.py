@@ -97,9 +97,7 @@ def from_outputs(
         calibrated_on={
             "reference": len(known_good),
             "certifying": int((rows.rows("clean") & certifying).sum()),
-            **counted(rows, shares),
-            **combination.report,
-            **recall(usable),
+            **(counted(rows, shares) | combination.report | recall(usable)),
         },
         notes=(*same, *notes, *off, *found),
         model=SavedModel(classes=classes, task=calibration.task),
