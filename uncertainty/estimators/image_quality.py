@@ -11,7 +11,7 @@ from uncertainty.errors import InputError, NotFittedError, OutputsError
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs
 
-# What a value below and above the known-good ones is called, in the order of the columns of `quality`.
+# What a value below and above the known-good ones is called, in the order of the first columns of `quality`.
 REASONS = {
     "brightness": ("dark", "light"),
     "darkness": ("light", "dark"),
@@ -100,6 +100,6 @@ def usual_quality(estimators: Sequence[Estimator]) -> dict[str, list[float]]:
 
 def _statistics(outputs: ModelOutputs) -> NDArray[np.float64]:
     quality = outputs.require("quality", "image_quality").astype(np.float64)
-    if quality.shape[1] != len(REASONS):
+    if quality.shape[1] < len(REASONS):
         raise OutputsError(f"quality has {quality.shape[1]} columns; image_quality reads {', '.join(REASONS)}")
-    return quality
+    return quality[:, : len(REASONS)]

@@ -1,4 +1,4 @@
-"""Statistics of the image itself that say how it was taken: too dark, blurred, washed out, oddly shaped."""
+"""Statistics of the image itself that say how it was taken: too dark, blurred, washed out, noisy, oddly shaped."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uncertainty.images.decoding import DecodedImage
+from uncertainty.images.fine_detail import fine_detail
 
-QUALITY_NAMES = ("brightness", "darkness", "contrast", "blur", "saturation", "entropy", "size", "aspect")
+QUALITY_NAMES = (
+    *("brightness", "darkness", "contrast", "blur", "saturation", "entropy", "size", "aspect"),
+    *("highlights", "noise", "blocking", "softness"),
+)
+USUAL = QUALITY_NAMES[:8]
+"""Those that `image_quality` reads. The others name what is unusual, see `uncertainty.images.quality_words`."""
 
 LONG_SIDE = 256
 _LEVELS = np.arange(256, dtype=np.float64)
@@ -19,12 +25,13 @@ _SMALLEST_VARIANCE = 1 / 255**2
 
 
 def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDArray[np.float32]:
-    """Return (8,) float32 statistics in the order of QUALITY_NAMES, finite for every image.
+    """Return (12,) float32 statistics in the order of QUALITY_NAMES, finite for every image.
 
-    All but the last two are taken from a copy reduced by a whole factor (the mean of k x k boxes) until its long side
-    is at most 256 pixels: that is about what a classifier sees, it is cheap, and it makes files of different resolution
-    comparable. An image that was decoded at a part of its size gets a copy as large as the whole would get. `small` is
-    that copy, if it is there. Y is the luminance 0.299 R + 0.587 G + 0.114 B in 0..1, Pq its q-th percentile.
+    All but size, aspect and the last three are taken from a copy reduced by a whole factor (the mean of k x k boxes)
+    until its long side is at most 256 pixels: that is about what a classifier sees, it is cheap, and it makes files of
+    different resolution comparable. An image that was decoded at a part of its size gets a copy as large as the whole
+    would get. `small` is that copy, if it is there. Y is the luminance 0.299 R + 0.587 G + 0.114 B in 0..1, Pq its
+    q-th percentile.
 
     ==========  ==================================================  ==========  =====================
     name        formula                                             range       high means
@@ -37,19 +44,26 @@ def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDAr
     entropy     -sum p log2 p over the 256 levels of Y              0..8        much information
     size        log2(width * height) in the file                    0..         many pixels
     aspect      abs(log2(width / height))                           0..         long and narrow
+    highlights  P99                                                 0..1        something is bright
+    noise       standard deviation, pixel by pixel                  0..         noisy
+    blocking    ln(steps at edges of JPEG blocks / other steps)     0..3.9      compressed
+    softness    0.7 ln(detail of 4 pixels) - ln(that of 2)          -4..5       blurred
     ==========  ==================================================  ==========  =====================
+
+    The last three come from the pixels as they were decoded, see `fine_detail`, since a smaller copy has none of them.
 
     The issues are those that CleanVision names (dark, light, blurry, low information, odd size, odd aspect ratio,
     grayscale); the definitions are our own. The Laplacian is the sum of the four neighbours minus four times the pixel.
 
     >>> half = np.zeros((4, 4, 3), np.uint8); half[:, 2:] = 255
-    >>> quality(DecodedImage(half, width=4, height=2)).round(4).tolist()  # the Laplacian is +1 and -1: variance 1
-    [0.5, 0.0, 1.0, -0.0, 0.0, 1.0, 3.0, 1.0]
+    >>> quality(DecodedImage(half, width=4, height=2)).astype(float).round(4).tolist()
+    [0.5, 0.0, 1.0, -0.0, 0.0, 1.0, 3.0, 1.0, 1.0, 0.0, 0.0, 0.2079]
     """
     small = reduced(image) if small is None else small
     grey = Image.fromarray(small).convert("L")
     shares = np.asarray(grey.histogram(), dtype=np.float64) / (grey.width * grey.height)
-    low, high = _percentiles(shares)
+    low, high, highest = _percentiles(shares)
+    detail = fine_detail(image)
     return np.array(
         [
             shares @ _LEVELS / 255,
@@ -60,6 +74,8 @@ def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDAr
             _entropy(shares),
             math.log2(image.width * image.height),
             abs(math.log2(image.width / image.height)),
+            highest,
+            *detail,
         ],
         dtype=np.float32,
     )
@@ -81,18 +97,23 @@ def reduced(image: DecodedImage) -> NDArray[np.uint8]:
     return np.asarray(pixels.resize(size, Image.Resampling.BOX))
 
 
-def _percentiles(shares: NDArray[np.float64]) -> tuple[float, float]:
-    # Half a millionth keeps sums of shares that round to just below 0.05 or 0.95 on their level.
-    low, high = np.searchsorted(np.cumsum(shares) + 5e-7, (0.05, 0.95))
-    return float(low) / 255, float(high) / 255
+def _percentiles(shares: NDArray[np.float64]) -> list[float]:
+    """P5, P95 and P99; half a millionth keeps sums of shares that round to just below them on their level."""
+    levels = np.searchsorted(np.cumsum(shares) + 5e-7, (0.05, 0.95, 0.99))
+    return [float(level) / 255 for level in levels]
 
 
 def _laplacian_variance(grey: NDArray[np.uint8]) -> float:
     if min(grey.shape) < 3:
         grey = np.pad(grey, 1, mode="edge")
-    y = grey.astype(np.float32)
-    laplacian = y[1:-1, :-2] + y[1:-1, 2:] + y[:-2, 1:-1] + y[2:, 1:-1] - 4 * y[1:-1, 1:-1]
-    return float(laplacian.var(dtype=np.float64)) / 255**2
+    y = grey.astype(np.int16)
+    laplacian = y[1:-1, :-2] + y[1:-1, 2:]
+    laplacian += y[:-2, 1:-1]
+    laplacian += y[2:, 1:-1]
+    laplacian -= 4 * y[1:-1, 1:-1]
+    values = laplacian.astype(np.float64).ravel()
+    # Whole numbers, so both sums are exact; a variance in NumPy takes three passes more.
+    return max(0.0, float(values @ values) / values.size - (float(values.sum()) / values.size) ** 2) / 255**2
 
 
 def _saturation(pixels: NDArray[np.uint8]) -> float:

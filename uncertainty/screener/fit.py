@@ -16,18 +16,22 @@ from uncertainty.combination.class_order import refuse_another_order
 from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import counted, evidence, worth
 from uncertainty.combination.fit import Combination, Evidence, combine
-from uncertainty.combination.mixture import Condition
+from uncertainty.combination.mixture import Condition, Mixture
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
 from uncertainty.estimators._known_good import known_good_names, recall
+from uncertainty.estimators.base import Estimator
+from uncertainty.images.quality_words import QualityWords
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.monitoring.unseen import between_kinds
 from uncertainty.outputs import ModelOutputs
+from uncertainty.screener import reasons
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import Cascade, decided, nothing_deeper
 from uncertainty.screener.fit_settings import FitSettings
 from uncertainty.screener.fitted import Fitted
+from uncertainty.screener.reasons import Telling
 
 
 def from_images(
@@ -95,9 +99,7 @@ def from_outputs(
         calibrated_on={
             "reference": len(known_good),
             "certifying": int((rows.rows("clean") & certifying).sum()),
-            **counted(rows, shares),
-            **combination.report,
-            **recall(usable),
+            **(counted(rows, shares) | combination.report | recall(usable)),
         },
         notes=(*same, *notes, *off, *found),
         model=SavedModel(classes=classes, task=calibration.task),
@@ -106,6 +108,7 @@ def from_outputs(
         baseline=_baseline(rows, p_wrong, certifying, combination, asked, calibration),
         known_good=known_good_names(known_good),
         cascade=cascade,
+        telling=_telling(known_good, calibration, rows, (usable, combination.combiner), p_wrong),
     )
 
 
@@ -126,6 +129,18 @@ def _baseline(
     declared: dict[Condition, float] = {"clean": shares.clean, "damaged": shares.damaged, "foreign": shares.foreign}
     kinds = [asked.damage_kinds.get(name, "") for name in names]
     return replace(baseline, between=between_kinds(rows, learnt.combiner, declared, kinds, asked.seed))
+
+
+def _telling(
+    known_good: ModelOutputs,
+    calibration: ModelOutputs,
+    rows: Evidence,
+    judges: tuple[Sequence[Estimator], Mixture],
+    p_wrong: NDArray[np.float64],
+) -> Telling:
+    image = None if known_good.quality is None else QualityWords.fit(known_good.quality)
+    clean = rows.rows("clean")
+    return Telling(image, reasons.usual(calibration, rows.signals.take(clean), judges, p_wrong[clean]))
 
 
 def _kept_back(calibration: ModelOutputs, share: float, seed: int) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import Cascade
+from uncertainty.screener.reasons import NOTHING_LEARNT, Telling
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,3 +45,5 @@ class Fitted:
     """Names of the reference images, in the order of the neighbour index; none where the rows had none."""
     cascade: Cascade | None = None
     """Which images get a deeper look; None: all get the same."""
+    telling: Telling = NOTHING_LEARNT
+    """What the words in reasons are held against."""

@@ -25,6 +25,7 @@ from uncertainty.defaults import CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.errors import InputError, ModelError
 from uncertainty.estimators.base import Estimator
 from uncertainty.estimators.image_quality import usual_quality
+from uncertainty.images.quality import QUALITY_NAMES
 from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import metadata_of
 from uncertainty.outputs import ModelOutputs
@@ -297,6 +298,8 @@ class Screener(Fitted):
     def schema(self, seen: int = 0) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
         names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
+        if quality and self.telling.image is not None:
+            quality = list(QUALITY_NAMES)
         told = {"effort": self.cascade is not None, "suggested": any(e.posterior for e in self.estimators)}
         return schema(self.model.classes, names, self.provenance(seen), quality, **told)
 

@@ -15,14 +15,17 @@ from uncertainty.decisions.calibration_rows import ARRAYS, HeldOut
 from uncertainty.decisions.decide import Decision
 from uncertainty.errors import ArtifactError, UncertaintyError, in_one_line
 from uncertainty.files import plain
+from uncertainty.images.quality_words import QualityWords
 from uncertainty.monitoring.baseline import BASELINE_ARRAYS, Baseline
 from uncertainty.screener import artifact
 from uncertainty.screener.artifact import Manifest, SavedModel
 from uncertainty.screener.cascade import CASCADE_ROWS, Cascade
 from uncertainty.screener.checks import check
 from uncertainty.screener.fitted import Fitted
+from uncertainty.screener.reasons import Telling
 
 _PLAIN = ("model", "passes", "views", "seed", "calibrated_on", "notes", "history")
+_USUAL = ("usual_reasons", "usual_parts")
 
 
 def save(folder: Path, fitted: Fitted) -> None:
@@ -45,6 +48,7 @@ def described(fitted: Fitted) -> tuple[Manifest, dict[str, NDArray[Any]]]:
     arrays |= {"fitted_on": fitted.fitted_on, **fitted.calibration.arrays()}
     arrays |= fitted.baseline.to_arrays()
     arrays["known_good"] = artifact.names_to_array(fitted.known_good)
+    arrays |= _of_telling(fitted.telling)
     arrays |= {} if cascade is None else {CASCADE_ROWS: cascade.held_out.to_array()}
     return manifest, arrays
 
@@ -93,8 +97,24 @@ def _made(manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> Fitted:
             baseline=Baseline.from_arrays(arrays),
             known_good=artifact.names_from_array(arrays.get("known_good")),
             cascade=Cascade.restored(manifest.cascade, arrays),
+            telling=_telling(arrays),
             **{name: getattr(manifest, name) for name in _PLAIN},
         )
+
+
+def _of_telling(telling: Telling) -> dict[str, NDArray[Any]]:
+    """Arrays, and not a field of the manifest: what was sealed before there were any stays whole without them."""
+    arrays = {} if telling.image is None else telling.image.to_arrays()
+    if telling.usual:
+        usual = (artifact.names_to_array(list(telling.usual)), np.array([*telling.usual.values()]))
+        arrays |= dict(zip(_USUAL, usual, strict=True))
+    return arrays
+
+
+def _telling(arrays: Mapping[str, NDArray[Any]]) -> Telling:
+    words, parts = (arrays.get(name) for name in _USUAL)
+    usual = dict(zip(artifact.names_from_array(words), [] if parts is None else parts.tolist(), strict=True))
+    return Telling(QualityWords.from_arrays(arrays), usual)
 
 
 def fingerprint(fitted: Fitted) -> str:

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Batch
 from uncertainty.combination.evidence import signals
-from uncertainty.combination.mixture import Mixture, Signals
+from uncertainty.combination.mixture import Mixture
 from uncertainty.decisions.decide import Decision
 from uncertainty.estimators.base import Estimator
-from uncertainty.images.quality import QUALITY_NAMES
+from uncertainty.images.quality import QUALITY_NAMES, USUAL
 from uncertainty.outputs import ModelOutputs, probs_from_logits
 from uncertainty.screener.cascade import effort_of
 from uncertainty.screener.fitted import Fitted
+from uncertainty.screener.reasons import NOTHING_LEARNT, Telling, reasons
 from uncertainty.verdicts import QUALITY, SUGGESTED, probability_columns
 
 DEEPER_LOOK_FAILED = "deeper_look_failed"
 """Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
-_MOST_REASONS = 3
 
 
 def judged(
@@ -31,11 +31,12 @@ def judged(
     classes: Sequence[str],
     decision: Decision,
     dear: Sequence[str] = (),
+    telling: Telling = NOTHING_LEARNT,
 ) -> dict[str, list[Any]]:
     """Return the columns of a verdict table that come from the outputs, one value a row.
 
-    `dear` are columns that a deeper look alone has. Everything is compared in float32, as it is stored, so that
-    `flagged` is what the stored columns say.
+    `dear` are columns that a deeper look alone has, `telling` what is known of the words in reasons. Everything is
+    compared in float32, as it is stored, so that `flagged` is what the stored columns say.
     """
     known = signals(estimators, outputs)
     p_wrong = combiner.p_wrong(known).astype(np.float32)
@@ -48,7 +49,7 @@ def judged(
         "p_wrong": p_wrong,
         "flagged": flagged.tolist(),
         "threshold": thresholds,
-        "reasons": _reasons(outputs, known, estimators, combiner, flagged),
+        "reasons": reasons(outputs, known.take(flagged), (estimators, combiner), flagged, telling),
         "effort": [effort] * len(outputs),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
         **_quality(outputs),
@@ -58,9 +59,9 @@ def judged(
 
 
 def _quality(outputs: ModelOutputs) -> dict[str, NDArray[Any]]:
-    if outputs.quality is None or outputs.quality.shape[1] != len(QUALITY_NAMES):
+    if outputs.quality is None or outputs.quality.shape[1] < len(USUAL):
         return {}
-    return {f"{QUALITY}{name}": outputs.quality[:, k] for k, name in enumerate(QUALITY_NAMES)}
+    return {f"{QUALITY}{name}": column for name, column in zip(QUALITY_NAMES, outputs.quality.T, strict=False)}
 
 
 def judged_by_effort(
@@ -72,12 +73,13 @@ def judged_by_effort(
     cascade, estimators, combiner = fitted.cascade, fitted.estimators, fitted.combiner
     classes, decision = fitted.model.classes, fitted.decision
     if cascade is None:
-        return judged(outputs, estimators, combiner, classes, decision)
+        return judged(outputs, estimators, combiner, classes, decision, telling=fitted.telling)
     cheap = cascade.cheap(estimators)
-    first = judged(outputs, cheap, cascade.combiner, classes, decision)
+    # What is common among all evidence says nothing of the first look's.
+    first = judged(outputs, cheap, cascade.combiner, classes, decision, telling=Telling(fitted.telling.image))
     if deeper is None or not len(deeper):
         return first
-    second = judged(deeper, estimators, combiner, classes, decision, dear=cascade.columns)
+    second = judged(deeper, estimators, combiner, classes, decision, cascade.columns, fitted.telling)
     place = {str(name): row for row, name in enumerate(outputs.ids)}
     return replaced(first, [place[str(name)] for name in deeper.ids], second)
 
@@ -130,35 +132,6 @@ def _suggestion(
         label: [classes[int(k)] if other else None for k, other in zip(best, differs, strict=True)],
         sure: [float(p) if other else None for p, other in zip(probability, differs, strict=True)],
     }
-
-
-def _reasons(
-    outputs: ModelOutputs,
-    known: Signals,
-    estimators: Sequence[Estimator],
-    combiner: Mixture,
-    flagged: NDArray[np.bool_],
-) -> list[list[str]]:
-    """Name, for each flagged row, what raised its p_wrong most: the combiner's largest contributions."""
-    named = outputs.take(flagged)
-    words = {e.name: e.reasons(named) for e in estimators}
-    image = words.get("image_quality", np.full(len(named), "unusual_image"))
-    columns = np.stack([*words.values(), image, np.full(len(named), "error_prone_class")], axis=1)
-    reasons = map(_largest, columns.tolist(), combiner.contributions(known.take(flagged)))
-    return [next(reasons) if flag else [] for flag in flagged]
-
-
-def _largest(words: list[str], contributions: NDArray[np.float64]) -> list[str]:
-    """Add up contributions by word; keep the largest and those at least a quarter as large.
-
-    >>> _largest(["low_margin", "low_margin", "blurry", "dark"], np.array([0.5, 0.6, 0.4, -2.0]))
-    ['low_margin', 'blurry']
-    """
-    totals: dict[str, float] = {}
-    for word, part in zip(words, contributions, strict=True):
-        totals[word] = totals.get(word, 0.0) + float(part)
-    best = sorted(totals, key=lambda word: -totals[word])[:_MOST_REASONS]
-    return [word for word in best if totals[word] > 0 and totals[word] >= totals[best[0]] / 4]
 
 
 def with_unreadable(
