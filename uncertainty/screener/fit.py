@@ -19,6 +19,7 @@ from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
 from uncertainty.estimators._known_good import known_good_names, recall
+from uncertainty.figures import number_of
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener.artifact import SavedModel
@@ -136,5 +137,6 @@ def in_words(calibrated_on: dict[str, Any]) -> str:
         for what, what_they_are in (("damage", "damaged"), ("unknown", "of no known class"))
         if calibrated_on["expected_" + what]
     )
-    text = f"{calibrated_on['calibration']} images with {calibrated_on['errors']} errors"
+    rows = number_of(calibrated_on["calibration"], "image")
+    text = f"{rows} with {number_of(calibrated_on['errors'], 'error')}"
     return f"{text}, expecting {expected}" if expected else text

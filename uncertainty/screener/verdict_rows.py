@@ -21,6 +21,8 @@ from uncertainty.verdicts import QUALITY, SUGGESTED, probability_columns
 
 DEEPER_LOOK_FAILED = "deeper_look_failed"
 """Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
+OTHERWISE = "other_reasons"
+"""The reasons that a row would have if its flag were the other one: for another policy, that needs no network then."""
 _MOST_REASONS = 3
 
 
@@ -49,6 +51,7 @@ def judged(
         "flagged": flagged.tolist(),
         "threshold": thresholds,
         "reasons": _reasons(outputs, known, estimators, combiner, flagged),
+        OTHERWISE: _reasons(outputs, known, estimators, combiner, ~flagged),
         "effort": [effort] * len(outputs),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
         **_quality(outputs),
