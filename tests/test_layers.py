@@ -13,8 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "uncertainty"
 
 # A room imports from the rows above it, or from itself.
 ROWS = (
-    ("errors", "defaults"),
+    ("errors", "defaults", "figures"),
     ("files", "checks"),
+    ("written",),
     ("outputs", "verdicts", "images", "metrics", "neighbors"),
     ("labels", "estimators", "annotation"),
     ("classifiers",),

@@ -10,9 +10,10 @@ import io
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from uncertainty.commands import (
     compare,
@@ -20,6 +21,7 @@ from uncertainty.commands import (
     doctor,
     estimators,
     evaluate,
+    explain,
     export,
     fit,
     known_good,
@@ -33,7 +35,20 @@ from uncertainty.commands import (
     update,
 )
 
+
+class _Commands(typer.core.TyperGroup):
+    """The list of commands with all that each says of itself, wrapped and not cut."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a paragraph a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.commands[name].help or "") for name in self.list_commands(ctx)])
+
+
 app = typer.Typer(
+    cls=_Commands,
+    rich_markup_mode=None,  # its tables cut words at the edge of a narrow terminal
+    context_settings={"max_content_width": 100},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -62,6 +77,7 @@ for command in (
     fit.fit,
     policy.policy,
     screen.screen,
+    explain.explain,
     rank.rank,
     export.export,
     evaluate.evaluate,

@@ -103,6 +103,8 @@ def _settle(folder: Path, name: str) -> None:
     whole = folder / f".{name}.whole"
     if whole.is_dir() and not whole.is_symlink():
         for path in sorted(whole.iterdir()):
+            if path.is_dir():
+                _remove(folder / path.name)  # a folder takes the place of an empty one alone
             os.replace(path, folder / path.name)
         sync_folder(folder)
     for left in (whole, folder / f".{name}.begun"):

@@ -79,12 +79,7 @@ class Verdicts:
         Raises InputError for a file that can't be read, or that holds what no screening writes: a name twice, p_wrong
         or probabilities out of range, predictions that are no class, a column of another kind.
         """
-        path = Path(path)
-        if path.is_dir():
-            found = [path / f"verdicts{ending}" for ending in FORMATS if (path / f"verdicts{ending}").exists()]
-            if not found:
-                raise InputError(f"{path} holds no verdicts.parquet, .csv or .jsonl; run `uncertainty screen` first")
-            path = found[0]
+        path = file_of(Path(path))
         table = read_table(path)
         if missing := [name for name in _NEEDED if name not in table.column_names]:
             raise InputError(
@@ -96,6 +91,14 @@ class Verdicts:
         unread = cls(table)
         verdict_tables.provenance((table.schema.metadata or {}).get(_PROVENANCE))
         return cls(verdict_tables.checked(table, path, _types(table.column_names), unread.classes))
+
+
+def file_of(path: Path) -> Path:
+    """Return the file of verdicts in the output folder of a screening; a file as it is. InputError where none is."""
+    found = [one for ending in FORMATS if (one := path / f"verdicts{ending}").exists()] if path.is_dir() else [path]
+    if not found:
+        raise InputError(f"{path} holds no verdicts.parquet, .csv or .jsonl; run `uncertainty screen` first")
+    return found[0]
 
 
 def folder_of(path: Path) -> Path:

@@ -172,8 +172,8 @@ def test_unreadable_excluded_and_hopeless_images_are_left_out(known):
     found = select(table, 10, known, strategy="uncertainty", exclude={"0004.png"}, exclude_hopeless=True)
     assert found.table["file_name"].to_pylist() == [f"{i:04}.png" for i in range(6, 16)]
     assert found.notes == (
-        "1 images that could not be read are left out",
-        "1 images are excluded by name",
+        "1 image that could not be read is left out",
+        "1 image is excluded by name",
         "4 images are left out because nobody could see anything in them",
     )
     assert found.expected.candidates == N - 6
@@ -199,7 +199,7 @@ def test_hopeless_images_cannot_be_told_without_statistics(verdicts, known):
 def test_more_than_there_are(verdicts, known):
     found = select(verdicts, 10_000, known, strategy="uncertainty")
     assert len(found.table) == N
-    assert found.notes == ("10000 images were asked for and there are 600 candidates: all of them are listed",)
+    assert found.notes == ("asked for were 10000 of 600 candidates: all of them are listed",)
 
 
 @pytest.mark.parametrize("strategy", ["spread", "weighted_kmeans", "badge"])

@@ -17,7 +17,7 @@ def test_no_arguments_show_help(run):
 
 
 COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "report", "monitor"]
-COMMANDS += ["estimators", "doctor", "demo", "update", "known_good", "export", "labels"]
+COMMANDS += ["estimators", "doctor", "demo", "update", "known_good", "export", "labels", "explain"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -29,6 +29,19 @@ def test_help_is_a_sentence_and_a_command_line(run, command):
     assert help.endswith(".")
     assert f": uncertainty {command.replace('_', '-')}" in help
     assert help.split()[0] in out
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("command", [(), *((one.replace("_", "-"),) for one in COMMANDS)])
+def test_no_word_of_the_help_is_cut_at_the_edge(run, monkeypatch, command, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERMINAL_WIDTH", str(width))
+    _, out, _ = run(*command, "--help")
+    assert max(map(len, out.splitlines())) <= width
+    assert "…" not in out
+    assert "..." not in out.replace("[ARGS]...", "").replace("images...", "").replace("{images}...", "")
+    if not command:
+        assert "uncertainty screen SCREENER INPUT -o OUT." in " ".join(out.split())
 
 
 def test_these_are_all_the_commands():

@@ -12,9 +12,16 @@ def test_evaluate_tells_how_good_and_what_did_not_meet(run, world, out, tmp_path
         "evaluate", out, "--labels", write_labels(tmp_path / "l.csv", labels.items()), "--resamples", 20
     )
     assert (status, err) == (0, "")
+    accuracy, caught, others, where = text.splitlines()[:4]
+    assert accuracy.startswith(
+        "accuracy 94.7%: 36 of 38 labelled images right; 38 of 40 images have labels, and they look"
+    )
+    assert caught.startswith("errors caught: ")
+    assert others.startswith("by as many images chosen by max softmax: ")
+    assert where.startswith("where the errors lie: ")
     assert "38 labelled images" in text
-    assert "left out: 2 images without a label, 1 labels without an image" in text
-    assert "1 labels kept apart in labels_kept_apart.csv, no class of the model, e.g. 'yak' of '000.png'" in text
+    assert "left out: 2 images without a label, 1 label without an image" in text
+    assert "1 label kept apart in labels_kept_apart.csv, no class of the model, e.g. 'yak' of '000.png'" in text
     kept = (out / "labels_kept_apart.csv").read_text("utf-8").splitlines()
     assert kept[1:] == ["away.png,cat,,no such image was screened", "000.png,yak,,no class of the model"]
     assert "p_wrong" in text

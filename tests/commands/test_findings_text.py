@@ -77,5 +77,5 @@ def test_what_the_slices_say():
     bad = Outcomes.from_arrays(bad.truth, np.where(camera == "door", bad.truth, 1 - bad.truth), classes=["cat", "dog"])
     object.__setattr__(bad, "table", pa.table({"meta_camera": camera}))
     text = slices_text(slice_report(bad))
-    assert "camera = [b]roof images go with more errors: 100.0% of 200 wrong" in text
+    assert "images with camera = [b]roof go with more errors: 100.0% of 200 wrong" in text
     assert "camera = door images go with fewer errors: 0.0% of 200 wrong" in text

@@ -11,7 +11,7 @@ def test_known_good_images_come_and_go(run, fails, world, fitted, tmp_path):
         path.rename(path.with_stem(f"more_{path.stem}"))
     status, said, notes = run("known-good", screener, "--add", tmp_path / "more", "-o", tmp_path / "new")
     assert status == 0
-    assert "known-good images; there were" in said.splitlines()[0]
+    assert "known-good images; before " in said.splitlines()[0]
     assert "known-good images changed after calibration: " in notes
     assert f"the one before is kept in {screener}" in said
     assert "fitted this screener already" in fails("known-good", tmp_path / "new", "--add", tmp_path / "more")

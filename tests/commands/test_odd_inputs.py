@@ -45,7 +45,7 @@ def test_names_without_endings_are_found_and_where_nothing_can_be_read_it_is_sai
     assert status == 0
     assert "0 of them unreadable" in out
     table.write_text("file_name\nx\ny\n")
-    status, out, err = run("screen", fitted, table, "-o", tmp_path / "out")
+    status, out, err = run("screen", fitted, table, "-o", tmp_path / "out", "--overwrite")
     assert "note: not one of the images can be read; the column error says why" in err
 
 

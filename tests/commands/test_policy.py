@@ -34,6 +34,24 @@ def test_a_policy_is_planned_then_changed_without_a_fit(run, world, fitted, tmp_
     assert summary["threshold"] == saved["decision"]["lines"][0]["threshold"]
 
 
+def test_a_finished_screening_is_flagged_anew(run, fails, world, fitted, out, tmp_path):
+    screener = shutil.copytree(fitted, tmp_path / "screener")
+    status, said, _ = run("policy", screener, "--budget", "0.5", "--apply", out)
+    assert status == 0
+    again = run("screen", screener, world.incoming, "-o", tmp_path / "again")[1]
+    flagged = json.loads((out / "summary.json").read_text("utf-8"))["flagged"]
+    assert f"{out}: {flagged} of 40 images flagged, before it were " in said
+    assert f"40 images: {flagged} flagged" in again
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {
+        path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()
+    }
+    assert run("policy", fitted, "--apply", out)[0] == 0  # by the policy that it has
+    before = (screener / "manifest.json").read_bytes()
+    (out / "summary.json").write_text("{}")
+    assert "is no finished screening" in fails("policy", screener, "--budget", "0.2", "--apply", out)
+    assert (screener / "manifest.json").read_bytes() == before
+
+
 def test_without_a_question_policy_shows_the_present_plan(run, fitted):
     status, out, err = run("policy", fitted)
     assert (status, err) == (0, "")

@@ -1,4 +1,4 @@
-"""Progress: on a terminal rate and time left, elsewhere nothing at all."""
+"""Progress: on a terminal rate and time left, elsewhere a line every half minute."""
 
 import io
 
@@ -21,10 +21,24 @@ def terminal(monkeypatch):
     return screen
 
 
-def test_silent_when_not_a_terminal(capsys):
+def test_short_work_says_nothing_where_there_is_no_terminal(capsys):
     with progress("screening", 10) as advance:
         advance(10)
     assert capsys.readouterr() == ("", "")
+
+
+def test_long_work_says_every_half_minute_how_far_it_is(capsys, monkeypatch):
+    times = iter([0.0, 10.0, 31.0, 40.0, 62.0, 100.0])
+    monkeypatch.setattr("uncertainty.commands.progress.time.monotonic", lambda: next(times))
+    with progress("screening", 50) as advance:
+        for _ in range(5):
+            advance(10)
+    assert capsys.readouterr() == (
+        "",
+        "note: screening: 20 of 50 images, 0.645 a second, 46 s left\n"
+        "note: screening: 40 of 50 images, 0.645 a second, 16 s left\n"
+        "note: screening: 50 of 50 images, 0.5 a second\n",
+    )
 
 
 def test_a_terminal_sees_what_how_many_rate_and_time_left(monkeypatch, capsys):

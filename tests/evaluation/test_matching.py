@@ -44,9 +44,9 @@ def test_every_label_is_used_or_kept_apart(tmp_path):
     met = found.match(verdicts(*"123456789"))
     assert (met.matched, met.rows_without_label, met.labels_without_row) == (3, 6, 1)
     words = found.words()
-    assert f"1 labels kept apart in {KEPT_APART}, {UNKNOWN_FILE}, e.g. 'cat' of 'away'" in words
+    assert f"1 label kept apart in {KEPT_APART}, {UNKNOWN_FILE}, e.g. 'cat' of 'away'" in words
     assert any("'yak' of '3'; where it is true, call it '(no known class)'" in line for line in words)
-    found.write(tmp_path)
+    found.write(tmp_path, "verdicts")
     with (tmp_path / KEPT_APART).open(encoding="utf-8", newline="") as file:
         apart = list(csv.DictReader(file))
     assert [row["file_name"] for row in apart] == ["away", "2", "2", "3", "5"]
@@ -54,9 +54,12 @@ def test_every_label_is_used_or_kept_apart(tmp_path):
 
 
 def test_an_older_file_is_removed_where_nothing_is_kept_apart(tmp_path):
-    (tmp_path / KEPT_APART).write_text("old")
+    returned_labels(
+        labels(tmp_path / "l.csv", [("1", "yak", ""), ("2", "cat", "")]), verdicts("1", "2"), CLASSES
+    ).write(tmp_path, "verdicts")
+    assert (tmp_path / KEPT_APART).exists()
     found = returned_labels(labels(tmp_path / "l.csv", [("1", "cat", "")]), verdicts("1"), CLASSES)
-    found.write(tmp_path)
+    found.write(tmp_path, "verdicts")
     assert not (tmp_path / KEPT_APART).exists()
     assert found.words() == []
 

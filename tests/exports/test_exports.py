@@ -63,7 +63,7 @@ def test_label_studio_tasks(tmp_path):
     config = (tmp_path / "t" / "config.xml").read_text("utf-8")
     assert '<Choice value="e&amp;l &lt;&quot;x&quot;&gt;"/>' in config
     assert '<Choice value="(no known class)"/>' in config
-    assert done.notes == ("label-studio does not carry 1 columns est_...; csv and parquet do",)
+    assert done.notes == ("label-studio does not carry 1 column est_...; csv and parquet do",)
 
 
 def test_label_studio_files_keep_to_the_limits(tmp_path):
@@ -94,7 +94,7 @@ def test_cvat_has_sizes_order_and_the_attribute(tmp_path, root):
     assert (tmp_path / "t" / "images.txt").read_text("utf-8").splitlines() == list(FIRST)
     assert json.loads((tmp_path / "t" / "labels.json").read_text("utf-8"))[0]["attributes"][0]["name"] == "p_wrong"
     assert (
-        "cvat does not carry confidence, flagged, reasons, group, inclusion_probability, 1 columns est_..."
+        "cvat does not carry confidence, flagged, reasons, group, inclusion_probability, 1 column est_..."
         in (done.notes[-1])
     )
 
@@ -166,7 +166,7 @@ def test_unreadable_images_are_left_out_and_said(tmp_path):
     table = ranking(error=pa.array([None, "is truncated", *[None] * 4], pa.string()))
     done = write(table, "label-studio", tmp_path / "t", classes=CLASSES)
     assert done.images == 5
-    assert "1 unreadable images are left out, e.g. 'mon/c#1.jpg': is truncated" in done.notes
+    assert "1 unreadable image is left out, e.g. 'mon/c#1.jpg': is truncated" in done.notes
 
 
 @pytest.mark.parametrize("to", ["cvat", "fiftyone", "hf", "cvat-folders"])

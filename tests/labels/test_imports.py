@@ -112,7 +112,7 @@ def test_cvat_xml_alone_in_a_folder_and_in_a_zip(tmp_path):
     for where in (path, tmp_path, zipped):
         found = read_annotations(where)
         assert said(found) == EXPECTED
-        assert found.notes == ("1 images keep the tag that was predicted, unchanged: it counts as confirmed",)
+        assert found.notes == ("1 image keeps the tag that was predicted, unchanged: it counts as confirmed",)
 
 
 @pytest.mark.parametrize("prefix", ["", "train/"])

@@ -195,16 +195,21 @@ def test_the_page_must_be_named_like_one(screening, tmp_path):
 
 
 def test_many_pictures_lie_beside_the_page(screening, tmp_path, monkeypatch):
-    monkeypatch.setattr("uncertainty.report.pictures.LARGEST_INSIDE", 10_000)
+    monkeypatch.setattr("uncertainty.report.pictures.LARGEST_INSIDE", 500)
     written = write_report(screening[0], path=tmp_path / "page.html")
     assert written.thumbs == tmp_path / "page_thumbs"
     sources = [image["picture"] for image in data_of(written.path)["images"]]
     assert sources[0] == "page_thumbs/000000.webp"
     assert all((tmp_path / source).is_file() for source in sources)
     assert "img-src data: 'self' file:" in written.path.read_text("utf-8")
-    (tmp_path / "page_thumbs" / "999999.webp").write_bytes(b"old")
-    write_report(screening[0], path=tmp_path / "page.html")
-    assert not (tmp_path / "page_thumbs" / "999999.webp").exists()
+    write_report(screening[0], path=tmp_path / "page.html", most=3)
+    assert len(list((tmp_path / "page_thumbs").iterdir())) == 3
+    (tmp_path / "page_thumbs" / "mine.webp").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"page_thumbs was changed since it was written; .*--overwrite"):
+        write_report(screening[0], path=tmp_path / "page.html")
+    write_report(screening[0], path=tmp_path / "page.html", overwrite=True)
+    assert len(list(tmp_path.glob("page_thumbs.*/mine.webp"))) == 1
+    assert not (tmp_path / "page_thumbs" / "mine.webp").exists()
 
 
 def test_maps_and_known_good_images_lie_beside_the_page_too(screening, tmp_path, monkeypatch):

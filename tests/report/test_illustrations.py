@@ -20,7 +20,7 @@ from uncertainty.images.sources import find_images
 from uncertainty.neighbors import normalised
 from uncertainty.report.build import write_report
 from uncertainty.report.illustrations import Illustrations, illustrations, visible
-from uncertainty.report.known_good import KnownGood
+from uncertainty.screener.nearest_known_good import KnownGood
 from uncertainty.workflows.screen import screen_into
 
 

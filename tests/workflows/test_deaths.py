@@ -7,7 +7,6 @@ import pytest
 from conftest import CLASSES
 
 from uncertainty.decisions.policies import Policy
-from uncertainty.files import settle
 from uncertainty.report.build import write_report
 from uncertainty.screener import Screener
 from uncertainty.screening.saved_screener import SavedScreener
@@ -19,6 +18,7 @@ from uncertainty.workflows.policy import apply_policy, plan_policy
 from uncertainty.workflows.rank import rank_folder
 from uncertainty.workflows.screen import screen_into
 from uncertainty.workflows.update import update_folder
+from uncertainty.written import LEDGER, settled
 
 CALLS = ("replace", "rename", "unlink", "rmdir", "remove")
 
@@ -138,9 +138,9 @@ def test_an_evaluation_is_the_old_or_the_new_one(screened, tmp_path):
     assert old.keys() == new.keys()
     assert old != new
     for at in deaths(lambda after: shutil.copytree(before, tmp_path / str(after)), evaluate_again):
-        settle(at / "out", "evaluation")  # what the next evaluation or report does first
+        settled(at / "out")  # what the next evaluation or report does first
         assert evaluation(at) in (old, new)
-        assert not [path for path in (at / "out").iterdir() if path.name.startswith(".")]
+        assert [path.name for path in (at / "out").iterdir() if path.name.startswith(".")] == [LEDGER]
 
 
 def compare(at):

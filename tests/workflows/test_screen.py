@@ -47,7 +47,7 @@ def test_files_hold_what_memory_holds(world, mixed, in_memory, tmp_path, ending,
     screen_into(tmp_path, world.screener, mixed, ScreenSettings(ending=ending, batch_size=batch_size))
     table = Verdicts.read(tmp_path).table
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "features.parquet", "monitoring.json", "summary.json", f"verdicts{ending}"
+        ".uncertainty.json", "features.parquet", "monitoring.json", "summary.json", f"verdicts{ending}"
     ]  # fmt: skip
     assert table.column_names == in_memory.table.column_names
     for name in table.column_names:
@@ -63,14 +63,14 @@ def test_files_hold_what_memory_holds(world, mixed, in_memory, tmp_path, ending,
 
 def test_features_are_beside_the_verdicts_and_nobody_takes_them_for_others(world, mixed, out, tmp_path):
     table, verdicts = pq.read_table(out / FEATURES_FILE), Verdicts.read(out).table
-    assert table.column_names == ["file_name", "digest", "picture", "thumbnail", "features"]
+    assert table.column_names == ["file_name", "other_reasons", "digest", "picture", "thumbnail", "features"]
     assert table["file_name"].equals(verdicts["file_name"])
     assert table["digest"].to_pylist() == [digest(mixed / name) for name in verdicts["file_name"].to_pylist()]
     assert table.schema.field("features").type == pa.list_(pa.float16(), 48)
     assert table.filter(pa.compute.is_null(table["features"]))["file_name"].to_pylist() == ["019a.png"]
     assert packed_files(out) == []
     assert "features" not in verdicts.column_names
-    screen_into(out, world.screener, mixed, ScreenSettings(features=False))
+    screen_into(out, world.screener, mixed, ScreenSettings(features=False, overwrite=True))
     assert not (out / FEATURES_FILE).exists()
 
 
@@ -210,7 +210,7 @@ def test_a_crash_while_ranks_are_written_leaves_the_earlier_verdicts(world, mixe
 
     monkeypatch.setattr(second_pass, "_ranked", broken)
     with pytest.raises(InputError, match=r"can't be written \(No space left on device\); .* go on with --resume"):
-        screen_into(tmp_path, world.screener, world.incoming, ScreenSettings(ending=ending))
+        screen_into(tmp_path, world.screener, world.incoming, ScreenSettings(ending=ending, overwrite=True))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
     monkeypatch.setattr(second_pass, "_ranked", ranked)
     assert (

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.figures import number_of
+
 _TWO_SIDED = 1.959964
 
 
@@ -34,9 +36,11 @@ class Yield:
 
     def __str__(self) -> str:
         covers = "chance" if self.calibration_errors is None else "chance and calibration"
+        these = "this one" if self.n == 1 else f"these {self.n}"
         return (
-            f"expected among these {self.n}: {self.errors:.0f} errors (95 % interval {self.low:.0f} to "
-            f"{self.high:.0f}, for {covers}), of {self.of_all:.0f} among all {self.candidates} candidates"
+            f"expected among {these}: {number_of(round(self.errors), 'error')} "
+            f"(95 % interval {self.low:.0f} to {self.high:.0f}, for {covers}), of {self.of_all:.0f} among all "
+            f"{number_of(self.candidates, 'candidate')}"
         )
 
 

@@ -15,6 +15,7 @@ from uncertainty.annotation.candidates import Positions
 from uncertainty.annotation.expected_yield import Yield, expected_yield
 from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
+from uncertainty.figures import number_of
 from uncertainty.images.groups import Grouping
 from uncertainty.verdicts import METADATA, QUALITY, SUGGESTED, Verdicts, metadata_of_rows, with_columns
 
@@ -67,7 +68,8 @@ def select(
     table, n, strategy = verdicts.table, asked.n, asked.strategy
     among, notes = _candidates(table, exclude, asked.exclude_hopeless)
     if n > len(among):
-        notes.append(f"{n} images were asked for and there are {len(among)} candidates: all of them are listed")
+        there = number_of(len(among), "candidate")
+        notes.append(f"asked for were {n} of {there}: all of them are listed")
         n = len(among)
     if strategy in NEED_FEATURES and known.features is None:
         notes.append(f"no features of these images are known, so p_wrong alone chooses ({PLAIN}) instead of {strategy}")
@@ -97,14 +99,16 @@ def _candidates(table: pa.Table, exclude: Collection[str], exclude_hopeless: boo
     """Return the rows that can be chosen, and what there is to say about the others."""
     unreadable = np.asarray(table["error"].is_valid().to_pylist(), dtype=bool) | np.isnan(_numbers(table, "p_wrong"))
     out = unreadable.copy()
-    notes = [f"{int(unreadable.sum())} images that could not be read are left out"] if unreadable.any() else []
+    lost = number_of(int(unreadable.sum()), "image that could not be read is", "images that could not be read are")
+    notes = [f"{lost} left out"] if unreadable.any() else []
     if exclude:
         known = _named(table, exclude)
-        notes.append(f"{int((known & ~out).sum())} images are excluded by name")
+        notes.append(f"{number_of(int((known & ~out).sum()), 'image is', 'images are')} excluded by name")
         out |= known
     if exclude_hopeless:
         hopeless = hopeless_rows(table)
-        notes.append(f"{int((hopeless & ~out).sum())} images are left out because nobody could see anything in them")
+        dark = number_of(int((hopeless & ~out).sum()), "image is", "images are")
+        notes.append(f"{dark} left out because nobody could see anything in them")
         out |= hopeless
     rows = np.flatnonzero(~out)
     if not len(rows):

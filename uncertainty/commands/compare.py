@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Group, GroupBy, LabelColumn, Labels, NameColumn, Resamples, ResamplesSeed
+from uncertainty.commands.options import (
+    Group,
+    GroupBy,
+    LabelColumn,
+    Labels,
+    NameColumn,
+    Overwrite,
+    Resamples,
+    ResamplesSeed,
+)
 from uncertainty.commands.shared import console, say_kept_apart
 
 
@@ -22,6 +31,7 @@ def compare(
     seed: ResamplesSeed = 0,
     group: Group = None,
     group_by: GroupBy = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Say what run B fixed and broke against run A: uncertainty compare OUT_A OUT_B --labels labels.csv."""
     from uncertainty.commands.findings_text import comparison_table, comparison_text
@@ -30,7 +40,7 @@ def compare(
     from uncertainty.workflows.compare import compare_folders
 
     columns = Columns(name_column, label_column, grouping=Grouping(group, group_by))
-    found = compare_folders(a, b, labels, out, columns, seed=seed, resamples=resamples)
+    found = compare_folders(a, b, labels, out, columns, overwrite=overwrite, seed=seed, resamples=resamples)
     console().print(comparison_table(found))
     typer.echo(comparison_text(found))
     say_kept_apart(out)

@@ -12,11 +12,12 @@ from uncertainty.commands.options import (
     LabelColumn,
     Labels,
     NameColumn,
+    Overwrite,
     Resamples,
     ResamplesSeed,
     Screened,
 )
-from uncertainty.commands.shared import console
+from uncertainty.commands.shared import console, plainly
 from uncertainty.verdicts import folder_of
 
 Wanted = Annotated[float, typer.Option(min=0.01, max=1, help="State each class's threshold for this one.")]
@@ -33,6 +34,7 @@ def evaluate(
     seed: ResamplesSeed = 0,
     group: Group = None,
     group_by: GroupBy = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Say how good the verdicts were, once labels are known: uncertainty evaluate OUT --labels labels.csv."""
     from uncertainty.commands.findings_text import class_table, design_text, findings_text
@@ -42,7 +44,9 @@ def evaluate(
     from uncertainty.workflows.evaluate import evaluate_folder
 
     columns = Columns(name_column, label_column, grouping=Grouping(group, group_by))
-    found = evaluate_folder(out, labels, columns, seed=seed, resamples=resamples, precision=precision, recall=recall)
+    wanted = {"precision": precision, "recall": recall}
+    found = evaluate_folder(out, labels, columns, seed=seed, resamples=resamples, overwrite=overwrite, **wanted)
+    typer.echo("\n".join(map(plainly, found.opening())))
     console().print(evaluation_table(found.evaluation))
     typer.echo(evaluation_text(found.evaluation, found.match))
     for line in found.returned.words():

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Target
+from uncertainty.commands.options import TOOLS, Overwrite, Target
 from uncertainty.commands.shared import say_notes
+from uncertainty.figures import number_of
 
 
 def export(
     source: Annotated[Path, typer.Argument(help="Folder that `screen` wrote, or a table, e.g. what `rank` wrote.")],
-    to: Annotated[Target, typer.Option(help="The tool or library that opens it.")],
+    to: Annotated[Target, typer.Option(metavar="TOOL", help=f"The tool or library that opens it: {TOOLS}.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="New folder or .zip; for csv and parquet a file.")],
     images: Annotated[Path | None, typer.Option(help="Where the images are, if not where they were screened.")] = None,
     image_url_prefix: Annotated[
@@ -25,6 +26,7 @@ def export(
     classes: Annotated[
         Path | None, typer.Option(help="File of class names, for a table that is not beside its summary.json.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Export for a labelling tool: uncertainty export out/ranking.csv --to label-studio -o tasks/."""
     from uncertainty.classifiers.class_names import read_class_names
@@ -33,6 +35,7 @@ def export(
 
     names = read_class_names(classes) if classes else None
     place: Place = "nowhere" if copy is None else "copy" if copy else "link"
-    done = exported(source, to, out, images=images, classes=names, image_url_prefix=image_url_prefix, place=place)
+    how = {"image_url_prefix": image_url_prefix, "place": place, "overwrite": overwrite}
+    done = exported(source, to, out, images=images, classes=names, **how)
     say_notes(done.notes)
-    typer.echo(f"{done.images} images written to {done.path}")
+    typer.echo(f"{number_of(done.images, 'image')} written to {done.path}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from uncertainty.commands.tables import METRIC_NAMES, metric_cell, percent, shown
+from uncertainty.commands.tables import METRIC_NAMES, metric_cell, shown
+from uncertainty.figures import number_of, percent, probability
+from uncertainty.verdicts import METADATA
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,7 +85,7 @@ def findings_text(classes: ClassReport, slices: SliceReport) -> str:
         f"F1 {percent(macro.f1)}"
     ]
     if pairs := classes.confused_pairs[:_PAIRS]:
-        said = [f"{shown(p.label)} for {shown(p.predicted_label)} {p.count} times" for p in pairs]
+        said = [f"{p.label!r} for {p.predicted_label!r} ({number_of(p.count, 'time')})" for p in pairs]
         lines.append(f"most often taken: {', '.join(said)}")
     return "\n".join([*lines, slices_text(slices)])
 
@@ -104,16 +106,12 @@ def slice_table(report: SliceReport) -> Table:
             f"{percent(one.low)} to {percent(one.high)}",
             percent(one.error_rate_rest),
             _share(one.error_rate_expected),
-            _p(one.p_holm),
-            _p(one.p_within_class_holm),
+            probability(one.p_holm),
+            probability(one.p_within_class_holm),
             _share(one.errors_caught),
             one.conclusion,
         )
     return table
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def slices_text(report: SliceReport) -> str:
@@ -124,7 +122,7 @@ def slices_text(report: SliceReport) -> str:
     named = [shown(one.name) for one in report.slices if one.conclusion == "explained by class"]
     said = lines[:_SLICES] or [f"none of {report.tests} slices goes with errors beyond the mix of its classes"]
     if len(lines) > _SLICES:
-        said.append(f"and {len(lines) - _SLICES} more slices")
+        said.append(f"and {number_of(len(lines) - _SLICES, 'more slice')}")
     if named:
         said.append(f"explained by the classes of their images: {', '.join(named[:_PAIRS])}")
     return "\n".join(said) + _left_out(report)
@@ -133,10 +131,29 @@ def slices_text(report: SliceReport) -> str:
 def _sentence(one: Slice) -> str:
     also = " and ".join(f"{share:.0%} are {shown(name)} too" for name, share in one.overlaps[:_OVERLAPS])
     return (
-        f"{shown(one.name)} images go with {one.conclusion}: {percent(one.error_rate)} of {one.n} wrong, "
-        f"{percent(one.error_rate_expected)} expected from their classes, {percent(one.error_rate_rest)} of others; "
-        f"corrected p {_p(one.p_within_class_holm)} ({shown(one.definition)}){f'; {also}' if also else ''}"
+        f"{_images(one)} go with {one.conclusion}: {percent(one.error_rate)} of {one.n} wrong, "
+        f"{percent(one.error_rate_expected)} expected from their classes, {percent(one.error_rate_rest)} of the "
+        f"{number_of(one.n_rest, 'other')}; "
+        f"corrected p {probability(one.p_within_class_holm)} ({shown(one.definition)}){f'; {also}' if also else ''}"
     )
+
+
+def _images(one: Slice) -> str:
+    """Name the images of a slice: dark images, but images with camera = roof."""
+    return f"images with {shown(one.name)}" if one.by.startswith(METADATA) else f"{shown(one.name)} images"
+
+
+def base_text(report: SliceReport) -> str:
+    """Say with what each slice is compared."""
+    columns = list(dict.fromkeys(one.by.removeprefix(METADATA) for one in report.slices if one.by.startswith(METADATA)))
+    each = f"each value of {', '.join(map(shown, columns))} with the images of all its other values" if columns else ""
+    others = (
+        "each slice with the images outside it" if any(not s.by.startswith(METADATA) for s in report.slices) else ""
+    )
+    compared = " and ".join(filter(None, (each, others)))
+    n, wrong = report.n, report.n_errors
+    rate = f"; of all {number_of(n, 'labelled image')} {wrong} are wrong ({percent(wrong / n)})" if n else ""
+    return f"compared: {compared or 'nothing'}{rate}"
 
 
 def _left_out(report: SliceReport) -> str:
@@ -182,8 +199,8 @@ def comparison_text(found: Comparison) -> str:
         "in both but unread or without a label": found.unread_or_unlabelled,
     }
     lines = [
-        f"{n} images in both: {found.both_right} right in both, {found.both_wrong} wrong in both, "
-        f"{found.n_fixed} fixed and {found.n_broken} broken by B; McNemar's exact p {_p(found.p)}",
+        f"{number_of(n, 'image')} in both: {found.both_right} right in both, {found.both_wrong} wrong in both, "
+        f"{found.n_fixed} fixed and {found.n_broken} broken by B; McNemar's exact p {probability(found.p)}",
         f"flagged by both {f.both}, only by A {f.only_a}, only by B {f.only_b}; they agree on {percent(f.agreement)}",
     ]
     if any(left_out.values()):

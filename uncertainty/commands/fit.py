@@ -39,7 +39,7 @@ from uncertainty.workflows.effort import Effort
 
 @with_policy_options
 def fit(
-    model: Annotated[str, typer.Option(help="Model spec: package.module:factory?weights=FILE.safetensors&size=224")],
+    model: Annotated[str, typer.Option(help="Model spec, such as my.module:factory?weights=FILE.")],
     calibration: Annotated[Path, typer.Option(help="Labelled images that the model was not trained on.")],
     out: Out,
     reference: Reference = None,

@@ -10,6 +10,7 @@ import typer
 from uncertainty.commands.options import BatchSize, Device, Model, OtherSecondOpinion, Workers
 from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, WORKERS
+from uncertainty.figures import number_of
 
 
 def known_good(
@@ -36,5 +37,6 @@ def known_good(
         SavedScreener(screener, model, device, embedder=embedder), add=add, remove=remove, into=out, **look
     )
     say_notes(done.notes)
-    typer.echo(f"{len(done.after.known_good)} known-good images; there were {len(done.before.known_good)}")
+    now, before = (number_of(len(one.known_good), "known-good image") for one in (done.after, done.before))
+    typer.echo(f"{now}; before {before}")
     typer.echo(f"screener {done.after.id} written to {done.folder}; the one before is kept in {done.kept}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Resamples, ResamplesSeed, Screened
+from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Overwrite, Resamples, ResamplesSeed, Screened
+from uncertainty.figures import probability
 from uncertainty.verdicts import folder_of
 
 _SHOWN = 10
@@ -17,16 +18,18 @@ def labels(
     label_column: LabelColumn = None,
     resamples: Resamples = 1000,
     seed: ResamplesSeed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Say how far annotators agree and which labels are likely wrong: uncertainty labels OUT --labels labels.csv."""
     from uncertainty.commands.tables import shown
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.check_labels import LABEL_ERRORS, check_labels, words
 
-    check = check_labels(out, labels, Columns(name_column, label_column), seed=seed, resamples=resamples)
+    columns = Columns(name_column, label_column)
+    check = check_labels(out, labels, columns, seed=seed, resamples=resamples, overwrite=overwrite)
     for row in check.table.slice(0, min(check.likely, _SHOWN)).to_pylist():
         said = f"{shown(row['label'])}, more likely {shown(row['suggested'])}"
-        typer.echo(f"label wrong {row['label_wrong']:.3f}  {said}  {shown(row['file_name'])}")
+        typer.echo(f"label wrong {probability(row['label_wrong']):>6}  {said}  {shown(row['file_name'])}")
     for line in words(check):
         typer.echo(line)
     typer.echo(f"all labels, the likeliest errors first, written to {folder_of(out) / LABEL_ERRORS}")

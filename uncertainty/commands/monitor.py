@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Group, GroupBy
+from uncertainty.commands.options import Group, GroupBy, Overwrite
 from uncertainty.commands.shared import console
 from uncertainty.verdicts import folder_of
 
@@ -22,6 +22,7 @@ def monitor(
     group: Group = None,
     group_by: GroupBy = None,
     seed: Annotated[int, typer.Option(min=0, help="Of resamples and permutations.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Estimate accuracy without labels, and raise a drift alarm: uncertainty monitor OUT --screener SCREENER."""
     from uncertainty.commands.tables import class_accuracy_table, estimates_table, shown
@@ -30,7 +31,13 @@ def monitor(
     from uncertainty.workflows.monitor import monitor_folder
 
     found = monitor_folder(
-        out, screener, level=false_alarms, in_order=in_order, seed=seed, grouping=Grouping(group, group_by)
+        out,
+        screener,
+        level=false_alarms,
+        in_order=in_order,
+        seed=seed,
+        grouping=Grouping(group, group_by),
+        overwrite=overwrite,
     )
     if found.accuracy.estimates:
         console().print(estimates_table(found.accuracy))

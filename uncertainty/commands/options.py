@@ -13,7 +13,7 @@ from uncertainty.workflows.effort import Effort
 
 Model = Annotated[
     str | None,
-    typer.Option(help="Model spec: package.module:factory?weights=FILE.safetensors&size=224", show_default=False),
+    typer.Option(help="Model spec, such as my.module:factory?weights=FILE.", show_default=False),
 ]
 CertifyShare = Annotated[
     float, typer.Option(min=0, max=0.9, help="Share of calibration kept from the combiner, to certify promises on.")
@@ -36,6 +36,9 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Images in one forward pass.
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode images.")]
 
 
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that hold something else, such as labels filled in.")
+]
 Screened = Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")]
 Labels = Annotated[
     Path, typer.Option(help="Table with file_name and label, class folders, or an export of a labelling tool.")
@@ -115,4 +118,5 @@ RayAddress = Annotated[
 ]
 
 
+TOOLS = ", ".join(TARGETS)
 Target = StrEnum("Target", {name: name for name in TARGETS})  # type: ignore[misc]  # from the one list there is

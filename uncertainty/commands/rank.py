@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Group, GroupBy, Screened, Target
+from uncertainty.commands.options import TOOLS, Group, GroupBy, Overwrite, Screened, Target
 from uncertainty.commands.shared import say_notes
+from uncertainty.figures import number_of, percent, probability
 from uncertainty.verdicts import folder_of
 
+Exported = Annotated[
+    Target | None, typer.Option(metavar="TOOL", help=f"Export the list too, to a place beside it: {TOOLS}.")
+]
 Strategy = Annotated[
     str,
     typer.Option(
@@ -38,7 +42,7 @@ def rank(
     out: Screened,
     n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 200,
     file: Annotated[Path | None, typer.Option("-o", "--out", help="File to write: .csv, .parquet or .jsonl.")] = None,
-    to: Annotated[Target | None, typer.Option(help="Export the list for this tool too, to a folder beside it.")] = None,
+    to: Exported = None,
     strategy: Strategy = "spread",
     explore: Explore = 0.0,
     quota_per: QuotaPer = None,
@@ -48,16 +52,16 @@ def rank(
     group: Group = None,
     group_by: GroupBy = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random part, and of strategies that draw.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
     from uncertainty.annotation.expected_yield import should_stop
     from uncertainty.commands.tables import shown
-    from uncertainty.exports.export import export
-    from uncertainty.exports.targets import TABLES
     from uncertainty.images.groups import Grouping
     from uncertainty.workflows.rank import rank_folder
 
     target = file or folder_of(out) / "ranking.csv"
+    exported = None if to is None else _place(target, to, overwrite)
     found = rank_folder(
         out,
         n,
@@ -69,18 +73,36 @@ def rank(
         exclude_hopeless=exclude_hopeless,
         seed=seed,
         grouping=Grouping(group, group_by),
+        overwrite=overwrite,
     )
     say_notes(found.notes)
     for row in found.table.slice(0, 10).to_pylist():
         label, name = shown(row["predicted_label"]), shown(row["file_name"])
-        typer.echo(f"{row['rank']:>4}  p_wrong {row['p_wrong']:.3f}  {label}  {name}")
+        typer.echo(f"{row['rank']:>4}  p_wrong {probability(row['p_wrong']):>6}  {label}  {name}")
     typer.echo(str(found.expected))
     if stop_below is not None and should_stop(found.expected, stop_below):
         typer.echo(
-            f"time to stop: {found.expected.share:.1%} of these are expected to be errors, below {stop_below:.1%}"
+            f"time to stop: {percent(found.expected.share)} of these are expected to be errors, below {stop_below:.1%}"
         )
-    typer.echo(f"{len(found.table)} images, the first to label first, written to {target}")
-    if to is not None:
-        done = export(target, to, target.with_name(f"{target.stem}-{to}{TABLES.get(to, '')}"))
-        say_notes(done.notes)
-        typer.echo(f"{done.images} of them exported for {to} to {done.path}")
+    typer.echo(f"{number_of(len(found.table), 'image')}, the first to label first, written to {target}")
+    if to is not None and exported is not None:
+        _export(target, to, exported, overwrite)
+
+
+def _place(target: Path, to: Target, overwrite: bool) -> Path:
+    """Return where the list is exported to, beside it; refused before anything is written where that is not free."""
+    from uncertainty.exports.export import check_free
+    from uncertainty.exports.targets import TABLES
+
+    place = target.with_name(f"{target.stem}-{to}{TABLES.get(to, '')}")
+    if to not in TABLES and not overwrite:
+        check_free(place)
+    return place
+
+
+def _export(target: Path, to: Target, place: Path, overwrite: bool) -> None:
+    from uncertainty.exports.export import export
+
+    done = export(target, to, place, overwrite=overwrite)
+    say_notes(done.notes)
+    typer.echo(f"{done.images} of them exported for {to} to {done.path}")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from uncertainty.commands.options import Device, LabelColumn, Model, NameColumn, OtherSecondOpinion
+from uncertainty.commands.options import Device, LabelColumn, Model, NameColumn, OtherSecondOpinion, Overwrite
 from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import REPORT_IMAGES
 
@@ -63,6 +63,7 @@ def report(
     model: Model = None,
     embedder: OtherSecondOpinion = None,
     device: Device = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make one HTML page of a screening, which works offline: uncertainty report OUT --labels labels.csv."""
     from uncertainty.images.manifests import Columns
@@ -81,6 +82,7 @@ def report(
         most=most,
         illustrate=drawing,
         columns=columns,
+        overwrite=overwrite,
     )
     say_notes(written.notes)
     beside = f", with its pictures in {written.thumbs}" if written.thumbs else ""

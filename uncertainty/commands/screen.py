@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from uncertainty.commands.explain import say_explanations
 from uncertainty.commands.options import (
     Actors,
     BatchSize,
@@ -28,6 +29,7 @@ from uncertainty.commands.policy_options import with_policy_options
 from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError
+from uncertainty.figures import number_of
 
 if TYPE_CHECKING:
     from uncertainty.screener import Screener
@@ -54,6 +56,9 @@ def screen(
     actors: Actors = None,
     gpus_per_actor: GpusPerActor = None,
     ray_address: RayAddress = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a finished screening of something else.")
+    ] = False,
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
     from uncertainty.screening.saved_screener import SavedScreener
@@ -68,15 +73,16 @@ def screen(
         SavedScreener(screener, model, device, policy, embedder),
         images,
         out,
-        ScreenSettings(f".{format}", features, batch_size, workers),
+        ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column),
         ray=ray,
         resume=resume,
-        name_column=name_column,
         progress=partial(_interruptible, out),
     )
     if done.finished_before:
         say_notes([f"{out} was finished already, so nothing was done; without --resume it is screened anew"])
     _say(done.summary, done.screener)
+    if done.summary["images"] == 1 and done.screener.classifier is not None:
+        say_explanations(done.screener, [images])
     typer.echo(f"verdicts written to {out}")
 
 
@@ -91,14 +97,16 @@ def _say(summary: dict[str, Any], fitted: Screener) -> None:
     if seen := summary["provenance"]["images_that_fitted_the_screener"]:
         say_notes([f"{seen} of these images fitted the screener; their p_wrong is too low to be trusted"])
     if (deeper := summary.get("looked_at_more_deeply")) is not None:
-        typer.echo(f"{deeper} of {summary['images']} images were looked at more deeply")
+        typer.echo(f"{deeper} of {number_of(summary['images'], 'image was', 'images were')} looked at more deeply")
     if failed := summary.get("deeper_look_failed"):
-        say_notes([f"the deeper look failed at {failed} images; they keep the first verdict, see their reasons"])
+        say_notes(
+            [f"the deeper look failed at {number_of(failed, 'image')}, with the first verdict kept; see the reasons"]
+        )
     if summary["drift"]["alarm"]:
         say_notes([summary["drift"]["in_words"]])
     typer.echo(
-        f"{summary['images']} images: {summary['flagged']} flagged, {summary['unreadable']} of them unreadable; about "
-        f"{summary['predicted_errors']:.0f} errors expected\n{fitted.describe()}"
+        f"{number_of(summary['images'], 'image')}: {summary['flagged']} flagged, {summary['unreadable']} of them "
+        f"unreadable; about {number_of(round(summary['predicted_errors']), 'error')} expected\n{fitted.describe()}"
     )
 
 
@@ -112,6 +120,10 @@ def _interruptible(out: Path, what: str, total: int) -> Iterator[Callable[[int],
             yield advance
     except KeyboardInterrupt:
         begun = progress_of(out)
-        kept = "no image was done" if begun is None else f"{begun[0]} of {begun[1]} images are done"
+        kept = (
+            "no image was done"
+            if begun is None
+            else f"{begun[0]} of {number_of(begun[1], 'image is', 'images are')} done"
+        )
         typer.echo(f"interrupted: {kept}; go on with the same command and --resume", err=True)
         raise typer.Exit(130) from None

@@ -49,7 +49,7 @@ def console() -> Any:
 
 
 def shown_progress(what: str, total: int) -> Any:
-    """Show how far long work is, where standard error is a terminal."""
+    """Show how far long work is: a bar on a terminal, elsewhere a line every half minute."""
     from uncertainty.commands.progress import progress
 
     return progress(what, total)

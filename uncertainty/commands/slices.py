@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Screened
+from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Overwrite, Screened
 from uncertainty.commands.shared import console, say_kept_apart
 from uncertainty.verdicts import folder_of
 
@@ -19,16 +19,17 @@ def slices(
     by: Annotated[
         str, typer.Option(help="Only these, e.g. dark,blurry or a column of your manifest.", show_default="all")
     ] = "",
+    overwrite: Overwrite = False,
 ) -> None:
     """Say which images go with errors, e.g. dark ones: uncertainty slices OUT --labels labels.csv --by dark."""
-    from uncertainty.commands.findings_text import slice_table, slices_text
+    from uncertainty.commands.findings_text import base_text, slice_table, slices_text
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.slices import slices_of_folder
 
     wanted = [name.strip() for name in by.split(",")] if by else None
-    report = slices_of_folder(out, labels, wanted, Columns(name_column, label_column))
+    report = slices_of_folder(out, labels, wanted, Columns(name_column, label_column), overwrite=overwrite)
     console().print(slice_table(report))
-    typer.echo(slices_text(report))
+    typer.echo(f"{base_text(report)}\n{slices_text(report)}")
     folder = folder_of(out)
     say_kept_apart(folder)
     typer.echo(f"slices.csv written to {folder}")

@@ -9,6 +9,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from uncertainty.figures import number_of, percent
 from uncertainty.metrics.ranking_intervals import FEWEST_ERRORS
 from uncertainty.monitoring.batch import percentages
 
@@ -90,20 +91,22 @@ def _between(key: str, interval: Interval | None) -> str:
 def evaluation_text(evaluation: Evaluation, match: Match) -> str:
     """Return the evaluation in sentences, and what was left out of it."""
     e = evaluation
-    lines = [f"{e.n} labelled images, {e.n_errors} errors; accuracy {percent(e.accuracy)}"]
-    left_out = {
-        "unreadable images": e.n_unreadable,
-        "images without a label": e.n_unlabelled,
-        "labels without an image": match.labels_without_row,
-    }
-    if any(left_out.values()):
-        lines.append(f"left out: {', '.join(f'{n} {what}' for what, n in left_out.items() if n)}")
+    named = (number_of(e.n, "labelled image"), number_of(e.n_errors, "error"))
+    lines = [f"{', '.join(named)}; accuracy {percent(e.accuracy)}"]
+    left_out = [
+        (e.n_unreadable, "unreadable image", "unreadable images"),
+        (e.n_unlabelled, "image without a label", "images without a label"),
+        (match.labels_without_row, "label without an image", "labels without an image"),
+    ]
+    if said := [number_of(*one) for one in left_out if one[0]]:
+        lines.append(f"left out: {', '.join(said)}")
     if e.unknown_labels:
         lines.append(_unknown(e.unknown_labels))
     if e.n_errors and any(one is None for one in e.intervals.get("p_wrong", {}).values()):
+        few = number_of(e.n_errors, "error is", "errors are")
         lines.append(
-            f"{e.n_errors} errors are too few for intervals of AURC and E-AURC, which take {FEWEST_ERRORS} and images "
-            "that are right beside them"
+            f"{few} too few for intervals of AURC and E-AURC, which take {FEWEST_ERRORS} and images that are right "
+            "beside them"
         )
     lines += [
         f"flagged {percent(e.flagged_share)}; the flags caught {percent(e.errors_caught_by_flags)} of the errors, "
@@ -138,9 +141,8 @@ def class_accuracy_table(accuracy: Accuracy, classes: Sequence[str]) -> Table:
 def _unknown(labels: Mapping[str, int]) -> str:
     examples = ", ".join(repr(label) for label in list(labels)[:_EXAMPLES])
     more = f" and {len(labels) - _EXAMPLES} more" if len(labels) > _EXAMPLES else ""
-    return (
-        f"{sum(labels.values())} images have a label that is no class of the model, counted as wrong: {examples}{more}"
-    )
+    have = number_of(sum(labels.values()), "image has", "images have")
+    return f"{have} a label that is no class of the model, counted as wrong: {examples}{more}"
 
 
 def shown(text: str) -> str:
@@ -150,11 +152,6 @@ def shown(text: str) -> str:
     ("Anna's Käfer.png", "'two\\nlines.png'")
     """
     return text if text.isprintable() else repr(text)
-
-
-def percent(share: float | None) -> str:
-    """Return a share in words: 12.3%."""
-    return "(can't be said)" if share is None else f"{share:.1%}"
 
 
 def doctor_table() -> Table:

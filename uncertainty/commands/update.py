@@ -23,14 +23,20 @@ def update(
     inclusion: Annotated[
         str, typer.Option(help="Column of the labels with the chance of each image to be labelled, where it is known.")
     ] = "inclusion",
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Write the new screener where the labels did not help, too.")
+    ] = False,
 ) -> None:
     """Learn again once labels arrive, from old and new ones: uncertainty update SCREENER OUT --labels labels.csv."""
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.update import update_folder
 
     columns = Columns(name_column, label_column)
-    found, kept = update_folder(screener, out, labels, columns, into=new, column=inclusion)
+    found, kept = update_folder(screener, out, labels, columns, into=new, column=inclusion, anyway=anyway)
     say_notes(found.notes)
     for line in found.words():
         typer.echo(line)
+    if kept is None:
+        typer.echo(f"nothing was written: {screener} is better on these labels as it is; --anyway writes it", err=True)
+        raise typer.Exit(1)
     typer.echo(f"screener {found.screener.id} written to {new or screener}; the one before is kept in {kept}")

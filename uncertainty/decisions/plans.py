@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision, Line
+from uncertainty.figures import number_of
 from uncertainty.metrics.intervals import Groups, share_interval
 
 
@@ -89,7 +90,8 @@ class Plan:
 
     def __str__(self) -> str:
         of_groups = "" if self.groups is None else f" of {self.groups} groups"
-        lines = [f"plan: {self.policy}", f"on {self.images} calibration images{of_groups} with {self.errors} errors:"]
+        rows = f"{number_of(self.images, 'calibration image')}{of_groups} with {number_of(self.errors, 'error')}"
+        lines = [f"plan: {self.policy}", f"on {rows}:"]
         lines += _described(self.whole)
         for part in self.parts:
             lines += [f"  predicted {', '.join(part.classes)}:", *("  " + text for text in _described(part))]

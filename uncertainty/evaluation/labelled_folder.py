@@ -14,7 +14,8 @@ from uncertainty.evaluation.screening_quality import Match, join_labels
 from uncertainty.images.manifests import USUAL, Columns, read_manifest
 from uncertainty.labels.imports import tables
 from uncertainty.labels.imports.formats import format_of
-from uncertainty.verdicts import METADATA, SUGGESTED, Verdicts, folder_of, read_summary, with_columns
+from uncertainty.verdicts import METADATA, SUGGESTED, Verdicts, file_of, folder_of, read_summary, with_columns
+from uncertainty.written import fingerprint
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Labelled:
     """Verdicts with their labels: the table, what came back and how names met, the rows that count, the classifier's
-    classes (None: the files do not say), and what is usual of images."""
+    classes (None: the files do not say), what is usual of images, and the fingerprint of the file of verdicts."""
 
     table: pa.Table
     returned: Returned
@@ -31,6 +32,7 @@ class Labelled:
     outcomes: Outcomes
     classes: Sequence[str] | None
     usual: Mapping[str, Sequence[float]]
+    of: str
 
 
 def labelled(folder: Path, labels: Path, columns: Columns = USUAL) -> Labelled:
@@ -42,10 +44,11 @@ def labelled(folder: Path, labels: Path, columns: Columns = USUAL) -> Labelled:
     classes = classes_of(verdicts, folder)
     known = returned_labels(labels, verdicts.table, classes, columns)
     table = _with_more(join_labels(verdicts.table, known.labels), labels, columns)
-    known.write(folder_of(folder))
+    of = fingerprint(file_of(folder))
+    known.write(folder_of(folder), of)
     provenance = verdicts.provenance or read_summary(folder).get("provenance", {})
     outcomes = Outcomes.from_verdicts(table, classes=classes)
-    return Labelled(table, known, known.match(table), outcomes, classes, provenance.get("usual_quality", {}))
+    return Labelled(table, known, known.match(table), outcomes, classes, provenance.get("usual_quality", {}), of)
 
 
 def classes_of(verdicts: Verdicts, folder: Path) -> Sequence[str] | None:

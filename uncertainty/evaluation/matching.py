@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import Match, match_labels
+from uncertainty.figures import number_of
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.imports import read_annotations
 from uncertainty.labels.imports.base import Annotation
@@ -17,6 +18,7 @@ from uncertainty.labels.meaning import NO_KNOWN_CLASS, Meanings, meanings
 from uncertainty.labels.screened_names import ScreenedNames, of_another_folder
 from uncertainty.labels.tables import split, task_of
 from uncertainty.verdicts import write_table
+from uncertainty.written import keep_changed, written
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,20 +77,24 @@ class Returned:
             first = next(row for row in self.apart if row.why == why)
             advice = f"; where it is true, call it {NO_KNOWN_CLASS!r}" if why == UNKNOWN_CLASS else ""
             example = f"{first.label!r} of {first.file_name!r}"
-            lines.append(f"{count} labels kept apart in {KEPT_APART}, {why}, e.g. {example}{advice}")
+            lines.append(f"{number_of(count, 'label')} kept apart in {KEPT_APART}, {why}, e.g. {example}{advice}")
         return [*lines, *self.notes]
 
-    def write(self, folder: Path) -> None:
-        """Write what was kept apart into `folder`; where nothing was, an older file is removed."""
+    def write(self, folder: Path, of: str) -> None:
+        """Write what was kept apart into `folder`; where nothing was, an older file is removed, a changed one kept.
+
+        `of` is the fingerprint of the verdicts that the labels are for.
+        """
         import pyarrow as pa
 
-        if not self.apart:
-            (folder / KEPT_APART).unlink(missing_ok=True)
+        keep_changed(folder, [KEPT_APART])
+        if not self.apart and not (folder / KEPT_APART).exists():
             return
         columns = ("file_name", "label", "annotator", "why")
-        write_table(
-            pa.table({name: [getattr(row, name) for row in self.apart] for name in columns}), folder / KEPT_APART
-        )
+        with written(folder, [KEPT_APART], of, overwrite=True) as where:
+            if self.apart:
+                table = pa.table({name: [getattr(row, name) for row in self.apart] for name in columns})
+                write_table(table, where / KEPT_APART)
 
 
 def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None, columns: Columns = USUAL) -> Returned:

@@ -72,6 +72,8 @@ class Evaluation:
     flagged_share: float | None
     errors_caught_by_flags: float | None
     """Share of the errors that were flagged."""
+    caught_by_max_softmax: float | None
+    """How many errors as many images would hold, chosen by max softmax; a tie that is cut counts by expectation."""
     precision_of_flags: float | None
     """Share of the flagged rows that are errors."""
     accuracy_of_unflagged: float | None
@@ -170,7 +172,8 @@ def evaluate(
         n_unlabelled=table.num_rows - unreadable - len(wrong),
         n_errors=int(wrong.sum()),
         unknown_labels=_unknown_labels(rows, classes),
-        **_flag_quality(wrong, _mask(_column(rows, "flagged"))),
+        **_flag_quality(wrong, flagged := _mask(_column(rows, "flagged"))),
+        caught_by_max_softmax=_caught(wrong, scores[MAX_SOFTMAX], int(flagged.sum())),
         **_calibration(wrong, scores[P_WRONG]),
         scores={name: {m: _known(metric(wrong, s)) for m, metric in METRICS.items()} for name, s in scores.items()},
         intervals=_intervals(
@@ -219,6 +222,14 @@ def _flag_quality(wrong: NDArray[np.bool_], flagged: NDArray[np.bool_]) -> dict[
         "precision_of_flags": _share(caught, int(flagged.sum())),
         "accuracy_of_unflagged": _share(int((~wrong & ~flagged).sum()), int((~flagged).sum())),
     }
+
+
+def _caught(wrong: NDArray[np.bool_], score: NDArray[np.float64], flags: int) -> float | None:
+    """Count the errors among as many rows of the highest scores; None where there are none."""
+    if not wrong.any():
+        return None
+    # Half a row more, so that no rounding takes one away.
+    return metrics.errors_caught(wrong, score, min((flags + 0.5) / len(wrong), 1.0)) * int(wrong.sum())
 
 
 def _calibration(wrong: NDArray[np.bool_], p_wrong: NDArray[np.float64]) -> dict[str, float | None]:

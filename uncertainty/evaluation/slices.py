@@ -93,6 +93,9 @@ class SliceReport:
     tests: int
     skipped: tuple[Skipped, ...]
     slices: tuple[Slice, ...]
+    n: int = 0
+    n_errors: int = 0
+    """All rows, those outside of every slice included, and how many of them are wrong: the base."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers, strings and dictionaries; what can't be said is None."""
@@ -133,7 +136,10 @@ def slice_report(
     strata = _numbered(outcomes.truth), _numbered(outcomes.predicted)
     slices = _corrected([_measured(outcomes, group, *strata) for group in groups], level)
     slices = [replace(one, overlaps=_overlaps(k, slices, groups)) for k, one in enumerate(slices)]
-    return SliceReport(level, len(slices), tuple(skipped), tuple(sorted(slices, key=lambda one: one.p_within_class)))
+    surest_first = tuple(sorted(slices, key=lambda one: one.p_within_class))
+    return SliceReport(
+        level, len(slices), tuple(skipped), surest_first, len(outcomes.wrong), int(np.sum(outcomes.wrong))
+    )
 
 
 def _groups(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from uncertainty.errors import InputError
+from uncertainty.figures import number_of
 from uncertainty.labels.tables import split, task_of
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Ranking:
         if not names:
             return self, ()
         first = next(iter(names))
-        note = f"{len(names)} images are left out of {what}, e.g. {first!r}: {names[first]}"
+        note = f"{number_of(len(names), 'image is', 'images are')} left out of {what}, e.g. {first!r}: {names[first]}"
         if len(names) == len(self):
             raise InputError(f"no image can go into {what}, e.g. {first!r}: {names[first]}")
         kept = self.table.filter(pc.invert(pc.is_in(self.table["file_name"], pa.array(list(names), pa.string()))))
@@ -147,7 +148,7 @@ def left_out(columns: Sequence[str], carried: Sequence[str], what: str) -> tuple
     said = [name for name in lost if not name.startswith(_BULKY)]
     for prefix in _BULKY:
         many = sum(name.startswith(prefix) for name in lost)
-        said += [f"{many} columns {prefix}..."] if many else []
+        said += [number_of(many, f"column {prefix}...", f"columns {prefix}...")] if many else []
     return (f"{what} does not carry {', '.join(said)}; csv and parquet do",) if said else ()
 
 
@@ -171,7 +172,8 @@ def _readable(table: pa.Table) -> tuple[pa.Table, list[str]]:
         return table, []
     first = lost.slice(0, 1).to_pylist()[0]
     why = first.get("error") or "no p_wrong"
-    return table.filter(seen), [f"{lost.num_rows} unreadable images are left out, e.g. {first['file_name']!r}: {why}"]
+    unread = number_of(lost.num_rows, "unreadable image is", "unreadable images are")
+    return table.filter(seen), [f"{unread} left out, e.g. {first['file_name']!r}: {why}"]
 
 
 def _are_several(predicted: Sequence[str | None], classes: Sequence[str]) -> bool:

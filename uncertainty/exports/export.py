@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import os
 import shutil
 import tempfile
@@ -16,6 +19,9 @@ from uncertainty.errors import InputError
 from uncertainty.exports.base import Exported, Place, Ranking
 from uncertainty.exports.targets import FOLDERS, TABLES, TARGETS
 from uncertainty.verdicts import Verdicts, input_root, read_summary, write_table
+from uncertainty.written import kept_by_date, written
+
+logger = logging.getLogger("uncertainty")
 
 
 def export(
@@ -25,10 +31,9 @@ def export(
     *,
     images: Path | None = None,
     classes: Sequence[str] | None = None,
-    image_url_prefix: str = "",
-    place: Place = "nowhere",
+    **how: Any,
 ) -> Exported:
-    """Export the verdicts of a screening's output folder, or one table such as a ranking; see `write`.
+    """Export the verdicts of a screening's output folder, or one table such as a ranking; `how`: see `write`.
 
     Classes, model, and where the images were screened are looked up in the folder, unless said.
     """
@@ -41,7 +46,7 @@ def export(
         classes=classes or verdicts.classes or summary.get("classes"),
         model_version=f"uncertainty {sha[:12]}" if isinstance(sha, str) else None,
     )
-    return write(ranking, to, out, images=images, image_url_prefix=image_url_prefix, place=place)
+    return write(ranking, to, out, images=images, **how)
 
 
 def write(
@@ -52,6 +57,7 @@ def write(
     images: Path | None = None,
     image_url_prefix: str = "",
     place: Place = "nowhere",
+    overwrite: bool = False,
 ) -> Exported:
     """Write a ranking as one of TARGETS, whole or not at all.
 
@@ -62,6 +68,7 @@ def write(
     images : folder, manifest or Parquet file that was screened.
     image_url_prefix : of label-studio, what stands before the names in addresses.
     place : whether the images are copied or linked into the folder; hf copies them in any case.
+    overwrite : replace a file that holds something else; a folder or zip that is there is kept under a dated name.
 
     Raises InputError: an unknown target, `out` that is there already, an option that the target has no use for, images
     that are needed and not found, no row that can be exported.
@@ -71,31 +78,42 @@ def write(
     if image_url_prefix and to != "label-studio":
         raise InputError(f"{to} has no addresses; --image-url-prefix is for label-studio")
     if to in TABLES:
-        return _table(ranking, to, out, place)
-    _check_free(out)
+        return _table(ranking, to, out, place, overwrite=overwrite)
+    if not overwrite:
+        check_free(out)
     more: dict[str, Any] = {"image_url_prefix": image_url_prefix} if to == "label-studio" else {}
     with _beside(out) as temporary:
         folder = Path(temporary) / "export"
         folder.mkdir()
         write_folder = import_module(f"uncertainty.exports.{FOLDERS[to]}").write
         count, notes = write_folder(ranking, folder, images=images, how=place, **more)
+        if _occupied(out):
+            logger.warning("%s was there already; it is kept as %s", out, kept_by_date(out).name)
         _moved(folder, out)
     return Exported(out, count, ranking.notes + notes)
 
 
-def _table(ranking: Ranking, to: str, out: Path, place: Place) -> Exported:
+def _table(ranking: Ranking, to: str, out: Path, place: Place, *, overwrite: bool) -> Exported:
     if place != "nowhere":
         raise InputError(f"{to} holds no images; leave --copy and --link out")
     if out.suffix != TABLES[to]:
         raise InputError(f"{out} must end in {TABLES[to]}; name the file to write")
-    write_table(ranking.table, out)
+    names = json.dumps(ranking.table["file_name"].to_pylist())
+    of = hashlib.blake2b(names.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    with written(out.parent, [out.name], of, overwrite=overwrite) as where:
+        write_table(ranking.table, where / out.name)
     classes = tuple(note for note in ranking.notes if "classes" not in note)
     return Exported(out, len(ranking), classes)
 
 
-def _check_free(out: Path) -> None:
-    if out.is_symlink() or (out.exists() and not out.is_dir()) or (out.is_dir() and any(out.iterdir())):
-        raise InputError(f"{out} is there already; choose a new place for the export")
+def check_free(out: Path) -> None:
+    """Raise InputError where a folder or zip is to be written and something is there already."""
+    if _occupied(out):
+        raise InputError(f"{out} is there already; choose a new place, or keep it under a dated name with --overwrite")
+
+
+def _occupied(out: Path) -> bool:
+    return out.is_symlink() or (out.exists() and not out.is_dir()) or (out.is_dir() and any(out.iterdir()))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from uncertainty.errors import InputError
 from uncertainty.exports.base import Place, Ranking, Row
 from uncertainty.exports.image_files import found, inside, place
+from uncertainty.figures import number_of
 from uncertainty.verdicts import write_table
 
 METADATA_NAME = "metadata.parquet"
@@ -42,7 +43,8 @@ def write(
     table = table.set_column(table.column_names.index("file_name"), "file_name", pa.array(now, pa.string()))
     if now != names:
         table = table.append_column(ORIGINAL, pa.array(names, pa.string()))
-        notes += (f"{sum(a != b for a, b in zip(now, names, strict=True))} images got other names; see {ORIGINAL}",)
+        other = sum(a != b for a, b in zip(now, names, strict=True))
+        notes += (f"{number_of(other, 'image')} got other names; see {ORIGINAL}",)
     if media := [name for name in table.column_names if name.endswith(_MEDIA)]:
         table = table.rename_columns([f"{name}_" if name in media else name for name in table.column_names])
         notes += (f"a column of such a name must hold images, so it got another: {', '.join(media)}",)

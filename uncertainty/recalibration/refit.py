@@ -17,6 +17,7 @@ from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision
 from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import join_labels, match_labels
+from uncertainty.figures import number_of
 from uncertainty.metrics.intervals import Interval
 from uncertainty.metrics.row_log_loss import row_losses
 from uncertainty.monitoring.baseline import Baseline, Rows
@@ -60,20 +61,25 @@ class Update:
     left_out: Mapping[str, int]
     notes: tuple[str, ...]
 
+    @property
+    def helped(self) -> bool:
+        """Whether p_wrong tells more of the new labels now, out of fold, than it did before."""
+        return self.after.log_loss < self.before.log_loss
+
     def words(self) -> list[str]:
         """Return what changed, as sentences."""
         rate, low, high = self.observed.value, self.observed.low, self.observed.high
         b, a = self.before, self.after
-        lines = [
-            f"learnt from {self.labelled} labels, {self.errors} of them errors, of a batch of {self.images} images"
-        ]
+        labels, errors = number_of(self.labelled, "label"), number_of(self.errors, "error")
+        lines = [f"learnt from {labels}, {errors} among them, of a batch of {number_of(self.images, 'image')}"]
         if any(self.left_out.values()):
             lines.append(f"left out: {', '.join(f'{n} {what}' for what, n in self.left_out.items() if n)}")
         return [
             *lines,
             f"error rate of what the labels speak for: {rate:.1%} (95 % interval {low:.1%} to {high:.1%})",
             f"error rate of the batch by p_wrong: {b.predicted:.1%} before, {a.predicted:.1%} now",
-            f"log loss on the new labels: {b.log_loss:.4f} before, {a.log_loss:.4f} now, out of fold",
+            f"log loss on the new labels: {b.log_loss:.4f} before, {a.log_loss:.4f} now, out of fold"
+            f"{'' if self.helped else ': the labels did not help'}",
             f"flagged in the batch: {b.flagged} before, {a.flagged} now",
             f"before: {b.decision}",
             f"now: {a.decision}",

@@ -12,7 +12,6 @@ from uncertainty.defaults import REPORT_IMAGES
 from uncertainty.errors import InputError
 from uncertainty.evaluation.matching import Returned, returned_labels
 from uncertainty.evaluation.screening_quality import evaluate, join_labels
-from uncertainty.files import replacing, settle
 from uncertainty.images.by_name import Pictures
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.report.data import chosen, described, finite, gather
@@ -22,8 +21,9 @@ from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import Thumbnail, thumbnails
 from uncertainty.report.words import basis, missing, summary
 from uncertainty.screening.second_pass import MONITORING
-from uncertainty.verdicts import Verdicts, folder_of, input_root, read_summary
-from uncertainty.workflows.evaluate import EVALUATION, TOGETHER, evaluate_folder
+from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_summary
+from uncertainty.workflows.evaluate import EVALUATION, evaluate_folder
+from uncertainty.written import fingerprint, refuse, settled, written
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,72 +46,87 @@ Illustrate = Callable[[Rows, Sequence[int], Pictures], tuple[list[dict[str, Any]
 Pictures are bytes: `guided` of a record, `known_good` of the page."""
 
 
+@dataclass(frozen=True)
+class Gallery:
+    """Which images are shown, and what more of each.
+
+    Parameters
+    ----------
+    most : so many, flagged and wrong ones first.
+    illustrate : what looks at them again, such as `Illustrations`; None: nothing.
+
+    """
+
+    most: int = REPORT_IMAGES
+    illustrate: Illustrate | None = None
+
+
 def write_report(
     out: Path,
     *,
     labels: Path | None = None,
     images: Path | None = None,
     path: Path | None = None,
-    most: int = REPORT_IMAGES,
-    illustrate: Illustrate | None = None,
     columns: Columns = USUAL,
+    overwrite: bool = False,
+    **gallery: Any,
 ) -> Report:
     """Write the report of a screening's output folder (or verdict table) to `path`, by default `report.html` in it.
 
     `labels` are read as `uncertainty evaluate` reads them; where `evaluation.json` does not hold its figures for them
     yet, it is written first, so that page and file say the same. `images` is where the images are now, by default
-    where they were screened. Of large screenings `most` images are shown, flagged and wrong ones first.
+    where they were screened. `gallery` are the fields of `Gallery`.
 
-    Raises InputError: no verdicts, labels that match none, or images given that can't be found.
+    Raises InputError: no verdicts, labels that match none, images given that can't be found, or unless `overwrite` a
+    file at `path` that is something else.
     """
-    folder = folder_of(out)
+    asked, folder, of = Gallery(**gallery), folder_of(out), fingerprint(file_of(out))
     path = path or folder / "report.html"
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{path} must end in .html; name the page, e.g. report.html")
-    settle(folder, TOGETHER)
+    settled(folder)
+    names = [path.name, f"{path.stem}_thumbs"]
+    refuse(path.parent, names, of, overwrite=overwrite)
     table = Verdicts.read(out).table
     told = read_summary(folder) or {"provenance": Verdicts(table).provenance}
     evaluation, notes = None, list[str]()
     if labels is not None:
         known = returned_labels(labels, table, Verdicts(table).classes or told.get("classes"), columns)
-        table, evaluation = _judged(out, folder, table, known, (labels, columns))
+        known.write(folder, of)
+        table, evaluation = _judged(out, table, known, (labels, columns), overwrite=overwrite)
         notes += known.words()
     rows = Rows.of(table)
     data = gather(rows, told, evaluation)
     if (monitoring := _read_json(folder / MONITORING)) is not None:
         data["monitoring"] = finite(monitoring)
-    shown = chosen(rows, most)
+    shown = chosen(rows, asked.most)
     pictures = _pictures(images, told)
     data["images"] = described(rows, shown, data["classes"])
-    if illustrate is not None:
-        fields, whole, more = illustrate(rows, shown, pictures)
+    if asked.illustrate is not None:
+        fields, whole, more = asked.illustrate(rows, shown, pictures)
         notes += more
         data["images"] = [record | more for record, more in zip(data["images"], fields, strict=True)]
         data |= whole
-    thumbs = _with_pictures(data, thumbnails(pictures, [rows.names[i] for i in shown]), path)
     data["basis"] = basis(data["summary"].get("provenance") or {})
-    data["notes"] = notes + missing(
-        data,
-        one_class_each=rows.one_class_each,
-        pictures=sum("picture" in record for record in data["images"]),
-        shown=len(shown),
-    )
-    with replacing(path, binary=False) as file:
-        file.write(page(f"Report on {len(rows):,} images", summary(data), data, beside=thumbs is not None))
-    return Report(path, thumbs, tuple(data["notes"]))
+    with written(path.parent, names, of, overwrite=overwrite) as where:
+        thumbs = _with_pictures(data, thumbnails(pictures, [rows.names[i] for i in shown]), where / path.name)
+        there = sum("picture" in record for record in data["images"])
+        data["notes"] = notes + missing(data, one_class_each=rows.one_class_each, pictures=there, shown=len(shown))
+        text = page(f"Report on {len(rows):,} images", summary(data), data, beside=thumbs is not None)
+        (where / path.name).write_text(text, "utf-8", newline="")
+    return Report(path, None if thumbs is None else path.with_name(thumbs.name), tuple(data["notes"]))
 
 
 def _judged(
-    out: Path, folder: Path, table: pa.Table, known: Returned, labels: tuple[Path, Columns]
+    out: Path, table: pa.Table, known: Returned, labels: tuple[Path, Columns], *, overwrite: bool
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Join labels, and return the figures of `evaluate` for exactly these rows and labels."""
-    joined = join_labels(table, known.labels)
-    known.write(folder)
+    joined, folder = join_labels(table, known.labels), folder_of(out)
     figures = evaluate(joined, resamples=_QUICK).to_json()
     same = [name for name, value in figures.items() if not isinstance(value, dict) and name != "resamples"]
     kept = _read_json(folder / EVALUATION)
     if kept is None or any(kept.get(name) != figures[name] for name in same):
-        evaluate_folder(out, *labels)
+        evaluate_folder(out, *labels, overwrite=overwrite)
         kept = _read_json(folder / EVALUATION)
     return joined, kept or figures
 

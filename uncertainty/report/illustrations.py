@@ -18,10 +18,10 @@ from uncertainty.errors import ImageError, InputError, ModelError
 from uncertainty.images.by_name import Pictures, each
 from uncertainty.images.decoding import decode
 from uncertainty.report import heat
-from uncertainty.report.known_good import KnownGood
 from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import thumbnails
 from uncertainty.screener import Screener
+from uncertainty.screener.nearest_known_good import KnownGood
 from uncertainty.screening.saved_screener import SavedScreener
 
 _SMALL = 88

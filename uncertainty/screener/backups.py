@@ -65,7 +65,7 @@ def kept_beside(screener: Path, *, into: Path | None = None) -> Path:
 
 def kept_before(out: Path) -> Path | None:
     """Keep the screener that a new one will replace, as `kept_beside` does; None where there is none."""
-    return _copied(out.resolve()) if (out / MANIFEST).is_file() else None
+    return _copied(out.resolve()) if out.is_dir() and files_of(out) else None
 
 
 def _copied(whole: Path) -> Path:
@@ -98,7 +98,7 @@ def _id(manifest: Path) -> str:
     try:
         return read_manifest(manifest).id
     except ArtifactError:
-        return hashlib.sha256(manifest.read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(manifest.read_bytes() if manifest.is_file() else b"").hexdigest()[:16]
 
 
 def _same(files: list[Path], kept: Path) -> bool:

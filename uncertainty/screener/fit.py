@@ -22,6 +22,7 @@ from uncertainty.errors import InputError
 from uncertainty.estimators import discover
 from uncertainty.estimators._known_good import known_good_names, recall
 from uncertainty.estimators.base import Estimator
+from uncertainty.figures import number_of
 from uncertainty.images.quality_words import QualityWords
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.monitoring.unseen import between_kinds
@@ -175,5 +176,6 @@ def in_words(calibrated_on: dict[str, Any]) -> str:
         for what, what_they_are in (("damage", "damaged"), ("unknown", "of no known class"))
         if calibrated_on["expected_" + what]
     )
-    text = f"{calibrated_on['calibration']} images with {calibrated_on['errors']} errors"
+    rows = number_of(calibrated_on["calibration"], "image")
+    text = f"{rows} with {number_of(calibrated_on['errors'], 'error')}"
     return f"{text}, expecting {expected}" if expected else text

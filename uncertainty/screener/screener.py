@@ -34,7 +34,7 @@ from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import dear_columns, decided
 from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.fitted import Fitted
-from uncertainty.screener.verdict_rows import judged_by_effort, with_unreadable
+from uncertainty.screener.verdict_rows import OTHERWISE, judged_by_effort, with_unreadable
 from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
 
 logger = logging.getLogger("uncertainty")
@@ -276,8 +276,11 @@ class Screener(Fitted):
             look = self.cascade.look(self.estimators, look)
         return self.classifier.batches(images, look)
 
-    def verdict_rows(self, batch: Batch) -> pa.Table:
-        """Return the verdict table of one batch, without ranks: those need all batches."""
+    def verdict_rows(self, batch: Batch, *, otherwise: bool = False) -> pa.Table:
+        """Return the verdict table of one batch, without ranks: those need all batches.
+
+        With `otherwise` also the reasons that each row would have if its flag were the other one.
+        """
         columns: dict[str, Any] = {}
         if batch.outputs is not None:
             self.model.check(batch.outputs)
@@ -288,12 +291,18 @@ class Screener(Fitted):
             "model_sha256": self.model.sha256,
         }
         table_schema = self.schema()
+        if otherwise:
+            table_schema = table_schema.append(pa.field(OTHERWISE, pa.list_(pa.string())))
         return pa.table(with_unreadable(batch, columns, constants, table_schema.names), schema=table_schema)
+
+    def seen(self, batch: Batch) -> NDArray[np.bool_]:
+        """Return (n,) which images of a batch, by content, fitted this screener."""
+        seen = (calibration_sets.among([getattr(row, key) for row in batch.rows], self.fitted_on) for key in _KEYS)
+        return np.asarray(np.logical_or(*seen))
 
     def count_fitted_on(self, batch: Batch) -> int:
         """Return how many images of a batch, by content, fitted this screener."""
-        seen = (calibration_sets.among([getattr(row, key) for row in batch.rows], self.fitted_on) for key in _KEYS)
-        return int(np.logical_or(*seen).sum())
+        return int(self.seen(batch).sum())
 
     def schema(self, seen: int = 0) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""

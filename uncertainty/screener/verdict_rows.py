@@ -22,6 +22,8 @@ from uncertainty.verdicts import QUALITY, SUGGESTED, probability_columns
 
 DEEPER_LOOK_FAILED = "deeper_look_failed"
 """Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
+OTHERWISE = "other_reasons"
+"""The reasons that a row would have if its flag were the other one: for another policy, that needs no network then."""
 
 
 def judged(
@@ -50,6 +52,7 @@ def judged(
         "flagged": flagged.tolist(),
         "threshold": thresholds,
         "reasons": reasons(outputs, known.take(flagged), (estimators, combiner), flagged, telling),
+        OTHERWISE: reasons(outputs, known.take(~flagged), (estimators, combiner), ~flagged, telling),
         "effort": [effort] * len(outputs),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
         **_quality(outputs),

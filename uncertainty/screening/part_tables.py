@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -97,7 +97,7 @@ def _joined(screener: Screener, batches: Iterable[Batch], counts: Sequence[int],
 
 def _table(screener: Screener, batch: Batch, features: bool) -> pa.Table:
     """Return the verdict rows of a batch and what else is kept of its images; counts go as metadata."""
-    table = screener.verdict_rows(batch)
+    table = screener.verdict_rows(batch, otherwise=features)
     for name, column in _extras(batch).items() if features else ():
         table = table.append_column(name, column)
     counts = {
@@ -106,6 +106,11 @@ def _table(screener: Screener, batch: Batch, features: bool) -> pa.Table:
         "deeper_look_failed": sum(row.note is not None for row in batch.rows),
         **Counter(f"{REMARK}{remark}" for row in batch.rows for remark in row.remarks),
     }
+    return with_counts(table, counts)
+
+
+def with_counts(table: pa.Table, counts: Mapping[str, int]) -> pa.Table:
+    """Return the table of a part with what `counts_of` tells of its images."""
     return table.replace_schema_metadata({_COUNTS: json.dumps(counts)})
 
 

@@ -17,15 +17,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from uncertainty.errors import InputError, in_one_line
-from uncertainty.files import replacing, write_json
+from uncertainty.files import alone, replacing, write_json
 from uncertainty.images.remarks import in_words
 from uncertainty.monitoring.batch import Calibrated, Monitoring, monitor
 from uncertainty.screener import Screener
 from uncertainty.screening.journal import Parts, moved, part_name
 from uncertainty.screening.part_tables import FEATURES, REMARK, counts_of
 from uncertainty.verdicts import FORMATS, SUMMARY, metadata_table, ranks, write_batches
+from uncertainty.written import LEDGER, Entry, fingerprint, read_ledger, set_aside, write_ledger
 
 MONITORING, FEATURES_FILE = "monitoring.json", "features.parquet"
+FILES = (*(f"verdicts{ending}" for ending in FORMATS), SUMMARY, MONITORING, FEATURES_FILE)
+"""What a screening may write."""
 # A Parquet file remembers every group of rows until it is closed: small groups would grow memory with the images.
 _ROWS_IN_A_GROUP = 4096
 
@@ -53,7 +56,8 @@ def finish(
         _write_features(parts, survey.extras, parts.folder / FEATURES_FILE)
     found = monitored(_batches(parts), screener)
     summary = _summary(survey, screener) | about
-    summary["notes_on_images"] = [*about.get("notes_on_images", ()), *_notes(survey, summary)]
+    notes = [*about.get("notes_on_images", ()), *_notes(survey, summary)]
+    summary["notes_on_images"] = list(dict.fromkeys(notes))
     summary["drift"] = {"alarm": found.alarm, "in_words": found.drift_in_words()}
     write_json(parts.folder / MONITORING, found.to_json(), allow_nan=True)
     write_json(parts.folder / SUMMARY, summary, allow_nan=True)
@@ -63,11 +67,19 @@ def finish(
 
 
 def _move(folder: Path, names: Sequence[str]) -> None:
-    """Replace the files of an earlier screening, those that this one has no counterpart for included."""
-    for name in names:
-        moved(folder / name, folder.parent / name)
-    for other in {FEATURES_FILE, *(f"verdicts{ending}" for ending in FORMATS)} - set(names):
-        (folder.parent / other).unlink(missing_ok=True)
+    """Replace the files of an earlier screening, those that this one has no counterpart for included.
+
+    What tells of the earlier verdicts goes first; what somebody changed is kept under a dated name.
+    """
+    out, of = folder.parent, fingerprint(folder / names[0])
+    made = {name: Entry(fingerprint(folder / name), of) for name in names}
+    with alone(out):
+        set_aside(out, FILES, made)
+        for other in set(FILES) - set(names):
+            (out / other).unlink(missing_ok=True)
+        write_ledger(folder, out, read_ledger(out) | made)
+        for name in (*names, LEDGER):
+            moved(folder / name, out / name)
 
 
 @dataclass(frozen=True, eq=False)

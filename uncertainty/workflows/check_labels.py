@@ -15,6 +15,7 @@ from uncertainty.combination.mixture import expit
 from uncertainty.evaluation.labelled_folder import Labelled, labelled
 from uncertainty.evaluation.matching import Returned, meaning
 from uncertainty.evaluation.outcomes import Outcomes
+from uncertainty.figures import number_of
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.likely_errors import LIKELY, Seen, likely_errors
 from uncertainty.labels.quality import Agreement, Answers, agreement
@@ -22,6 +23,7 @@ from uncertainty.labels.tables import task_of
 from uncertainty.recalibration.sampling_weights import chosen_by_score, upper_part
 from uncertainty.screening.second_pass import MONITORING
 from uncertainty.verdicts import SUGGESTED, folder_of, write_table
+from uncertainty.written import written
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,18 +59,26 @@ class LabelCheck:
 
 
 def check_labels(
-    folder: Path, labels: Path, columns: Columns = USUAL, *, seed: int = 0, resamples: int = 1000
+    folder: Path,
+    labels: Path,
+    columns: Columns = USUAL,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+    overwrite: bool = False,
 ) -> LabelCheck:
     """Join labels to the verdicts of a folder, judge them, and write `label_errors.csv` beside the verdicts.
 
     The classifier must not have been trained on these labels. Labels that are kept apart are not judged; agreement
-    is of all answers for screened images.
+    is of all answers for screened images. A `label_errors.csv` that holds something else, such as notes, is an
+    InputError unless `overwrite`.
     """
     found = labelled(folder, labels, columns)
     told = by_annotator(found)
     agreed = agreement(told, resamples=resamples, seed=seed)
     check = LabelCheck(agreed, _judged(found.outcomes, _alarm(folder)), found.returned, _picked(found.table))
-    write_table(check.table, folder_of(folder) / LABEL_ERRORS)
+    with written(folder_of(folder), [LABEL_ERRORS], found.of, overwrite=overwrite) as where:
+        write_table(check.table, where / LABEL_ERRORS)
     return check
 
 
@@ -173,7 +183,7 @@ def _judged_sets(outcomes: Outcomes, p_wrong: NDArray[np.float64]) -> NDArray[np
 
 def words(check: LabelCheck) -> list[str]:
     """Return agreement and the likeliest errors as sentences."""
-    lines = [f"{len(check.table)} labels judged, {check.likely} of them likely wrong"]
+    lines = [f"{number_of(len(check.table), 'label')} judged, {check.likely} of them likely wrong"]
     lines += [_PICKED.format(f"a {check.picked}")] * bool(check.picked)
     lines += [_agreement(one) for one in check.agreement]
     people = Counter(one.annotator for one in check.returned.answers)
@@ -185,7 +195,7 @@ def words(check: LabelCheck) -> list[str]:
 def _agreement(one: Agreement) -> str:
     who = "all annotators" if one.pair is None else " and ".join(name or "(no name)" for name in one.pair)
     name = "Krippendorff's alpha" if one.pair is None else "Cohen's kappa"
-    same = f"{who}: {one.observed:.1%} equal on {one.n} shared images"
+    same = f"{who}: {one.observed:.1%} equal on {number_of(one.n, 'shared image')}"
     if np.isnan(one.kappa.value):
         return f"{same}; {name} does not exist, since all answers are one class"
     between = "" if np.isnan(one.kappa.low) else f" (95 % interval {one.kappa.low:.3f} to {one.kappa.high:.3f})"

@@ -8,17 +8,28 @@ from uncertainty.evaluation.comparison import Comparison, compare
 from uncertainty.evaluation.labelled_folder import classes_of
 from uncertainty.evaluation.matching import returned_labels
 from uncertainty.evaluation.screening_quality import join_labels
-from uncertainty.files import together, write_json
+from uncertainty.files import write_json
 from uncertainty.images.manifests import USUAL, Columns
-from uncertainty.verdicts import Verdicts, metadata_of_rows, write_table
+from uncertainty.verdicts import Verdicts, file_of, metadata_of_rows, write_table
+from uncertainty.written import fingerprint, refuse, written
+
+FILES = ("comparison.json", "fixed.csv", "broken.csv")
 
 
 def compare_folders(
-    a: Path, b: Path, labels: Path, out: Path, columns: Columns = USUAL, *, seed: int = 0, resamples: int = 1000
+    a: Path,
+    b: Path,
+    labels: Path,
+    out: Path,
+    columns: Columns = USUAL,
+    *,
+    overwrite: bool = False,
+    **resampling: int,
 ) -> Comparison:
     """Compare the verdicts of two folders and write `comparison.json`, `fixed.csv` and `broken.csv` into a third.
 
-    `columns` may have a grouping, by columns of the first run.
+    `columns` may have a grouping, by columns of the first run. `resampling` are `seed` and `resamples`. Files of
+    another comparison, or of something else, are an InputError unless `overwrite`.
     """
     verdicts = [Verdicts.read(folder) for folder in (a, b)]
     known = [
@@ -27,9 +38,11 @@ def compare_folders(
     ]
     tables = [join_labels(one.table, told.labels) for one, told in zip(verdicts, known, strict=True)]
     groups = columns.grouping.of(tables[0]["file_name"].to_pylist(), metadata_of_rows(tables[0]))
-    found = compare(*tables, seed=seed, resamples=resamples, groups=groups)
-    known[0].write(out)
-    with together(out, "comparison") as where:
+    of = fingerprint(file_of(a), file_of(b))
+    refuse(out, FILES, of, overwrite=overwrite)
+    found = compare(*tables, groups=groups, **resampling)
+    known[0].write(out, of)
+    with written(out, FILES, of, overwrite=overwrite) as where:
         write_json(where / "comparison.json", found.to_json())
         for name, table in (("fixed", found.fixed), ("broken", found.broken)):
             write_table(table, where / f"{name}.csv")

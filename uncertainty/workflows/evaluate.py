@@ -8,21 +8,27 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from uncertainty.evaluation.confusion import ClassReport, class_report
 from uncertainty.evaluation.labelled_folder import labelled
 from uncertainty.evaluation.matching import Returned
 from uncertainty.evaluation.outcomes import Outcomes
-from uncertainty.evaluation.screening_quality import Evaluation, Match, evaluate, measurable
+from uncertainty.evaluation.screening_quality import Evaluation, Match, evaluate
 from uncertainty.evaluation.slices import SliceReport, slice_report
 from uncertainty.evaluation.tables import class_table, pair_table, slice_table
-from uncertainty.files import plain, together, write_json
+from uncertainty.files import plain, write_json
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.inclusion import read_inclusion
+from uncertainty.recalibration.label_origin import LabelOrigin, label_origin
 from uncertainty.recalibration.sampling_weights import DesignEstimate, design_estimate
 from uncertainty.verdicts import WIDE_CLASSES, folder_of, metadata_of_rows, write_table
+from uncertainty.workflows.evaluation_words import opening
+from uncertainty.written import refuse, written
 
-EVALUATION, TOGETHER = "evaluation.json", "evaluation"
+EVALUATION, CURVES = "evaluation.json", "curves.json"
+TABLES = ("errors", "false_positives", "false_negatives", "confused", "per_class", "slices")
+FILES = (EVALUATION, *(f"{name}.csv" for name in TABLES), CURVES)
 _POINTS, _FEW_POINTS = 65, 20
 
 
@@ -35,7 +41,12 @@ class Findings:
     classes: ClassReport
     slices: SliceReport
     returned: Returned
+    origin: LabelOrigin
     design: DesignEstimate | None = None
+
+    def opening(self) -> list[str]:
+        """Return the four lines that say most, see `evaluation_words.opening`."""
+        return opening(self.evaluation, self.classes, self.slices, self.origin, self.design)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `evaluation.json` holds."""
@@ -43,6 +54,8 @@ class Findings:
             "n_labels_without_image": self.match.labels_without_row,
             "n_labels_kept_apart": self.returned.counts,
             "design": plain(self.design),
+            "label_origin": plain(self.origin),
+            "in_words": self.opening(),
         }
         return self.evaluation.to_json() | labels | self.classes.to_json() | {"slices": self.slices.to_json()}
 
@@ -54,53 +67,63 @@ def evaluate_folder(
     *,
     seed: int = 0,
     resamples: int = 1000,
-    precision: float = 0.9,
-    recall: float = 0.9,
+    overwrite: bool = False,
+    **wanted: float,
 ) -> Findings:
     """Join labels to the verdicts of a folder and write what they tell beside them.
 
     Files: `evaluation.json` with every number, `errors.csv`, `false_positives.csv` and `false_negatives.csv` by name,
     `per_class.csv`, `confused.csv`, `slices.csv`, and `curves.json` with the curves of each class, thinned; all are of
     one evaluation, whenever it is killed.
-    `precision` and `recall` are those for which each class's threshold is wanted. With a grouping in
-    `columns` intervals are of groups.
+    `wanted` are the `precision` and `recall` for which each class's threshold is asked, 0.9 each. With a grouping in
+    `columns` intervals are of groups. Files that hold something else are an InputError unless `overwrite`.
     """
     found = labelled(folder, labels, columns)
+    refuse(folder_of(folder), FILES, found.of, overwrite=overwrite)
     groups = columns.grouping.of(found.table["file_name"].to_pylist(), metadata_of_rows(found.table))
     findings = Findings(
         evaluate(found.table, classes=found.classes, seed=seed, resamples=resamples, groups=groups),
         found.match,
-        class_report(found.outcomes, precision=precision, recall=recall),
+        class_report(found.outcomes, **wanted),
         slice_report(found.outcomes, usual=found.usual),
         found.returned,
-        _design(found.table, labels, columns),
+        *_sampling(found.table, labels, columns),
     )
-    with together(folder_of(folder), TOGETHER) as where:
+    with written(folder_of(folder), FILES, found.of, overwrite=overwrite) as where:
         write_json(where / EVALUATION, findings.to_json())
         for name, table in _tables(found.outcomes, findings).items():
             write_table(table, where / f"{name}.csv")
-        write_json(where / "curves.json", _curves(findings.classes))
+        write_json(where / CURVES, _curves(findings.classes))
     return findings
 
 
-def _design(table: pa.Table, labels: Path, columns: Columns) -> DesignEstimate | None:
-    """Estimate the accuracy of all images from the chances in the labels; None where no chance is below 1."""
+def _sampling(table: pa.Table, labels: Path, columns: Columns) -> tuple[LabelOrigin, DesignEstimate | None]:
+    """Tell how images came by their labels, and estimate the accuracy of all from the chances that they had.
+
+    No estimate where no chance is below 1.
+    """
     chances = read_inclusion(labels, columns=columns) or {}
-    rows = measurable(table).select(["file_name", "correct"]).to_pylist()
-    known = [(not row["correct"], chances[row["file_name"]]) for row in rows if row["file_name"] in chances]
-    wrong, chance = np.array([w for w, _ in known], dtype=bool), np.array([c for _, c in known], dtype=np.float64)
-    return design_estimate(wrong, chance) if (chance < 1).any() else None
+    read = table.filter(pc.is_null(table["error"]))
+    right = read["correct"].to_pylist()
+    labelled, wrong = np.array([one is not None for one in right]), np.array([one is False for one in right])
+    chance = np.array([chances.get(name, np.nan) for name in read["file_name"].to_pylist()], dtype=np.float64)
+    p_wrong = read["p_wrong"].to_numpy(zero_copy_only=False)
+    known = labelled & ~np.isnan(chance)
+    drawn = bool((chance[known] < 1).any())
+    origin = label_origin(p_wrong, labelled, wrong, np.nan_to_num(chance, nan=1.0) if drawn else None)
+    return origin, design_estimate(wrong[known], chance[known]) if drawn else None
 
 
 def _tables(outcomes: Outcomes, findings: Findings) -> dict[str, pa.Table]:
-    return {
-        "errors": outcomes.misclassified(),
-        "false_positives": outcomes.false_positives(),
-        "false_negatives": outcomes.false_negatives(),
-        "confused": pair_table(findings.classes),
-        "per_class": class_table(findings.classes),
-        "slices": slice_table(findings.slices),
-    }
+    tables = (
+        outcomes.misclassified(),
+        outcomes.false_positives(),
+        outcomes.false_negatives(),
+        pair_table(findings.classes),
+        class_table(findings.classes),
+        slice_table(findings.slices),
+    )
+    return dict(zip(TABLES, tables, strict=True))
 
 
 def _curves(report: ClassReport) -> dict[str, Any]:

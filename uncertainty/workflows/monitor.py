@@ -12,16 +12,23 @@ from uncertainty.images.groups import APART, Grouping
 from uncertainty.monitoring.batch import Monitoring
 from uncertainty.screener import Screener
 from uncertainty.screening.second_pass import MONITORING, monitored
-from uncertainty.verdicts import Verdicts, folder_of, metadata_of_rows
+from uncertainty.verdicts import Verdicts, file_of, folder_of, metadata_of_rows
+from uncertainty.written import fingerprint, written
 
 
 def monitor_folder(
-    folder: Path, screener: Path | Screener, *, grouping: Grouping = APART, **options: Any
+    folder: Path,
+    screener: Path | Screener,
+    *,
+    grouping: Grouping = APART,
+    overwrite: bool = False,
+    **options: Any,
 ) -> Monitoring:
     """Estimate the accuracy of a folder's verdicts without labels and look for drift; write `monitoring.json` there.
 
     `screener` is the one that made them, or its folder. `options` are those of `uncertainty.monitoring.batch.monitor`.
-    Verdicts of another screener are refused. `grouping` says which images belong together.
+    Verdicts of another screener are refused, and a `monitoring.json` that holds something else unless `overwrite`.
+    `grouping` says which images belong together.
     """
     made = screener if isinstance(screener, Screener) else Screener.load(screener)
     verdicts = Verdicts.read(folder)
@@ -30,5 +37,6 @@ def monitor_folder(
         raise InputError(f"{folder} was judged by another screener than the one given; give the one that made it")
     options["groups"] = grouping.of(verdicts.table["file_name"].to_pylist(), metadata_of_rows(verdicts.table))
     found = monitored(verdicts.table.to_batches(max_chunksize=4096), made, **options)
-    write_json(folder_of(folder) / MONITORING, found.to_json(), allow_nan=True)
+    with written(folder_of(folder), [MONITORING], fingerprint(file_of(folder)), overwrite=overwrite) as where:
+        write_json(where / MONITORING, found.to_json(), allow_nan=True)
     return found

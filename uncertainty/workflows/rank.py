@@ -23,7 +23,8 @@ from uncertainty.images.manifests import read_manifest
 from uncertainty.images.thumbnails import THUMBNAIL_SIDE, details, thumbnail
 from uncertainty.labels.by_name import read_labels
 from uncertainty.screening.second_pass import FEATURES_FILE
-from uncertainty.verdicts import FORMATS, Verdicts, folder_of, input_root, read_summary, write_table
+from uncertainty.verdicts import FORMATS, Verdicts, file_of, folder_of, input_root, read_summary, write_table
+from uncertainty.written import fingerprint, refuse, written
 
 _BOXES = THUMBNAIL_SIDE**2
 
@@ -34,21 +35,25 @@ def rank_folder(
     path: Path,
     *,
     exclude: Sequence[Path] = (),
+    overwrite: bool = False,
     **asked: Any,
 ) -> Selection:
     """Write the n images of a folder's verdicts to label next, the first to label first.
 
     `features.parquet` beside the verdicts gives features, digests and thumbnails. Without thumbnails the images
     themselves are read again, where they were screened, as far as near-duplicates are looked for. `exclude` are tables
-    or folders of labels, and earlier rankings; `asked` is what else `RankingSettings` holds.
+    or folders of labels, and earlier rankings; `asked` is what else `RankingSettings` holds. A file that holds
+    something else, such as labels filled in, or that lists another screening, is an InputError unless `overwrite`.
     """
     if path.suffix not in FORMATS:
         raise InputError(f"{path.name} ends in {path.suffix!r}; write to one of {', '.join(FORMATS)}")
-    verdicts = Verdicts.read(folder)
+    verdicts, of = Verdicts.read(folder), fingerprint(file_of(folder))
+    refuse(path.parent, [path.name], of, overwrite=overwrite)
     known, note = read_known(folder_of(folder), verdicts)
     names = {name for one in exclude for name in labelled_names(one)}
     found = select(verdicts, RankingSettings(n, **asked), known, exclude=names)
-    write_table(found.table, path)
+    with written(path.parent, [path.name], of, overwrite=overwrite) as where:
+        write_table(found.table, where / path.name)
     return Selection(found.table, found.expected, found.strategy, (*found.notes, *note))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ from uncertainty.screener import Screener
 from uncertainty.screening.journal import Parts, Task, Written, clear, in_progress, opened, writing
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
 from uncertainty.screening.saved_screener import SavedScreener
-from uncertainty.screening.second_pass import finish
+from uncertainty.screening.second_pass import FILES, finish
 from uncertainty.verdicts import FORMATS, read_summary
+from uncertainty.written import is_ours, read_ledger
 
-_TASK = "task"
+TASK = "task"
+"""In the summary: what was done."""
 Engine = Callable[[ImageSet | Sequence[ArrayItem], Task, Path, Sequence[int]], Iterable[Written]]
 """(images, task, folder of the parts, parts that are missing) to what was written, in any order."""
 
@@ -36,6 +39,8 @@ class ScreenSettings:
         features at length 1 (float16), where it has any.
     batch_size : images in one forward pass.
     workers : threads that decode images, in each process that does.
+    overwrite : whether a finished screening of something else may be replaced.
+    name_column : that of a manifest with the file names, where it is called otherwise.
 
     """
 
@@ -43,6 +48,8 @@ class ScreenSettings:
     features: bool = True
     batch_size: int = BATCH_SIZE
     workers: int = WORKERS
+    overwrite: bool = False
+    name_column: str | None = None
 
     def __post_init__(self) -> None:
         if self.ending not in FORMATS:
@@ -75,17 +82,15 @@ def screen_folder(
     *,
     ray: OnRay | None = None,
     resume: bool = False,
-    name_column: str | None = None,
     progress: Progress = silent,
 ) -> Screening:
     """Screen an image, a folder, a manifest or Parquet files, at a path or URL, by a saved screener; see `screen_into`.
 
-    `name_column` is that of a manifest with the file names, where it is called otherwise.
     With `ray` the parts are judged there, and the network is loaded there alone.
     """
     engine = None if ray is None else _ray_engine(screener, settings, ray)
     judge = screener.load() if ray is None else screener.load_alone()
-    found = find_images(images, Columns(name_column))
+    found = find_images(images, Columns(settings.name_column))
     finished_before = resume and finished_summary(out) is not None
     with progress("screening", len(found)) as advance:
         summary = screen_into(out, judge, found, settings, resume=resume, progress=advance, engine=engine)
@@ -124,7 +129,8 @@ def screen_into(
     were looked at more deeply. With `resume` that of a screening that is finished, and nothing is done.
 
     Raises InputError: an unfinished screening without `resume`, another input, screener or options than it was begun
-    with, or a disk that is full (then it can be resumed).
+    with, a finished screening of something else that `settings` do not let replace, or a disk that is full (then it can
+    be resumed).
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = image_items(images)
@@ -135,7 +141,9 @@ def screen_into(
         _refuse_another(folder, summary, task)
         clear(folder)
         return summary
-    about: dict[str, Any] = {_TASK: asdict(task)}
+    if not settings.overwrite and not in_progress(folder):
+        _refuse_to_replace(folder, task)
+    about: dict[str, Any] = {TASK: asdict(task)}
     if isinstance(images, ImageSet):  # where a report finds the images again
         about["input_root"] = str(images.root.absolute())
         about["notes_on_images"] = list(images.notes)
@@ -168,10 +176,23 @@ def finished_summary(folder: Path) -> dict[str, Any] | None:
 
 
 def _refuse_another(folder: Path, summary: dict[str, Any], task: Task) -> None:
-    was = Task.from_dict(summary.get(_TASK))
+    was = Task.from_dict(summary.get(TASK))
     difference = "it is of an earlier release" if was is None else was.difference(task)
     if difference is not None:
         raise InputError(
-            f"{folder} holds a finished screening of something else: {difference}; give another folder, or leave "
-            "out --resume to replace it"
+            f"{folder} holds a finished screening of something else: {difference}; give another folder, or replace it "
+            "with --overwrite in place of --resume"
+        )
+
+
+def _refuse_to_replace(folder: Path, task: Task) -> None:
+    """Let a finished screening be replaced by the same one alone, as long as nobody has changed it."""
+    there = [name for name in FILES if os.path.lexists(folder / name)]
+    was, known = Task.from_dict(read_summary(folder).get(TASK)), read_ledger(folder)
+    why = "" if was is None else was.difference(task) or ""
+    changed = [] if why else [name for name in there if not is_ours(folder / name, known.get(name))]
+    if there and (why or changed):
+        raise InputError(
+            f"{folder} holds {'another screening' if why else 'what was not written there or was changed since'}: "
+            f"{why or changed[0]}; give another folder, or replace it with --overwrite"
         )

@@ -17,7 +17,8 @@ from uncertainty.screener import Screener
 from uncertainty.screener.backups import changing, kept_beside
 from uncertainty.screening.part_tables import PICTURE
 from uncertainty.screening.second_pass import FEATURES_FILE
-from uncertainty.verdicts import Verdicts, folder_of, input_root, read_summary
+from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_summary
+from uncertainty.written import fingerprint
 
 
 def update_folder(
@@ -28,14 +29,18 @@ def update_folder(
     *,
     into: Path | None = None,
     column: str = INCLUSION,
-) -> tuple[Update, Path]:
+    anyway: bool = False,
+) -> tuple[Update, Path | None]:
     """Update a saved screener by the verdicts in `out` and labels; return what changed and where the old one is.
 
-    Without `into` the new one takes its place, and the old one is copied to `SCREENER.<its id>` first. `column` of the
-    labels is the chance of each image to be labelled; it may be absent if it is the default.
+    Without `into` the new one takes its place, and the old one is copied to `SCREENER.<its id>` first. Where the labels
+    did not help nothing is written, and None returned for a place, unless `anyway`. `column` of the labels is the
+    chance of each image to be labelled; it may be absent if it is the default.
     """
     with changing(screener, into):
         found = _found(Screener.load(screener), out, labels, column, columns)
+        if not found.helped and not anyway:
+            return found, None
         kept = kept_beside(screener, into=into)
         found.screener.save(into or screener)
     return found, kept
@@ -46,7 +51,7 @@ def _found(old: Screener, out: Path, labels: Path, column: str, columns: Columns
     names = verdicts.table["file_name"].to_pylist()
     given = returned_labels(labels, verdicts.table, old.model.classes, columns)
     found = updated(old, verdicts, given.labels, read_inclusion(labels, column, columns), _digests(out, names, old))
-    given.write(folder_of(out))
+    given.write(folder_of(out), fingerprint(file_of(out)))
     strangers = given.match(verdicts.table).labels_without_row
     left_out = {**found.left_out, "labels without an image": strangers or found.left_out["labels without an image"]}
     left_out |= {f"labels kept apart, {why}": n for why, n in given.counts.items() if why != UNKNOWN_FILE}

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from uncertainty.errors import InputError
+from uncertainty.figures import number_of
 from uncertainty.images.decoding import is_image_name
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.folders import sorted_into
@@ -131,7 +132,8 @@ def from_xml(file: IO[bytes], path: Path) -> Annotations:
         confirmed += bool(given) and not by_hand
         if labels := by_hand or [label for label, _ in given]:
             rows.append(Annotation((name,), ";".join(dict.fromkeys(labels))))
-    notes = (f"{confirmed} images keep the tag that was predicted, unchanged: it counts as confirmed",)
+    keep = number_of(confirmed, "image keeps", "images keep")
+    notes = (f"{keep} the tag that was predicted, unchanged: it counts as confirmed",)
     return _labelled(rows, path, notes if confirmed else ())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from uncertainty.errors import InputError
+from uncertainty.figures import number_of
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.source import Source
 
@@ -34,7 +35,7 @@ def read(source: Source) -> Annotations:
         without += not labels
         if labels:
             rows.append(Annotation((f"data/{name}", name), ";".join(labels)))
-    notes = (f"{without} images have no label and are left out",) if without else ()
+    notes = (number_of(without, "image has no label", "images have no label") + ", left out",) if without else ()
     return Annotations(tuple(rows), notes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from uncertainty.figures import number_of
 from uncertainty.images.remote import is_url
 from uncertainty.images.table_rows import told
 from uncertainty.labels.imports.addresses import at_address
@@ -32,7 +33,7 @@ def read(source: Source) -> Annotations:
         more[row.names[0]] = {"split": part or None}
         rows += [row] * bool(labels)
     without = len(found) - len(rows)
-    notes = (f"{without} images have no label and are left out",) if without else ()
+    notes = (number_of(without, "image has no label", "images have no label") + ", left out",) if without else ()
     return Annotations(tuple(rows), notes, more)
 
 

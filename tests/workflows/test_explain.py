@@ -1,0 +1,31 @@
+"""What a screener says of single images."""
+
+import pytest
+
+from uncertainty.errors import InputError
+from uncertainty.workflows.explain import explain_images
+
+
+def test_images_are_explained_by_their_verdict_and_what_they_are_like(world, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    paths = [*sorted(world.incoming.iterdir())[:3], tmp_path / "bad.png", *sorted(world.reference.rglob("*.png"))[:1]]
+    found = explain_images(world.screener, paths)
+    rows = {row["file_name"]: row for row in world.screener.screen(world.incoming).table.to_pylist()}
+    assert [one.file_name for one in found] == [path.name for path in paths]
+    for one in found[:3]:
+        row = rows[one.file_name]
+        assert one.answer.p_wrong == pytest.approx(row["p_wrong"], abs=1e-6)
+        assert (one.answer.predicted, one.answer.flagged) == (row["predicted_label"], row["flagged"])
+        assert one.reasons
+        assert [near.distance for near in one.nearest] == sorted(near.distance for near in one.nearest)
+        assert {near.name for near in one.nearest} <= set(world.screener.known_good)
+        assert not one.seen
+    assert found[3].words() == [f"bad.png: can't be read ({found[3].error}), so it is flagged"]
+    assert found[4].seen
+    assert found[4].nearest[0].distance < 0.001
+    assert found[4].words()[-1] == "this image fitted the screener, so its p_wrong is too low to be trusted"
+
+
+def test_nothing_to_explain(world, tmp_path):
+    with pytest.raises(InputError):
+        explain_images(world.screener, [tmp_path / "gone.png"])

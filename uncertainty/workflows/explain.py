@@ -1,0 +1,141 @@
+"""From single images to what a screener says of each: the verdict, why, and which known-good images are like it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uncertainty.classifiers.base import Batch
+from uncertainty.decisions.single_image import Answer, answers
+from uncertainty.errors import InputError
+from uncertainty.figures import number_of, percent, probability
+from uncertainty.images.sources import find_images
+from uncertainty.screener import Screener
+from uncertainty.screener.nearest_known_good import KnownGood
+from uncertainty.screener.verdict_rows import OTHERWISE
+from uncertainty.verdicts import SUGGESTED
+
+
+@dataclass(frozen=True)
+class Near:
+    """A known-good image: its name, its class ("" where images have several), and how far it is (0..2)."""
+
+    name: str
+    label: str
+    distance: float
+
+    def __str__(self) -> str:
+        return f"{self.name} ({f'{self.label}, ' if self.label else ''}distance {self.distance:.3f})"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What there is to say of one image.
+
+    Parameters
+    ----------
+    file_name : the image.
+    error : why it could not be read; then nothing else is known, and it is flagged. None where it could.
+    answer : class, p_wrong and the line that it is held against.
+    confidence : the classifier's own, 0..1.
+    reasons : what raised p_wrong most, of an image that is not flagged too.
+    suggested : the class that all evidence finds likelier, and its probability; None where that is the predicted one.
+    nearest : up to three known-good images, the nearest first; none where the screener keeps no names.
+    seen : whether the image, by content, fitted the screener, so that its p_wrong is too low.
+
+    """
+
+    file_name: str
+    error: str | None
+    answer: Answer | None = None
+    confidence: float | None = None
+    reasons: tuple[str, ...] = ()
+    suggested: tuple[str, float] | None = None
+    nearest: tuple[Near, ...] = ()
+    seen: bool = False
+
+    def words(self) -> list[str]:
+        """Return it as lines, the first with the name."""
+        a = self.answer
+        if a is None:
+            return [f"{self.file_name}: can't be read ({self.error}), so it is flagged"]
+        side, where = ("flagged", "above") if a.flagged else ("not flagged", "below")
+        rows = number_of(a.like_it.rows, "calibration image")
+        lines = [
+            f"{self.file_name}: predicted {a.predicted or 'no class'}, confidence {percent(self.confidence)}",
+            f"p_wrong {probability(a.p_wrong)}, {side}: {abs(a.distance):.3f} {where} the line "
+            f"at {a.threshold:.3f} ({a.policy})",
+            f"{'reasons' if a.flagged else 'what raised it most'}: {', '.join(self.reasons) or 'none'}",
+        ]
+        if self.suggested is not None:
+            lines.append(f"more likely {self.suggested[0]}, by all evidence (probability {self.suggested[1]:.2f})")
+        if self.nearest:
+            lines.append(f"nearest known-good images: {'; '.join(map(str, self.nearest))}")
+        lines.append(
+            f"of the {rows} most like it in p_wrong {a.like_it.hits} were wrong"
+            f"{f'; {a.insufficient}' if a.insufficient else ''}"
+        )
+        if self.seen:
+            lines.append("this image fitted the screener, so its p_wrong is too low to be trusted")
+        return lines
+
+
+def explain_images(screener: Screener, images: Sequence[str | Path]) -> list[Explanation]:
+    """Explain images, or all of a folder, in the order given; the screener must have its classifier.
+
+    Raises InputError where there is nothing at a path; an image that can't be read is an explanation.
+    """
+    good = KnownGood.of(screener)
+    found: list[Explanation] = []
+    for path in images:
+        there = find_images(str(path))
+        if not len(there):
+            raise InputError(f"{path} holds no images")
+        for batch in screener.stream(there):
+            found += _explained(screener, batch, good)
+    return found
+
+
+def _explained(screener: Screener, batch: Batch, good: KnownGood | None) -> Iterator[Explanation]:
+    rows = screener.verdict_rows(batch, otherwise=True).to_pylist()
+    readable = [row for row in rows if row["error"] is None]
+    told: Iterator[Explanation] = iter(())
+    if batch.outputs is not None:
+        p_wrong = np.array([row["p_wrong"] for row in readable], dtype=np.float32)
+        classes = screener.model.classes
+        said = answers(batch.outputs, p_wrong, screener.decision, screener.calibration, classes)
+        features = batch.outputs.features
+        near = [_near(screener, good, None if features is None else features[k]) for k in range(len(readable))]
+        told = iter([_explanation(*one) for one in zip(readable, said, near, strict=True)])
+    for row, seen in zip(rows, screener.seen(batch), strict=True):
+        if row["error"] is not None:
+            yield Explanation(row["file_name"], row["error"])
+        else:
+            one = next(told)
+            yield replace(one, seen=bool(seen))
+
+
+def _explanation(row: dict[str, Any], said: Answer, near: tuple[Near, ...]) -> Explanation:
+    label, sure = SUGGESTED
+    return Explanation(
+        row["file_name"],
+        None,
+        said,
+        confidence=row["confidence"],
+        reasons=tuple(row["reasons"] if row["flagged"] else row[OTHERWISE]),
+        suggested=(row[label], row[sure]) if row.get(label) is not None else None,
+        nearest=near,
+    )
+
+
+def _near(screener: Screener, good: KnownGood | None, feature: Any) -> tuple[Near, ...]:
+    if good is None or feature is None:
+        return ()
+    several = screener.model.task == "multilabel"
+    positions, distances = good.nearest(feature)
+    names = ["" if several else screener.model.classes[good.classes[k]] for k in positions]
+    return tuple(Near(good.names[k], name, d) for k, name, d in zip(positions, names, distances, strict=True))
