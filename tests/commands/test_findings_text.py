@@ -78,4 +78,4 @@ def test_what_the_slices_say():
     object.__setattr__(bad, "table", pa.table({"meta_camera": camera}))
     text = slices_text(slice_report(bad))
     assert "images with camera = [b]roof go with more errors: 100.0% of 200 wrong" in text
-    assert "camera = door images go with fewer errors: 0.0% of 200 wrong" in text
+    assert "images with camera = door go with fewer errors: 0.0% of 200 wrong" in text
