@@ -2,12 +2,16 @@
 
 import csv
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 # Networks and matrices here are so small that several threads only wait for each other. Before NumPy and torch are
 # imported, which read it once; processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test leaves anything among the caches of whoever runs it, nor finds it there.
+_CACHES = tempfile.TemporaryDirectory(prefix="caches-of-tests-")
+os.environ["XDG_CACHE_HOME"] = _CACHES.name
 
 import numpy as np
 import pytest

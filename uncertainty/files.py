@@ -38,6 +38,15 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def usual_cache() -> Path:
+    """Return where answers of networks are kept if nobody names a place: `uncertainty/passes` among the user's caches.
+
+    Those lie in `$XDG_CACHE_HOME`, or else in `~/.cache`.
+    """
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "uncertainty" / "passes"
+
+
 @contextmanager
 def replacing(path: Path, binary: bool = True) -> Iterator[IO[Any]]:
     """Open a temporary file that takes the place of `path` when all went well, and vanishes when not.

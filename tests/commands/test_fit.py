@@ -140,7 +140,8 @@ def test_only_unreadable_calibration_images(fails, world, tmp_path):
 
 def test_an_output_that_is_a_file(fails, world, fitted, tmp_path):
     (tmp_path / "file").write_text("", "utf-8")
-    assert f"File exists: {tmp_path / 'file'}" in fails(*fit_arguments(world, tmp_path / "file"))
+    message = fails(*fit_arguments(world, tmp_path / "file"))
+    assert f"{tmp_path / 'file'} is a file; choose another place" in message
     assert f"File exists: {tmp_path / 'file'}" in fails("screen", fitted, world.incoming, "-o", tmp_path / "file")
 
 

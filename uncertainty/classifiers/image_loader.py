@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,11 +142,14 @@ def _from_array(pixels: NDArray[np.uint8]) -> DecodedImage:
     return DecodedImage(pixels, width=pixels.shape[1], height=pixels.shape[0])
 
 
+Found = TypeVar("Found")
+
+
 def load_ahead(
-    items: Iterable[ImageItem | ArrayItem], load_one: Callable[[ImageItem | ArrayItem], Loaded], workers: int, most: int
-) -> Iterator[Loaded]:
+    items: Iterable[ImageItem | ArrayItem], load_one: Callable[[ImageItem | ArrayItem], Found], workers: int, most: int
+) -> Iterator[Found]:
     """Load in threads, in the order of `items`, with at most `most` of them waiting."""
-    waiting: deque[Future[Loaded]] = deque()
+    waiting: deque[Future[Found]] = deque()
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
         for item in items:

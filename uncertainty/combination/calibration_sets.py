@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier, Collected, Images, Look, image_items
+from uncertainty.combination.duplicates import same_pictures
 from uncertainty.combination.evidence import Shares
 from uncertainty.combination.fit import FOLDS
 from uncertainty.combination.halves import halves
 from uncertainty.combination.same_images import near_copies, refuse_same_images, without_copies
-from uncertainty.combination.truth import labelled_if_known, with_reference_labels, with_truth
+from uncertainty.combination.truth import labelled_if_known, understood, with_reference_labels, with_truth
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators._known_good import right_rows, settle
 from uncertainty.estimators.base import Estimator
@@ -50,21 +51,37 @@ class Sets:
     views: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a fit asks of its sets.
+
+    Parameters
+    ----------
+    shares : copies of calibration images are made where their share is above 0.
+    groups : by name, which images belong together; one set is split in whole groups.
+    drop_duplicates : whether calibration images that the reference holds too are left out; else they are refused.
+
+    """
+
+    shares: Shares
+    groups: Mapping[str, str] | None = None
+    drop_duplicates: bool = False
+
+
 def collect(
     classifier: Classifier,
     reference: Images | None,
     calibration: Images,
     look: Look,
     views: Sequence[str],
-    shares: Shares,
-    groups: Mapping[str, str] | None = None,
+    asked: Asked,
 ) -> Sets:
     """Run the classifier over reference, calibration, and a damaged and a foreign copy of each calibration image.
 
-    Copies are made where their share is above 0. Without `reference`, the calibration images are split in two halves by
-    the seed, in whole `groups`, which say by name which images belong together. Raises OverlapError where the same
-    image, by content, is in both sets, and CalibrationError where calibration has no usable labels. Equal file names
-    mean nothing: `train/cat/1.png` and `val/cat/1.png` are two images. `views` are those of the look, or ("auto",).
+    Without `reference`, the calibration images are split in two halves by the seed. Raises OverlapError where the same
+    image, by content, is in both sets, and CalibrationError where calibration has no usable labels, both before the
+    network runs. Equal file names mean nothing: `train/cat/1.png` and `val/cat/1.png` are two images. `views` are those
+    of the look, or ("auto",).
     """
     from uncertainty.classifiers.views import VIEWS, bearable, check_views
 
@@ -73,13 +90,18 @@ def collect(
     check_views(() if auto else views)  # better refused now than after the reference has been run
     labelled, deeper = in_class_folders(_labelled(calibration), classifier.classes)
     notes += deeper
+    understood(classifier, () if labelled.labels is None else labelled.labels)
     if one_set := reference is None:
-        reference, labelled = halves(labelled, look.seed, groups)
-        notes += _divided(reference, labelled, "" if groups is None else ", in whole groups")
+        reference, labelled = halves(labelled, look.seed, asked.groups)
+        notes += _divided(reference, labelled, "" if asked.groups is None else ", in whole groups")
+    else:
+        reference = image_items(reference)
+        labelled, left_out = _without_duplicates(classifier, reference, labelled, look.workers, asked)
+        notes += left_out
     good, of_reference = collect_reference(classifier, reference, look)
     held_out = classifier.collect(labelled, replace(look, views=tuple(VIEWS) if auto else views))
     notes += of_reference + _found("calibration", labelled, held_out)
-    if one_set:
+    if one_set or asked.drop_duplicates:
         held_out, left_out = without_copies(good, held_out)
         notes += left_out
     refuse_same_images(good, held_out)
@@ -99,12 +121,24 @@ def collect(
     return Sets(
         reference=_renamed(good.outputs),
         calibration=held_out.outputs,
-        damaged=copies(_damaged_copy) if shares.damaged > 0 else None,
-        foreign=_of_no_class(copies(_foreign_copy)) if shares.foreign > 0 else None,
+        damaged=copies(_damaged_copy) if asked.shares.damaged > 0 else None,
+        foreign=_of_no_class(copies(_foreign_copy)) if asked.shares.foreign > 0 else None,
         ids=hashed([*good.digests, *held_out.digests, *good.pixels, *held_out.pixels]),
         notes=tuple(notes),
         views=tuple(views),
     )
+
+
+def _without_duplicates(
+    classifier: Classifier, reference: Any, labelled: ImageSet, workers: int, asked: Asked
+) -> tuple[Any, list[str]]:
+    """Refuse what is in both sets, or leave it out where that is asked for."""
+    found = same_pictures(reference, labelled, classifier.preprocess.reading, workers)
+    if not asked.drop_duplicates:
+        found.refuse()
+    elif len(found.rows) == len(labelled):
+        raise OverlapError(f"all {len(labelled)} calibration images are in the reference too; give others")
+    return found.left_out()
 
 
 def collect_reference(classifier: Classifier, images: Images, look: Look) -> tuple[Collected, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from uncertainty.combination.same_images import each_once
 from uncertainty.errors import CalibrationError
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.class_folders import class_folders
-from uncertainty.labels.meaning import resolve
+from uncertainty.labels.meaning import Label, Resolved, resolve
 
 _EXAMPLES = 5
 
@@ -24,15 +25,8 @@ def with_truth(classifier: Classifier, calibration: Collected) -> tuple[Collecte
 
     Raises CalibrationError where not one has.
     """
-    if classifier.task == "multilabel":
-        raise CalibrationError(
-            "the labels of a multilabel model can't be read from images; run the classifier, add labels of shape "
-            "(n, classes) to its outputs, and use Screener.fit_outputs"
-        )
-    found = resolve(calibration.labels, classifier.classes, "calibration")
+    found = understood(classifier, calibration.labels)
     usable = np.flatnonzero(found.usable)
-    if not len(usable):
-        raise CalibrationError(_without_labels(classifier, calibration))
     notes = [*found.notes]
     if missing := [row for row, label in enumerate(calibration.labels) if label is None]:
         verb, left = ("image has", "was") if len(missing) == 1 else ("images have", "were")
@@ -49,12 +43,28 @@ def with_truth(classifier: Classifier, calibration: Collected) -> tuple[Collecte
     return replace(calibration, outputs=outputs), notes
 
 
-def _without_labels(classifier: Classifier, calibration: Collected) -> str:
-    if all(label is None for label in calibration.labels):
-        n = len(calibration.labels)
+def understood(classifier: Classifier, labels: Sequence[Label]) -> Resolved:
+    """Return what calibration labels mean; CalibrationError where there is no truth among them.
+
+    Nothing of an image is needed for it, so that a fit can ask before the network runs.
+    """
+    if classifier.task == "multilabel":
+        raise CalibrationError(
+            "the labels of a multilabel model can't be read from images; run the classifier, add labels of shape "
+            "(n, classes) to its outputs, and use Screener.fit_outputs"
+        )
+    found = resolve(labels, classifier.classes, "calibration")
+    if not found.usable.any():
+        raise CalibrationError(_without_labels(classifier, labels))
+    return found
+
+
+def _without_labels(classifier: Classifier, labels: Sequence[Label]) -> str:
+    if all(label is None for label in labels):
+        n = len(labels)
         advice = "use one folder for each class, or a manifest with a label column"
         return f"{n} of {n} calibration images have no label; {advice}"
-    label = next(label for label in calibration.labels if label is not None)
+    label = next(label for label in labels if label is not None)
     return (
         f"not one calibration label, e.g. {label!r}, is a class of the model, e.g. {classifier.classes[0]!r}; say with "
         "--classes what the model's outputs are called, in their order, or label by those names"

@@ -10,10 +10,12 @@ import typer
 from uncertainty.commands.options import (
     Autocast,
     BatchSize,
+    Cache,
     Cascaded,
     CascadeLoss,
     CertifyShare,
     Device,
+    DropDuplicates,
     EffortLevel,
     ExpectDamage,
     ExpectUnknown,
@@ -22,6 +24,7 @@ from uncertainty.commands.options import (
     KeepClassOrder,
     LabelColumn,
     NameColumn,
+    NoCache,
     Out,
     Passes,
     Reference,
@@ -61,6 +64,9 @@ def fit(
     cascade_loss: CascadeLoss = CASCADE_LOSS,
     group: Group = None,
     group_by: GroupBy = None,
+    drop_duplicates: DropDuplicates = False,
+    cache: Cache = None,
+    no_cache: NoCache = False,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     device: Device = None,
     autocast: Autocast = None,
@@ -75,6 +81,7 @@ def fit(
     asked |= {"certify_share": certify_share, "keep_class_order": keep_class_order}
     asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes, "seed": seed}
     asked |= {"views": [name for name in tta.split(",") if name], "batch_size": batch_size, "workers": workers}
+    asked |= {"drop_duplicates": drop_duplicates, "cache": _cache_folder(cache, off=no_cache)}
     screener = fit_folders(
         ModelSource(model, classes, embedder, device, autocast),
         None if reference is None else ImageSource(reference, Columns(name_column, label_column, reference_split)),
@@ -86,3 +93,11 @@ def fit(
     )
     say_notes(screener.notes)
     typer.echo(f"{screener.describe()}\nscreener written to {out}")
+
+
+def _cache_folder(named: Path | None, *, off: bool) -> Path | None:
+    from uncertainty.files import usual_cache
+
+    if named is not None and off:
+        raise typer.BadParameter("--cache and --no-cache are two answers; give one")
+    return None if off else named or usual_cache()

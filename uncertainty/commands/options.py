@@ -88,6 +88,17 @@ Group = Annotated[
 GroupBy = Annotated[
     str | None, typer.Option(help="Which images belong together: folder, or a regular expression found in the name.")
 ]
+DropDuplicates = Annotated[
+    bool, typer.Option("--drop-duplicates", help="Leave out calibration images that the reference holds too.")
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for answers of the networks, which another fit then need not run again.",
+        show_default="~/.cache/uncertainty/passes",
+    ),
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no answers of the networks, and use none.")]
 
 KeepClassOrder = Annotated[
     bool, typer.Option("--keep-class-order", help="Fit though another order of the class names would fit far better.")

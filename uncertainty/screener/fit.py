@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,19 @@ from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.reasons import Telling
 
 
+@contextmanager
+def remembering(classifier: Classifier, folder: str | Path | None) -> Iterator[Classifier]:
+    """Yield the same classifier, which looks in a cache first where there is a folder for one."""
+    if folder is None:
+        yield classifier
+        return
+    from uncertainty.classifiers.pass_cache import PassCache, cached
+
+    cache = PassCache(folder)
+    yield cached(classifier, cache)
+    cache.close()
+
+
 def from_images(
     classifier: Classifier,
     reference: Images | None,
@@ -44,11 +59,11 @@ def from_images(
     views: Sequence[str],
 ) -> Fitted:
     """Run the classifier over both sets and copies of calibration, and fit to what it says; see `Screener.fit`."""
-    shares = asked.shares
     groups = asked.groups
     if groups is not None and not isinstance(groups, Mapping):
         raise InputError("images are told apart by their names; give groups by name, such as {'a/1.png': 'film a'}")
-    sets = calibration_sets.collect(classifier, reference, calibration, look, views, shares, groups)
+    wanted = calibration_sets.Asked(asked.shares, groups, asked.drop_duplicates)
+    sets = calibration_sets.collect(classifier, reference, calibration, look, views, wanted)
     asked = replace(asked, damage_kinds=calibration_sets.damage_kinds(sets.calibration, look.seed))
     fitted = from_outputs(sets.reference, sets.calibration, (sets.damaged, sets.foreign), asked)
     return replace(

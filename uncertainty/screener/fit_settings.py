@@ -34,6 +34,7 @@ class FitSettings:
     groups: Mapping[str, str] | Sequence[Any] | None = None
     keep_class_order: bool = False
     damage_kinds: Mapping[str, str] | None = None
+    drop_duplicates: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy, Policy):

@@ -74,6 +74,8 @@ class Screener(Fitted):
         cascade_loss: float = CASCADE_LOSS,
         groups: Mapping[str, str] | None = None,
         keep_class_order: bool = False,
+        drop_duplicates: bool = False,
+        cache: str | Path | None = None,
         **options: Any,
     ) -> Screener:
         """Fit from images.
@@ -95,6 +97,9 @@ class Screener(Fitted):
             whose verdict they could still change.
         groups : by name, which calibration images belong together; see `fit_outputs`.
         keep_class_order : fit though another order of the class names would explain the outputs far better.
+        drop_duplicates : whether calibration images that the reference holds too are left out, not refused.
+        cache : a folder in which the answers of the networks are kept, so that another fit on the same images runs
+            nothing again; see `uncertainty.classifiers.pass_cache`. None: none are kept.
         options : batch_size, workers and progress of `Classifier.stream`.
 
         Raises
@@ -115,9 +120,11 @@ class Screener(Fitted):
             cascade_loss=cascade_loss,
             groups=groups,
             keep_class_order=keep_class_order,
+            drop_duplicates=drop_duplicates,
         )
         look = Look(passes=passes, seed=seed, **options)
-        return cls.of(fit.from_images(classifier, reference, calibration, asked, look, views), classifier)
+        with fit.remembering(classifier, cache) as running:
+            return cls.of(fit.from_images(running, reference, calibration, asked, look, views), classifier)
 
     @classmethod
     def fit_outputs(

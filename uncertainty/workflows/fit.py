@@ -17,6 +17,7 @@ from uncertainty.labels.images import images_of_part, labelled_images
 from uncertainty.screener import Screener
 from uncertainty.screener.backups import changing, kept_before
 from uncertainty.workflows.effort import Effort
+from uncertainty.workflows.fit_checks import refuse_same_files, refuse_unwritable
 
 logger = logging.getLogger("uncertainty")
 
@@ -89,11 +90,14 @@ def fit_folders(
     groups = source.columns.grouping.of(labelled.names, labelled.metadata)
     asked["passes"] = effort.passes(asked.get("passes"))
     asked["views"] = effort.views(tuple(asked.get("views", ())))
+    # Better refused now than after a long fit, the quickest first.
+    refuse_unwritable(out)
+    refuse_same_files(good, labelled, drop_duplicates=asked.get("drop_duplicates", False))
     classifier = replace(model, embedder=effort.embedder(model.embedder)).load()
-    out.mkdir(parents=True, exist_ok=True)  # better refused now than after a long fit
     copies = (asked.get("expect_damage", EXPECT_DAMAGE), asked.get("expect_unknown", EXPECT_UNKNOWN))
     with progress("fitting", forward_passes(good, labelled, *copies)) as advance:
         screener = Screener.fit(classifier, good, labelled, progress=advance, groups=groups, **asked)
+    out.mkdir(parents=True, exist_ok=True)
     with changing(out):
         kept = kept_before(out)
         screener.save(out)
