@@ -78,6 +78,8 @@ class PassCache:
         """Keep arrays under a key, as long as this fit has not written all that the cache may hold."""
         from safetensors.numpy import save
 
+        # In C order, since safetensors writes another one as it lies in memory.
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         data = save({**arrays, _SEAL: _seal(key, arrays)})
         if self.off or self.written + len(data) > self.most_bytes:
             return

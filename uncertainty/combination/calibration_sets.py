@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier, Collected, Images, Look, image_items
+from uncertainty.combination.chance import refuse_chance
 from uncertainty.combination.duplicates import same_pictures
 from uncertainty.combination.evidence import Shares
 from uncertainty.combination.fit import FOLDS
@@ -30,6 +31,7 @@ from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.class_folders import in_class_folders
 from uncertainty.labels.images import labelled_images
+from uncertainty.labels.meaning import resolve
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 
 _ON_REQUEST = {"embedding", "tta_probs"}  # nobody misses what was not asked for
@@ -49,6 +51,8 @@ class Sets:
     ids: NDArray[np.uint64]
     notes: tuple[str, ...]
     views: tuple[str, ...] = ()
+    labelled_reference: NDArray[np.bool_] | None = None
+    """(m,) reference rows whose label is a truth, where others have what the classifier says in its place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +110,7 @@ def collect(
         notes += left_out
     refuse_same_images(good, held_out)
     held_out, about_labels = with_truth(classifier, held_out)
+    refuse_chance(held_out.outputs)
     # What makes all else worthless comes first.
     notes = [*about_labels, *notes, *near_copies(good, held_out)]
     if auto:
@@ -126,13 +131,16 @@ def collect(
         ids=hashed([*good.digests, *held_out.digests, *good.pixels, *held_out.pixels]),
         notes=tuple(notes),
         views=tuple(views),
+        labelled_reference=None if good.outputs.labels is None else resolve(good.labels, classifier.classes).usable,
     )
 
 
 def _without_duplicates(
     classifier: Classifier, reference: Any, labelled: ImageSet, workers: int, asked: Asked
 ) -> tuple[Any, list[str]]:
-    """Refuse what is in both sets, or leave it out where that is asked for."""
+    """Refuse what is in both sets, or leave it out where that is asked for; streams are looked at as they are run."""
+    if not all(isinstance(items, ImageSet | list) for items in (reference, labelled)):
+        return labelled, []
     found = same_pictures(reference, labelled, classifier.preprocess.reading, workers)
     if not asked.drop_duplicates:
         found.refuse()

@@ -35,7 +35,7 @@ from uncertainty.commands.options import (
     Workers,
 )
 from uncertainty.commands.policy_options import with_policy_options
-from uncertainty.commands.shared import say_notes, shown_progress
+from uncertainty.commands.shared import plainly, say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
 from uncertainty.workflows.effort import Effort
 
@@ -76,6 +76,7 @@ def fit(
     """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER."""
     from uncertainty.images.manifests import Columns, Grouping
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
+    from uncertainty.workflows.fit_summary import fit_summary
 
     asked: dict[str, Any] = {"expect_damage": expect_damage, "expect_unknown": expect_unknown}
     asked |= {"certify_share": certify_share, "keep_class_order": keep_class_order}
@@ -92,6 +93,7 @@ def fit(
         **asked,
     )
     say_notes(screener.notes)
+    typer.echo("\n".join(map(plainly, fit_summary(screener))))
     typer.echo(f"{screener.describe()}\nscreener written to {out}")
 
 

@@ -61,9 +61,16 @@ class SecondOpinionProbe(Estimator):
         """Return 0 where a class has too few known-good rows to learn it from."""
         return self.start if self.enough_ else 0.0
 
-    def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
+    def classes(self, outputs: ModelOutputs) -> NDArray[np.int64]:
+        """Return (n,) the class that the second network alone finds likeliest, of those that are known-good."""
+        return np.asarray(self.known_[self._log_odds(outputs).argmax(axis=1)], dtype=np.int64)
+
+    def _log_odds(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         embedding = features_like(outputs, self.weights_.shape[1], "embedding")
-        log_odds = embedding @ self.weights_.T + self.intercepts_
+        return np.asarray(embedding @ self.weights_.T + self.intercepts_)
+
+    def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
+        log_odds = self._log_odds(outputs)
         is_predicted = self.known_ == outputs.predictions[:, None]
         agreed = (probs_from_logits(log_odds) * ~is_predicted).sum(axis=1)
         return np.asarray(np.where(is_predicted.any(axis=1), agreed, 1.0).clip(0, 1))

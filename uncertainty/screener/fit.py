@@ -29,7 +29,7 @@ from uncertainty.images.quality_words import QualityWords
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.monitoring.unseen import between_kinds
 from uncertainty.outputs import ModelOutputs
-from uncertainty.screener import reasons
+from uncertainty.screener import fit_facts, reasons
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import Cascade, decided, nothing_deeper
 from uncertainty.screener.fit_settings import FitSettings
@@ -70,6 +70,7 @@ def from_images(
         fitted,
         passes=look.passes,
         views=sets.views,
+        calibrated_on=fitted.calibrated_on | fit_facts.of_reference(sets.reference, sets.labelled_reference),
         notes=(*classifier.notes, *classifier.network.left_out(look.passes), *sets.notes, *fitted.notes),
         model=SavedModel.of(classifier),
         fitted_on=sets.ids,
@@ -116,6 +117,7 @@ def from_outputs(
             "reference": len(known_good),
             "certifying": int((rows.rows("clean") & certifying).sum()),
             **(counted(rows, shares) | combination.report | recall(usable)),
+            **(fit_facts.of_reference(reference) | fit_facts.of_second_opinion(usable, calibration)),
         },
         notes=(*same, *notes, *off, *found),
         model=SavedModel(classes=classes, task=calibration.task),
