@@ -113,7 +113,8 @@ def fitted(world, home, tmp_path_factory):
     assert "p_wrong was calibrated on 150 images" in done.stdout
     assert f"screener written to {out}" in done.stdout
     assert all(line.startswith("note: ") for line in done.stderr.splitlines())
-    assert len(done.stdout.splitlines()) == 2
+    said = ["accuracy", "errors in calibration", "flags", "p_wrong was", "screener written to"]
+    assert [line.startswith(word) for line, word in zip(done.stdout.splitlines(), said, strict=True)] == [True] * 5
     assert "\x1b" not in done.stdout + done.stderr
     assert [path.name[:7] for path in sorted(out.iterdir())] == ["arrays-", "manifes"]
     return out

@@ -132,6 +132,19 @@ def test_the_same_images_twice(fails, world, tmp_path):
     assert "150 calibration images are in the reference too" in message
 
 
+def test_what_is_in_both_sets_is_left_out_where_asked_for_and_answers_are_kept_where_told(run, fails, world, tmp_path):
+    calibration = shutil.copytree(world.calibration, tmp_path / "calibration")
+    shutil.copy(world.reference / "cat" / "000.png", calibration / "dog" / "holiday.png")
+    arguments = fit_arguments(world, tmp_path / "s", calibration=calibration)
+    assert f"'{calibration}/dog/holiday.png' is '{world.reference}/cat/000.png'" in fails(*arguments)
+    cache = tmp_path / "answers"
+    assert "two answers" in fails(*arguments, "--cache", cache, "--no-cache")
+    status, out, err = run(*arguments, "--drop-duplicates", "--cache", cache)
+    assert (status, out.splitlines()[0].endswith("is that what you know of it?")) == (0, True)
+    assert "note: 1 calibration images were left out: the reference holds them too" in err
+    assert list(cache.glob("??/*.safetensors"))
+
+
 def test_only_unreadable_calibration_images(fails, world, tmp_path):
     (tmp_path / "c" / "cat").mkdir(parents=True)
     (tmp_path / "c" / "cat" / "a.png").write_bytes(b"no image")

@@ -98,8 +98,9 @@ def fit(
 
 
 def _cache_folder(named: Path | None, *, off: bool) -> Path | None:
+    from uncertainty.errors import InputError
     from uncertainty.files import usual_cache
 
     if named is not None and off:
-        raise typer.BadParameter("--cache and --no-cache are two answers; give one")
+        raise InputError(f"--cache {named} and --no-cache are two answers; give one")
     return None if off else named or usual_cache()
