@@ -192,9 +192,9 @@ class _Kept(NamedTuple):
 
     def plain(self) -> Forward | None:
         """Return logits and features."""
-        head = self.network.head
+        layer = self.network.feature_layer
         shapes = {"logits": (self.images, self.network.outputs)}
-        shapes |= {} if head is None else {"features": (self.images, head.in_features)}
+        shapes |= {} if layer is None else {"features": (self.images, layer.width)}
         found = self._get("plain", shapes)
         return None if found is None else Forward(found["logits"], found.get("features"), None)
 
@@ -242,7 +242,7 @@ def _known_by(network: Network, preprocess: Preprocess) -> str:
     """
     sha = hashlib.sha256()
     hash_module(sha.update, network.module)
-    shape = (2, 1 if preprocess.grayscale else 3, preprocess.size, preprocess.size)
+    shape = (2, 1 if preprocess.grayscale else 3, *preprocess.sides)
     noise = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     seen = network(noise, 2 if network.dropout else 0, 0)
     for answers in (network.answers, seen.logits, seen.features, seen.mc_logits):
