@@ -95,13 +95,9 @@ def collect(
     labelled, deeper = in_class_folders(_labelled(calibration), classifier.classes)
     notes += deeper
     understood(classifier, () if labelled.labels is None else labelled.labels)
-    if one_set := reference is None:
-        reference, labelled = halves(labelled, look.seed, asked.groups)
-        notes += _divided(reference, labelled, "" if asked.groups is None else ", in whole groups")
-    else:
-        reference = image_items(reference)
-        labelled, left_out = _without_duplicates(classifier, reference, labelled, look.workers, asked)
-        notes += left_out
+    one_set = reference is None
+    reference, labelled, found = _apart(classifier, reference, labelled, look, asked)
+    notes += found
     good, of_reference = collect_reference(classifier, reference, look)
     held_out = classifier.collect(labelled, replace(look, views=tuple(VIEWS) if auto else views))
     notes += of_reference + _found("calibration", labelled, held_out)
@@ -133,6 +129,17 @@ def collect(
         views=tuple(views),
         labelled_reference=None if good.outputs.labels is None else resolve(good.labels, classifier.classes).usable,
     )
+
+
+def _apart(
+    classifier: Classifier, reference: Images | None, labelled: ImageSet, look: Look, asked: Asked
+) -> tuple[Any, Any, list[str]]:
+    """Return reference and calibration, one set divided or two that share nothing, and notes."""
+    if reference is None:
+        good, held_out = halves(labelled, look.seed, asked.groups)
+        return good, held_out, _divided(good, held_out, "" if asked.groups is None else ", in whole groups")
+    items = image_items(reference)
+    return items, *_without_duplicates(classifier, items, labelled, look.workers, asked)
 
 
 def _without_duplicates(

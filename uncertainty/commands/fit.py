@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,6 +38,9 @@ from uncertainty.commands.policy_options import with_policy_options
 from uncertainty.commands.shared import plainly, say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
 from uncertainty.workflows.effort import Effort
+
+if TYPE_CHECKING:
+    from uncertainty.screener import Screener
 
 
 @with_policy_options
@@ -76,7 +79,6 @@ def fit(
     """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER."""
     from uncertainty.images.manifests import Columns, Grouping
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
-    from uncertainty.workflows.fit_summary import fit_summary
 
     asked: dict[str, Any] = {"expect_damage": expect_damage, "expect_unknown": expect_unknown}
     asked |= {"certify_share": certify_share, "keep_class_order": keep_class_order}
@@ -92,6 +94,12 @@ def fit(
         progress=shown_progress,
         **asked,
     )
+    _say(screener, out)
+
+
+def _say(screener: Screener, out: Path) -> None:
+    from uncertainty.workflows.fit_summary import fit_summary
+
     say_notes(screener.notes)
     typer.echo("\n".join(map(plainly, fit_summary(screener))))
     typer.echo(f"{screener.describe()}\nscreener written to {out}")
