@@ -57,13 +57,15 @@ def from_images(
     asked: FitSettings,
     look: Look,
     views: Sequence[str],
+    cache: str | Path | None = None,
 ) -> Fitted:
     """Run the classifier over both sets and copies of calibration, and fit to what it says; see `Screener.fit`."""
     groups = asked.groups
     if groups is not None and not isinstance(groups, Mapping):
         raise InputError("images are told apart by their names; give groups by name, such as {'a/1.png': 'film a'}")
     wanted = calibration_sets.Asked(asked.shares, groups, asked.drop_duplicates)
-    sets = calibration_sets.collect(classifier, reference, calibration, look, views, wanted)
+    with remembering(classifier, cache) as running:
+        sets = calibration_sets.collect(running, reference, calibration, look, views, wanted)
     asked = replace(asked, damage_kinds=calibration_sets.damage_kinds(sets.calibration, look.seed))
     fitted = from_outputs(sets.reference, sets.calibration, (sets.damaged, sets.foreign), asked)
     return replace(

@@ -12,11 +12,6 @@ from uncertainty.estimators.second_opinion_probe import SecondOpinionProbe
 from uncertainty.outputs import ModelOutputs
 
 
-def of(reference: ModelOutputs, estimators: Sequence[Estimator], calibration: ModelOutputs) -> dict[str, int]:
-    """Count both."""
-    return of_reference(reference) | of_second_opinion(estimators, calibration)
-
-
 def of_reference(reference: ModelOutputs, known: NDArray[np.bool_] | None = None) -> dict[str, int]:
     """Count the reference rows that have a label, and those of them that the classifier gets right.
 

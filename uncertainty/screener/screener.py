@@ -82,24 +82,19 @@ class Screener(Fitted):
 
         Parameters
         ----------
-        reference : known-good images, e.g. those the classifier was trained on; they fit estimators and the neighbour
-            index. Where they have labels, images that the classifier gets wrong are left out. None: half of the
-            calibration images, in whole groups.
+        reference : known-good images, e.g. those it was trained on, for estimators and the neighbour index; of labelled
+            ones those it gets wrong are left out. None: half of the calibration images, in whole groups.
         calibration : labelled images that the classifier was not trained on, with its errors among them.
         expect_damage, expect_unknown : shares of the incoming images that you expect to be damaged, and to belong to
             no class of the classifier. Copies of the calibration images, damaged or made unrecognisable, count that
             much; 0 leaves them out.
         passes, seed : MC dropout sub-networks (None: 30, where they cost little), and the seed of everything drawn.
-        views : test-time augmentation, e.g. ("flip", "shift"), which costs a pass each; ("auto",) keeps those that the
-            classifier bears.
-        budget, policy, certify_share, estimators, cascade_loss : see `fit_outputs`.
-        cascade : whether second opinion, views, and sub-networks where they cost much are for those images alone
-            whose verdict they could still change.
+        views : test-time augmentation, e.g. ("flip", "shift"), a pass each; ("auto",) keeps those that it bears.
+        budget, policy, certify_share, estimators, cascade_loss, keep_class_order : see `fit_outputs`.
+        cascade : whether what costs more than a pass is for those images alone whose verdict it could still change.
         groups : by name, which calibration images belong together; see `fit_outputs`.
-        keep_class_order : fit though another order of the class names would explain the outputs far better.
         drop_duplicates : whether calibration images that the reference holds too are left out, not refused.
-        cache : a folder in which the answers of the networks are kept, so that another fit on the same images runs
-            nothing again; see `uncertainty.classifiers.pass_cache`. None: none are kept.
+        cache : folder for answers of the networks, which another fit need not run again; see `pass_cache`. None: none.
         options : batch_size, workers and progress of `Classifier.stream`.
 
         Raises
@@ -123,8 +118,7 @@ class Screener(Fitted):
             drop_duplicates=drop_duplicates,
         )
         look = Look(passes=passes, seed=seed, **options)
-        with fit.remembering(classifier, cache) as running:
-            return cls.of(fit.from_images(running, reference, calibration, asked, look, views), classifier)
+        return cls.of(fit.from_images(classifier, reference, calibration, asked, look, views, cache), classifier)
 
     @classmethod
     def fit_outputs(
@@ -168,7 +162,7 @@ class Screener(Fitted):
         cascade_loss : share of E-AURC that `deeper` may cost.
         groups : which calibration rows belong together, such as frames of one film or pictures of one patient: by id,
             or (n,) in their order; also `ModelOutputs.groups`. They share a fold, and promises count groups.
-        keep_class_order : as in `fit`.
+        keep_class_order : fit though another order of the class names would explain the outputs far better.
         damage_kinds : by id, what was done to the damaged copy; tells how far to trust accuracy on unseen damage.
 
         Raises
