@@ -1,5 +1,6 @@
 """A small world of real files: stripes as PNG, a tiny network that is often wrong about them, and a fitted screener."""
 
+import atexit
 import csv
 import os
 import tempfile
@@ -12,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test leaves anything among the caches of whoever runs it, nor finds it there.
 _CACHES = tempfile.TemporaryDirectory(prefix="caches-of-tests-")
 os.environ["XDG_CACHE_HOME"] = _CACHES.name
+atexit.register(_CACHES.cleanup)
 
 import numpy as np
 import pytest
