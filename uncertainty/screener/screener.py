@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from uncertainty.brief import Brief
 from uncertainty.classifiers.base import Batch, Classifier, Images, Look, Row, image_items

@@ -5,12 +5,13 @@ Each writes the files that its command writes, and returns what the command prin
 """
 
 from uncertainty.verbs.fitting import fit, known_good, policy, update
-from uncertainty.verbs.judging import export, monitor, rank, report, screen
+from uncertainty.verbs.judging import explain, export, monitor, rank, report, screen
 from uncertainty.verbs.labelled import compare, evaluate, labels, slices
 
 __all__ = [
     "compare",
     "evaluate",
+    "explain",
     "export",
     "fit",
     "known_good",

@@ -64,14 +64,21 @@ def fit(
     return fit_folders(source, *sets, effort=Effort(effort), progress=shown(progress), **asked)
 
 
-def policy(screener: AnyPath, *, dry_run: bool = False, **policy: Any) -> Plan:
-    """Return what a policy would flag; without `dry_run` also have the screener in its folder flag so from now on."""
+def policy(screener: AnyPath, *, apply: AnyPath | None = None, dry_run: bool = False, **policy: Any) -> Plan:
+    """Return what a policy would flag; without `dry_run` also have the screener in its folder flag so from now on.
+
+    With `apply` the finished screening in that folder is flagged anew, without the network.
+    """
     from uncertainty.workflows.policy import apply_policy, plan_policy
+    from uncertainty.workflows.reflag import finished, reflag
 
     asked = policy_of(policy)
     change = plan_policy(Path(screener), asked)
+    done = None if apply is None else finished(Path(apply), change.after)
     if asked is not None and not dry_run:
         apply_policy(change)
+    if done is not None and not dry_run:
+        reflag(done, change.after)
     return change.after.plan()
 
 
@@ -106,8 +113,9 @@ def update(
     label_column: str | None = None,
     new: AnyPath | None = None,
     inclusion: str = "inclusion",
-) -> tuple[Update, Path]:
-    """Learn again from old and new labels; return what changed, and where the screener before is kept."""
+    anyway: bool = False,
+) -> tuple[Update, Path | None]:
+    """Learn again from old and new labels; return what changed, and where the old screener is, None where it stays."""
     from uncertainty.workflows.update import update_folder
 
     asked = columns(name_column, label_column)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from uncertainty.monitoring.batch import Monitoring
     from uncertainty.report.build import Report
     from uncertainty.screener import Screener
+    from uncertainty.workflows.explain import Explanation
     from uncertainty.workflows.screen import Screening
 
 
@@ -37,6 +38,7 @@ def screen(
     actors: int | None = None,
     gpus_per_actor: float | None = None,
     ray_address: str | None = None,
+    overwrite: bool = False,
     progress: bool = False,
     **policy: Any,
 ) -> Screening:
@@ -50,7 +52,7 @@ def screen(
     from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.workflows.screen import OnRay, Screening, ScreenSettings, screen_folder, screen_into
 
-    settings = ScreenSettings(f".{format}", features, batch_size, workers)
+    settings = ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
     showing = shown(progress)
     asked = policy_of(policy)
     if not isinstance(screener, str | os.PathLike) or not isinstance(images, str | os.PathLike):
@@ -66,12 +68,30 @@ def screen(
         return Screening(summary, judge, finished_before=False)
     ray = OnRay(actors, gpus_per_actor, ray_address) if engine == "ray" else None
     saved = SavedScreener(Path(screener), model, device, asked, embedder)
-    more: dict[str, Any] = {"ray": ray, "resume": resume, "name_column": name_column, "progress": showing}
+    more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
     return screen_folder(saved, os.fspath(images), Path(out), settings, **more)
 
 
 def _count(images: Any) -> int:
     return len(images) if hasattr(images, "__len__") and not isinstance(images, str) else 1
+
+
+def explain(
+    screener: AnyPath | Screener,
+    images: Sequence[AnyPath],
+    *,
+    model: str | None = None,
+    embedder: str | None = None,
+    device: str | None = None,
+) -> list[Explanation]:
+    """Say of each image, or of all in a folder, why it is flagged or not, and what it is like."""
+    from uncertainty.screening.saved_screener import SavedScreener
+    from uncertainty.workflows.explain import explain_images
+
+    if isinstance(screener, str | os.PathLike):
+        screener = SavedScreener(Path(screener), model, device, embedder=embedder).load()
+    given = [images] if isinstance(images, str | os.PathLike) else images
+    return explain_images(screener, [os.fspath(one) for one in given])
 
 
 def rank(
@@ -88,6 +108,7 @@ def rank(
     group: str | None = None,
     group_by: str | None = None,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> Selection:
     """List the n images to label next in `file`, by default `ranking.csv` in `out`; with `to` also for that tool.
 
@@ -107,13 +128,14 @@ def rank(
         exclude=[Path(one) for one in exclude],
         strategy=strategy,
         explore=explore,
+        overwrite=overwrite,
         quota_per=quota_per,
         exclude_hopeless=exclude_hopeless,
         seed=seed,
         grouping=Grouping(group, group_by),
     )
     if to is not None:
-        exported(target, to, target.with_name(f"{target.stem}-{to}{TABLES.get(to, '')}"))
+        exported(target, to, target.with_name(f"{target.stem}-{to}{TABLES.get(to, '')}"), overwrite=overwrite)
     return found
 
 
@@ -126,6 +148,7 @@ def export(
     image_url_prefix: str = "",
     copy: bool | None = None,
     classes: AnyPath | None = None,
+    overwrite: bool = False,
 ) -> Exported:
     """Export verdicts or a ranking for another tool; `copy` True or False brings images along as copies or links."""
     from uncertainty.classifiers.class_names import read_class_names
@@ -135,7 +158,7 @@ def export(
     names = None if classes is None else read_class_names(classes)
     place: Place = "nowhere" if copy is None else "copy" if copy else "link"
     more: dict[str, Any] = {"images": path_of(images), "classes": names, "image_url_prefix": image_url_prefix}
-    return exported(Path(source), to, Path(out), place=place, **more)
+    return exported(Path(source), to, Path(out), place=place, overwrite=overwrite, **more)
 
 
 def report(
@@ -154,6 +177,7 @@ def report(
     embedder: str | None = None,
     device: str | None = None,
     progress: bool = False,
+    overwrite: bool = False,
 ) -> Report:
     """Make one HTML page of a screening, which works offline; `cam` is "grad" or "guided"."""
     from uncertainty.report.build import write_report
@@ -167,6 +191,7 @@ def report(
         images=path_of(images),
         path=path_of(page),
         most=most,
+        overwrite=overwrite,
         illustrate=illustrations(saved, path_of(reference), cam=cam, progress=shown(progress)),
         columns=columns(name_column, label_column),
     )
@@ -181,6 +206,7 @@ def monitor(
     group: str | None = None,
     group_by: str | None = None,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> Monitoring:
     """Estimate accuracy without labels, and look for drift."""
     from uncertainty.images.groups import Grouping
@@ -188,4 +214,6 @@ def monitor(
 
     made = Path(screener) if isinstance(screener, str | os.PathLike) else screener
     grouping = Grouping(group, group_by)
-    return monitor_folder(Path(out), made, grouping=grouping, level=false_alarms, in_order=in_order, seed=seed)
+    return monitor_folder(
+        Path(out), made, grouping=grouping, level=false_alarms, in_order=in_order, seed=seed, overwrite=overwrite
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from uncertainty.verbs.options import AnyPath, columns
 
@@ -26,12 +26,13 @@ def evaluate(
     seed: int = 0,
     group: str | None = None,
     group_by: str | None = None,
+    overwrite: bool = False,
 ) -> Findings:
     """Say how good the verdicts were, once labels are known."""
     from uncertainty.workflows.evaluate import evaluate_folder
 
     asked = columns(name_column, label_column, group, group_by)
-    wanted = {"precision": precision, "recall": recall}
+    wanted: dict[str, Any] = {"precision": precision, "recall": recall, "overwrite": overwrite}
     return evaluate_folder(Path(out), Path(labels), asked, seed=seed, resamples=resamples, **wanted)
 
 
@@ -43,11 +44,13 @@ def labels(
     label_column: str | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> LabelCheck:
     """Say how far annotators agree, and which labels are likely wrong."""
     from uncertainty.workflows.check_labels import check_labels
 
-    return check_labels(Path(out), Path(labels), columns(name_column, label_column), seed=seed, resamples=resamples)
+    asked = columns(name_column, label_column)
+    return check_labels(Path(out), Path(labels), asked, seed=seed, resamples=resamples, overwrite=overwrite)
 
 
 def slices(
@@ -57,12 +60,13 @@ def slices(
     name_column: str | None = None,
     label_column: str | None = None,
     by: str = "",
+    overwrite: bool = False,
 ) -> SliceReport:
     """Say which images go with errors, e.g. dark ones."""
     from uncertainty.workflows.slices import slices_of_folder
 
     wanted = [name.strip() for name in by.split(",")] if by else None
-    return slices_of_folder(Path(out), Path(labels), wanted, columns(name_column, label_column))
+    return slices_of_folder(Path(out), Path(labels), wanted, columns(name_column, label_column), overwrite=overwrite)
 
 
 def compare(
@@ -77,9 +81,11 @@ def compare(
     seed: int = 0,
     group: str | None = None,
     group_by: str | None = None,
+    overwrite: bool = False,
 ) -> Comparison:
     """Say what run B fixed and broke against run A."""
     from uncertainty.workflows.compare import compare_folders
 
     asked = columns(name_column, label_column, group, group_by)
-    return compare_folders(Path(a), Path(b), Path(labels), Path(out), asked, seed=seed, resamples=resamples)
+    more: dict[str, Any] = {"seed": seed, "resamples": resamples, "overwrite": overwrite}
+    return compare_folders(Path(a), Path(b), Path(labels), Path(out), asked, **more)
