@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
-from uncertainty.verbs.options import AnyPath, columns, path_of, policy_of, shown
+from uncertainty.verbs.options import AnyPath, cache_of, columns, path_of, policy_of, shown
 
 if TYPE_CHECKING:
     from uncertainty.decisions.plans import Plan
@@ -43,6 +43,9 @@ def fit(
     device: str | None = None,
     autocast: str | None = None,
     batch_size: int = BATCH_SIZE,
+    drop_duplicates: bool = False,
+    cache: AnyPath | None = None,
+    no_cache: bool = False,
     workers: int = WORKERS,
     progress: bool = False,
     **policy: Any,
@@ -55,10 +58,10 @@ def fit(
     asked |= {"certify_share": certify_share, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes}
     asked |= {"policy": policy_of(policy), "batch_size": batch_size, "workers": workers}
     asked |= {"views": [name for name in tta.split(",") if name], "keep_class_order": keep_class_order}
+    asked |= {"drop_duplicates": drop_duplicates, "cache": cache_of(cache, off=no_cache)}
     named = columns(name_column, label_column, group, group_by)
-    good = None
-    if reference is not None:
-        good = ImageSource(Path(reference), replace(columns(name_column, label_column), split=reference_split))
+    train = replace(columns(name_column, label_column), split=reference_split)
+    good = None if reference is None else ImageSource(Path(reference), train)
     source = ModelSource(model, path_of(classes), embedder, device, autocast)
     sets = (good, ImageSource(Path(calibration), replace(named, split=split)), Path(out))
     return fit_folders(source, *sets, effort=Effort(effort), progress=shown(progress), **asked)

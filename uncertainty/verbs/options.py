@@ -39,3 +39,13 @@ def shown(wanted: bool) -> Progress:
     from uncertainty.classifiers.progress import line, silent
 
     return line if wanted else silent
+
+
+def cache_of(named: AnyPath | None, *, off: bool) -> Path | None:
+    """Return the folder of answers of networks, the usual one where none is named; None where there shall be none."""
+    from uncertainty.errors import InputError
+    from uncertainty.files import usual_cache
+
+    if named is not None and off:
+        raise InputError(f"cache {os.fspath(named)!r} and no_cache are two answers; give one")
+    return None if off else path_of(named) or usual_cache()
