@@ -90,9 +90,8 @@ def collect(
     notes: list[str] = []
     auto = tuple(views) == (AUTO_VIEWS,)
     check_views(() if auto else views)  # better refused now than after the reference has been run
-    labelled, deeper = calibration_images(calibration, classifier.classes, divided=reference is None)
+    labelled, deeper = _calibration(classifier, calibration, divided=reference is None)
     notes += deeper
-    understood(classifier, labelled.labels or ())
     one_set = reference is None
     reference, labelled, found = _apart(classifier, reference, labelled, look, asked)
     notes += found
@@ -128,6 +127,14 @@ def collect(
         views=tuple(views),
         labelled_reference=None if good.outputs.labels is None else resolve(good.labels, classifier.classes).usable,
     )
+
+
+def _calibration(classifier: Classifier, calibration: Images, *, divided: bool) -> tuple[Any, list[str]]:
+    """Return calibration with labels that are understood, as far as they are known before the images are read."""
+    labelled, notes = calibration_images(calibration, classifier.classes, divided=divided)
+    if labelled.labels is not None:
+        understood(classifier, labelled.labels)
+    return labelled, notes
 
 
 def _apart(
