@@ -65,7 +65,7 @@ def _child(screener: str, images: str, out: str, actors: str) -> None:
     keep_freed_memory()  # as the command line and actors do
     stamps: list[tuple[float, int]] = []
     engine = RayEngine(Screen(Path(screener)), actors=int(actors)) if int(actors) else None
-    loaded = Screener.load(screener) if engine else SavedScreener(Path(screener)).load()
+    loaded = Screener.load(screener, None) if engine else SavedScreener(Path(screener)).load()
 
     def progress(done: int) -> None:
         stamps.append((time(), done))

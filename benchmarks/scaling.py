@@ -227,7 +227,7 @@ def main() -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help="default: %(default)s")
     chosen = vars(parser.parse_args())
     if chosen["finish"]:
-        _finish(Screener.load(chosen["finish"][0]), Path(chosen["finish"][1]))
+        _finish(Screener.load(chosen["finish"][0], None), Path(chosen["finish"][1]))
         return
     keep_freed_memory()  # as the command line does
     given = Assumptions(**{name: chosen[name] for name in asdict(Assumptions())})

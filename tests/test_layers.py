@@ -14,9 +14,11 @@ PACKAGE = Path(__file__).parent.parent / "uncertainty"
 # A room imports from the rows above it, or from itself.
 ROWS = (
     ("errors", "defaults", "figures"),
-    ("files", "checks"),
+    ("files", "checks", "brief"),
     ("written",),
-    ("outputs", "verdicts", "images", "metrics", "neighbors"),
+    ("outputs", "images", "metrics", "neighbors"),
+    ("notebook",),
+    ("verdicts",),
     ("labels", "estimators", "annotation"),
     ("classifiers",),
     ("combination", "evaluation"),
@@ -25,6 +27,7 @@ ROWS = (
     ("screening", "recalibration"),
     ("workflows",),
     ("report", "exports", "demo"),
+    ("verbs",),
     ("commands",),
     ("cli",),
     ("__main__",),

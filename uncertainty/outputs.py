@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.brief import Brief
 from uncertainty.checks.array_values import as_array, frozen, numbers, own
 from uncertainty.errors import MissingColumnError, OutputsError
 
@@ -37,8 +38,8 @@ def probs_from_logits(logits: Any, task: Task = "multiclass") -> NDArray[np.floa
     return np.asarray(e / e.sum(axis=-1, keepdims=True))
 
 
-@dataclass(frozen=True, eq=False)
-class ModelOutputs:
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelOutputs(Brief):
     """Arrays of n rows, one row an image; checked once, here, and never changed.
 
     Parameters
@@ -80,6 +81,10 @@ class ModelOutputs:
     groups: Any = None
     task: Task = "multiclass"
     decision_thresholds: Any = None
+
+    def _facts(self) -> dict[str, Any]:
+        there = [field.name for field in fields(self)[1:] if getattr(self, field.name) is not None]
+        return {"images": len(self), "classes": self.n_classes, "columns": ", ".join(there)}
 
     def __post_init__(self) -> None:
         if self.task not in ("multiclass", "multilabel"):

@@ -13,6 +13,7 @@ from uncertainty.checks import verdict_tables
 from uncertainty.checks.csv_cells import cell, looks_like_formula
 from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import replacing
+from uncertainty.notebook.verdict_looks import Shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,18 +38,17 @@ _ROWS_AT_ONCE = 4096
 _LONGEST_ROW = 1 << 24  # bytes; pyarrow's own limit of a megabyte is too little for 50,000 classes
 
 
-@dataclass(frozen=True, eq=False)
-class Verdicts:
+@dataclass(frozen=True, eq=False, repr=False)
+class Verdicts(Shown):
     """One row an image: prediction, `p_wrong` (0..1, higher = more likely wrong), flag, rank, reasons, raw estimators.
 
     `table` is a pyarrow.Table with the columns of `schema`. An image that could not be read has `error` set, is
-    flagged, has nulls for what nobody can know, and ranks behind all others.
+    flagged, has nulls for what nobody can know, and ranks behind all others. `images` are where their pictures are, if
+    anybody knows; what `Tabular` says of rows and columns holds.
     """
 
     table: pa.Table
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
+    images: Any = None
 
     @property
     def flagged(self) -> pa.Table:
@@ -88,9 +88,9 @@ class Verdicts:
         needed = (*_NEEDED, *_OF_ALL) if path.stem == "verdicts" else _NEEDED
         if missing := [name for name in needed if name not in table.column_names]:
             raise InputError(f"{path} has no column {missing[0]!r}; run `uncertainty screen` again")
-        unread = cls(table)
+        unread, root = cls(table), input_root(read_summary(path))
         verdict_tables.provenance((table.schema.metadata or {}).get(_PROVENANCE))
-        return cls(verdict_tables.checked(table, path, _types(table.column_names), unread.classes))
+        return cls(verdict_tables.checked(table, path, _types(table.column_names), unread.classes), root)
 
 
 def file_of(path: Path) -> Path:

@@ -175,7 +175,7 @@ def test_a_flat_folder_has_no_labels_to_calibrate_on(world):
 
 
 def test_arrays_have_no_labels_to_calibrate_on(world):
-    with pytest.raises(InputError, match=r"use Screener\.fit_outputs") as caught:
+    with pytest.raises(InputError, match=r"give them beside the images, labels=") as caught:
         collect(world, world.reference, np.zeros((3, SIDE, SIDE, 3), np.uint8))
     one_line(caught)
 

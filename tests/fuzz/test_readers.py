@@ -221,10 +221,10 @@ def test_manifests_of_screeners(data: st.DataObject, made: Path, tmp_path_factor
             continue
     text = dumped(manifest)
     (folder / MANIFEST).write_text(text)
-    answered(lambda: Screener.load(folder))
+    answered(lambda: Screener.load(folder, None))
     if "NaN" not in text and "Infinity" not in text:
         sealed_again(folder, **manifest)
-    used(answered(lambda: Screener.load(folder)))
+    used(answered(lambda: Screener.load(folder, None)))
 
 
 @given(edits=EDITS, name=st.sampled_from(["manifest", "arrays"]))
@@ -234,7 +234,7 @@ def test_damaged_screeners(edits: Any, name: str, made: Path, tmp_path_factory: 
     shutil.copytree(made / "screener", folder)
     path = folder / MANIFEST if name == "manifest" else arrays_file(folder)
     path.write_bytes(mutated(path.read_bytes(), edits))
-    used(answered(lambda: Screener.load(folder)))
+    used(answered(lambda: Screener.load(folder, None)))
 
 
 # What a screening left

@@ -297,7 +297,7 @@ def test_multilabel_verdicts_name_all_predicted_labels():
 
 
 def test_without_a_classifier_images_are_refused(made):
-    with pytest.raises(ModelError, match=r"no classifier; give one to Screener\.load"):
+    with pytest.raises(ModelError, match=r"fitted to outputs and has no classifier; use screen_outputs"):
         made.screen(np.zeros((1, 8, 8, 3), np.uint8))
 
 
@@ -513,7 +513,7 @@ def test_loaded_with_its_classifier_it_screens_the_same(world, tmp_path):
     world.screener.save(tmp_path / "s")
     back = Screener.load(tmp_path / "s", world.classifier)
     assert back.screen(world.incoming).table.equals(world.screener.screen(world.incoming).table, check_metadata=True)
-    with pytest.raises(ModelError, match="no classifier"):
+    with pytest.raises(ModelError, match="a module in memory, which no file holds; give the same classifier"):
         Screener.load(tmp_path / "s").screen(world.incoming)
 
 

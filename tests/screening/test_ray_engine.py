@@ -110,7 +110,12 @@ def locally(screen, images, out, **options):
 
 def elsewhere(engine, images, out, **options):
     return screen_into(
-        out, Screener.load(engine.screen.folder), images, ScreenSettings(batch_size=BATCH), engine=engine, **options
+        out,
+        Screener.load(engine.screen.folder, None),
+        images,
+        ScreenSettings(batch_size=BATCH),
+        engine=engine,
+        **options,
     )
 
 

@@ -17,6 +17,7 @@ from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
 from uncertainty.figures import number_of
 from uncertainty.images.groups import Grouping
+from uncertainty.notebook.tabular import Tabular
 from uncertainty.verdicts import METADATA, QUALITY, SUGGESTED, Verdicts, metadata_of_rows, with_columns
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ LISTED = ("rank", *(name for name in _COLUMNS if name not in SUGGESTED), *_WHY)
 """The columns of a list, but for the suggested labels that not every list has."""
 
 
-@dataclass(frozen=True, eq=False)
-class Selection:
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection(Tabular):
     """The images to label next.
 
     `table` has a row an image, the first to label first: `rank` from 1, the columns of the verdicts, `group` (the image

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.brief import Brief
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.description import Description
@@ -23,6 +24,7 @@ from uncertainty.classifiers.image_loader import ArrayItem, Damage, Images, Load
 from uncertainty.classifiers.look import Deeper, Look
 from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess, least_of
+from uncertainty.classifiers.progress import advancing
 from uncertainty.classifiers.spec import describe
 from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
@@ -43,8 +45,8 @@ _ASSUMED = "nothing says how images are prepared: {} is assumed; where the accur
 _NOT_FINITE = "the classifier answers with values that are NaN or infinite"
 
 
-@dataclass(frozen=True, eq=False)
-class Classifier:
+@dataclass(frozen=True, eq=False, repr=False)
+class Classifier(Brief):
     """A network with its class names and preprocessing; make one with `from_module` or `load`."""
 
     network: Network
@@ -56,6 +58,12 @@ class Classifier:
     embedder: Embedder | None = None
     form: OutputForm = field(default_factory=OutputForm)
     assumed: tuple[str, ...] = ()
+
+    def _facts(self) -> dict[str, Any]:
+        second = None if self.embedder is None else self.embedder.spec or "in memory"
+        network = type(self.network.original).__name__
+        told = {"network": network, "classes": len(self.classes), "size": self.preprocess.size, "task": self.task}
+        return {**told, "second_opinion": second, "spec": self.spec}
 
     @classmethod
     def from_module(
@@ -165,12 +173,14 @@ class Classifier:
         """Return the index of a class name, or an index that is given as a number and no name; -1 for all others."""
         return max(meanings([label], self.classes).of(label), UNKNOWN_CLASS)
 
-    def run(self, images: Images, **options: Any) -> ModelOutputs:
+    def run(self, images: Images, *, labels: Any = None, **options: Any) -> ModelOutputs:
         """Classify all images; those that can't be read are left out and logged by name.
 
         Parameters
         ----------
-        images : folder, manifest, Parquet with images, list of paths, or (n, h, w, 3) uint8; see `find_images`.
+        images : path of an image, folder, manifest or Parquet with images; picture of Pillow; uint8 (h, w, 3) or
+            (n, h, w, 3); list of these; Dataset or DataLoader. See `image_items`.
+        labels : one for each image, beside images that have none of their own.
         options : passes, seed, batch_size, workers, damage, views and progress of `Look`.
 
         Raises
@@ -178,7 +188,7 @@ class Classifier:
         InputError : where not one image can be read, or an option is out of range.
 
         """
-        collected = self.collect(images, Look(**options))
+        collected = self.collect(image_items(images, labels), Look(**options))
         for name, error in collected.failures:
             logger.warning("left out %r: %s", name, error)
         if collected.outputs.labels is None and self.task == "multiclass" and set(collected.labels) != {None}:
@@ -213,11 +223,12 @@ class Classifier:
         """Do what `stream` does."""
         second = None if self.embedder is None else self.embedder.preprocess
         load_one = partial(load, preprocess=self.preprocess, second=second, damage=look.damage)
-        loaded = load_ahead(image_items(images), load_one, look.workers, 2 * look.batch_size)
-        while group := list(islice(loaded, look.batch_size)):
-            yield self._batch(group, look)
-            if look.progress is not None:
-                look.progress(len(group))
+        items = image_items(images)
+        loaded = load_ahead(items, load_one, look.workers, 2 * look.batch_size)
+        with advancing(look.progress, items) as advance:
+            while group := list(islice(loaded, look.batch_size)):
+                yield self._batch(group, look)
+                advance(len(group))
 
     def _batch(self, group: list[Loaded], look: Look) -> Batch:
         good, outputs, deeper, forward = [one for one in group if one.error is None], None, None, None

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.batches import Row
 from uncertainty.classifiers.preprocess import Preprocess, least_of
-from uncertainty.errors import ImageError, InputError
+from uncertainty.errors import ImageError
 from uncertainty.images.decoding import DecodedImage, decode, digest, digest_picture, digest_pixels, read
+from uncertainty.images.given import Images, Items, image_items
 from uncertainty.images.in_flight import IN_FLIGHT
+from uncertainty.images.in_memory import ArrayItem, held
 from uncertainty.images.quality import quality, reduced
-from uncertainty.images.sources import ImageItem, ImageSet, find_images
+from uncertainty.images.sources import ImageItem
 from uncertainty.images.thumbnails import thumbnail
 
+__all__ = ["ArrayItem", "Damage", "Images", "Items", "Loaded", "image_items", "load", "load_ahead"]
 
-class ArrayItem(NamedTuple):
-    """An image that is decoded already."""
-
-    name: str
-    data: NDArray[np.uint8]
-    label: str | int | None = None
-
-
-Images = (
-    str
-    | Path
-    | Sequence[str]
-    | Sequence[Path]
-    | ImageSet
-    | NDArray[np.uint8]
-    | Sequence[NDArray[np.uint8]]
-    | Sequence[ArrayItem]
-)
 Damage = Callable[[NDArray[np.uint8], str], NDArray[np.uint8]]
 """(pixels, name) to damaged pixels of the same shape."""
 
@@ -76,32 +60,6 @@ class Loaded:
         )
 
 
-def image_items(images: Images) -> ImageSet | list[ArrayItem]:
-    """Turn whatever names images into items; arrays are named by a digest of their pixels, so equal sets are seen.
-
-    Raises InputError where `find_images` does, and for arrays mixed with paths.
-    """
-    if isinstance(images, ImageSet):
-        return images
-    if isinstance(images, str | Path):
-        return find_images(images)
-    given: list[Any] = list(images)
-    kinds = {next((kind for kind in (ArrayItem, np.ndarray) if isinstance(one, kind)), Path) for one in given}
-    if len(kinds) > 1:
-        raise InputError("the list of images mixes arrays and paths; give one kind at a time")
-    if kinds == {ArrayItem}:
-        return given
-    return list(_named(given)) if kinds == {np.ndarray} else find_images([str(path) for path in given])
-
-
-def _named(arrays: Sequence[NDArray[np.uint8]]) -> Iterator[ArrayItem]:
-    seen: dict[str, int] = {}
-    for pixels in arrays:
-        name = digest_pixels(pixels)
-        seen[name] = seen.get(name, 0) + 1
-        yield ArrayItem(name if seen[name] == 1 else f"{name}-{seen[name]}", pixels)
-
-
 def load(
     item: ImageItem | ArrayItem, preprocess: Preprocess, second: Preprocess | None = None, damage: Damage | None = None
 ) -> Loaded:
@@ -120,10 +78,11 @@ def load(
 
 def _fill(loaded: Loaded, preprocess: Preprocess, second: Preprocess | None, damage: Damage | None) -> None:
     item = loaded.item
-    if isinstance(item.data, np.ndarray):
-        loaded.digest, image = digest_pixels(item.data), _from_array(item.data)
+    given = held(item.data, preprocess.reading)
+    if isinstance(given, np.ndarray):
+        loaded.digest, image = digest_pixels(given), _from_array(given)
     else:
-        data = read(item.data)
+        data = read(given)
         loaded.digest = digest(data)
         image = decode(data, least=least_of(preprocess, second), reading=preprocess.reading)
     loaded.remarks = image.remarks

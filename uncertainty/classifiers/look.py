@@ -39,7 +39,7 @@ class Look:
     damage : applied to the decoded pixels before anything else.
     views : test-time augmentation, of `uncertainty.classifiers.views.VIEWS`, e.g. ("flip", "shift").
     deeper : with it, the second opinion and what else it names are for the images that it wants alone.
-    progress : called with the number of images of each finished batch.
+    progress : called with the number of images of each finished batch; True: a line on standard error.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class Look:
     damage: Damage | None = None
     views: Sequence[str] = ()
     deeper: Deeper | None = None
-    progress: Callable[[int], None] | None = None
+    progress: Callable[[int], None] | bool | None = None
 
     def __post_init__(self) -> None:
         from uncertainty.classifiers.views import check_views

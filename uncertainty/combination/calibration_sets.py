@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier, Collected, Images, Look, image_items
+from uncertainty.combination.calibration_images import calibration_images, refuse_another_order
 from uncertainty.combination.chance import refuse_chance
 from uncertainty.combination.duplicates import same_pictures
 from uncertainty.combination.evidence import Shares
@@ -29,8 +29,6 @@ from uncertainty.images.corruptions import drawn_kind, random_corruption
 from uncertainty.images.novelty import random_foreign
 from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet
-from uncertainty.labels.class_folders import in_class_folders
-from uncertainty.labels.images import labelled_images
 from uncertainty.labels.meaning import resolve
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 
@@ -92,9 +90,8 @@ def collect(
     notes: list[str] = []
     auto = tuple(views) == (AUTO_VIEWS,)
     check_views(() if auto else views)  # better refused now than after the reference has been run
-    labelled, deeper = in_class_folders(_labelled(calibration), classifier.classes)
+    labelled, deeper = _calibration(classifier, calibration, divided=reference is None)
     notes += deeper
-    understood(classifier, () if labelled.labels is None else labelled.labels)
     one_set = reference is None
     reference, labelled, found = _apart(classifier, reference, labelled, look, asked)
     notes += found
@@ -117,6 +114,7 @@ def collect(
     def copies(make: Any) -> ModelOutputs:
         damage = partial(make, seed=look.seed)
         made = classifier.collect(labelled, replace(look, views=views, damage=damage))
+        refuse_another_order(held_out, made)
         return _copies_of(held_out.outputs, made)
 
     return Sets(
@@ -131,8 +129,16 @@ def collect(
     )
 
 
+def _calibration(classifier: Classifier, calibration: Images, *, divided: bool) -> tuple[Any, list[str]]:
+    """Return calibration with labels that are understood, as far as they are known before the images are read."""
+    labelled, notes = calibration_images(calibration, classifier.classes, divided=divided)
+    if labelled.labels is not None:
+        understood(classifier, labelled.labels)
+    return labelled, notes
+
+
 def _apart(
-    classifier: Classifier, reference: Images | None, labelled: ImageSet, look: Look, asked: Asked
+    classifier: Classifier, reference: Images | None, labelled: Any, look: Look, asked: Asked
 ) -> tuple[Any, Any, list[str]]:
     """Return reference and calibration, one set divided or two that share nothing, and notes."""
     if reference is None:
@@ -143,7 +149,7 @@ def _apart(
 
 
 def _without_duplicates(
-    classifier: Classifier, reference: Any, labelled: ImageSet, workers: int, asked: Asked
+    classifier: Classifier, reference: Any, labelled: Any, workers: int, asked: Asked
 ) -> tuple[Any, list[str]]:
     """Refuse what is in both sets, or leave it out where that is asked for; streams are looked at as they are run."""
     if not all(isinstance(items, ImageSet | list) for items in (reference, labelled)):
@@ -177,14 +183,7 @@ def _found(name: str, items: Any, collected: Collected) -> list[str]:
     return [*notes, f"{len(collected.failures)} {name} images can't be read and were left out, e.g. {file!r}: {why}"]
 
 
-def _labelled(calibration: Images) -> ImageSet:
-    items = labelled_images(calibration) if isinstance(calibration, str | Path) else image_items(calibration)
-    if not isinstance(items, ImageSet):
-        raise InputError("arrays carry no labels; run the classifier yourself and use Screener.fit_outputs")
-    return items.labelled()
-
-
-def _divided(reference: ImageSet, calibration: ImageSet, how: str) -> list[str]:
+def _divided(reference: Any, calibration: Any, how: str) -> list[str]:
     """Say how one set was divided, and of which classes whole groups left one half without an image."""
     n = len(reference)
     notes = [f"one labelled set was given: {n} of its images became the reference, the rest calibration{how}"]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
+from uncertainty.images.data_sets import HeldImages
 from uncertainty.images.sources import ImageSet
 
 _FEWEST = 2
+Several = TypeVar("Several", ImageSet, HeldImages)
 
 
-def halves(items: ImageSet, seed: int, groups: Mapping[str, str] | None = None) -> tuple[ImageSet, ImageSet]:
+def halves(items: Several, seed: int, groups: Mapping[str, str] | None = None) -> tuple[Several, Several]:
     """Return reference and calibration, half of the labelled images each, drawn by the seed.
 
     `groups` say by name which images belong together: these stay together, and the halves are as even as groups allow.

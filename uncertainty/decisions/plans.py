@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.brief import Brief
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision, Line
 from uncertainty.figures import number_of
@@ -64,8 +65,8 @@ class PlanLine:
     precision: Share
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Brief):
     """The whole and, with thresholds for each class, each part; `notes` say which promises are void and why.
 
     Counted on `images` clean calibration rows whose p_wrong was said without having seen them. `expected_flagged` is
@@ -83,6 +84,11 @@ class Plan:
     cost: dict[str, float]
     notes: tuple[str, ...]
     groups: int | None = None
+
+    def _facts(self) -> dict[str, Any]:
+        told = {"policy": self.policy, "images": self.images, "errors": self.errors}
+        parts = {name: str(getattr(self.whole, name)) for name in ("flagged", "caught", "left")}
+        return told | parts | ({"notes": "; ".join(self.notes)} if self.notes else {})
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers, strings and dictionaries."""

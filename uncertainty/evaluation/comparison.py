@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty import metrics
+from uncertainty.brief import Brief
 from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import METRICS, P_WRONG, fewer_resamples, measurable
 from uncertainty.files import plain
@@ -46,8 +47,8 @@ class Flags:
     kappa: float | None
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Brief):
     """Run B against run A on the images that both read and that have a label.
 
     `fixed` were wrong in A and are right in B, `broken` the other way round; `p` is of McNemar's exact test of their

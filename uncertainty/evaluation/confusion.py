@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.brief import Brief
 from uncertainty.errors import InputError
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.files import plain
@@ -68,8 +69,8 @@ class ClassRow:
     """What the false negatives were taken for, most first, at most 20."""
 
 
-@dataclass(frozen=True)
-class ClassReport:
+@dataclass(frozen=True, repr=False)
+class ClassReport(Brief):
     """All classes that occur; `confusion` holds (label index, predicted index, count), no zeros, multiclass only."""
 
     task: Task

@@ -10,27 +10,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.brief import Brief
 from uncertainty.errors import InputError
+from uncertainty.evaluation.listed import listed
+from uncertainty.evaluation.plots import Plots
 from uncertainty.labels import arrays
 from uncertainty.labels.arrays import class_names, classes_in, distinct, indices, row_names, run_over
 from uncertainty.labels.meaning import NO_KNOWN_CLASS
 from uncertainty.labels.tables import encoded, named_classes, other_names, table_probs, task_of
+from uncertainty.notebook.tabular import frame_of
 from uncertainty.outputs import ModelOutputs, Task, probs_from_logits
-from uncertainty.verdicts import METADATA, QUALITY, WIDE_CLASSES, Verdicts, probability_columns
+from uncertainty.verdicts import Verdicts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from uncertainty.classifiers import Classifier
+    from uncertainty.images.given import Images
     from uncertainty.images.sources import AnyPath
 
-_LEADING = ("file_name", "label", "predicted_label", "confidence", "p_wrong", "outcome", "reasons")
 _TOP = 5
 _DECISION = 0.5
 
 
-@dataclass(frozen=True, eq=False)
-class Outcomes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Outcomes(Plots, Brief):
     """What a classifier said of n images beside what they are; make one with a `from_` method.
 
     Parameters
@@ -63,6 +67,25 @@ class Outcomes:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def _facts(self) -> dict[str, Any]:
+        told = {"images": len(self), "wrong": int(self.wrong.sum()), "classes": len(self.classes)}
+        return told if self.flagged is None else told | {"flagged": int(self.flagged.sum())}
+
+    def to_pandas(self) -> Any:
+        """Return all rows as a pandas.DataFrame, with the columns of `misclassified`; needs pandas."""
+        return frame_of(listed(self, np.arange(len(self))))
+
+    @classmethod
+    def from_images(cls, classifier: Classifier, images: Images, *, labels: Any = None, **options: Any) -> Outcomes:
+        """Run a classifier over images that have labels, or `labels` beside them, one for each.
+
+        `images` and `options` are those of `Classifier.run`; images that can't be read, or whose label is no truth, are
+        left out, and a warning counts them. Raises InputError for a multilabel classifier, and where no label is left.
+        """
+        from uncertainty.evaluation.run_images import labelled_outputs
+
+        return cls.from_outputs(labelled_outputs(classifier, images, labels, options), classifier.classes)
 
     @classmethod
     def from_verdicts(
@@ -230,7 +253,7 @@ class Outcomes:
         flags), reasons, those of the manifest and of image quality, and all probabilities: `prob_<class>`, or beyond
         200 classes `top_probs`, the five largest.
         """
-        return self._listed(np.flatnonzero(self.wrong))
+        return listed(self, np.flatnonzero(self.wrong))
 
     def false_positives(self, name: str | int | None = None) -> pa.Table:
         """Return the rows taken for a class that they are not, the surest mistakes first, columns as `misclassified`.
@@ -281,61 +304,10 @@ class Outcomes:
             known = classes < self.n_known
             belief[known] = self.probs[rows[known], classes[known]]
         order = np.lexsort((rows, sign * belief, classes))
-        listed = self._listed(rows[order])
+        found = listed(self, rows[order])
         if name is not None:
-            return listed
-        return listed.add_column(0, "class", [np.asarray(self.classes, dtype=object)[classes[order]].tolist()])
-
-    def _listed(self, rows: NDArray[np.int64]) -> pa.Table:
-        import pyarrow as pa
-
-        part = self.take(rows)
-        columns: dict[str, Any] = {
-            "file_name": part.names.tolist(),
-            "label": part.texts(part.truth),
-            "predicted_label": part.texts(part.predicted),
-            **_confidence(part),
-        }
-        carried = [name for name in part.table.column_names if name in _LEADING or name.startswith((METADATA, QUALITY))]
-        columns |= {name: part.table[name] for name in carried if name not in columns}
-        if part.flagged is not None:
-            columns["outcome"] = np.where(part.flagged, "caught", "missed").tolist()
-        order = sorted(columns, key=lambda name: _LEADING.index(name) if name in _LEADING else len(_LEADING))
-        kinds = {"confidence": pa.float32()}
-        texts = dict.fromkeys(("file_name", "label", "predicted_label", "outcome"), pa.string())
-        typed = {
-            name: pa.array(columns[name], (texts | kinds)[name]) if isinstance(columns[name], list) else columns[name]
-            for name in order
-        }
-        return pa.table(typed | _probabilities(part))
-
-
-def _confidence(part: Outcomes) -> dict[str, Any]:
-    if "confidence" in part.table.column_names:
-        return {"confidence": part.table["confidence"]}
-    if part.probs is None:
-        return {}
-    if part.task == "multiclass":
-        return {"confidence": part.probs.max(axis=1, initial=0).tolist()}
-    said = part.predicted[:, : part.n_known]
-    return {"confidence": np.where(said, part.probs, 1 - part.probs).min(axis=1, initial=1).tolist()}
-
-
-def _probabilities(part: Outcomes) -> dict[str, Any]:
-    import pyarrow as pa
-
-    if part.probs is None:
-        return {}
-    known = part.classes[: part.n_known]
-    if part.n_known <= WIDE_CLASSES:
-        columns = probability_columns(known, part.probs)
-        return {name: pa.array(values, pa.float32()) for name, values in columns.items()}
-    return {"top_probs": pa.array(list(map(partial(_top, known), part.probs)), pa.string())}
-
-
-def _top(classes: Sequence[str], probs: NDArray[Any]) -> str:
-    best = np.argsort(-probs, kind="stable")[:_TOP]
-    return ";".join(f"{classes[k]} {probs[k]:.3g}" for k in best)
+            return found
+        return found.add_column(0, "class", [np.asarray(self.classes, dtype=object)[classes[order]].tolist()])
 
 
 def _no_columns(n: int) -> pa.Table:

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty import metrics
+from uncertainty.brief import Brief
 from uncertainty.errors import InputError
 from uncertainty.files import plain
 from uncertainty.labels.tables import same_labels, split, task_of
 from uncertainty.metrics.bootstrap import Metric, correlation, resampled, same_order
 from uncertainty.metrics.intervals import Groups, Interval, difference, group_numbers
 from uncertainty.metrics.ranking_intervals import INTERVALS
+from uncertainty.notebook.tabular import frame_of
 from uncertainty.verdicts import with_columns
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ class Match:
     labels_without_row: int
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Brief):
     """How good the screening was on the rows that were read and have a label; None = can't be said from these rows.
 
     Every row is counted once, in `n`, `n_unreadable` or `n_unlabelled`. `scores` holds the METRICS of `p_wrong`, of
@@ -86,6 +88,12 @@ class Evaluation:
     intervals: Mapping[str, Mapping[str, Interval | None]]
     resamples: int
     """Bootstrap resamples behind the intervals of differences."""
+
+    def to_pandas(self) -> Any:
+        """Return the metrics of each score as a pandas.DataFrame, a row a score; needs pandas."""
+        import pyarrow as pa
+
+        return frame_of(pa.Table.from_pylist([{"score": name, **of} for name, of in self.scores.items()]))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers, strings and dictionaries, ready for `json.dump`; what can't be said is None."""

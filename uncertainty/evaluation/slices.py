@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.brief import Brief
 from uncertainty.errors import InputError
 from uncertainty.evaluation.confusion import Averages, Counts, Pair, confused_pairs
 from uncertainty.evaluation.outcomes import Outcomes
@@ -85,8 +86,8 @@ class Skipped:
     why: str
 
 
-@dataclass(frozen=True)
-class SliceReport:
+@dataclass(frozen=True, repr=False)
+class SliceReport(Brief):
     """All slices, the surest first; `level` bounds the chance that any of them is called worse or better by luck."""
 
     level: float

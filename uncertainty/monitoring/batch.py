@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncertainty.brief import Brief
 from uncertainty.combination.mixture import Condition, Mixture
 from uncertainty.errors import InputError
 from uncertainty.estimators.base import Estimator
@@ -44,8 +45,8 @@ _WORTH_SAYING = 0.02
 _MOVED = 3
 
 
-@dataclass(frozen=True)
-class Monitoring:
+@dataclass(frozen=True, repr=False)
+class Monitoring(Brief):
     """What can be said of a batch without labels.
 
     `oddest` names the images that show the drift most. `arrival` is, where the rows were told to be in the order of

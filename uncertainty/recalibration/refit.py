@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.brief import Brief
 from uncertainty.combination import calibration_sets
 from uncertainty.combination.evidence import Shares, counted
 from uncertainty.combination.fit import CONDITIONS, Combination, Evidence, few_errors
@@ -42,8 +43,8 @@ class State:
     decision: Decision
 
 
-@dataclass(frozen=True, eq=False)
-class Update:
+@dataclass(frozen=True, eq=False, repr=False)
+class Update(Brief):
     """The screener that learnt from the labels, and what changed.
 
     `images` of the batch could be read and had not been learnt from; `labelled` of them have a label, `errors` of

@@ -6,34 +6,36 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from uncertainty.brief import Brief
 from uncertainty.classifiers.base import Batch, Classifier, Images, Look, Row, image_items
 from uncertainty.combination import calibration_sets
-from uncertainty.combination.evidence import Shares, signals
-from uncertainty.decisions.plans import Plan, plan
+from uncertainty.combination.evidence import Shares
 from uncertainty.decisions.policies import Policy
-from uncertainty.decisions.single_image import Answer, answers
 from uncertainty.defaults import CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.errors import InputError, ModelError
 from uncertainty.estimators.base import Estimator
 from uncertainty.estimators.image_quality import usual_quality
 from uncertainty.images.quality import QUALITY_NAMES
 from uncertainty.images.remarks import in_words
-from uncertainty.images.sources import metadata_of
+from uncertainty.images.sources import ImageSet, metadata_of
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit, known_good, serialization
 from uncertainty.screener.artifact import SavedModel
-from uncertainty.screener.cascade import dear_columns, decided
+from uncertainty.screener.cascade import dear_columns
 from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.fitted import Fitted
+from uncertainty.screener.judge import Judge
+from uncertainty.screener.recorded_model import RecordedModel, without_network
+from uncertainty.screener.verdict_labels import labelled
 from uncertainty.screener.verdict_rows import OTHERWISE, judged_by_effort, with_unreadable
 from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
 
@@ -43,11 +45,16 @@ _KEYS = ("digest", "pixels")
 """By which an image is known again: its bytes, and its picture, which may have been saved anew."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Screener(Fitted):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Screener(Brief, Judge):
     """Predicts which images a classifier gets wrong; make one with `fit`, `fit_outputs` or `load`."""
 
     classifier: Classifier | None = None
+
+    def _facts(self) -> dict[str, Any]:
+        model = "none" if self.classifier is None else self.model.spec or "in memory"
+        on = {"calibration": self.calibrated_on.get("calibration"), "errors": self.calibrated_on.get("errors")}
+        return {"classes": len(self.model.classes), **on, "policy": str(self.decision.policy), "model": model}
 
     @classmethod
     def of(cls, fitted: Fitted, classifier: Classifier | None = None) -> Screener:
@@ -61,6 +68,8 @@ class Screener(Fitted):
         reference: Images | None,
         calibration: Images,
         *,
+        labels: Any = None,
+        reference_labels: Any = None,
         expect_damage: float = EXPECT_DAMAGE,
         expect_unknown: float = EXPECT_UNKNOWN,
         passes: int | None = None,
@@ -85,6 +94,8 @@ class Screener(Fitted):
         reference : known-good images, e.g. those it was trained on, for estimators and the neighbour index; of labelled
             ones those it gets wrong are left out. None: half of the calibration images, in whole groups.
         calibration : labelled images that the classifier was not trained on, with its errors among them.
+        labels, reference_labels : one for each image of calibration and of the reference, where these are lists or
+            arrays, or say otherwise themselves.
         expect_damage, expect_unknown : shares of the incoming images that you expect to be damaged, and to belong to
             no class of the classifier. Copies of the calibration images, damaged or made unrecognisable, count that
             much; 0 leaves them out.
@@ -103,6 +114,9 @@ class Screener(Fitted):
         CalibrationError : labels are missing, none is a class of the model, or the class names are in another order.
 
         """
+        calibration = calibration if labels is None else image_items(calibration, labels)
+        if reference is not None and reference_labels is not None:
+            reference = image_items(reference, reference_labels)
         passes, dear = classifier.network.affordable(passes)
         asked = FitSettings(
             shares=Shares(expect_damage, expect_unknown),
@@ -187,14 +201,6 @@ class Screener(Fitted):
         )
         return cls.of(fit.from_outputs(reference, calibration, (damaged, foreign), asked))
 
-    def with_policy(self, policy: Policy) -> Screener:
-        """Return the same screener with the thresholds that answer another question, decided on the same rows."""
-        decision, calibration, cascade = decided(policy, self.calibration, self.cascade)
-        own = self.decision.notes(self.model.classes)
-        notes = [note for note in self.notes if note not in own] + decision.notes(self.model.classes)
-        now = replace(self, decision=decision, calibration=calibration, cascade=cascade, notes=tuple(notes))
-        return replace(now, history=(*self.history, self.decision.to_dict()))
-
     def with_known_good(self, reference: Images | ModelOutputs, **options: Any) -> Screener:
         """Return one that also compares with these; calibration stays. `options`: see `Classifier.stream`."""
         return known_good.added(self, self.classifier, reference, options)
@@ -202,42 +208,6 @@ class Screener(Fitted):
     def without_known_good(self, names: Sequence[str]) -> Screener:
         """Return one that compares no more with the reference images of these names; calibration stays."""
         return known_good.removed(self, names)
-
-    def with_budget(self, budget: float) -> Screener:
-        """Return the same screener with the threshold that flags at most `budget` of the calibration weight."""
-        return self.with_policy(Policy.of(budget=budget))
-
-    def plan(self, policy: Policy | None = None) -> Plan:
-        """Return what a policy (the present one) does to images like calibration, with intervals."""
-        asked = self if policy is None else self.with_policy(policy)
-        return plan(asked.decision, asked.calibration, self.model.classes)
-
-    def explain(self, outputs: ModelOutputs) -> list[Answer]:
-        """Say of each row why it is flagged or not, and what that rests on; one image: `explain(outputs[3])[0]`."""
-        return answers(outputs, self.p_wrong(outputs), self.decision, self.calibration, self.model.classes)
-
-    @property
-    def threshold(self) -> float:
-        """From which p_wrong on an image is flagged; NaN where each predicted class has its own."""
-        return math.nan if self.decision.policy.per_class else self.decision.lines[0].threshold
-
-    @property
-    def budget(self) -> float:
-        """The share to flag; NaN where the policy is another one."""
-        return self.decision.policy.target if self.decision.policy.kind == "budget" else math.nan
-
-    def describe(self) -> str:
-        """Return, in one sentence, what p_wrong was calibrated on and from where on an image is flagged."""
-        return f"p_wrong was calibrated on {fit.in_words(self.calibrated_on)}; {self.decision}" + (
-            f"; {self.cascade.describe()}" if self.cascade else ""
-        )
-
-    def p_wrong(self, outputs: ModelOutputs) -> NDArray[np.float32]:
-        """Return (n,) float32 in 0..1, higher = more likely wrong; each row on its own."""
-        self.model.check(outputs)
-        if self.cascade is not None:
-            return self.cascade.p_wrong_of(outputs, self.estimators, self.combiner)
-        return self.combiner.p_wrong(signals(self.estimators, outputs)).astype(np.float32)
 
     def screen_outputs(self, outputs: ModelOutputs) -> Verdicts:
         """Return one verdict a row; rows that fitted this screener are refused."""
@@ -248,30 +218,35 @@ class Screener(Fitted):
         deeper = None if self.cascade is None else self.cascade.taken(self.estimators, outputs)
         return Verdicts(ranked(self.verdict_rows(Batch(rows, outputs, deeper))))
 
-    def screen(self, images: Images, **options: Any) -> Verdicts:
+    def screen(self, images: Images, *, labels: Any = None, **options: Any) -> Verdicts:
         """Classify and screen images; one row for every image, unreadable ones included.
 
-        `options` are batch_size, workers and progress of `Classifier.stream`. The provenance counts images that fitted
-        this screener, since their p_wrong is not to be trusted. What is odd about the images, such as deep ones that
-        are decoded nearly black, is logged as a warning.
+        `images` are what `Classifier.run` takes. With `labels`, one for each image, or of a Dataset that has some, the
+        verdicts have the columns `label` and `correct`. `options` are batch_size, workers and progress of
+        `Classifier.stream`. The provenance counts images that fitted this screener, since their p_wrong is not to be
+        trusted. What is odd about the images, such as deep ones that are decoded nearly black, is logged as a warning.
         """
-        tables, seen, items = [], 0, image_items(images)
+        tables, seen, items = [], 0, image_items(images, labels)
+        told: dict[str, str | int] = {}
         remarks: Counter[str] = Counter()
         for batch in self.stream(items, **options):
             tables.append(self.verdict_rows(batch))
             seen += self.count_fitted_on(batch)
+            told |= {row.name: row.label for row in batch.rows if row.label is not None}
             remarks.update(remark for row in batch.rows for remark in row.remarks)
         for note in (*getattr(items, "notes", ()), *in_words(remarks)):
             logger.warning("%s", note)
         if not tables:
             raise InputError("there are no images to screen")
         table = ranked(pa.concat_tables(tables)).replace_schema_metadata(self.schema(seen).metadata)
-        return Verdicts(with_columns(table, metadata_table(metadata_of(items))))
+        if told and (labels is not None or not isinstance(items, ImageSet)):
+            table = labelled(table, told, self.model)
+        return Verdicts(with_columns(table, metadata_table(metadata_of(items))), items)
 
     def stream(self, images: Images, **options: Any) -> Iterator[Batch]:
         """Run this screener's classifier over images, batch by batch, as it was run for calibration."""
         if self.classifier is None:
-            raise ModelError("this screener has no classifier; give one to Screener.load, or use screen_outputs")
+            raise ModelError(without_network(self.model))
         look = Look(passes=self.passes, seed=self.seed, views=self.views, **options)
         if self.cascade is not None:
             look = self.cascade.look(self.estimators, look)
@@ -338,12 +313,22 @@ class Screener(Fitted):
 
     @classmethod
     def load(
-        cls, folder: str | Path, classifier: Classifier | Callable[[SavedModel], Classifier] | None = None
+        cls,
+        folder: str | Path,
+        classifier: Classifier | Callable[[SavedModel], Classifier | None] | Literal["recorded"] | None = "recorded",
+        *,
+        device: str | None = None,
     ) -> Screener:
-        """Read a saved screener; a classifier, or what makes one of the saved model, must be that it was fitted with.
+        """Read a saved screener, and load the classifier that its model spec names, which runs the code of that spec.
 
-        Raises ArtifactError for a damaged or foreign file, another format version, or another model.
+        A `classifier` of yours, or what makes one of the saved model, must be that it was fitted with. None: without
+        one, for all but `screen`; so is one that was fitted with a module in memory. `device` is for the recorded one.
+
+        Raises ArtifactError for a damaged or foreign file, another format version, or another model, and ModelError
+        where the recorded one can't be loaded.
         """
+        if classifier == "recorded":
+            classifier = RecordedModel(Path(folder), device=device).if_any
         loaded = serialization.load(Path(folder), classifier)
         screener = cls.of(loaded.fitted, loaded.classifier)
         vars(screener)["id"] = loaded.id  # as it would be computed, without hashing all arrays once more

@@ -61,7 +61,7 @@ class Loaded(NamedTuple):
     classifier: Classifier | None
 
 
-def load(folder: Path, classifier: Classifier | Callable[[SavedModel], Classifier] | None) -> Loaded:
+def load(folder: Path, classifier: Classifier | Callable[[SavedModel], Classifier | None] | None) -> Loaded:
     """Read what a screener knows; with a classifier, or a way to one, it must be that it was fitted with.
 
     Everything on disk is looked through before the classifier is made.

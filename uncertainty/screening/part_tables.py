@@ -19,6 +19,7 @@ from uncertainty.classifiers.base import ArrayItem, Batch
 from uncertainty.decisions.policies import Policy
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError
+from uncertainty.images.data_sets import HeldImages
 from uncertainty.images.decoding import digest_pixels
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.images.thumbnails import THUMBNAIL_SIDE
@@ -53,7 +54,7 @@ def task_of(
         raise InputError(f"batch_size is {batch_size}; it must be at least 1")
     return Task(
         images=len(images),
-        input=images.fingerprint() if isinstance(images, ImageSet) else _fingerprint(images),
+        input=images.fingerprint() if isinstance(images, ImageSet | HeldImages) else _fingerprint(images),
         screen_id=screener.id,
         model_sha256=screener.model.sha256 or "",
         policy=str(screener.decision.policy),

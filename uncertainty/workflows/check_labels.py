@@ -20,6 +20,7 @@ from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.likely_errors import LIKELY, Seen, likely_errors
 from uncertainty.labels.quality import Agreement, Answers, agreement
 from uncertainty.labels.tables import task_of
+from uncertainty.notebook.tabular import Tabular
 from uncertainty.recalibration.sampling_weights import chosen_by_score, upper_part
 from uncertainty.screening.second_pass import MONITORING
 from uncertainty.verdicts import SUGGESTED, folder_of, write_table
@@ -38,8 +39,8 @@ _PICKED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class LabelCheck:
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelCheck(Tabular):
     """What labels are like: agreement of annotators, every judged label with the likeliest errors first, and the rest.
 
     `table` has file_name, label, suggested (what the image more likely is), label_wrong (0..1), likely, p_wrong,

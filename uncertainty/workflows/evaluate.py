@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from uncertainty.brief import Brief
 from uncertainty.evaluation.confusion import ClassReport, class_report
 from uncertainty.evaluation.labelled_folder import labelled
 from uncertainty.evaluation.matching import Returned
 from uncertainty.evaluation.outcomes import Outcomes
+from uncertainty.evaluation.plots import Plots
 from uncertainty.evaluation.screening_quality import Evaluation, Match, evaluate
 from uncertainty.evaluation.slices import SliceReport, slice_report
 from uncertainty.evaluation.tables import class_table, pair_table, slice_table
@@ -32,9 +34,9 @@ FILES = (EVALUATION, *(f"{name}.csv" for name in TABLES), CURVES)
 _POINTS, _FEW_POINTS = 65, 20
 
 
-@dataclass(frozen=True)
-class Findings:
-    """All that verdicts and labels tell together; `design` where the labels say with which chance images got them."""
+@dataclass(frozen=True, repr=False)
+class Findings(Plots, Brief):
+    """All that verdicts and labels tell, and its plots; `design` where labels say with which chance images got them."""
 
     evaluation: Evaluation
     match: Match
@@ -43,6 +45,15 @@ class Findings:
     returned: Returned
     origin: LabelOrigin
     design: DesignEstimate | None = None
+    outcomes: Outcomes | None = None
+
+    @property
+    def _plotted(self) -> Any:
+        return self.outcomes
+
+    def _facts(self) -> dict[str, Any]:
+        names = ("n", "n_errors", "accuracy", "flagged_share", "errors_caught_by_flags")
+        return {name: getattr(self.evaluation, name) for name in names}
 
     def opening(self) -> list[str]:
         """Return the four lines that say most, see `evaluation_words.opening`."""
@@ -88,6 +99,7 @@ def evaluate_folder(
         slice_report(found.outcomes, usual=found.usual),
         found.returned,
         *_sampling(found.table, labels, columns),
+        outcomes=found.outcomes,
     )
     with written(folder_of(folder), FILES, found.of, overwrite=overwrite) as where:
         write_json(where / EVALUATION, findings.to_json())

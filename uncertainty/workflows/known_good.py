@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uncertainty.brief import Brief
 from uncertainty.classifiers.progress import Progress, silent
 from uncertainty.images.sources import find_images
 from uncertainty.screener import Screener
@@ -14,8 +15,8 @@ from uncertainty.screener.known_good import read_names
 from uncertainty.screening.saved_screener import SavedScreener
 
 
-@dataclass(frozen=True)
-class KnownGoodChange:
+@dataclass(frozen=True, repr=False)
+class KnownGoodChange(Brief):
     """The screener before and after, where the new one is and where the one before is kept."""
 
     before: Screener

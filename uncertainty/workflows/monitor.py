@@ -30,7 +30,7 @@ def monitor_folder(
     Verdicts of another screener are refused, and a `monitoring.json` that holds something else unless `overwrite`.
     `grouping` says which images belong together.
     """
-    made = screener if isinstance(screener, Screener) else Screener.load(screener)
+    made = screener if isinstance(screener, Screener) else Screener.load(screener, None)
     verdicts = Verdicts.read(folder)
     made_by = verdicts.provenance.get("calibrated_on")
     if made_by is not None and made_by != json.loads(json.dumps(made.calibrated_on)):

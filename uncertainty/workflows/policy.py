@@ -23,7 +23,7 @@ class PolicyChange:
 
 def plan_policy(screener: Path, policy: Policy | None) -> PolicyChange:
     """Decide the thresholds of another policy for a saved screener; nothing is written."""
-    before = Screener.load(screener)
+    before = Screener.load(screener, None)
     return PolicyChange(screener, before, before if policy is None else before.with_policy(policy))
 
 

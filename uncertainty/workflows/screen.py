@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from uncertainty.brief import Brief
 from uncertainty.classifiers.base import ArrayItem, Images, image_items
+from uncertainty.classifiers.image_loader import Items
 from uncertainty.classifiers.progress import Advance, Progress, silent
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError
+from uncertainty.images.data_sets import StreamedImages, kind_of
 from uncertainty.images.manifests import Columns
 from uncertainty.images.sources import ImageSet, find_images, metadata_of
 from uncertainty.screener import Screener
@@ -65,8 +68,8 @@ class OnRay:
     address: str | None = None
 
 
-@dataclass(frozen=True)
-class Screening:
+@dataclass(frozen=True, repr=False)
+class Screening(Brief):
     """What a screening ended with; `finished_before` says that it had ended already, and nothing was done."""
 
     summary: dict[str, Any]
@@ -133,7 +136,7 @@ def screen_into(
     be resumed).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    images = image_items(images)
+    images = _counted(image_items(images))
     if not len(images):
         raise InputError("there are no images to screen")
     task = task_of(screener, images, batch_size=settings.batch_size, features=settings.features)
@@ -160,6 +163,15 @@ def screen_into(
             _note_all(parts, engine(images, task, parts.folder, [part for run in missing for part in run]), progress)
         with writing(folder):
             return finish(parts, screener, metadata_of(images), ending=settings.ending, **about)
+
+
+def _counted(images: Items) -> ImageSet | Sequence[ArrayItem]:
+    if isinstance(images, StreamedImages):
+        raise InputError(
+            f"a screening in a folder goes part by part, and {kind_of(images.source)} can't be counted; give a "
+            "Dataset, or use Screener.screen and Verdicts.write"
+        )
+    return images
 
 
 def _note_all(parts: Parts, written: Iterable[Written], progress: Advance | None) -> None:

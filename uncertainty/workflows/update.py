@@ -38,7 +38,7 @@ def update_folder(
     chance of each image to be labelled; it may be absent if it is the default.
     """
     with changing(screener, into):
-        found = _found(Screener.load(screener), out, labels, column, columns)
+        found = _found(Screener.load(screener, None), out, labels, column, columns)
         if not found.helped and not anyway:
             return found, None
         kept = kept_beside(screener, into=into)

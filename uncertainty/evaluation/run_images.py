@@ -1,0 +1,38 @@
+"""Images run through a classifier, with their labels as truth."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from uncertainty.classifiers.base import Classifier, Images, Look, image_items
+from uncertainty.errors import InputError
+from uncertainty.labels.meaning import resolve
+from uncertainty.outputs import ModelOutputs
+
+logger = logging.getLogger("uncertainty")
+
+
+def labelled_outputs(classifier: Classifier, images: Images, labels: Any, options: Mapping[str, Any]) -> ModelOutputs:
+    """Return outputs of the images that were read and have a truth; what was left out is logged.
+
+    Raises InputError for a multilabel classifier, and where no image has a label that says anything.
+    """
+    if classifier.task == "multilabel":
+        raise InputError("several labels an image are not read from images; use Outcomes.from_arrays or from_loader")
+    found = classifier.collect(image_items(images, labels), Look(**{"passes": 0, **options}))
+    truth = resolve(found.labels, classifier.classes)
+    rows = np.flatnonzero(truth.usable)
+    if not len(rows):
+        why = "; ".join(truth.notes) or "give labels beside the images, or a Dataset of (image, label)"
+        raise InputError(f"none of {len(truth.positions)} images has a label that can be compared with; {why}")
+    unlabelled = sum(label is None for label in found.labels)
+    left_out = [f"{len(found.failures)} images that can't be read"] if found.failures else []
+    left_out += [f"{unlabelled} images without a label"] if unlabelled else []
+    for note in (*(f"left out {what}" for what in left_out), *truth.notes):
+        logger.warning("%s", note)
+    return replace(found.outputs.take(rows), labels=truth.positions[rows])

@@ -1,0 +1,186 @@
+"""Lists, data sets and loaders as images: read one after another, so that memory stays flat however many there are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import ImageError, InputError
+from uncertainty.images.in_memory import PLAIN, ArrayItem, Form, is_picture, parts_of, refuse_kind
+from uncertainty.images.manifests import Label
+
+
+@dataclass(frozen=True, eq=False)
+class HeldImages(Sequence[ArrayItem]):
+    """Images of a list or a data set, by position: `source[i]` is read when it is wanted, and not kept.
+
+    They are called "0", "1", … by their position in the source. An image that the source fails to give is an error of
+    that image. `labels` go before those of the source. `rows` (n,) are the positions meant; None: all.
+    """
+
+    source: Any
+    size: int
+    form: Form = PLAIN
+    labels: Sequence[Label] | None = None
+    rows: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return self.size if self.rows is None else len(self.rows)
+
+    @property
+    def names(self) -> list[str]:
+        """The position of each image in the source, as text."""
+        return [str(position) for position in self._positions()]
+
+    def _positions(self) -> Sequence[int]:
+        return range(self.size) if self.rows is None else self.rows.tolist()
+
+    def __iter__(self) -> Iterator[ArrayItem]:
+        # By length alone: many data sets don't say where they end, and count on nobody asking beyond.
+        return (self._read(row) for row in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one image, or some."""
+        if isinstance(index, slice):
+            return self.select(np.arange(len(self))[index])
+        return self._read(range(len(self))[index])
+
+    def _read(self, row: int) -> ArrayItem:
+        position = row if self.rows is None else int(self.rows[row])
+        image, label = self._given(position)
+        return ArrayItem(str(position), image, label if self.labels is None else self.labels[row])
+
+    def _given(self, position: int) -> tuple[Any, Label]:
+        try:
+            row = self.source[position]
+        except Exception as error:  # the user's code: anything may be raised, and the other images are fine
+            why = " ".join(str(error).split())[:120] or type(error).__name__
+            return ImageError(f"can't be had from {kind_of(self.source)} ({why})"), None
+        return parts_of(row, self.form)[:2]
+
+    def select(self, rows: Sequence[int] | NDArray[Any]) -> HeldImages:
+        """Return the images at these positions, or where a boolean mask is True, each once and in this order."""
+        picked = np.asarray(rows)
+        picked = np.flatnonzero(picked) if picked.dtype == bool else np.unique(picked.astype(np.int64))
+        labels = None if self.labels is None else [self.labels[int(row)] for row in picked]
+        return replace(self, labels=labels, rows=picked if self.rows is None else self.rows[picked])
+
+    def of_positions(self, positions: Sequence[int]) -> Iterator[ArrayItem]:
+        """Yield the images at these positions of the source, whichever of its rows are meant."""
+        return iter(replace(self, labels=None, rows=np.asarray(positions, dtype=np.int64)))
+
+    def labelled(self) -> HeldImages:
+        """Return these images; which labels they have is seen when they are read."""
+        return self
+
+    def fingerprint(self) -> str:
+        """32 hexadecimal characters: which source, as far as its kind and length tell."""
+        return hashlib.blake2b(f"{kind_of(self.source)} {len(self)}".encode(), digest_size=16).hexdigest()
+
+    def checked(self) -> HeldImages:
+        """Return these images; InputError where the first is of a kind that none can be read of."""
+        if len(self):
+            refuse_kind(self._read(0).data, kind_of(self.source))
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedImages:
+    """Images of a loader or another iterable, in the order in which they come, called "0", "1", … in that order.
+
+    `batched` says that it yields batches: (inputs, labels), (inputs, labels, names), a dictionary of them, inputs
+    alone, or a list of single images.
+    """
+
+    source: Any
+    batched: bool = False
+    form: Form = PLAIN
+
+    @property
+    def labels(self) -> None:
+        """None: which labels they have is seen when they are read."""
+        return None
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be read a single time, as a generator."""
+        return hasattr(self.source, "__next__")
+
+    def labelled(self) -> StreamedImages:
+        """Return these images; which labels they have is seen when they are read."""
+        return self
+
+    def __iter__(self) -> Iterator[ArrayItem]:
+        for position, (image, label, name) in enumerate(self._parts()):
+            if position == 0:
+                refuse_kind(image, kind_of(self.source))
+            yield ArrayItem(str(position) if name is None else name, image, label)
+
+    def _parts(self) -> Iterator[tuple[Any, Label, str | None]]:
+        for given in self._given():
+            rows = rows_of(given, self.form) if self.batched else [given]
+            yield from (parts_of(row, self.form) for row in rows)
+
+    def _given(self) -> Iterator[Any]:
+        count = 0
+        try:
+            for given in self.source:
+                yield given
+                count += 1
+        except InputError:
+            raise
+        except Exception as error:  # the user's code: anything may be raised
+            why = " ".join(str(error).split())[:200] or type(error).__name__
+            what = "batches" if self.batched else "images"
+            raise InputError(f"{kind_of(self.source)} fails after {count} {what}: {why}") from error
+
+
+def rows_of(batch: Any, form: Form = PLAIN) -> Iterator[Any]:
+    """Yield (image, label, name) for each image of a batch.
+
+    >>> list(rows_of((["a.png", "b.png"], [3, 4])))
+    [('a.png', 3, None), ('b.png', 4, None)]
+    """
+    if isinstance(batch, Mapping):
+        image, label, _ = _columns(batch, form)
+        yield from _rows(image, label, None)
+    elif isinstance(batch, tuple | list) and batch and _are_many(batch[0]):
+        yield from _rows(*(*batch, None, None)[:3])
+    elif isinstance(batch, tuple | list):
+        yield from batch
+    else:
+        yield from _rows(batch, None, None)
+
+
+def _columns(batch: Mapping[str, Any], form: Form) -> tuple[Any, Any, None]:
+    keys = (form.image, "image", "img", "images", "pixel_values"), (form.label, "label", "labels")
+    image, label = (next((batch[key] for key in of if key is not None and key in batch), None) for of in keys)
+    return image, label, None
+
+
+def _are_many(value: Any) -> bool:
+    """Whether it holds the images of a batch, not one image or an image with its label."""
+    if getattr(value, "ndim", None) == 4:
+        return True
+    several = isinstance(value, tuple | list) and len(value) > 0
+    return several and (all(map(is_picture, value)) or (isinstance(value, list) and isinstance(value[0], str)))
+
+
+def _rows(images: Any, labels: Any, names: Any) -> Iterator[tuple[Any, Any, Any]]:
+    if not hasattr(images, "__len__") or getattr(images, "ndim", 4) < 4:
+        raise InputError(f"a batch of the loader is {type(images).__name__}; it must be (inputs, labels) or inputs")
+    for column, what in ((labels, "labels"), (names, "names")):
+        if column is not None and len(column) != len(images):
+            raise InputError(f"a batch of the loader has {len(images)} images and {len(column)} {what}; give one each")
+    for row in range(len(images)):
+        yield images[row], None if labels is None else labels[row], None if names is None else names[row]
+
+
+def kind_of(source: Any) -> str:
+    """Return the name of its class, for messages."""
+    return type(source).__name__

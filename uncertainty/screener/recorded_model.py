@@ -1,0 +1,78 @@
+"""The classifier that a saved screener was fitted with, loaded as it says, or as whoever loads it says."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from uncertainty.classifiers.base import Classifier
+from uncertainty.classifiers.formats.module import is_preset
+from uncertainty.classifiers.source import Source, changed
+from uncertainty.errors import ModelError
+from uncertainty.screener.artifact import SavedModel, refuse_other_answers
+
+logger = logging.getLogger("uncertainty")
+
+
+@dataclass(frozen=True)
+class RecordedModel:
+    """Makes the classifier of the screener in a folder; `model`, `embedder`, `device` where they are to be others."""
+
+    folder: Path
+    model: str | None = None
+    embedder: str | None = None
+    device: str | None = None
+
+    def if_any(self, saved: SavedModel) -> Classifier | None:
+        """Return the classifier; None where the screener was fitted with none that a spec names."""
+        return None if saved.spec is None else self(saved)
+
+    def __call__(self, saved: SavedModel) -> Classifier:
+        """Load the network and, once it is known to be that of the screener, its second opinion.
+
+        Whoever names the model does not run what the screener names: then a second opinion must be named too, but for
+        one that comes with this package.
+        """
+        if (spec := self.model or saved.spec) is None:
+            raise ModelError(f"{self.folder} does not say which model it was fitted with; give --model SPEC")
+        if self.embedder is not None and saved.embedder is None:
+            raise ModelError(f"{self.folder} was fitted without a second opinion; leave --embedder {self.embedder} out")
+        if self.model and not self.embedder and saved.embedder is not None and not is_preset(saved.embedder):
+            raise ModelError(
+                f"{self.folder} has {saved.embedder!r} as its second opinion, and what it names is not run beside a "
+                "--model of yours; give --embedder SPEC too"
+            )
+        _tell(self.folder, spec, saved.source, theirs=self.model is None)
+        # As it was decoded for calibration: screeners from before there was a draft have none.
+        draft = (saved.preprocess or {}).get("draft", 0)
+        classifier = Classifier.load(spec, classes=saved.classes, device=self.device).with_draft(draft)
+        if saved.embedder is None:
+            return classifier
+        refuse_other_answers(self.folder, saved, classifier)
+        second = self.embedder or saved.embedder
+        _tell(self.folder, second, saved.embedder_source, theirs=self.embedder is None)
+        return classifier.with_embedder(second, device=self.device)
+
+
+def without_network(saved: SavedModel) -> str:
+    """Say why there is no classifier to run, and what to do about it."""
+    if saved.sha256 is None:
+        return "this screener was fitted to outputs and has no classifier; use screen_outputs"
+    if saved.spec is None:
+        return (
+            "this screener was fitted with a module in memory, which no file holds; give the same classifier, "
+            "Screener.load(folder, classifier), or use screen_outputs"
+        )
+    return "this screener was loaded without its classifier; load it with Screener.load(folder)"
+
+
+def _tell(folder: Path, spec: str, then: Source | None, *, theirs: bool) -> None:
+    """Say which file is about to be run because a screener names it, and whether it has changed."""
+    target = spec.partition("?")[0]
+    if is_preset(spec) or (now := Source.of(target)) is None:
+        return
+    if theirs:
+        logger.warning("loading %s from %s, as %s says", target, now.file, folder)
+    if (words := changed(target, then)) is not None:
+        logger.warning("%s", words)

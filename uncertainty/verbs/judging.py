@@ -1,0 +1,219 @@
+"""From a screener and images to verdicts, and on to a list, an export, a page, an alarm."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from uncertainty.defaults import BATCH_SIZE, REPORT_IMAGES, WORKERS
+from uncertainty.verbs.options import AnyPath, columns, path_of, policy_of, shown
+
+if TYPE_CHECKING:
+    from uncertainty.annotation.ranking import Selection
+    from uncertainty.exports.base import Exported
+    from uncertainty.monitoring.batch import Monitoring
+    from uncertainty.report.build import Report
+    from uncertainty.screener import Screener
+    from uncertainty.workflows.explain import Explanation
+    from uncertainty.workflows.screen import Screening
+
+
+def screen(
+    screener: AnyPath | Screener,
+    images: Any,
+    out: AnyPath,
+    *,
+    model: str | None = None,
+    embedder: str | None = None,
+    name_column: str | None = None,
+    format: str = "parquet",
+    device: str | None = None,
+    batch_size: int = BATCH_SIZE,
+    workers: int = WORKERS,
+    resume: bool = False,
+    features: bool = True,
+    engine: str = "local",
+    actors: int | None = None,
+    gpus_per_actor: float | None = None,
+    ray_address: str | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+    **policy: Any,
+) -> Screening:
+    """Screen images into a folder, part by part; `Verdicts.read(out)` are its rows.
+
+    `screener` is a folder, or one in memory; `images` are whatever `Screener.screen` takes that can be counted, with
+    `engine="ray"` a path or URL.
+    """
+    from uncertainty.images.manifests import Columns
+    from uncertainty.images.sources import find_images
+    from uncertainty.screening.saved_screener import SavedScreener
+    from uncertainty.workflows.screen import OnRay, Screening, ScreenSettings, screen_folder, screen_into
+
+    settings = ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
+    showing = shown(progress)
+    asked = policy_of(policy)
+    if not isinstance(screener, str | os.PathLike) or not isinstance(images, str | os.PathLike):
+        judge = screener
+        if isinstance(judge, str | os.PathLike):
+            judge = SavedScreener(Path(judge), model, device, asked, embedder).load()
+        elif asked is not None:
+            judge = judge.with_policy(asked)
+        if isinstance(images, str | os.PathLike):
+            images = find_images(images, Columns(name_column))
+        with showing("screening", _count(images)) as advance:
+            summary = screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
+        return Screening(summary, judge, finished_before=False)
+    ray = OnRay(actors, gpus_per_actor, ray_address) if engine == "ray" else None
+    saved = SavedScreener(Path(screener), model, device, asked, embedder)
+    more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
+    return screen_folder(saved, os.fspath(images), Path(out), settings, **more)
+
+
+def _count(images: Any) -> int:
+    return len(images) if hasattr(images, "__len__") and not isinstance(images, str) else 1
+
+
+def explain(
+    screener: AnyPath | Screener,
+    images: Sequence[AnyPath],
+    *,
+    model: str | None = None,
+    embedder: str | None = None,
+    device: str | None = None,
+) -> list[Explanation]:
+    """Say of each image, or of all in a folder, why it is flagged or not, and what it is like."""
+    from uncertainty.screening.saved_screener import SavedScreener
+    from uncertainty.workflows.explain import explain_images
+
+    if isinstance(screener, str | os.PathLike):
+        screener = SavedScreener(Path(screener), model, device, embedder=embedder).load()
+    given = [images] if isinstance(images, str | os.PathLike) else images
+    return explain_images(screener, [os.fspath(one) for one in given])
+
+
+def rank(
+    out: AnyPath,
+    n: int = 200,
+    file: AnyPath | None = None,
+    *,
+    to: str | None = None,
+    strategy: str = "spread",
+    explore: float = 0.0,
+    quota_per: str | None = None,
+    exclude: Sequence[AnyPath] = (),
+    exclude_hopeless: bool = False,
+    group: str | None = None,
+    group_by: str | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Selection:
+    """List the n images to label next in `file`, by default `ranking.csv` in `out`; with `to` also for that tool.
+
+    `should_stop` of `uncertainty.annotation.expected_yield` says of `expected` what `--stop-below` says.
+    """
+    from uncertainty.exports.export import export as exported
+    from uncertainty.exports.targets import TABLES
+    from uncertainty.images.groups import Grouping
+    from uncertainty.verdicts import folder_of
+    from uncertainty.workflows.rank import rank_folder
+
+    target = path_of(file) or folder_of(Path(out)) / "ranking.csv"
+    found = rank_folder(
+        Path(out),
+        n,
+        target,
+        exclude=[Path(one) for one in exclude],
+        strategy=strategy,
+        explore=explore,
+        overwrite=overwrite,
+        quota_per=quota_per,
+        exclude_hopeless=exclude_hopeless,
+        seed=seed,
+        grouping=Grouping(group, group_by),
+    )
+    if to is not None:
+        exported(target, to, target.with_name(f"{target.stem}-{to}{TABLES.get(to, '')}"), overwrite=overwrite)
+    return found
+
+
+def export(
+    source: AnyPath,
+    to: str,
+    out: AnyPath,
+    *,
+    images: AnyPath | None = None,
+    image_url_prefix: str = "",
+    copy: bool | None = None,
+    classes: AnyPath | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Export verdicts or a ranking for another tool; `copy` True or False brings images along as copies or links."""
+    from uncertainty.classifiers.class_names import read_class_names
+    from uncertainty.exports.base import Place
+    from uncertainty.exports.export import export as exported
+
+    names = None if classes is None else read_class_names(classes)
+    place: Place = "nowhere" if copy is None else "copy" if copy else "link"
+    more: dict[str, Any] = {"images": path_of(images), "classes": names, "image_url_prefix": image_url_prefix}
+    return exported(Path(source), to, Path(out), place=place, overwrite=overwrite, **more)
+
+
+def report(
+    out: AnyPath,
+    labels: AnyPath | None = None,
+    *,
+    name_column: str | None = None,
+    label_column: str | None = None,
+    images: AnyPath | None = None,
+    page: AnyPath | None = None,
+    most: int = REPORT_IMAGES,
+    screener: AnyPath | None = None,
+    reference: AnyPath | None = None,
+    cam: str | None = None,
+    model: str | None = None,
+    embedder: str | None = None,
+    device: str | None = None,
+    progress: bool = False,
+    overwrite: bool = False,
+) -> Report:
+    """Make one HTML page of a screening, which works offline; `cam` is "grad" or "guided"."""
+    from uncertainty.report.build import write_report
+    from uncertainty.report.illustrations import illustrations
+    from uncertainty.screening.saved_screener import SavedScreener
+
+    saved = None if screener is None else SavedScreener(Path(screener), model, device, embedder=embedder)
+    return write_report(
+        Path(out),
+        labels=path_of(labels),
+        images=path_of(images),
+        path=path_of(page),
+        most=most,
+        overwrite=overwrite,
+        illustrate=illustrations(saved, path_of(reference), cam=cam, progress=shown(progress)),
+        columns=columns(name_column, label_column),
+    )
+
+
+def monitor(
+    out: AnyPath,
+    screener: AnyPath | Screener,
+    *,
+    false_alarms: float = 0.01,
+    in_order: bool = False,
+    group: str | None = None,
+    group_by: str | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Monitoring:
+    """Estimate accuracy without labels, and look for drift."""
+    from uncertainty.images.groups import Grouping
+    from uncertainty.workflows.monitor import monitor_folder
+
+    made = Path(screener) if isinstance(screener, str | os.PathLike) else screener
+    grouping = Grouping(group, group_by)
+    return monitor_folder(
+        Path(out), made, grouping=grouping, level=false_alarms, in_order=in_order, seed=seed, overwrite=overwrite
+    )

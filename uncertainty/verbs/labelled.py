@@ -1,0 +1,91 @@
+"""From verdicts and labels to how good both are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from uncertainty.verbs.options import AnyPath, columns
+
+if TYPE_CHECKING:
+    from uncertainty.evaluation.comparison import Comparison
+    from uncertainty.evaluation.slices import SliceReport
+    from uncertainty.workflows.check_labels import LabelCheck
+    from uncertainty.workflows.evaluate import Findings
+
+
+def evaluate(
+    out: AnyPath,
+    labels: AnyPath,
+    *,
+    name_column: str | None = None,
+    label_column: str | None = None,
+    precision: float = 0.9,
+    recall: float = 0.9,
+    resamples: int = 1000,
+    seed: int = 0,
+    group: str | None = None,
+    group_by: str | None = None,
+    overwrite: bool = False,
+) -> Findings:
+    """Say how good the verdicts were, once labels are known."""
+    from uncertainty.workflows.evaluate import evaluate_folder
+
+    asked = columns(name_column, label_column, group, group_by)
+    wanted: dict[str, Any] = {"precision": precision, "recall": recall, "overwrite": overwrite}
+    return evaluate_folder(Path(out), Path(labels), asked, seed=seed, resamples=resamples, **wanted)
+
+
+def labels(
+    out: AnyPath,
+    labels: AnyPath,
+    *,
+    name_column: str | None = None,
+    label_column: str | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> LabelCheck:
+    """Say how far annotators agree, and which labels are likely wrong."""
+    from uncertainty.workflows.check_labels import check_labels
+
+    asked = columns(name_column, label_column)
+    return check_labels(Path(out), Path(labels), asked, seed=seed, resamples=resamples, overwrite=overwrite)
+
+
+def slices(
+    out: AnyPath,
+    labels: AnyPath,
+    *,
+    name_column: str | None = None,
+    label_column: str | None = None,
+    by: str = "",
+    overwrite: bool = False,
+) -> SliceReport:
+    """Say which images go with errors, e.g. dark ones."""
+    from uncertainty.workflows.slices import slices_of_folder
+
+    wanted = [name.strip() for name in by.split(",")] if by else None
+    return slices_of_folder(Path(out), Path(labels), wanted, columns(name_column, label_column), overwrite=overwrite)
+
+
+def compare(
+    a: AnyPath,
+    b: AnyPath,
+    labels: AnyPath,
+    *,
+    name_column: str | None = None,
+    label_column: str | None = None,
+    out: AnyPath = "comparison",
+    resamples: int = 1000,
+    seed: int = 0,
+    group: str | None = None,
+    group_by: str | None = None,
+    overwrite: bool = False,
+) -> Comparison:
+    """Say what run B fixed and broke against run A."""
+    from uncertainty.workflows.compare import compare_folders
+
+    asked = columns(name_column, label_column, group, group_by)
+    more: dict[str, Any] = {"seed": seed, "resamples": resamples, "overwrite": overwrite}
+    return compare_folders(Path(a), Path(b), Path(labels), Path(out), asked, **more)

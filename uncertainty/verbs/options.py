@@ -1,0 +1,51 @@
+"""What the options of several verbs mean."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uncertainty.classifiers.progress import Progress
+    from uncertainty.decisions.policies import Policy
+    from uncertainty.images.manifests import Columns
+
+AnyPath = str | os.PathLike[str]
+
+
+def policy_of(asked: dict[str, Any]) -> Policy | None:
+    """Return the policy of the options of `Policy.of`; None where no question is asked."""
+    from uncertainty.decisions.policies import Policy
+
+    return Policy.of(**asked) if asked.keys() - {"method"} else None
+
+
+def columns(name: str | None, label: str | None, group: str | None = None, group_by: str | None = None) -> Columns:
+    """Return what the columns of a table are called, and which images belong together."""
+    from uncertainty.images.groups import Grouping
+    from uncertainty.images.manifests import Columns
+
+    return Columns(name, label, grouping=Grouping(group, group_by))
+
+
+def path_of(given: AnyPath | None) -> Path | None:
+    """Return a path for text; None stays None."""
+    return None if given is None else Path(given)
+
+
+def shown(wanted: bool) -> Progress:
+    """Return what shows how far long work is: a line on standard error, or nothing."""
+    from uncertainty.classifiers.progress import line, silent
+
+    return line if wanted else silent
+
+
+def cache_of(named: AnyPath | None, *, off: bool) -> Path | None:
+    """Return the folder of answers of networks, the usual one where none is named; None where there shall be none."""
+    from uncertainty.errors import InputError
+    from uncertainty.files import usual_cache
+
+    if named is not None and off:
+        raise InputError(f"cache {os.fspath(named)!r} and no_cache are two answers; give one")
+    return None if off else path_of(named) or usual_cache()
