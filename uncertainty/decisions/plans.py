@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -20,14 +20,15 @@ from uncertainty.metrics.intervals import Groups, share_interval
 class Share:
     """`hits` of `rows`, with the 95 % Clopper-Pearson interval; without rows nothing is known: 0 to 1, value None.
 
-    Of rows in groups the interval is that of fewer rows, see `metrics.intervals`.
+    Of rows in groups the interval is that of fewer rows, see `metrics.intervals`. `low` and `high` are None for what a
+    promise is about where these rows certified it: only lucky ones may have, and then no interval around them holds.
     """
 
     hits: int
     rows: int
     value: float | None
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     @classmethod
     def of(cls, hits: NDArray[np.bool_], groups: Groups = None) -> Self:
@@ -45,6 +46,8 @@ class Share:
     def __str__(self) -> str:
         if self.value is None:
             return "can't be said"
+        if self.low is None or self.high is None:
+            return f"{self.value:.1%} (no interval: what is promised holds, and these images chose the threshold)"
         return f"{self.value:.1%} (95 % interval {self.low:.1%} to {self.high:.1%})"
 
 
@@ -127,13 +130,17 @@ def plan(decision: Decision, rows: HeldOut, classes: Sequence[str]) -> Plan:
     exact = rows.take(rows.exact)
     hit = flagged[rows.exact]
     single = decision.lines[0] if not decision.policy.per_class else None
-    parts = [] if single else [_part(line, exact, hit, classes) for line in decision.lines]
+    kind = decision.policy.kind
+    parts = [] if single else [_part(line, exact, hit, classes, kind) for line in decision.lines]
+    whole = _counted(single, (), exact, hit)
+    if any(line.certified for line in decision.lines):
+        whole = _without_interval(whole, kind)
     weights = rows.weights.astype(np.float64)
     return Plan(
         policy=str(decision.policy),
         images=len(exact),
         errors=int(exact.wrong.sum()),
-        whole=_counted(single, (), exact, hit),
+        whole=whole,
         parts=tuple(parts),
         expected_flagged=float(weights @ flagged / max(weights.sum(), 1e-12)),
         cost=_costs(decision, exact.wrong, hit),
@@ -142,9 +149,19 @@ def plan(decision: Decision, rows: HeldOut, classes: Sequence[str]) -> Plan:
     )
 
 
-def _part(line: Line, rows: HeldOut, flagged: NDArray[np.bool_], classes: Sequence[str]) -> PlanLine:
+def _part(line: Line, rows: HeldOut, flagged: NDArray[np.bool_], classes: Sequence[str], kind: str) -> PlanLine:
     own = np.isin(rows.predicted, line.classes)
-    return _counted(line, tuple(classes[k] for k in line.classes), rows.take(own), flagged[own])
+    found = _counted(line, tuple(classes[k] for k in line.classes), rows.take(own), flagged[own])
+    return _without_interval(found, kind) if line.certified else found
+
+
+def _without_interval(found: PlanLine, kind: str) -> PlanLine:
+    """Take the interval from what a certified promise is about."""
+    about = {"max_error": "left", "min_recall": "caught", "min_precision": "precision"}.get(kind)
+    if about is None:
+        return found
+    withheld: dict[str, Any] = {about: replace(getattr(found, about), low=None, high=None)}
+    return replace(found, **withheld)
 
 
 def _counted(line: Line | None, classes: tuple[str, ...], rows: HeldOut, flagged: NDArray[np.bool_]) -> PlanLine:

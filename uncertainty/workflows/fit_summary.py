@@ -65,9 +65,11 @@ def flags(plan: Plan) -> str:
     flagged, caught = plan.whole.flagged.value, plan.whole.caught
     if flagged is None or caught.value is None:
         return ""
+    known = caught.low is not None and caught.high is not None
+    interval = f" (95 % interval {caught.low:.0%} to {caught.high:.0%})" if known else ""
     return (
-        f"flags: flagging {flagged:.0%} of images like calibration will catch about {caught.value:.0%} of the errors "
-        f"(95 % interval {caught.low:.0%} to {caught.high:.0%})"
+        f"flags: flagging {flagged:.0%} of images like calibration will catch about {caught.value:.0%} of the errors"
+        f"{interval}"
     )
 
 
