@@ -17,12 +17,16 @@ import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
+from uncertainty.classifiers.attention import MULTI_HEAD, attend, dropout_p, in_parts
 from uncertainty.errors import ModelError
 
-_ELEMENTWISE: tuple[Callable[..., Any], ...] = (F.dropout, torch.dropout)
-_CHANNELWISE: tuple[Callable[..., Any], ...] = (F.dropout1d, F.dropout2d, F.dropout3d, torch.feature_dropout)
-_ALPHA: tuple[Callable[..., Any], ...] = (F.alpha_dropout, torch.alpha_dropout)
+_ATEN = torch.ops.aten  # as an exported program calls them
+_ELEMENTWISE: tuple[Callable[..., Any], ...] = (F.dropout, torch.dropout, _ATEN.dropout.default)
+_CHANNELWISE: tuple[Callable[..., Any], ...] = (F.dropout1d, F.dropout2d, F.dropout3d)
+_CHANNELWISE += (torch.feature_dropout, _ATEN.feature_dropout.default)
+_ALPHA: tuple[Callable[..., Any], ...] = (F.alpha_dropout, torch.alpha_dropout, _ATEN.alpha_dropout.default)
 _ALPHA_CHANNELWISE: tuple[Callable[..., Any], ...] = (F.feature_alpha_dropout, torch.feature_alpha_dropout)
+_ALPHA_CHANNELWISE += (_ATEN.feature_alpha_dropout.default,)
 _ALL = frozenset(_ELEMENTWISE + _CHANNELWISE + _ALPHA + _ALPHA_CHANNELWISE)
 _SELU_FLOOR = -1.7580993408473766  # the value that alpha dropout puts in place of a dropped unit, -scale * alpha
 
@@ -81,13 +85,21 @@ class SharedMasks(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func not in _ALL:
-            return func(*args, **kwargs)
+            return self._attended(func, args, kwargs) if dropout_p(func, args, kwargs) else func(*args, **kwargs)
         x, p = _input_and_p(*args, **kwargs)
-        if p == 0:
-            return x
+        return x if p == 0 else self._drop(func, x, p)
+
+    def _drop(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
         call, self.calls = self.calls, self.calls + 1
         self.groups.append(x.shape[0] / self.batch if x.dim() else math.nan)
         return x if self.counting else self._dropped(func, x, p, call)
+
+    def _attended(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if func is MULTI_HEAD:
+            with self:
+                return in_parts(*args, **kwargs)
+        p = dropout_p(func, args, kwargs)
+        return attend(lambda weights: self._drop(F.dropout, weights, p), *args, **kwargs)
 
     def _dropped(self, func: Callable[..., Any], x: Tensor, p: float, call: int) -> Tensor:
         copies = self.copies if call == 0 else len(self.passes)
@@ -161,6 +173,16 @@ def one_sub_network(module: Callable[[Tensor], Tensor], images: Tensor, alone: b
         with SharedMasks(len(batch), pass_index=0):
             answers.append(module(batch))
     return answers
+
+
+def drops_units(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call is dropout, of attention too, with p > 0."""
+    return bool(_input_and_p(*args, **kwargs)[1] if func in _ALL else dropout_p(func, args, kwargs))
+
+
+def is_dropout_call(func: Callable[..., Any]) -> bool:
+    """Whether a function does nothing but drop."""
+    return func in _ALL
 
 
 def is_dropout(graph: fx.GraphModule, node: fx.Node) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from uncertainty.classifiers.feature_layer import FeatureLayer, find_feature_lay
 from uncertainty.classifiers.habits import Habits, habits_of
 from uncertainty.classifiers.modes import AUTOCAST, evaluating, is_compiled, placed
 from uncertainty.classifiers.output_form import Adapted, OutputForm, original
-from uncertainty.classifiers.replay import Replay, cut_before_dropout
+from uncertainty.classifiers.replay import Astray, Replay, cut_before_dropout, share_after
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
 from uncertainty.errors import ModelError, in_one_line
@@ -120,7 +120,7 @@ class Network:
             answers = [logits, *(one_sub_network(run, images, habits.alone) if dropout else [])]
         with evaluating(module, autocast):
             replay = cut_before_dropout(module, images.clone(), autocast) if dropout else None
-            cost = _cost(replay, images.clone()) if replay else 1.0
+            cost = share_after(replay, module, images) if replay else 1.0
         if replay and habits.alone:
             replay = replace(replay, stacks=False)
         notes = _notes(layer, dropout_notes(module, silent, called, dropout, replay is not None), habits)
@@ -145,8 +145,9 @@ class Network:
         x = self._placed(inputs)
         with evaluating(self.module, self.autocast):
             with self.habits.plain(len(x)), self._caught() as captured:
-                prefix = self._until_dropout(x)
-                answer = self._run(x) if prefix is None or self.replay is None else self.replay.suffix(prefix)
+                answer, prefix = self.replay.begin(self._own(x)) if self.replay else (None, None)
+                if prefix is None:
+                    answer = self._run(x)
                 logits = self._numbers(answer, len(x))
             samples = self._samples(x, prefix, passes, seed) if self.dropout and passes else None
             viewed = self._views(x, views) if views else None
@@ -168,7 +169,7 @@ class Network:
         with evaluating(self.module, self.autocast):
             if self.dropout and passes:
                 with self.habits.plain(len(x)):
-                    prefix = self._until_dropout(x)
+                    prefix = self.replay.prefix(self._own(x)) if self.replay else None
                 seen = replace(seen, mc_logits=self._samples(x, prefix, passes, seed))
             return replace(seen, tta_logits=self._views(x, views)) if views else seen
 
@@ -179,7 +180,10 @@ class Network:
         return placed(self.module, x).contiguous(memory_format=form)
 
     def _run(self, x: Tensor) -> Any:
-        return self.module(x.clone() if self.habits.writes else x)
+        return self.module(self._own(x))
+
+    def _own(self, x: Tensor) -> Tensor:
+        return x.clone() if self.habits.writes else x
 
     def _views(self, x: Tensor, views: Sequence[str]) -> NDArray[np.float32]:
         def run(view: Tensor) -> Tensor:
@@ -209,13 +213,10 @@ class Network:
             raise ModelError(f"the model gives features of shape {features.shape} for {images} images")
         return features
 
-    def _until_dropout(self, x: Tensor) -> tuple[Any, ...] | None:
-        """Run everything before the first dropout; None where the network can't be cut there."""
-        return self.replay.prefix(x) if self.replay and self.replay.is_as_traced() else None
-
     def _samples(self, x: Tensor, prefix: tuple[Any, ...] | None, passes: int, seed: int) -> NDArray[np.float32]:
         if prefix is not None and self.replay is not None:
-            return _numpy(self.replay.samples(prefix, len(x), passes, seed, self.masks))
+            with suppress(Astray):
+                return _numpy(self.replay.samples(prefix, len(x), passes, seed, self.masks))
         samples = []
         for pass_index in range(passes):
             with SharedMasks(len(x), seed, pass_index, masks=self.masks):
@@ -240,18 +241,6 @@ class Network:
             f"MC dropout is off: {MC_PASSES} sub-networks would cost {cost:.1f} passes of this network; "
             "--effort thorough runs them",
         )
-
-
-def _cost(replay: Replay, images: Tensor) -> float:
-    """Count multiplications after the first dropout against all; 1 where there are none to count."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as before:
-        prefix = replay.prefix(images)
-    with FlopCounterMode(display=False) as after:
-        replay.suffix(prefix)
-    counts = int(before.get_total_flops()), int(after.get_total_flops())
-    return counts[1] / max(sum(counts), 1)
 
 
 def _takes_channels_last(module: nn.Module, images: Tensor, logits: Tensor) -> bool:

@@ -2,17 +2,21 @@
 
 Exact: the nodes of the traced graph run in their own order; only those before the cut run once instead of T times, and
 every value that crosses the cut (skip connections too) is kept. Several sub-networks run as
-one larger batch, each on its own copy with its own masks, where that gives the same numbers but for rounding.
+one larger batch, each on its own copy with its own masks, where that gives the same numbers but for rounding. What
+can't be traced is cut in another way, see `uncertainty.classifiers.resume`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from uncertainty.classifiers.dropout import Masks, SharedMasks, is_dropout
 
@@ -23,31 +27,37 @@ _OWN = (Tensor, nn.Module, type, FunctionType, ModuleType)  # looked at by thems
 _SAME = {None: 1e-4, "bf16": 3e-2, "fp16": 4e-3}  # of the largest logit: what rounding may do
 
 
-@dataclass(frozen=True, eq=False)
-class Replay:
-    """A traced network in two parts, which share the modules and weights of the original.
+class Astray(Exception):
+    """A pass took another path than the one that can be replayed: it must be run in full."""
 
-    `stacks` says whether several sub-networks may run as one batch; `per_image` which of the values that cross the cut
-    have rows of images; `first` which of these is read by the first dropout and by nothing else, None: none. `parts`
-    are the modules that tracing took apart, `traced` their attributes then.
+
+@dataclass(frozen=True, eq=False)
+class Replay(ABC):
+    """A network that is cut before its first dropout.
+
+    `first` says which of the values that cross the cut is read by the first dropout and by nothing else, None: none;
+    `per_image` which of them have rows of images; `stacks` whether several sub-networks may run as one batch.
     """
 
-    before: fx.GraphModule
-    after: fx.GraphModule
     first: int | None
-    per_image: tuple[bool, ...] = ()
-    stacks: bool = False
-    parts: tuple[nn.Module, ...] = ()
-    traced: tuple[Any, ...] = ()
+    per_image: tuple[bool, ...] = field(default=(), kw_only=True)
+    stacks: bool = field(default=False, kw_only=True)
 
-    def is_as_traced(self) -> bool:
-        """Whether the parts that were taken apart are as they were: other attributes or a hook would be skipped."""
-        return not any(map(_hooked, self.parts)) and self.traced == _attributes(self.parts)
+    @abstractmethod
+    def begin(self, inputs: Tensor) -> tuple[Any, tuple[Any, ...] | None]:
+        """Run the network; return its answer and the values that cross the cut, None where it can't be cut as it is."""
 
-    def prefix(self, inputs: Tensor) -> tuple[Any, ...]:
-        """Run everything before the first dropout; return the values that the rest still needs."""
-        values: tuple[Any, ...] = self.before(inputs)
-        return values
+    @abstractmethod
+    def prefix(self, inputs: Tensor) -> tuple[Any, ...] | None:
+        """Return the values that cross the cut alone."""
+
+    @abstractmethod
+    def after(self, *values: Any) -> Any:
+        """Run from the first dropout to the output; Astray where another path is taken."""
+
+    @abstractmethod
+    def later(self) -> Iterable[nn.Module]:
+        """Return the parts that a sub-network runs."""
 
     def suffix(self, prefix: tuple[Any, ...]) -> Any:
         """Run from the first dropout to the output, leaving `prefix` as it is."""
@@ -78,29 +88,68 @@ class Replay:
 
     def _together(self, prefix: tuple[Any, ...]) -> int:
         # A hook would see the rows of several sub-networks as one batch.
-        if not self.stacks or any(map(_hooked, self.after.modules())):
+        if not self.stacks or any(map(hooked, self.later())):
             return 1
         floats: int = sum(v.numel() for v, rows in zip(prefix, self.per_image, strict=True) if rows)
         return max(1, _AT_ONCE // max(floats, 1))
 
 
-def cut_before_dropout(module: nn.Module, inputs: Tensor, autocast: str | None = None) -> Replay | None:
-    """Trace `module` (in eval mode) and find its first dropout; None where it can't be traced or gives another answer.
+@dataclass(frozen=True, eq=False)
+class Traced(Replay):
+    """A traced network in two parts, which share the modules and weights of the original.
 
-    A network whose path depends on its input can't be traced; the caller then runs T full passes, which is as exact.
+    `parts` are the modules that tracing took apart, `traced` their attributes then.
     """
-    try:
-        if any(map(_hooked, parts := _taken_apart(module))):
+
+    parts: tuple[nn.Module, ...]
+    traced: tuple[Any, ...]
+    halves: tuple[fx.GraphModule, fx.GraphModule]
+
+    def begin(self, inputs: Tensor) -> tuple[Any, tuple[Any, ...] | None]:
+        """Run the first part, then the second."""
+        prefix = self.prefix(inputs)
+        return (None if prefix is None else self.suffix(prefix)), prefix
+
+    def prefix(self, inputs: Tensor) -> tuple[Any, ...] | None:
+        """Run the first part, unless what it was taken from has a hook or other attributes now: it would skip them."""
+        if any(map(hooked, self.parts)) or self.traced != _attributes(self.parts):
             return None
-        graph = fx.symbolic_trace(module)
-        replay = _split(graph, _first_dropout(graph, inputs))
-        if not _agree(replay, module, inputs):
-            return None
-        replay = replace(replay, per_image=_rows_of_images(replay, inputs), parts=parts)
-        replay = replace(replay, traced=_attributes(parts))
-    except Exception:  # tracing runs the user's code with stand-ins for tensors: anything may be raised
-        return None
-    return replace(replay, stacks=_stacks(replay, inputs, _SAME[autocast]))
+        values: tuple[Any, ...] = self.halves[0](inputs)
+        return values
+
+    def after(self, *values: Any) -> Any:
+        """Run the second part."""
+        return self.halves[1](*values)
+
+    def later(self) -> Iterable[nn.Module]:
+        """Return the layers of the second part."""
+        return self.halves[1].modules()
+
+
+def cut_before_dropout(module: nn.Module, inputs: Tensor, autocast: str | None = None) -> Replay | None:
+    """Trace `module` (in eval mode) and find its first dropout; None where that can't be, or gives another answer.
+
+    The caller then runs T full passes, which is as exact.
+    """
+    from uncertainty.classifiers.resume import resumed_after_dropout
+
+    for cut in (_trace, resumed_after_dropout):
+        try:
+            replay = cut(module, inputs)
+            if _agree(replay, module, inputs):
+                replay = replace(replay, per_image=_rows_of_images(replay, inputs))
+                return replace(replay, stacks=replay.stacks and _stacks(replay, inputs, _SAME[autocast]))
+        except Exception:  # the user's code runs with stand-ins for tensors: anything may be raised
+            continue
+    return None
+
+
+def _trace(module: nn.Module, inputs: Tensor) -> Replay:
+    if any(map(hooked, parts := _taken_apart(module))):
+        raise LookupError("a hook would be skipped")
+    graph = fx.symbolic_trace(module)
+    first, *halves = _split(graph, _first_dropout(graph, inputs))
+    return Traced(first, parts, _attributes(parts), (halves[0], halves[1]), stacks=True)
 
 
 def _taken_apart(module: nn.Module) -> tuple[nn.Module, ...]:
@@ -108,7 +157,8 @@ def _taken_apart(module: nn.Module) -> tuple[nn.Module, ...]:
     return tuple(m for name, m in module.named_modules() if not name or not tracer.is_leaf_module(m, name))
 
 
-def _hooked(part: nn.Module) -> bool:
+def hooked(part: nn.Module) -> bool:
+    """Whether a hook of the user's runs with this part."""
     return bool(part._forward_hooks or part._forward_pre_hooks)
 
 
@@ -147,7 +197,7 @@ def _first_dropout(graph: fx.GraphModule, inputs: Tensor) -> int:
     raise LookupError("no dropout call in the traced graph")
 
 
-def _split(graph: fx.GraphModule, cut: int) -> Replay:
+def _split(graph: fx.GraphModule, cut: int) -> tuple[int | None, fx.GraphModule, fx.GraphModule]:
     nodes = list(graph.graph.nodes)
     later = set(nodes[cut:])
     crossing = [node for node in nodes[:cut] if not later.isdisjoint(node.users)]
@@ -161,11 +211,11 @@ def _split(graph: fx.GraphModule, cut: int) -> Replay:
         copies[node] = after.node_copy(node, copies.__getitem__)
     alone = [k for k, node in enumerate(crossing) if later & node.users.keys() == {nodes[cut]}]
     first = alone[0] if alone and crossing[alone[0]] in nodes[cut].args[:1] and is_dropout(graph, nodes[cut]) else None
-    return Replay(fx.GraphModule(graph, before), fx.GraphModule(graph, after), first)
+    return first, fx.GraphModule(graph, before), fx.GraphModule(graph, after)
 
 
 def _agree(replay: Replay, module: nn.Module, inputs: Tensor) -> bool:
-    prefix = replay.prefix(inputs)
+    prefix = _crossing(replay, inputs)
     for pass_index in (None, 0, 1):
         with SharedMasks(len(inputs), 0, pass_index):
             answer = replay.suffix(prefix)
@@ -176,19 +226,52 @@ def _agree(replay: Replay, module: nn.Module, inputs: Tensor) -> bool:
     return True
 
 
+def _crossing(replay: Replay, inputs: Tensor) -> tuple[Any, ...]:
+    prefix = replay.prefix(inputs)
+    if prefix is None:
+        raise Astray
+    return prefix
+
+
 def _rows_of_images(replay: Replay, inputs: Tensor) -> tuple[bool, ...]:
     """Which of the values that cross the cut grow with the number of images."""
-    many, fewer = replay.prefix(inputs), replay.prefix(inputs[:-1])
+    many, fewer = _crossing(replay, inputs), _crossing(replay, inputs[:-1])
     pairs = zip(many, fewer, strict=True)
     return tuple(isinstance(a, Tensor) and a.dim() > 0 and len(a) != len(b) for a, b in pairs)
 
 
 def _stacks(replay: Replay, inputs: Tensor, same: float) -> bool:
     """Whether two sub-networks as one batch answer as one after the other; any failure says no."""
-    prefix, run = replay.prefix(inputs), range(2)
+    prefix, run = _crossing(replay, inputs), range(2)
     try:
         found = replay._stacked(prefix, len(inputs), run, 0, Masks(0))
         expected = torch.cat([replay._stacked(prefix, len(inputs), run[k : k + 1], 0, Masks(0)) for k in run])
     except Exception:  # the user's code, on more rows than it may expect: anything may be raised
         return False
     return found.shape == expected.shape and bool((found - expected).abs().max() <= same * expected.abs().max())
+
+
+def share_after(replay: Replay, module: nn.Module, inputs: Tensor) -> float:
+    """Return which share of the multiplications comes after the first dropout; 0 where there are none to count."""
+    prefix = _crossing(replay, inputs.clone())
+    with _Multiplications() as after:
+        replay.suffix(prefix)
+    with _Multiplications() as whole:
+        module(inputs.clone())
+    return after.count / max(whole.count, 1)
+
+
+class _Multiplications(TorchDispatchMode):
+    """Counts as torch's FlopCounterMode does, which is no use here: it hooks into the modules that it watches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        from torch.utils.flop_counter import flop_registry
+
+        result = func(*args, **(kwargs or {}))
+        if (count := flop_registry.get(func._overloadpacket)) is not None:
+            self.count += int(count(*args, **(kwargs or {}), out_val=result))
+        return result
