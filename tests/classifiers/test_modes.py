@@ -40,7 +40,7 @@ def exported() -> nn.Module:
     return torch.export.export(networks.plain().eval(), (torch.zeros(2, 3, 4, 4),), dynamic_shapes=(batch,)).module()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*torch.jit:FutureWarning")
 @pytest.mark.parametrize(
     "make",
     [

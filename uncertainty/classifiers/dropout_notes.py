@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from torch import jit, nn
 
+from uncertainty.classifiers.training_only import is_depth
+
 _MIXED = "dropout mixes images along its first axis, so the MC dropout estimators are off"
 _UNCUT = "the graph can't be cut before its dropout, so T dropout passes cost T full passes"
+_SWITCHED = "dropout inside attention, or after a look at `training`, is run in full: T dropout passes cost T full passes"
 _OFF = "the MC dropout estimators are off"
 
 
 @contextmanager
-def silent_dropout(module: nn.Module) -> Iterator[list[str]]:
-    """Name the layers that say they drop units, and are not called in what runs meanwhile; filled in at the end."""
+def silent_dropout(module: nn.Module, heard: Sequence[nn.Module] = ()) -> Iterator[list[str]]:
+    """Name the layers that say they drop units, and are not called in what runs meanwhile; filled in at the end.
+
+    `heard` are modules that drop units by themselves, with the probability of a layer of theirs.
+    """
     silent: list[str] = []
-    layers = {name: layer for name, layer in module.named_modules() if _drops(layer)}
+    apart = {id(layer) for part in heard for layer in (part, *part.children())}
+    layers = {name: layer for name, layer in module.named_modules() if _drops(layer) and id(layer) not in apart}
     called: set[str] = set()
     handles = [
         layer.register_forward_hook(lambda *_, name=name: called.add(name))
@@ -32,18 +38,25 @@ def silent_dropout(module: nn.Module) -> Iterator[list[str]]:
         silent += [name for name in layers if name not in called]
 
 
-def dropout_notes(module: nn.Module, silent: Sequence[str], called: bool, shared: bool, cut: bool) -> list[str]:
-    """Return notes: `called` says that a plain pass calls dropout, `shared` and `cut` what became of it."""
-    unheard = f"that of {silent[0]!r} runs in training alone, or inside fused attention" if silent else ""
+def dropout_notes(
+    module: nn.Module, silent: Sequence[str], other: str, called: bool, shared: bool, cut: bool, switched: bool
+) -> list[str]:
+    """Return notes: `called` says that a pass calls dropout, `shared`, `cut` and `switched` what became of it.
+
+    `silent` are layers whose dropout is never called, `other` a module whose training mode does more than drop units.
+    """
+    unheard = f"that of {silent[0]!r} runs in training alone, or inside fused attention, or never" if silent else ""
+    more = f"{other!r} drops units in training alone, where it does other things too" if other else ""
     if not called:
-        seen = [*([unheard] if silent else []), *_seen(module)]
+        seen = [*filter(None, (unheard, more)), *_seen(module)]
         if not seen:
             return [f"the model calls no dropout in evaluation, so {_OFF}"]
         return [f"the model calls no dropout that can be replayed ({'; '.join(seen)}), so {_OFF}"]
     if not shared:
         return [_MIXED]
     partial = [f"{len(silent)} dropout layers can't be replayed: {unheard}"] if silent else []
-    return partial if cut else [*partial, _UNCUT]
+    partial += [f"not all dropout can be replayed: {more}"] if more else []
+    return partial if cut else [*partial, _SWITCHED if switched else _UNCUT]
 
 
 def _drops(layer: nn.Module) -> bool:
@@ -59,11 +72,6 @@ def _seen(module: nn.Module) -> Iterator[str]:
         yield "it is scripted, and dropout inside can't be seen"
     if any(type(layer).__module__.partition(".")[0] == "keras" for layer in layers):
         yield "it is of Keras, whose dropout is not torch's"
-    paths = [type(layer).__name__ for layer in layers if _is_depth(layer)]
+    paths = [type(layer).__name__ for layer in layers if is_depth(layer)]
     if paths:
         yield f"{paths[0]} leaves out whole layers in training, which is no dropout of units"
-
-
-def _is_depth(layer: Any) -> bool:
-    name = type(layer).__name__.lower()
-    return "droppath" in name or "stochasticdepth" in name

@@ -117,15 +117,15 @@ def _random(module: nn.Module, run: Run, images: Tensor, logits: Tensor) -> bool
 
     A layer that is left out once in twenty passes answers alike in most of them.
     """
-    before = _drawn(images)
+    before = drawn(images)
     again = run(images)
     if _moved(again, logits, module):
         return True
-    tries = _TRIES if _drawn(images) != before else 0
+    tries = _TRIES if drawn(images) != before else 0
     return any(_moved(run(images), logits, module) for _ in range(tries))
 
 
-def _drawn(images: Tensor) -> tuple[Any, ...]:
+def drawn(images: Tensor) -> tuple[Any, ...]:
     """Return where the generators stand that a forward pass may draw from."""
     device = torch.cuda.get_rng_state(images.device) if images.is_cuda else torch.empty(0)
     states = torch.get_rng_state(), device

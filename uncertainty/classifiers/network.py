@@ -20,7 +20,8 @@ from uncertainty.classifiers.feature_layer import FeatureLayer, find_feature_lay
 from uncertainty.classifiers.habits import Habits, habits_of
 from uncertainty.classifiers.modes import AUTOCAST, evaluating, is_compiled, placed
 from uncertainty.classifiers.output_form import Adapted, OutputForm, original
-from uncertainty.classifiers.replay import Astray, Replay, cut_before_dropout, share_after
+from uncertainty.classifiers.replay import Astray, Replay, cut_before_dropout
+from uncertainty.classifiers.training_only import in_training, training_only
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
 from uncertainty.errors import ModelError, in_one_line
@@ -72,7 +73,9 @@ class Network:
     `dropout_cost` is what one sub-network costs, as a share of the multiplications of a full pass. `channels_last` says
     that convolutions get their inputs in that order of memory, which is faster; `autocast` in which precision torch may
     run them. `habits` say how it must be run so that an answer depends on the image alone; `answers` (k, c) are its
-    logits for noise, and those of one sub-network.
+    logits for noise, and those of one sub-network. `switched` are modules that drop units in their
+    training mode alone
+    (fused attention), which is set for the sub-networks and does nothing else there.
     """
 
     module: nn.Module
@@ -87,6 +90,7 @@ class Network:
     habits: Habits = field(default_factory=Habits)
     answers: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
     masks: Masks = field(default_factory=Masks)
+    switched: tuple[nn.Module, ...] = ()
 
     @classmethod
     def probe(
@@ -114,18 +118,20 @@ class Network:
                 last = not habits.writes and _takes_channels_last(module, images, logits)
             if last:
                 images = images.contiguous(memory_format=torch.channels_last)
-            with silent_dropout(module) as silent:
-                called = calls_dropout(run, images)
-            dropout = called and (habits.alone or shares_masks(run, images))
-            answers = [logits, *(one_sub_network(run, images, habits.alone) if dropout else [])]
+            switched, other = training_only(module, run, images)
+            with in_training(switched):
+                with silent_dropout(module, switched) as silent:
+                    called = calls_dropout(run, images)
+                dropout = called and (habits.alone or shares_masks(run, images))
+                answers = [logits, *(one_sub_network(run, images, habits.alone) if dropout else [])]
         with evaluating(module, autocast):
-            replay = cut_before_dropout(module, images.clone(), autocast) if dropout else None
-            cost = share_after(replay, module, images) if replay else 1.0
+            replay = cut_before_dropout(module, images, autocast) if dropout and not switched else None
         if replay and habits.alone:
             replay = replace(replay, stacks=False)
-        notes = _notes(layer, dropout_notes(module, silent, called, dropout, replay is not None), habits)
+        became = dropout_notes(module, silent, other, called, dropout, replay is not None, bool(switched))
+        notes = _notes(layer, became, habits)
         told = _numpy(torch.cat(answers))
-        return cls(module, logits.shape[1], layer, dropout, replay, notes, cost, last, autocast, habits, told)
+        return cls(module, logits.shape[1], layer, dropout, replay, notes, replay.share if replay else 1.0, last, autocast, habits, told, switched=switched)
 
     @property
     def original(self) -> nn.Module:
@@ -219,7 +225,7 @@ class Network:
                 return _numpy(self.replay.samples(prefix, len(x), passes, seed, self.masks))
         samples = []
         for pass_index in range(passes):
-            with SharedMasks(len(x), seed, pass_index, masks=self.masks):
+            with in_training(self.switched), SharedMasks(len(x), seed, pass_index, masks=self.masks):
                 samples.append(self._numbers(self._run(x), len(x)))
         return np.stack(samples, axis=1)
 

@@ -78,7 +78,8 @@ class Adapted(nn.Module):
         answer = self.module(images)
         if (second := second_of(answer)) is not None:
             self.second_output(second)
-        return self.form.logits(answer, len(images))
+        # Not compared with `images`, which may be more or fewer where dropout is replayed; the caller does that.
+        return self.form.logits(answer, len(scores_of(answer)))
 
 
 def original(module: nn.Module) -> nn.Module:

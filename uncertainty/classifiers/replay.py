@@ -36,12 +36,14 @@ class Replay(ABC):
     """A network that is cut before its first dropout.
 
     `first` says which of the values that cross the cut is read by the first dropout and by nothing else, None: none;
-    `per_image` which of them have rows of images; `stacks` whether several sub-networks may run as one batch.
+    `per_image` which of them have rows of images; `stacks` whether several sub-networks may run as one batch; `share`
+    which part of the multiplications comes after the cut.
     """
 
     first: int | None
     per_image: tuple[bool, ...] = field(default=(), kw_only=True)
     stacks: bool = field(default=False, kw_only=True)
+    share: float = field(default=1.0, kw_only=True)
 
     @abstractmethod
     def begin(self, inputs: Tensor) -> tuple[Any, tuple[Any, ...] | None]:
@@ -135,10 +137,12 @@ def cut_before_dropout(module: nn.Module, inputs: Tensor, autocast: str | None =
 
     for cut in (_trace, resumed_after_dropout):
         try:
-            replay = cut(module, inputs)
-            if _agree(replay, module, inputs):
-                replay = replace(replay, per_image=_rows_of_images(replay, inputs))
-                return replace(replay, stacks=replay.stacks and _stacks(replay, inputs, _SAME[autocast]))
+            replay = cut(module, inputs.clone())
+            prefix = _crossing(replay, inputs.clone())
+            if _agree(replay, prefix, module, inputs):
+                replay = replace(replay, per_image=_rows_of_images(prefix, _crossing(replay, inputs[:-1].clone())))
+                stacks = replay.stacks and _stacks(replay, prefix, len(inputs), _SAME[autocast])
+                return replace(replay, stacks=stacks, share=_share_after(replay, prefix, module, inputs))
         except Exception:  # the user's code runs with stand-ins for tensors: anything may be raised
             continue
     return None
@@ -214,13 +218,12 @@ def _split(graph: fx.GraphModule, cut: int) -> tuple[int | None, fx.GraphModule,
     return first, fx.GraphModule(graph, before), fx.GraphModule(graph, after)
 
 
-def _agree(replay: Replay, module: nn.Module, inputs: Tensor) -> bool:
-    prefix = _crossing(replay, inputs)
+def _agree(replay: Replay, prefix: tuple[Any, ...], module: nn.Module, inputs: Tensor) -> bool:
     for pass_index in (None, 0, 1):
         with SharedMasks(len(inputs), 0, pass_index):
             answer = replay.suffix(prefix)
         with SharedMasks(len(inputs), 0, pass_index):
-            expected = module(inputs)
+            expected = module(inputs.clone())
         if not torch.equal(answer, expected):
             return False
     return True
@@ -233,27 +236,25 @@ def _crossing(replay: Replay, inputs: Tensor) -> tuple[Any, ...]:
     return prefix
 
 
-def _rows_of_images(replay: Replay, inputs: Tensor) -> tuple[bool, ...]:
+def _rows_of_images(many: tuple[Any, ...], fewer: tuple[Any, ...]) -> tuple[bool, ...]:
     """Which of the values that cross the cut grow with the number of images."""
-    many, fewer = _crossing(replay, inputs), _crossing(replay, inputs[:-1])
     pairs = zip(many, fewer, strict=True)
     return tuple(isinstance(a, Tensor) and a.dim() > 0 and len(a) != len(b) for a, b in pairs)
 
 
-def _stacks(replay: Replay, inputs: Tensor, same: float) -> bool:
+def _stacks(replay: Replay, prefix: tuple[Any, ...], images: int, same: float) -> bool:
     """Whether two sub-networks as one batch answer as one after the other; any failure says no."""
-    prefix, run = _crossing(replay, inputs), range(2)
+    run = range(2)
     try:
-        found = replay._stacked(prefix, len(inputs), run, 0, Masks(0))
-        expected = torch.cat([replay._stacked(prefix, len(inputs), run[k : k + 1], 0, Masks(0)) for k in run])
+        found = replay._stacked(prefix, images, run, 0, Masks(0))
+        expected = torch.cat([replay._stacked(prefix, images, run[k : k + 1], 0, Masks(0)) for k in run])
     except Exception:  # the user's code, on more rows than it may expect: anything may be raised
         return False
     return found.shape == expected.shape and bool((found - expected).abs().max() <= same * expected.abs().max())
 
 
-def share_after(replay: Replay, module: nn.Module, inputs: Tensor) -> float:
+def _share_after(replay: Replay, prefix: tuple[Any, ...], module: nn.Module, inputs: Tensor) -> float:
     """Return which share of the multiplications comes after the first dropout; 0 where there are none to count."""
-    prefix = _crossing(replay, inputs.clone())
     with _Multiplications() as after:
         replay.suffix(prefix)
     with _Multiplications() as whole:

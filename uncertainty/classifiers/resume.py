@@ -9,7 +9,7 @@ what was not kept, the pass has gone astray and is run in full.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,14 +124,12 @@ class _Watcher(TorchFunctionMode):
             self.read((args, kwargs))
             self.looks |= getattr(func, "__name__", "") in _VALUES
             return func(*args, **kwargs)
-        result = func(*args, **kwargs)
-        if isinstance(result, Iterator):
-            raise LookupError("what an iterator gave can't be given again")
+        result, again = _to_keep(func(*args, **kwargs))
         for k, tensor in enumerate(_tensors(result)):
             self.places.setdefault(id(tensor), []).append((len(self.functions), k))
         self.functions.append(func)
         self.held.append(result)
-        return result
+        return again(result)
 
     def read(self, values: Any) -> None:
         for tensor in {id(t): t for t in _tensors(values)}:
@@ -167,12 +165,12 @@ class _Recorder(TorchFunctionMode):
             # As they are now, since what follows may work in place.
             self.values = {slot: value.clone() for slot, value in self.values.items()}
             return func(*args, **kwargs)
-        result, k = func(*args, **kwargs), len(self.calls) - 1
+        (result, again), k = _to_keep(func(*args, **kwargs)), len(self.calls) - 1
         if k >= len(self.plan.functions) or self.plan.functions[k] != func:
             self.astray = True
         else:
             self._keep(k, result)
-        return result
+        return again(result)
 
     def _keep(self, k: int, result: Any) -> None:
         if isinstance(result, Tensor):
@@ -209,12 +207,18 @@ class _Resumed(TorchFunctionMode):
             self.astray |= self.functions[self.calls] != func
             self.calls += 1
             if not self.astray:
-                return self.results[self.calls - 1]
+                result = self.results[self.calls - 1]
+                return iter(result) if getattr(func, "__name__", "") == "__iter__" else result
         elif any(type(tensor) is _Gone for tensor in _tensors((args, kwargs))):
             self.astray = True
         if self.astray:
             raise RuntimeError("the pass has gone astray")
         return func(*args, **kwargs)
+
+
+def _to_keep(result: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a result that can be given more than once, and what makes of it what was given."""
+    return (tuple(result), iter) if isinstance(result, Iterator) else (result, lambda same: same)
 
 
 def _filled(result: Any, values: list[Tensor]) -> Any:
