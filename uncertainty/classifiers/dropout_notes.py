@@ -11,7 +11,9 @@ from uncertainty.classifiers.training_only import is_depth
 
 _MIXED = "dropout mixes images along its first axis, so the MC dropout estimators are off"
 _UNCUT = "the graph can't be cut before its dropout, so T dropout passes cost T full passes"
-_SWITCHED = "dropout inside attention, or after a look at `training`, is run in full: T dropout passes cost T full passes"
+_SWITCHED = (
+    "dropout inside attention, or after a look at `training`, is run in full: T dropout passes cost T full passes"
+)
 _OFF = "the MC dropout estimators are off"
 
 

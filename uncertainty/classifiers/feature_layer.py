@@ -23,6 +23,7 @@ _PRODUCTS: frozenset[Callable[..., Any]] = frozenset(
 )
 _SAME = {torch.float32: 1e-3, torch.float64: 1e-3}  # of the largest value; less exact numbers are rounded more
 _ROUNDED = 3e-2
+_FORM = "parametrizations"  # where torch keeps what a weight is made of
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +133,14 @@ def _note(calls: list[_Call], layer: nn.Module, args: Any, kwargs: Any, output: 
 
 
 def _has_weights(layer: nn.Module) -> bool:
-    """Whether a layer holds weights itself, so that it may be the last one; packed and parametrised ones count."""
-    own = next(layer.parameters(recurse=False), None) is not None
+    """Whether a layer holds weights itself, so that it may be the last one; packed and parametrised ones count.
+
+    What holds layers with weights besides, as a transformer with a token of its own does, is no layer but a network.
+    """
+    inner = any(next(part.parameters(), None) is not None for name, part in layer.named_children() if name != _FORM)
+    own = next(layer.parameters(recurse=False), None) is not None and not inner
     packed = "quantized" in type(layer).__module__ or type(layer).__module__.startswith("keras")
-    return own or packed or hasattr(layer, "parametrizations")
+    return own or packed or hasattr(layer, _FORM)
 
 
 def _head(calls: list[_Call], logits: Tensor) -> _Call | None:

@@ -20,7 +20,7 @@ from uncertainty.classifiers.feature_layer import FeatureLayer, find_feature_lay
 from uncertainty.classifiers.habits import Habits, habits_of
 from uncertainty.classifiers.modes import AUTOCAST, evaluating, is_compiled, placed
 from uncertainty.classifiers.output_form import Adapted, OutputForm, original
-from uncertainty.classifiers.replay import Astray, Replay, cut_before_dropout
+from uncertainty.classifiers.replay import AstrayError, Replay, cut_before_dropout
 from uncertainty.classifiers.training_only import in_training, training_only
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
@@ -131,7 +131,20 @@ class Network:
         became = dropout_notes(module, silent, other, called, dropout, replay is not None, bool(switched))
         notes = _notes(layer, became, habits)
         told = _numpy(torch.cat(answers))
-        return cls(module, logits.shape[1], layer, dropout, replay, notes, replay.share if replay else 1.0, last, autocast, habits, told, switched=switched)
+        return cls(
+            module,
+            logits.shape[1],
+            layer,
+            dropout,
+            replay,
+            notes,
+            replay.share if replay else 1.0,
+            last,
+            autocast,
+            habits,
+            told,
+            switched=switched,
+        )
 
     @property
     def original(self) -> nn.Module:
@@ -152,7 +165,7 @@ class Network:
         with evaluating(self.module, self.autocast):
             with self.habits.plain(len(x)), self._caught() as captured:
                 answer, prefix = self.replay.begin(self._own(x)) if self.replay else (None, None)
-                if prefix is None:
+                if answer is None:
                     answer = self._run(x)
                 logits = self._numbers(answer, len(x))
             samples = self._samples(x, prefix, passes, seed) if self.dropout and passes else None
@@ -221,7 +234,7 @@ class Network:
 
     def _samples(self, x: Tensor, prefix: tuple[Any, ...] | None, passes: int, seed: int) -> NDArray[np.float32]:
         if prefix is not None and self.replay is not None:
-            with suppress(Astray):
+            with suppress(AstrayError):
                 return _numpy(self.replay.samples(prefix, len(x), passes, seed, self.masks))
         samples = []
         for pass_index in range(passes):

@@ -9,7 +9,7 @@ can't be traced is cut in another way, see `uncertainty.classifiers.resume`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from types import FunctionType, ModuleType
 from typing import Any
@@ -27,7 +27,7 @@ _OWN = (Tensor, nn.Module, type, FunctionType, ModuleType)  # looked at by thems
 _SAME = {None: 1e-4, "bf16": 3e-2, "fp16": 4e-3}  # of the largest logit: what rounding may do
 
 
-class Astray(Exception):
+class AstrayError(Exception):
     """A pass took another path than the one that can be replayed: it must be run in full."""
 
 
@@ -47,7 +47,10 @@ class Replay(ABC):
 
     @abstractmethod
     def begin(self, inputs: Tensor) -> tuple[Any, tuple[Any, ...] | None]:
-        """Run the network; return its answer and the values that cross the cut, None where it can't be cut as it is."""
+        """Run the network; return its answer and the values that cross the cut.
+
+        The values are None where it can't be cut as it is now, and the answer may then be None too.
+        """
 
     @abstractmethod
     def prefix(self, inputs: Tensor) -> tuple[Any, ...] | None:
@@ -55,11 +58,15 @@ class Replay(ABC):
 
     @abstractmethod
     def after(self, *values: Any) -> Any:
-        """Run from the first dropout to the output; Astray where another path is taken."""
+        """Run from the first dropout to the output; AstrayError where another path is taken."""
 
     @abstractmethod
     def later(self) -> Iterable[nn.Module]:
         """Return the parts that a sub-network runs."""
+
+    def leaves_nothing(self) -> bool:
+        """Whether no module keeps what only stands for a value, once it was run."""
+        return True
 
     def suffix(self, prefix: tuple[Any, ...]) -> Any:
         """Run from the first dropout to the output, leaving `prefix` as it is."""
@@ -135,17 +142,23 @@ def cut_before_dropout(module: nn.Module, inputs: Tensor, autocast: str | None =
     """
     from uncertainty.classifiers.resume import resumed_after_dropout
 
-    for cut in (_trace, resumed_after_dropout):
-        try:
-            replay = cut(module, inputs.clone())
-            prefix = _crossing(replay, inputs.clone())
-            if _agree(replay, prefix, module, inputs):
-                replay = replace(replay, per_image=_rows_of_images(prefix, _crossing(replay, inputs[:-1].clone())))
-                stacks = replay.stacks and _stacks(replay, prefix, len(inputs), _SAME[autocast])
-                return replace(replay, stacks=stacks, share=_share_after(replay, prefix, module, inputs))
-        except Exception:  # the user's code runs with stand-ins for tensors: anything may be raised
-            continue
-    return None
+    found = _cut(_trace, module, inputs, autocast)
+    return _cut(resumed_after_dropout, module, inputs, autocast) if found is None else found
+
+
+def _cut(
+    way: Callable[[nn.Module, Tensor], Replay], module: nn.Module, inputs: Tensor, autocast: str | None
+) -> Replay | None:
+    try:
+        replay = way(module, inputs.clone())
+        prefix = _crossing(replay, inputs.clone())
+        if not _agree(replay, prefix, module, inputs):
+            return None
+        replay = replace(replay, per_image=_rows_of_images(prefix, _crossing(replay, inputs[:-1].clone())))
+        stacks = replay.stacks and _stacks(replay, prefix, len(inputs), _SAME[autocast])
+        return replace(replay, stacks=stacks, share=_share_after(replay, prefix, module, inputs))
+    except Exception:  # the user's code runs with stand-ins for tensors: anything may be raised
+        return None
 
 
 def _trace(module: nn.Module, inputs: Tensor) -> Replay:
@@ -222,9 +235,10 @@ def _agree(replay: Replay, prefix: tuple[Any, ...], module: nn.Module, inputs: T
     for pass_index in (None, 0, 1):
         with SharedMasks(len(inputs), 0, pass_index):
             answer = replay.suffix(prefix)
+        clean = replay.leaves_nothing()
         with SharedMasks(len(inputs), 0, pass_index):
             expected = module(inputs.clone())
-        if not torch.equal(answer, expected):
+        if not (clean and torch.equal(answer, expected)):
             return False
     return True
 
@@ -232,7 +246,7 @@ def _agree(replay: Replay, prefix: tuple[Any, ...], module: nn.Module, inputs: T
 def _crossing(replay: Replay, inputs: Tensor) -> tuple[Any, ...]:
     prefix = replay.prefix(inputs)
     if prefix is None:
-        raise Astray
+        raise AstrayError
     return prefix
 
 
@@ -262,12 +276,12 @@ def _share_after(replay: Replay, prefix: tuple[Any, ...], module: nn.Module, inp
     return after.count / max(whole.count, 1)
 
 
-class _Multiplications(TorchDispatchMode):
+class _Multiplications(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts as torch's FlopCounterMode does, which is no use here: it hooks into the modules that it watches."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count: int = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         from torch.utils.flop_counter import flop_registry

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from uncertainty.classifiers.dropout import SharedMasks, drops_units, is_dropout_call
-from uncertainty.classifiers.replay import Astray, Replay, hooked
+from uncertainty.classifiers.replay import AstrayError, Replay, hooked
 
 # A path that depends on values must be taken for each sub-network by itself.
 _VALUES = frozenset("__bool__ __int__ __float__ __index__ __iter__ item tolist numpy __array__ equal allclose".split())
@@ -32,7 +32,7 @@ Place = tuple[int, int]
 class _Gone(Tensor):
     """Stands for a tensor that nothing after the first dropout reads."""
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ class Resume(Replay):
         """Return what crosses the cut."""
         return self.begin(inputs)[1]
 
+    def leaves_nothing(self) -> bool:
+        """Whether no module keeps a stand-in as an attribute; the caller's next pass puts a tensor in its place."""
+        kept = [value for part in self.module.modules() for value in vars(part).values()]
+        return not any(type(tensor) is _Gone for tensor in _tensors(kept))
+
     def later(self) -> Iterable[nn.Module]:
         """Return all layers: their Python code is run."""
         return self.module.modules()
@@ -74,7 +79,7 @@ class Resume(Replay):
     def after(self, *values: Any) -> Any:
         """Run from the first dropout to the output; no hook of the user's may see what stands for a tensor."""
         if any(map(hooked, self.module.modules())):
-            raise Astray
+            raise AstrayError
         *given, calls = values
         resumed = _Resumed(self.plan.functions, [_filled(result, given) for result in calls[1:]])
         try:
@@ -82,10 +87,10 @@ class Resume(Replay):
                 answer = self.module(_filled(calls[0], given))
         except Exception:
             if resumed.astray:
-                raise Astray from None
+                raise AstrayError from None
             raise
         if resumed.astray or type(answer) is _Gone:
-            raise Astray
+            raise AstrayError
         return answer
 
 

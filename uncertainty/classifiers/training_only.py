@@ -42,7 +42,9 @@ def training_only(module: nn.Module, run: Run, images: Tensor) -> tuple[tuple[nn
 
     `run` answers (b, …) with (b, c). Only modules are tried whose code speaks of both training and dropout.
     """
-    suspects = {name or type(part).__name__: part for name, part in module.named_modules() if _may_drop(part)}
+    suspects: dict[str, nn.Module] = {
+        name or type(part).__name__: part for name, part in module.named_modules() if _may_drop(part)
+    }
     if not suspects:
         return (), ""
     buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
@@ -50,7 +52,9 @@ def training_only(module: nn.Module, run: Run, images: Tensor) -> tuple[tuple[nn
     with torch.random.fork_rng([images.device] if images.is_cuda else []):
         if (what := trial(list(suspects.values()))) in (DROPS, NOTHING):
             return (tuple(suspects.values()) if what == DROPS else ()), ""
-        kinds = {kind: [part for part in suspects.values() if type(part) is kind] for kind in map(type, suspects.values())}
+        kinds = {
+            kind: [part for part in suspects.values() if type(part) is kind] for kind in map(type, suspects.values())
+        }
         found = {kind: trial(parts) for kind, parts in kinds.items()}
     drop = tuple(part for part in suspects.values() if found[type(part)] == DROPS)
     return drop, next((name for name, part in suspects.items() if found[type(part)] == MORE), "")
@@ -90,7 +94,7 @@ def _may_drop(part: nn.Module) -> bool:
     """Say whether the code of a module speaks of training and of dropout, and its probability is not 0."""
     if isinstance(part, _NEVER) or is_depth(part):
         return False
-    names, drops = _spoken_of(type(part))
+    names, drops = _spoken_of(type(part))  # type: ignore[arg-type]
     if "training" not in names:
         return False
     given = [value for name, value in vars(part).items() if name in names and _is_rate(name) and _is_p(value)]
