@@ -132,6 +132,12 @@ def test_two_heads_that_are_averaged_have_the_features_of_the_first() -> None:
     np.testing.assert_array_equal(seen(module).features, seen(PLAIN).features)
 
 
+def test_a_network_with_a_weight_of_its_own_is_not_its_last_layer() -> None:
+    module = Made(lambda m, h: (m.fc(h) + m.second(2 * h)) / 2 + 0 * m.token, second=nn.Linear(HIDDEN, 3))
+    module.token = nn.Parameter(torch.ones(1))
+    np.testing.assert_array_equal(seen(module).features, seen(PLAIN).features)
+
+
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16])
 def test_weights_in_another_precision_take_inputs_in_theirs(kind: torch.dtype) -> None:
     room = 1e-6 if kind is torch.float64 else 0.02

@@ -273,7 +273,8 @@ def _share_after(replay: Replay, prefix: tuple[Any, ...], module: nn.Module, inp
         replay.suffix(prefix)
     with _Multiplications() as whole:
         module(inputs.clone())
-    return after.count / max(whole.count, 1)
+    share: float = after.count / max(whole.count, 1)
+    return share
 
 
 class _Multiplications(TorchDispatchMode):  # type: ignore[no-untyped-call]
