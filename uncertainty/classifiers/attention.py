@@ -41,27 +41,22 @@ def dropout_p(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float
 
 
 def attend(
-    drop: Callable[[Tensor], Tensor],
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    *,
-    scale: float | None = None,
-    enable_gqa: bool = False,
+    drop: Callable[[Tensor], Tensor], query: Tensor, key: Tensor, value: Tensor, *others: Any, **options: Any
 ) -> Tensor:
     """Return softmax(QK'/sqrt(d) + mask)V with `drop` applied to the softmax, as torch documents its fused function.
+
+    `others` and `options` are those of torch: attn_mask, dropout_p, is_causal, scale, enable_gqa.
 
     >>> q, k, v = torch.tensor([[[0.0]]]), torch.zeros(1, 2, 1), torch.tensor([[[2.0], [4.0]]])
     >>> attend(lambda weights: weights * torch.tensor([2.0, 0.0]), q, k, v).item()
     2.0
     """
-    if enable_gqa:
+    options |= dict(zip(("attn_mask", "dropout_p", "is_causal"), others, strict=False))
+    attn_mask, scale = options.get("attn_mask"), options.get("scale")
+    if options.get("enable_gqa"):
         key, value = (t.repeat_interleave(query.size(-3) // t.size(-3), -3) for t in (key, value))
     scores = query @ key.transpose(-2, -1) * (query.size(-1) ** -0.5 if scale is None else scale)
-    if is_causal:
+    if options.get("is_causal"):
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         scores = scores.masked_fill(~attn_mask, float("-inf"))

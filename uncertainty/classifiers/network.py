@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty.checks.array_values import frozen
+from uncertainty.classifiers.cut import cut_before_dropout
 from uncertainty.classifiers.dropout import Masks, SharedMasks, calls_dropout, one_sub_network, shares_masks
 from uncertainty.classifiers.dropout_notes import dropout_notes, silent_dropout
 from uncertainty.classifiers.feature_layer import FeatureLayer, find_feature_layer, named_layer, pooled
-from uncertainty.classifiers.habits import Habits, habits_of
+from uncertainty.classifiers.habits import Habits, Run, habits_of
 from uncertainty.classifiers.modes import AUTOCAST, evaluating, is_compiled, placed
 from uncertainty.classifiers.output_form import Adapted, OutputForm, original
-from uncertainty.classifiers.replay import AstrayError, Replay, cut_before_dropout
+from uncertainty.classifiers.replay import AstrayError, Replay
 from uncertainty.classifiers.training_only import in_training, training_only
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
@@ -118,32 +119,27 @@ class Network:
                 last = not habits.writes and _takes_channels_last(module, images, logits)
             if last:
                 images = images.contiguous(memory_format=torch.channels_last)
-            switched, other = training_only(module, run, images)
-            with in_training(switched):
-                with silent_dropout(module, switched) as silent:
-                    called = calls_dropout(run, images)
-                dropout = called and (habits.alone or shares_masks(run, images))
-                answers = [logits, *(one_sub_network(run, images, habits.alone) if dropout else [])]
+            dropout = _dropout_of(module, run, images, habits.alone)
         with evaluating(module, autocast):
-            replay = cut_before_dropout(module, images, autocast) if dropout and not switched else None
+            replay = cut_before_dropout(module, images, autocast) if dropout.shared and not dropout.switched else None
         if replay and habits.alone:
             replay = replace(replay, stacks=False)
-        became = dropout_notes(module, silent, other, called, dropout, replay is not None, bool(switched))
-        notes = _notes(layer, became, habits)
-        told = _numpy(torch.cat(answers))
+        notes = _notes(layer, dropout.notes(module, replay is not None), habits)
+        told = _numpy(torch.cat([logits, *dropout.answers]))
+        cost = replay.share if replay else 1.0
         return cls(
             module,
             logits.shape[1],
             layer,
-            dropout,
+            dropout.shared,
             replay,
             notes,
-            replay.share if replay else 1.0,
+            cost,
             last,
             autocast,
             habits,
             told,
-            switched=switched,
+            switched=dropout.switched,
         )
 
     @property
@@ -262,6 +258,31 @@ class Network:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Dropout:
+    """What was found of it: whether it is called, and shared by all images; see `dropout_notes` for the others."""
+
+    switched: tuple[nn.Module, ...]
+    other: str
+    silent: list[str]
+    called: bool
+    shared: bool
+    answers: list[Tensor]
+
+    def notes(self, module: nn.Module, cut: bool) -> list[str]:
+        return dropout_notes(module, self.silent, self.other, self.called, self.shared, cut, bool(self.switched))
+
+
+def _dropout_of(module: nn.Module, run: Run, images: Tensor, alone: bool) -> _Dropout:
+    switched, other = training_only(module, run, images)
+    with in_training(switched):
+        with silent_dropout(module, switched) as silent:
+            called = calls_dropout(run, images)
+        shared = called and (alone or shares_masks(run, images))
+        answers = one_sub_network(run, images, alone) if shared else []
+    return _Dropout(switched, other, silent, called, shared, answers)
+
+
 def _takes_channels_last(module: nn.Module, images: Tensor, logits: Tensor) -> bool:
     """Whether there are convolutions over images, and the module answers alike where channels lie last in memory."""
     if not any(isinstance(m, nn.Conv2d) for m in module.modules()):
@@ -296,6 +317,8 @@ def _answer(module: nn.Module, images: Tensor) -> Tensor:
 def _run(module: nn.Module, images: Tensor) -> Any:
     try:
         return module(images)
+    except ModelError:
+        raise
     except Exception as error:  # the user's code: anything may be raised
         raise ModelError(f"the model fails on an input of shape {tuple(images.shape)}: {in_one_line(error)}") from error
 

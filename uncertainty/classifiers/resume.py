@@ -67,6 +67,10 @@ class Resume(Replay):
         """Return what crosses the cut."""
         return self.begin(inputs)[1]
 
+    def is_as_traced(self) -> bool:
+        """Whether there is no hook."""
+        return not any(map(hooked, self.module.modules()))
+
     def leaves_nothing(self) -> bool:
         """Whether no module keeps a stand-in as an attribute; the caller's next pass puts a tensor in its place."""
         kept = [value for part in self.module.modules() for value in vars(part).values()]
@@ -78,7 +82,7 @@ class Resume(Replay):
 
     def after(self, *values: Any) -> Any:
         """Run from the first dropout to the output; no hook of the user's may see what stands for a tensor."""
-        if any(map(hooked, self.module.modules())):
+        if not self.is_as_traced():
             raise AstrayError
         *given, calls = values
         resumed = _Resumed(self.plan.functions, [_filled(result, given) for result in calls[1:]])
