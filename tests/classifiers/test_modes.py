@@ -73,3 +73,55 @@ def test_images_are_cast_to_the_precision_of_the_weights(kind: torch.dtype, clos
 def test_what_can_not_be_run_is_refused_with_its_cause(make: Callable[[], nn.Module], said: str) -> None:
     with pytest.raises(ModelError, match=said):
         classifier(make())
+
+
+def test_a_module_that_compiles_itself_has_its_dropout() -> None:
+    module = networks.simple()
+    module.compile(backend="eager")
+    found, expected = answers(classifier(module), inputs(4)), answers(classifier(networks.simple()), inputs(4))
+    np.testing.assert_allclose(found.mc_probs, expected.mc_probs, atol=1e-6)
+
+
+def test_an_exported_program_has_its_features_and_its_dropout() -> None:
+    batch = {0: torch.export.Dim("batch")}
+    program = torch.export.export(networks.simple().eval(), (torch.zeros(2, 3, 4, 4),), dynamic_shapes=(batch,))
+    one, expected = classifier(program.module()), answers(classifier(networks.simple()), inputs(5))
+    assert one.notes == ()
+    found = answers(one, inputs(5))
+    for name in ("logits", "features", "mc_probs"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*torch.jit:FutureWarning")
+def test_a_scripted_part_takes_no_hooks_and_needs_none() -> None:
+    trunk = torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(48, 16)))
+    module = made(lambda m, x: m.fc(m.drop(m.trunk(x))), trunk=trunk, drop=nn.Dropout(0.5))
+    found = answers(classifier(module), inputs(4))
+    assert found.features.shape == (4, 16)
+    assert found.mc_probs.std() > 0
+    with pytest.raises(ModelError, match="features='trunk' is scripted"):
+        classifier(module, features="trunk")
+
+
+class Whole(nn.Module):
+    """A network that is quantised from its input to its head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(48, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3))
+        self.before, self.after = torch.ao.quantization.QuantStub(), torch.ao.quantization.DeQuantStub()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        answer: torch.Tensor = self.after(self.layers(self.before(x)))
+        return answer
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+def test_a_quantised_network_has_features_and_says_why_no_dropout() -> None:
+    module = Whole().eval()
+    module.qconfig = torch.ao.quantization.default_qconfig
+    prepared = torch.ao.quantization.prepare(module)
+    prepared(torch.from_numpy(inputs(64)))
+    one = classifier(torch.ao.quantization.convert(prepared))
+    assert answers(one, inputs(4)).features.shape == (4, 16)
+    assert "its dropout works on whole numbers, which can't be scaled" in one.notes[0]

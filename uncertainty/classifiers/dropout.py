@@ -87,7 +87,7 @@ class SharedMasks(TorchFunctionMode):
         if func not in _ALL:
             return self._attended(func, args, kwargs) if dropout_p(func, args, kwargs) else func(*args, **kwargs)
         x, p = _input_and_p(*args, **kwargs)
-        return x if p == 0 else self._drop(func, x, p)
+        return x if p == 0 or x.is_quantized else self._drop(func, x, p)
 
     def _drop(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
         call, self.calls = self.calls, self.calls + 1
@@ -177,7 +177,10 @@ def one_sub_network(module: Callable[[Tensor], Tensor], images: Tensor, alone: b
 
 def drops_units(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether a call is dropout, of attention too, with p > 0."""
-    return bool(_input_and_p(*args, **kwargs)[1] if func in _ALL else dropout_p(func, args, kwargs))
+    if func not in _ALL:
+        return dropout_p(func, args, kwargs) > 0
+    x, p = _input_and_p(*args, **kwargs)
+    return p > 0 and not x.is_quantized
 
 
 def is_dropout_call(func: Callable[..., Any]) -> bool:

@@ -67,11 +67,17 @@ def _drops(layer: nn.Module) -> bool:
     return isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0
 
 
+def _is_quantised(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.modules.dropout._DropoutNd) and "quantized" in type(layer).__module__
+
+
 def _seen(module: nn.Module) -> Iterator[str]:
     """Yield what else looks like dropout in a network that called none."""
     layers = list(module.modules())
     if any(isinstance(layer, jit.ScriptModule) for layer in layers):
         yield "it is scripted, and dropout inside can't be seen"
+    if any(_is_quantised(layer) for layer in layers):
+        yield "its dropout works on whole numbers, which can't be scaled"
     if any(type(layer).__module__.partition(".")[0] == "keras" for layer in layers):
         yield "it is of Keras, whose dropout is not torch's"
     paths = [type(layer).__name__ for layer in layers if is_depth(layer)]

@@ -18,9 +18,15 @@ from torch.overrides import TorchFunctionMode
 from uncertainty.classifiers.output_form import Adapted, original
 from uncertainty.errors import ModelError
 
+_ATEN = torch.ops.aten  # as an exported program calls them
 _PRODUCTS: frozenset[Callable[..., Any]] = frozenset(
-    (nn.functional.linear, torch.matmul, torch.mm, torch.addmm, Tensor.matmul, Tensor.mm, Tensor.__matmul__)
+    (
+        *(nn.functional.linear, torch.matmul, torch.mm, torch.addmm, torch.einsum),
+        *(Tensor.matmul, Tensor.mm, Tensor.__matmul__),
+        *(_ATEN.linear.default, _ATEN.matmul.default, _ATEN.mm.default, _ATEN.addmm.default),
+    )
 )
+_SECOND = (torch.addmm, torch.einsum, _ATEN.addmm.default)  # which have the features as their second argument
 _SAME = {torch.float32: 1e-3, torch.float64: 1e-3}  # of the largest value; less exact numbers are rounded more
 _ROUNDED = 3e-2
 _FORM = "parametrizations"  # where torch keeps what a weight is made of
@@ -82,6 +88,8 @@ def named_layer(module: nn.Module, name: str, run: Callable[[], Any], images: in
         names = [other for other, _ in original(module).named_modules() if other]
         known = ", ".join([*names[-8:]]) or "none"
         raise ModelError(f"features={name!r} is no layer of the model; its last layers are {known}") from error
+    if isinstance(layer, torch.jit.ScriptModule):
+        raise ModelError(f"the layer features={name!r} is scripted, and what passes inside can't be caught")
     side: Literal["input", "output"] = "input" if isinstance(layer, nn.Linear) else "output"
     found = FeatureLayer(layer, side, 0)
     with found.caught() as caught:
@@ -98,7 +106,7 @@ def find_feature_layer(module: nn.Module, run: Callable[[], Tensor]) -> tuple[Te
     handles = [
         layer.register_forward_hook(lambda m, args, kwargs, out: _note(calls, m, args, kwargs, out), with_kwargs=True)
         for layer in module.modules()
-        if _has_weights(layer)
+        if _has_weights(layer) and not isinstance(layer, torch.jit.ScriptModule)  # which takes no hooks
     ]
     products: list[tuple[Tensor, Tensor]] = []
     try:
@@ -129,7 +137,7 @@ class _Call:
 def _note(calls: list[_Call], layer: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
     given = args[0] if args else next(iter(kwargs.values()), None)
     if isinstance(output, Tensor) and isinstance(given, Tensor) and given.dim() > 1:
-        calls.append(_Call(layer, output.detach().clone(), pooled(given).shape[1]))
+        calls.append(_Call(layer, _plain(output.detach()).clone(), pooled(_plain(given)).shape[1]))
 
 
 def _has_weights(layer: nn.Module) -> bool:
@@ -139,7 +147,7 @@ def _has_weights(layer: nn.Module) -> bool:
     """
     inner = any(next(part.parameters(), None) is not None for name, part in layer.named_children() if name != _FORM)
     own = next(layer.parameters(recurse=False), None) is not None and not inner
-    packed = "quantized" in type(layer).__module__ or type(layer).__module__.startswith("keras")
+    packed = hasattr(layer, "_packed_params") or type(layer).__module__.startswith("keras")
     return own or packed or hasattr(layer, _FORM)
 
 
@@ -203,7 +211,9 @@ class _Products(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         answer = func(*args, **(kwargs or {}))
         if func in _PRODUCTS and isinstance(answer, Tensor) and answer.dim() == 2:
-            given = args[1] if func is torch.addmm else args[0]
+            given = args[1] if func in _SECOND else args[0]
+            if not isinstance(given, Tensor):
+                return answer
             if self.width is None and self.pairs is not None:
                 self.pairs.append((given.detach().clone(), answer.detach().clone()))
             elif given.dim() == 2 and given.shape[1] == self.width:
@@ -221,4 +231,9 @@ def _tensor(value: Any) -> Tensor:
         raise ModelError(
             f"the layer of the features gives {type(found).__name__}, no tensor; name another by features="
         )
-    return found
+    return _plain(found)
+
+
+def _plain(values: Tensor) -> Tensor:
+    """Return what whole numbers with a scale stand for."""
+    return values.dequantize() if values.is_quantized else values

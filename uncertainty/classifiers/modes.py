@@ -39,7 +39,7 @@ def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]
 
 def _as_written(module: nn.Module) -> AbstractContextManager[Any]:
     """Run parts that went through `torch.compile` as they were before: what is compiled hides its dropout."""
-    compiled = any(map(is_compiled, module.modules()))
+    compiled = any(is_compiled(part) or part._compiled_call_impl is not None for part in module.modules())
     return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 

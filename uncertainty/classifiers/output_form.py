@@ -57,7 +57,13 @@ class OutputForm:
 
     def is_plain(self, answer: Any) -> bool:
         """Whether an answer is its own logits: a tensor (n, classes) of which nothing is to be made."""
-        return isinstance(answer, Tensor) and answer.dim() == 2 and self.output == "logits" and not self.binary
+        return (
+            isinstance(answer, Tensor)
+            and not answer.is_quantized
+            and answer.dim() == 2
+            and self.output == "logits"
+            and not self.binary
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what differs from the usual, as plain JSON values."""
@@ -101,7 +107,7 @@ def scores_of(answer: Any) -> Tensor:
             f"the model returns {_kind(answer)}; it must return a tensor of logits, an object with `logits`, or a "
             "tuple that begins with them"
         )
-    return found
+    return found.dequantize() if found.is_quantized else found
 
 
 def second_of(answer: Any) -> Tensor | None:
