@@ -45,6 +45,24 @@ def test_torch_on_bytes(interpolation: str, antialias: bool) -> None:
     assert abs(found - expected[0].numpy().transpose(1, 2, 0).astype(float)).max() <= 1
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest-exact"])
+def test_torchvision_works_in_bytes_from_step_to_step(interpolation: str) -> None:
+    pixels = torch.from_numpy(np.ascontiguousarray(picture().transpose(2, 0, 1)))[None]
+    options: Any = {} if interpolation.startswith("nearest") else {"antialias": True}
+    expected = functional.interpolate(pixels, size=(48, 144), mode=interpolation, **options)
+    found = seen(picture(), size=(48, 144), resize="exact", resizer="torchvision", interpolation=interpolation)
+    np.testing.assert_array_equal(found, expected[0].numpy().transpose(1, 2, 0))
+
+
+def test_where_a_crop_begins_if_half_a_pixel_is_left() -> None:
+    pixels = picture(20, 23)
+    for offset, left in (("round", 2), ("floor", 1)):
+        found = seen(pixels, size=20, interpolation="nearest", crop_offset=offset)
+        np.testing.assert_array_equal(found, pixels[:, left : left + 20])
+    with pytest.raises(ModelError, match="it must be 'round' or 'floor'"):
+        Preprocess(crop_offset="ceil")  # type: ignore[arg-type]
+
+
 def linear_without_averaging(pixels: np.ndarray, size: int) -> np.ndarray:
     """Four pixels around the centre of each new one, weighted by nearness: what tf.image and Keras do by default."""
     found = pixels.astype(np.float64)
@@ -74,9 +92,9 @@ def test_bgr_and_bytes() -> None:
 def test_an_input_that_is_no_square() -> None:
     pixels = picture(60, 90)
     settings = Preprocess(size=(20, 40), mean=0, std=1, range=255)
-    scaled = Image.fromarray(pixels).resize((40, 26), Image.Resampling.BICUBIC)
+    scaled = Image.fromarray(pixels).resize((40, 27), Image.Resampling.BICUBIC)
     found = settings(pixels).transpose(1, 2, 0)
-    np.testing.assert_array_equal(found, np.asarray(scaled)[3:23])
+    np.testing.assert_array_equal(found, np.asarray(scaled)[4:24])  # rounded, as timm does
     assert settings == Preprocess.from_dict(settings.to_dict())
     assert Preprocess(size=(8, 8)) == Preprocess(size=8)
 
@@ -99,7 +117,7 @@ def test_border_keeps_the_whole_image_and_fills_up_with_the_mean() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"resizer": "pil"}, "resizer is 'pil'; it must be one of pillow, opencv, torch, keras"),
+        ({"resizer": "pil"}, "resizer is 'pil'; it must be one of pillow, opencv, torch, torchvision, keras"),
         ({"resizer": "torch", "interpolation": "area"}, "'area' is no filter of torch: nearest, bilinear, bicubic"),
         ({"antialias": False}, "antialias is False and pillow always averages; resizer=torch does not have to"),
         ({"resizer": "opencv", "antialias": True, "interpolation": "linear"}, "opencv never does; use area"),

@@ -58,6 +58,7 @@ class Classifier(Brief):
     embedder: Embedder | None = None
     form: OutputForm = field(default_factory=OutputForm)
     assumed: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     def _facts(self) -> dict[str, Any]:
         second = None if self.embedder is None else self.embedder.spec or "in memory"
@@ -106,8 +107,8 @@ class Classifier(Brief):
         `trust` allows files that run code of their own while they are read.
         """
         described = dict(vars(describe(spec, classes=classes, device=device, trust=trust)))
-        assumed = described.pop("assumed")
-        return replace(cls.from_module(**described), assumed=assumed)
+        assumed, told, _ = (described.pop(name) for name in ("assumed", "notes", "settled"))
+        return replace(cls.from_module(**described), assumed=assumed, told=told)
 
     @property
     def description(self) -> Description:
@@ -121,7 +122,7 @@ class Classifier(Brief):
     def notes(self) -> tuple[str, ...]:
         """What this model can't tell, in words."""
         assumed = [f"{key}={_told(getattr(self.preprocess, key))}" for key in self.assumed]
-        notes = [*self.network.notes, *([_ASSUMED.format("&".join(assumed))] if assumed else [])]
+        notes = [*self.told, *self.network.notes, *([_ASSUMED.format("&".join(assumed))] if assumed else [])]
         if self.embedder is not None and self.embedder.shares_weights_with(self.network):
             notes.append("the second opinion has the classifier's own weights; choose an independent backbone")
         return tuple(notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,9 @@ from uncertainty.outputs import Task
 class Description:
     """The arguments of `Classifier.from_module`, which says what they mean.
 
-    `assumed` are the settings of `preprocess` that nobody stated.
+    `assumed` are the settings of `preprocess` that nobody stated; `notes` what else is to be told of the model.
+    `settled` are keys of the spec that were decided by what is installed here; they are kept in the spec, so that it
+    means the same elsewhere.
     """
 
     module: Any
@@ -28,3 +30,5 @@ class Description:
     binary: bool = False
     features: str | None = None
     assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    settled: Mapping[str, str] = field(default_factory=dict)

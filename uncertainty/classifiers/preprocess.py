@@ -42,11 +42,13 @@ class Preprocess:
     bits, bands, frame, exif : how a file of deep values, of more bands than three, of several pages or frames, or with
         an EXIF orientation is read, see `uncertainty.images.formats.base.Reading`: the same for reference, calibration
         and incoming images.
-    resizer : "pillow", "opencv", "torch" (torchvision on tensors, F.interpolate) or "keras" (its layer Resizing): the
-        library that resized in training.
+    resizer : "pillow", "opencv", "torch" (F.interpolate), "torchvision" (on tensors of bytes) or "keras" (its layer
+        Resizing): the library that resized in training.
     antialias : whether it averaged over all pixels that it left out; None: as the library does by itself.
     channels : "rgb", or "bgr" for a network that was trained on what OpenCV reads.
     range : what white is before mean and std: 1, or 255 for a network that takes bytes.
+    crop_offset : where a crop begins if half a pixel is left over: "round" to the even one, as torchvision and timm
+        do, or "floor", as the image processors of transformers do.
 
     Examples
     --------
@@ -73,6 +75,7 @@ class Preprocess:
     antialias: bool | None = None
     channels: Literal["rgb", "bgr"] = "rgb"
     range: float = 1.0
+    crop_offset: Literal["round", "floor"] = "round"
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -84,6 +87,8 @@ class Preprocess:
         object.__setattr__(self, "interpolation", name)
         if self.channels not in ("rgb", "bgr"):
             raise ModelError(f"Preprocess channels is {self.channels!r}; it must be 'rgb' or 'bgr'")
+        if self.crop_offset not in ("round", "floor"):
+            raise ModelError(f"Preprocess crop_offset is {self.crop_offset!r}; it must be 'round' or 'floor'")
 
     def _check_numbers(self) -> None:
         for name in ("mean", "std"):
@@ -172,17 +177,28 @@ class Preprocess:
         if self.resize == "exact":
             return self._resized(pixels, self.sides)
         if self.resize == "squash":
-            return _centre(self._resized(pixels, self._before_crop), self.sides)
-        scale = max if self.resize == "short_side" else min
+            return self._cropped(self._resized(pixels, self._before_crop))
         pixels = _trimmed(pixels) if self.resize == "short_side" else pixels
-        # Of each side as a share of what it becomes: the one that decides becomes that to the pixel.
-        shares = [Fraction(new, old) for new, old in zip(self._before_crop, pixels.shape[:2], strict=True)]
-        share = scale(shares)
-        height, width = (max(1, math.floor(side * share)) for side in pixels.shape[:2])
-        found = self._resized(pixels, (height, width))
+        found = self._resized(pixels, self._size_in_proportion(pixels.shape[0], pixels.shape[1]))
         if self.resize == "border":
             found = _bordered(found, self.sides, [round(255 * m / self.range) for m in self._numbers("mean")])
-        return _centre(found, self.sides)
+        return self._cropped(found)
+
+    def _size_in_proportion(self, height: int, width: int) -> tuple[int, int]:
+        """Return what an image of this height and width becomes, with its aspect kept."""
+        before = self._before_crop
+        if self.resize == "short_side" and before[0] == before[1]:
+            # The side that decides becomes that to the pixel; the other is cut off to whole pixels, as by torchvision.
+            share = Fraction(before[0], min(height, width))
+            return max(1, math.floor(height * share)), max(1, math.floor(width * share))
+        ratio = (min if self.resize == "short_side" else max)(height / before[0], width / before[1])
+        return max(1, round(height / ratio)), max(1, round(width / ratio))  # timm's way, in its order of arithmetic
+
+    def _cropped(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Cut the input out of the middle."""
+        spare = [old - new for old, new in zip(pixels.shape[:2], self.sides, strict=True)]
+        top, left = (n // 2 if self.crop_offset == "floor" else round(n / 2) for n in spare)
+        return pixels[top : top + self.sides[0], left : left + self.sides[1]]
 
     def _resized(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[Any]:
         antialias = ANTIALIASED[self.resizer] if self.antialias is None else self.antialias
@@ -193,7 +209,7 @@ class Preprocess:
         settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         # As before there were these settings, so that classifiers keep their fingerprints.
         unset: dict[str, Any] = {"draft": 0, "bits": None, "bands": None, "frame": 1, "exif": None}
-        unset |= {"resizer": "pillow", "antialias": None, "channels": "rgb", "range": 1.0}
+        unset |= {"resizer": "pillow", "antialias": None, "channels": "rgb", "range": 1.0, "crop_offset": "round"}
         return {k: v for k, v in settings.items() if k not in unset or v != unset[k]}
 
     @classmethod
@@ -233,11 +249,6 @@ def _trimmed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # As much from either end, or the centre would move by half a pixel, which is much of a narrow image.
     top, left = (max(0, (side - longest) // 2) for side in pixels.shape[:2])
     return pixels[top : pixels.shape[0] - top, left : pixels.shape[1] - left] if left or top else pixels
-
-
-def _centre(pixels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    top, left = (round((old - new) / 2) for old, new in zip(pixels.shape[:2], size, strict=True))
-    return pixels[top : top + size[0], left : left + size[1]]
 
 
 def _bordered(pixels: NDArray[Any], size: tuple[int, int], colour: list[int]) -> NDArray[Any]:

