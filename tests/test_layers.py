@@ -21,6 +21,7 @@ ROWS = (
     ("verdicts",),
     ("labels", "estimators", "annotation"),
     ("classifiers",),
+    ("output_tables",),
     ("combination", "evaluation"),
     ("decisions", "monitoring"),
     ("screener",),

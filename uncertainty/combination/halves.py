@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from uncertainty.errors import InputError
 from uncertainty.images.data_sets import HeldImages
 from uncertainty.images.sources import ImageSet
+from uncertainty.output_tables.output_table import OutputTable
 
 _FEWEST = 2
-Several = TypeVar("Several", ImageSet, HeldImages)
+Several = TypeVar("Several", ImageSet, HeldImages, OutputTable)
 
 
 def halves(items: Several, seed: int, groups: Mapping[str, str] | None = None) -> tuple[Several, Several]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.batches import Collected
 from uncertainty.combination import class_order
 from uncertainty.combination.same_images import each_once
@@ -16,11 +15,22 @@ from uncertainty.errors import CalibrationError
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.class_folders import class_folders
 from uncertainty.labels.meaning import Label, Resolved, resolve
+from uncertainty.outputs import Task
 
 _EXAMPLES = 5
 
 
-def with_truth(classifier: Classifier, calibration: Collected) -> tuple[Collected, list[str]]:
+class Model(Protocol):
+    """What there is to know of a model here: the names of its classes, and whether several may be true."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def task(self) -> Task: ...  # noqa: D102
+
+
+def with_truth(classifier: Model, calibration: Collected) -> tuple[Collected, list[str]]:
     """Return the calibration images that have a truth, each picture once, and what there is to say of the others.
 
     Raises CalibrationError where not one has.
@@ -43,7 +53,7 @@ def with_truth(classifier: Classifier, calibration: Collected) -> tuple[Collecte
     return replace(calibration, outputs=outputs), notes
 
 
-def understood(classifier: Classifier, labels: Sequence[Label]) -> Resolved:
+def understood(classifier: Model, labels: Sequence[Label]) -> Resolved:
     """Return what calibration labels mean; CalibrationError where there is no truth among them.
 
     Nothing of an image is needed for it, so that a fit can ask before the network runs.
@@ -59,7 +69,7 @@ def understood(classifier: Classifier, labels: Sequence[Label]) -> Resolved:
     return found
 
 
-def _without_labels(classifier: Classifier, labels: Sequence[Label]) -> str:
+def _without_labels(classifier: Model, labels: Sequence[Label]) -> str:
     if all(label is None for label in labels):
         n = len(labels)
         advice = "use one folder for each class, or a manifest with a label column"
@@ -71,7 +81,7 @@ def _without_labels(classifier: Classifier, labels: Sequence[Label]) -> str:
     )
 
 
-def labelled_if_known(reference: Any, classifier: Classifier) -> tuple[Any, list[str]]:
+def labelled_if_known(reference: Any, classifier: Model) -> tuple[Any, list[str]]:
     """Give reference images the class folders that they lie in as labels, and say where they have none."""
     if not isinstance(reference, ImageSet) or reference.labels is not None or reference.folder_labels is None:
         return reference, []
@@ -89,7 +99,7 @@ def labelled_if_known(reference: Any, classifier: Classifier) -> tuple[Any, list
     return replace(reference, labels=labels), [f"{why}: they stay, whether right or wrong"]
 
 
-def with_reference_labels(classifier: Classifier, reference: Collected) -> tuple[Collected, list[str]]:
+def with_reference_labels(classifier: Model, reference: Collected) -> tuple[Collected, list[str]]:
     """Return reference rows with labels where any are known; a row without a truth has what the classifier says of it.
 
     So it stays among the known-good ones, as it would without labels.

@@ -23,6 +23,7 @@ from uncertainty.commands.options import (
     GroupBy,
     KeepClassOrder,
     LabelColumn,
+    Model,
     NameColumn,
     NoCache,
     Out,
@@ -45,9 +46,11 @@ if TYPE_CHECKING:
 
 @with_policy_options
 def fit(
-    model: Annotated[str, typer.Option(help="Model spec, such as my.module:factory?weights=FILE.")],
-    calibration: Annotated[Path, typer.Option(help="Labelled images that the model was not trained on.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Labelled images that the model was not trained on, or table:FILE of outputs.")
+    ],
     out: Out,
+    model: Model = None,
     reference: Reference = None,
     name_column: NameColumn = None,
     label_column: LabelColumn = None,
@@ -76,7 +79,10 @@ def fit(
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
 ) -> None:
-    """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER."""
+    """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER.
+
+    Without a network: uncertainty fit --reference table:train.parquet --calibration table:val.parquet -o SCREENER.
+    """
     from uncertainty.images.manifests import Columns, Grouping
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 

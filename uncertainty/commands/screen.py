@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 @with_policy_options
 def screen(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
-    images: Annotated[str, typer.Argument(help="Image, folder, manifest, or Parquet with images; path or URL.")],
+    images: Annotated[
+        str, typer.Argument(help="Image, folder, manifest, or Parquet with images; path, URL or table:FILE.")
+    ],
     out: Out,
     model: Model = None,
     embedder: OtherSecondOpinion = None,

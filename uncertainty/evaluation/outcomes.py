@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.brief import Brief
 from uncertainty.errors import InputError
+from uncertainty.evaluation.keras_batches import run_keras
 from uncertainty.evaluation.listed import listed
 from uncertainty.evaluation.plots import Plots
 from uncertainty.labels import arrays
@@ -212,6 +213,23 @@ class Outcomes(Plots, Brief):
         if isinstance(model, Classifier) and model.decision_thresholds is not None:
             predictions = probs >= np.asarray(model.decision_thresholds)
         return cls.from_arrays(labels, predictions, probs=probs, classes=known, names=names, task=task)
+
+    @classmethod
+    def from_tf(
+        cls,
+        dataset: Iterable[Any],
+        model: Any,
+        *,
+        output: Literal["logits", "probabilities"],
+        classes: Sequence[str] | None = None,
+        task: Task = "multiclass",
+    ) -> Outcomes:
+        """Run a Keras model over batches of (images, labels), such as a tf.data.Dataset; see `keras_batches`.
+
+        `output` says what the model answers with. Images are called as in `from_loader`: do not shuffle.
+        """
+        found = run_keras(dataset, model, output, task)
+        return cls.from_arrays(found.labels, probs=found.probs, classes=classes, names=found.names, task=task)
 
     @property
     def wrong(self) -> NDArray[np.bool_]:

@@ -196,5 +196,5 @@ class ImageSet:
 
 
 def metadata_of(images: Any) -> Mapping[str, Sequence[str | None]]:
-    """Return the columns that a manifest brought along; none for anything but an ImageSet."""
-    return images.metadata if isinstance(images, ImageSet) else {}
+    """Return the columns that a manifest, or a table of outputs, brought along; none for images without any."""
+    return getattr(images, "metadata", {})

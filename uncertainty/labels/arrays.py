@@ -162,8 +162,12 @@ def _of_names(names: list[str], classes: Sequence[str]) -> NDArray[np.int64]:
     return np.array([position[name] for name in names], dtype=np.int64)
 
 
-def run_over(loader: Iterable[Any], answers: Any) -> tuple[NDArray[Any], NDArray[np.float64], list[str] | None]:
+def run_over(
+    loader: Iterable[Any], answers: Any, what: str = "logits"
+) -> tuple[NDArray[Any], NDArray[np.float64], list[str] | None]:
     """Return labels, logits (n, c) and names (None where the batches have none) of a loader; `answers` gives logits.
+
+    Or what else it gives, called `what`.
 
     Batches are (inputs, labels) or (inputs, labels, names). Rows whose logits are NaN or infinite are left out, and a
     warning is logged that names one. Raises InputError for anything else, for an empty loader,
@@ -176,11 +180,11 @@ def run_over(loader: Iterable[Any], answers: Any) -> tuple[NDArray[Any], NDArray
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             raise InputError(f"the loader yields {type(batch).__name__}; it must yield (inputs, labels) or with names")
         labels.append(as_array("labels", batch[1]))
-        logits.append(numbers("logits", answers(batch[0])))
+        logits.append(numbers(what, answers(batch[0])))
         names += list(batch[2]) if len(batch) == 3 else []
         if logits[-1].ndim != 2 or len(logits[-1]) != len(labels[-1]):
-            shapes = f"logits of shape {logits[-1].shape} for {len(labels[-1])} labels"
-            raise InputError(f"the model answers with {shapes}; it must give one row of logits for each")
+            shapes = f"{what} of shape {logits[-1].shape} for {len(labels[-1])} labels"
+            raise InputError(f"the model answers with {shapes}; it must give one row of {what} for each")
     if not labels:
         raise InputError("the loader yields no batch; there is nothing to compare")
     every, known = np.concatenate(logits).astype(np.float64), np.concatenate(labels)
@@ -188,9 +192,9 @@ def run_over(loader: Iterable[Any], answers: Any) -> tuple[NDArray[Any], NDArray
         raise InputError(f"the loader yields {len(names)} names for {len(known)} labels; give one name for each")
     kept = np.asarray(np.isfinite(every).all(axis=1))
     if not kept.any():
-        raise InputError(f"all {len(kept)} rows of logits are NaN or infinite")
+        raise InputError(f"all {len(kept)} rows of {what} are NaN or infinite")
     named = np.array([str(name) for name in names], dtype=object) if names else np.arange(len(kept))
     if not kept.all():
         first = named[~kept][0]
-        logger.warning("left out %d rows whose logits are NaN or infinite, e.g. %r", (~kept).sum(), first)
+        logger.warning("left out %d rows whose %s are NaN or infinite, e.g. %r", (~kept).sum(), what, first)
     return known[kept], every[kept], named[kept].tolist() if names else None

@@ -68,6 +68,8 @@ class SavedModel(BaseModel):
     source: Source | None = None
     """The file that the factory of the spec lies in; that of the second opinion in `embedder_source`."""
     embedder_source: Source | None = None
+    table: Literal["logits", "probabilities"] | None = None
+    """What the tables of outputs held that it was fitted on; None where it was fitted otherwise."""
 
     @classmethod
     def of(cls, classifier: Classifier) -> Self:

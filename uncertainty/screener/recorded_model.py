@@ -34,6 +34,8 @@ class RecordedModel:
         Whoever names the model does not run what the screener names: then a second opinion must be named too, but for
         one that comes with this package.
         """
+        if saved.table is not None:
+            raise ModelError(without_network(saved))
         if (spec := self.model or saved.spec) is None:
             raise ModelError(f"{self.folder} does not say which model it was fitted with; give --model SPEC")
         if self.embedder is not None and saved.embedder is None:
@@ -57,6 +59,11 @@ class RecordedModel:
 
 def without_network(saved: SavedModel) -> str:
     """Say why there is no classifier to run, and what to do about it."""
+    if saved.table is not None:
+        return (
+            "this screener was fitted on tables of outputs, without a network: screen a table of the same model's "
+            "outputs (table:FILE), or fit with --model on images"
+        )
     if saved.sha256 is None:
         return "this screener was fitted to outputs and has no classifier; use screen_outputs"
     if saved.spec is None:

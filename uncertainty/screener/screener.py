@@ -20,19 +20,21 @@ from uncertainty.classifiers.base import Batch, Classifier, Images, Look, Row, i
 from uncertainty.combination import calibration_sets
 from uncertainty.combination.evidence import Shares
 from uncertainty.decisions.policies import Policy
-from uncertainty.defaults import CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
+from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.errors import InputError, ModelError
 from uncertainty.estimators.base import Estimator
 from uncertainty.estimators.image_quality import usual_quality
 from uncertainty.images.quality import QUALITY_NAMES
 from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet, metadata_of
+from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit, known_good, serialization
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import dear_columns
 from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.fitted import Fitted
+from uncertainty.screener.from_tables import fitting, items_of
 from uncertainty.screener.judge import Judge
 from uncertainty.screener.recorded_model import RecordedModel, without_network
 from uncertainty.screener.verdict_labels import labelled
@@ -218,15 +220,16 @@ class Screener(Brief, Judge):
         deeper = None if self.cascade is None else self.cascade.taken(self.estimators, outputs)
         return Verdicts(ranked(self.verdict_rows(Batch(rows, outputs, deeper))))
 
-    def screen(self, images: Images, *, labels: Any = None, **options: Any) -> Verdicts:
+    def screen(self, images: Images | OutputTable, *, labels: Any = None, **options: Any) -> Verdicts:
         """Classify and screen images; one row for every image, unreadable ones included.
 
-        `images` are what `Classifier.run` takes. With `labels`, one for each image, or of a Dataset that has some, the
-        verdicts have the columns `label` and `correct`. `options` are batch_size, workers and progress of
-        `Classifier.stream`. The provenance counts images that fitted this screener, since their p_wrong is not to be
-        trusted. What is odd about the images, such as deep ones that are decoded nearly black, is logged as a warning.
+        `images` are what `Classifier.run` takes, or "table:FILE", outputs that fit a screener of tables. With `labels`,
+        one for each image, or of a Dataset or table that has some, the verdicts have the columns `label` and `correct`.
+        `options` are batch_size, workers and progress of `Classifier.stream`. The provenance counts images that fitted
+        this screener, since their p_wrong is not to be trusted. What is odd about the images, such as deep ones that
+        are decoded nearly black, is logged as a warning.
         """
-        tables, seen, items = [], 0, image_items(images, labels)
+        tables, seen, items = [], 0, items_of(images, labels)
         told: dict[str, str | int] = {}
         remarks: Counter[str] = Counter()
         for batch in self.stream(items, **options):
@@ -243,8 +246,13 @@ class Screener(Brief, Judge):
             table = labelled(table, told, self.model)
         return Verdicts(with_columns(table, metadata_table(metadata_of(items))), items)
 
-    def stream(self, images: Images, **options: Any) -> Iterator[Batch]:
-        """Run this screener's classifier over images, batch by batch, as it was run for calibration."""
+    def stream(self, images: Images | OutputTable, **options: Any) -> Iterator[Batch]:
+        """Run this screener's classifier over images, batch by batch, as it was run for calibration.
+
+        Of a table of outputs the rows are read.
+        """
+        if isinstance(images, OutputTable):
+            return fitting(self, images).batches(options.get("batch_size", BATCH_SIZE), options.get("progress"))
         if self.classifier is None:
             raise ModelError(without_network(self.model))
         look = Look(passes=self.passes, seed=self.seed, views=self.views, **options)

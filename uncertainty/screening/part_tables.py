@@ -23,6 +23,7 @@ from uncertainty.images.data_sets import HeldImages
 from uncertainty.images.decoding import digest_pixels
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.images.thumbnails import THUMBNAIL_SIDE
+from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
 from uncertainty.screening.journal import ROWS_IN_A_PART, Task
@@ -37,7 +38,7 @@ _TINY = 1e-12
 
 def task_of(
     screener: Screener,
-    images: ImageSet | Sequence[ArrayItem],
+    images: ImageSet | OutputTable | Sequence[ArrayItem],
     *,
     batch_size: int = BATCH_SIZE,
     features: bool = True,
@@ -54,7 +55,7 @@ def task_of(
         raise InputError(f"batch_size is {batch_size}; it must be at least 1")
     return Task(
         images=len(images),
-        input=images.fingerprint() if isinstance(images, ImageSet | HeldImages) else _fingerprint(images),
+        input=images.fingerprint() if isinstance(images, ImageSet | HeldImages | OutputTable) else _fingerprint(images),
         screen_id=screener.id,
         model_sha256=screener.model.sha256 or "",
         policy=str(screener.decision.policy),
@@ -70,14 +71,14 @@ def _fingerprint(items: Sequence[ArrayItem]) -> str:
 
 
 def part_tables(
-    screener: Screener, images: ImageSet | Sequence[ArrayItem], task: Task, parts: range, **options: Any
+    screener: Screener, images: ImageSet | OutputTable | Sequence[ArrayItem], task: Task, parts: range, **options: Any
 ) -> Iterator[pa.Table]:
     """Yield the tables of neighbouring parts; images are decoded ahead across their borders.
 
     `options` are workers and progress of `Classifier.stream`.
     """
     start, stop = task.positions(parts[0]).start, task.positions(parts[-1]).stop
-    if not isinstance(images, ImageSet):
+    if not isinstance(images, ImageSet | OutputTable):
         some: Any = images[start:stop]
     else:
         some = images if (start, stop) == (0, len(images)) else images.select(np.arange(start, stop))

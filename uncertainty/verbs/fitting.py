@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def fit(
-    model: str,
+    model: str | None,
     calibration: AnyPath,
     out: AnyPath,
     reference: AnyPath | None = None,
@@ -50,7 +50,10 @@ def fit(
     progress: bool = False,
     **policy: Any,
 ) -> Screener:
-    """Fit a screener to the model of a spec and save it in `out`; for a module in memory there is `Screener.fit`."""
+    """Fit a screener to the model of a spec and save it in `out`; for a module in memory there is `Screener.fit`.
+
+    Without a model, None, both sets are tables of outputs: "table:FILE".
+    """
     from uncertainty.workflows.effort import Effort
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 

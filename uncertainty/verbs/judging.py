@@ -49,6 +49,8 @@ def screen(
     """
     from uncertainty.images.manifests import Columns
     from uncertainty.images.sources import find_images
+    from uncertainty.output_tables.output_table import OutputTable
+    from uncertainty.output_tables.spec import is_table
     from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.workflows.screen import OnRay, Screening, ScreenSettings, screen_folder, screen_into
 
@@ -62,7 +64,8 @@ def screen(
         elif asked is not None:
             judge = judge.with_policy(asked)
         if isinstance(images, str | os.PathLike):
-            images = find_images(images, Columns(name_column))
+            is_outputs, named = is_table(images), Columns(name_column)
+            images = OutputTable.open(str(images), named) if is_outputs else find_images(images, named)
         with showing("screening", _count(images)) as advance:
             summary = screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
         return Screening(summary, judge, finished_before=False)

@@ -11,6 +11,7 @@ from uncertainty.classifiers import Classifier
 from uncertainty.classifiers.class_names import read_class_names
 from uncertainty.classifiers.progress import Progress, silent
 from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN
+from uncertainty.errors import InputError
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.images import images_of_part, labelled_images
@@ -18,6 +19,7 @@ from uncertainty.screener import Screener
 from uncertainty.screener.backups import changing, kept_before
 from uncertainty.workflows.effort import Effort
 from uncertainty.workflows.fit_checks import refuse_same_files, refuse_unwritable
+from uncertainty.workflows.fit_tables import fit_tables, of_tables
 
 logger = logging.getLogger("uncertainty")
 
@@ -28,7 +30,7 @@ class ModelSource:
 
     Parameters
     ----------
-    spec : such as "package.module:factory?weights=FILE.safetensors".
+    spec : such as "package.module:factory?weights=FILE.safetensors"; None for tables of outputs.
     classes : file of class names, in the order of the outputs.
     embedder : the second opinion; None: none.
     device : where the network runs, e.g. "cuda".
@@ -37,7 +39,7 @@ class ModelSource:
 
     """
 
-    spec: str
+    spec: str | None
     classes: Path | None = None
     embedder: str | None = None
     device: str | None = None
@@ -45,7 +47,8 @@ class ModelSource:
 
     def load(self) -> Classifier:
         """Return the classifier, with names for its classes and a second opinion where there are any."""
-        spec = self.spec
+        if (spec := self.spec) is None:
+            raise InputError("no model is named; give --model SPEC, or outputs: --calibration table:FILE")
         if self.autocast is not None:
             spec = f"{spec}{'&' if '?' in spec else '?'}autocast={self.autocast}"
         names = read_class_names(self.classes) if self.classes else None
@@ -77,6 +80,7 @@ def fit_folders(
 ) -> Screener:
     """Fit a screener on folders, manifests or Parquet files of images, and save it in `out`.
 
+    Or on tables of outputs, `table:FILE`, of a model that was run elsewhere; see `fit_tables`.
     One that is there already is kept beside it, in a folder that ends in its id.
 
     `effort` fills in second opinion, `views` and `passes` where none are named. `asked` are the options of
@@ -85,18 +89,17 @@ def fit_folders(
     Raises what `Screener.fit` raises, and InputError where there are no images or `out` can't be written.
     """
     source = ImageSource.of(calibration)
-    labelled = labelled_images(*source)
-    good = None if reference is None else images_of_part(*ImageSource.of(reference))
-    groups = source.columns.grouping.of(labelled.names, labelled.metadata)
-    asked["passes"] = effort.passes(asked.get("passes"))
-    asked["views"] = effort.views(tuple(asked.get("views", ())))
-    # Better refused now than after a long fit, the quickest first.
-    refuse_unwritable(out)
-    refuse_same_files(good, labelled, drop_duplicates=asked.get("drop_duplicates", False))
-    classifier = replace(model, embedder=effort.embedder(model.embedder)).load()
-    copies = (asked.get("expect_damage", EXPECT_DAMAGE), asked.get("expect_unknown", EXPECT_UNKNOWN))
-    with progress("fitting", forward_passes(good, labelled, *copies)) as advance:
-        screener = Screener.fit(classifier, good, labelled, progress=advance, groups=groups, **asked)
+    good = None if reference is None else ImageSource.of(reference)
+    if of_tables(source.path, None if good is None else good.path):
+        refuse_unwritable(out)
+        names = read_class_names(model.classes) if model.classes else None
+        asked |= vars(model) | {"model": model.spec, "effort": "" if effort is Effort.FAST else effort}
+        screener = fit_tables(good, source, names, progress, asked)
+    else:
+        asked["passes"] = effort.passes(asked.get("passes"))
+        asked["views"] = effort.views(tuple(asked.get("views", ())))
+        model = replace(model, embedder=effort.embedder(model.embedder))
+        screener = _fit_images(model, good, source, out, progress, asked)
     out.mkdir(parents=True, exist_ok=True)
     with changing(out):
         kept = kept_before(out)
@@ -104,6 +107,26 @@ def fit_folders(
     if kept is not None:
         logger.warning("the screener that was in %s is kept in %s", out, kept)
     return screener
+
+
+def _fit_images(
+    model: ModelSource,
+    reference: ImageSource | None,
+    calibration: ImageSource,
+    out: Path,
+    progress: Progress,
+    asked: dict[str, Any],
+) -> Screener:
+    labelled = labelled_images(*calibration)
+    good = None if reference is None else images_of_part(*reference)
+    groups = calibration.columns.grouping.of(labelled.names, labelled.metadata)
+    # Better refused now than after a long fit, the quickest first.
+    refuse_unwritable(out)
+    refuse_same_files(good, labelled, drop_duplicates=asked.get("drop_duplicates", False))
+    classifier = model.load()
+    copies = (asked.get("expect_damage", EXPECT_DAMAGE), asked.get("expect_unknown", EXPECT_UNKNOWN))
+    with progress("fitting", forward_passes(good, labelled, *copies)) as advance:
+        return Screener.fit(classifier, good, labelled, progress=advance, groups=groups, **asked)
 
 
 def forward_passes(good: ImageSet | None, labelled: ImageSet, *shares: float) -> int:

@@ -9,8 +9,11 @@ from typing import Any
 from uncertainty.brief import Brief
 from uncertainty.classifiers.progress import Progress, silent
 from uncertainty.images.sources import find_images
+from uncertainty.output_tables.output_table import OutputTable
+from uncertainty.output_tables.spec import is_table
 from uncertainty.screener import Screener
 from uncertainty.screener.backups import changing, kept_beside
+from uncertainty.screener.from_tables import fitting, known_good_rows
 from uncertainty.screener.known_good import read_names
 from uncertainty.screening.saved_screener import SavedScreener
 
@@ -41,17 +44,24 @@ def change_known_good(
 ) -> KnownGoodChange:
     """Remove the images that a text file names from the known-good ones of a screener, then add those of a folder.
 
+    A screener of tables takes those of a table, `table:FILE`.
+
     Without `into` the new screener takes the place of the old one, which is copied beside it first. `options` are
     those of `Classifier.stream`. The network is loaded only where images are added.
     """
-    images = None if add is None else find_images(add)
+    images = None if add is None else OutputTable.open(add) if is_table(add) else find_images(add)
     with changing(screener.folder, into):
-        before = after = screener.load_alone() if images is None else screener.load()
+        alone = images is None or isinstance(images, OutputTable)
+        before = after = screener.load_alone() if alone else screener.load()
         if remove is not None:
             after = after.without_known_good(read_names(remove))
         if images is not None:
             with progress("adding", len(images)) as advance:
-                after = after.with_known_good(images, progress=advance, **options)
+                if isinstance(images, OutputTable):
+                    rows, _ = known_good_rows(fitting(after, images), after.model, advance)
+                    after = after.with_known_good(rows)
+                else:
+                    after = after.with_known_good(images, progress=advance, **options)
         kept = kept_beside(screener.folder, into=into)
         after.save(into or screener.folder)
     return KnownGoodChange(before, after, into or screener.folder, kept)

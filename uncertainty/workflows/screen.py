@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from uncertainty.brief import Brief
-from uncertainty.classifiers.base import ArrayItem, Images, image_items
+from uncertainty.classifiers.base import ArrayItem, Images
 from uncertainty.classifiers.image_loader import Items
 from uncertainty.classifiers.progress import Advance, Progress, silent
 from uncertainty.defaults import BATCH_SIZE, WORKERS
@@ -17,8 +17,11 @@ from uncertainty.errors import InputError
 from uncertainty.images.data_sets import StreamedImages, kind_of
 from uncertainty.images.manifests import Columns
 from uncertainty.images.sources import ImageSet, find_images, metadata_of
+from uncertainty.output_tables.output_table import OutputTable
+from uncertainty.output_tables.spec import is_table
 from uncertainty.screener import Screener
-from uncertainty.screening.journal import Parts, Task, Written, clear, in_progress, opened, writing
+from uncertainty.screener.from_tables import fitting, items_of
+from uncertainty.screening.journal import ROWS_IN_A_PART, Parts, Task, Written, clear, in_progress, opened, writing
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
 from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.screening.second_pass import FILES, finish
@@ -27,8 +30,8 @@ from uncertainty.written import is_ours, read_ledger
 
 TASK = "task"
 """In the summary: what was done."""
-Engine = Callable[[ImageSet | Sequence[ArrayItem], Task, Path, Sequence[int]], Iterable[Written]]
-"""(images, task, folder of the parts, parts that are missing) to what was written, in any order."""
+Engine = Callable[[Any, Task, Path, Sequence[int]], Iterable[Written]]
+"""(an ImageSet or items, task, folder of the parts, parts that are missing) to what was written, in any order."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +92,27 @@ def screen_folder(
 ) -> Screening:
     """Screen an image, a folder, a manifest or Parquet files, at a path or URL, by a saved screener; see `screen_into`.
 
+    Or `table:FILE`, a table of outputs, by a screener that was fitted on such tables; no network is loaded then.
     With `ray` the parts are judged there, and the network is loaded there alone.
     """
-    engine = None if ray is None else _ray_engine(screener, settings, ray)
-    judge = screener.load() if ray is None else screener.load_alone()
-    found = find_images(images, Columns(settings.name_column))
+    if is_table(images):
+        _refuse_network(screener, ray)
+        judge, engine = screener.load_alone(), None
+        found: ImageSet | OutputTable = OutputTable.open(images, Columns(settings.name_column))
+    else:
+        engine = None if ray is None else _ray_engine(screener, settings, ray)
+        judge = screener.load() if ray is None else screener.load_alone()
+        found = find_images(images, Columns(settings.name_column))
     finished_before = resume and finished_summary(out) is not None
     with progress("screening", len(found)) as advance:
         summary = screen_into(out, judge, found, settings, resume=resume, progress=advance, engine=engine)
     return Screening(summary, judge, finished_before)
+
+
+def _refuse_network(screener: SavedScreener, ray: OnRay | None) -> None:
+    for option, given in {"--model": screener.model, "--embedder": screener.embedder, "--engine ray": ray}.items():
+        if given is not None:
+            raise InputError(f"{option} is for images; a table of outputs is judged without a network, leave it out")
 
 
 def _ray_engine(screener: SavedScreener, settings: ScreenSettings, ray: OnRay) -> Engine:
@@ -115,7 +130,7 @@ def _ray_engine(screener: SavedScreener, settings: ScreenSettings, ray: OnRay) -
 def screen_into(
     folder: Path,
     screener: Screener,
-    images: Images,
+    images: Images | OutputTable,
     settings: ScreenSettings = ScreenSettings(),
     *,
     resume: bool = False,
@@ -136,9 +151,11 @@ def screen_into(
     be resumed).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    images = _counted(image_items(images))
+    images = _counted(items_of(images))
     if not len(images):
         raise InputError("there are no images to screen")
+    if isinstance(images, OutputTable):  # no forward pass: larger batches cost nothing
+        images, settings = fitting(screener, images), replace(settings, batch_size=ROWS_IN_A_PART)
     task = task_of(screener, images, batch_size=settings.batch_size, features=settings.features)
     if resume and (summary := finished_summary(folder)) is not None:
         _refuse_another(folder, summary, task)
@@ -147,7 +164,7 @@ def screen_into(
     if not settings.overwrite and not in_progress(folder):
         _refuse_to_replace(folder, task)
     about: dict[str, Any] = {TASK: asdict(task)}
-    if isinstance(images, ImageSet):  # where a report finds the images again
+    if isinstance(images, ImageSet | OutputTable):  # where a report finds the images again
         about["input_root"] = str(images.root.absolute())
         about["notes_on_images"] = list(images.notes)
     with opened(folder, task, resume=resume) as parts:
@@ -165,7 +182,7 @@ def screen_into(
             return finish(parts, screener, metadata_of(images), ending=settings.ending, **about)
 
 
-def _counted(images: Items) -> ImageSet | Sequence[ArrayItem]:
+def _counted(images: Items | OutputTable) -> ImageSet | OutputTable | Sequence[ArrayItem]:
     if isinstance(images, StreamedImages):
         raise InputError(
             f"a screening in a folder goes part by part, and {kind_of(images.source)} can't be counted; give a "

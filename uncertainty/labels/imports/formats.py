@@ -18,6 +18,7 @@ from uncertainty.labels.imports import (
     label_studio,
     label_studio_rows,
     one_hot,
+    output_tables,
     roboflow,
     tables,
     vertex,
@@ -26,7 +27,7 @@ from uncertainty.labels.imports.base import Annotations
 from uncertainty.labels.imports.source import Source
 
 _FORMATS: tuple[Any, ...] = (
-    *(cvat, roboflow, fiftyone, fiftyone_csv, folders, coco, label_studio_rows, label_studio),
+    *(output_tables, cvat, roboflow, fiftyone, fiftyone_csv, folders, coco, label_studio_rows, label_studio),
     *(ground_truth, vertex, kaggle, one_hot, tables),
 )
 """The first that knows a source reads it; each module has `recognises(source)` and `read(source)`."""
@@ -39,7 +40,8 @@ def read_annotations(path: Path, columns: Columns = USUAL) -> Annotations:
     each class, or as competitions write them (`Image_Label`, tags); a folder of class folders, or one with metadata; a
     file with images and labels inside (Parquet, tar, npz); an export of Label Studio (JSON, JSON-MIN, CSV), CVAT (its
     images XML 1.1, or a zip), FiftyOne (labels.json, labels.csv), COCO or Roboflow; a manifest of SageMaker Ground
-    Truth; an import file of Vertex AI. `columns` say what columns are called where they are called otherwise.
+    Truth; an import file of Vertex AI; `table:FILE`, a table of outputs. `columns` say what columns are called
+    where they are called otherwise.
 
     Raises InputError: nothing there, no labels in it, or a file that is not what its ending says.
     """
@@ -51,7 +53,7 @@ def read_annotations(path: Path, columns: Columns = USUAL) -> Annotations:
 
 def format_of(path: Path, columns: Columns = USUAL) -> Any:
     """Return the module that reads a file or folder of labels; InputError where there is nothing."""
-    if not path.exists():
+    if not path.exists() and not output_tables.is_table(path):
         raise InputError(f"{path} does not exist; give a table with the columns file_name and label")
     source = Source(path, columns)
     return next(one for one in _FORMATS if one.recognises(source))

@@ -1,0 +1,121 @@
+"""A table of outputs as arrays in one .npz file: `names`, `logits` or `probabilities`, `classes`, `labels`, …"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uncertainty.errors import InputError, in_one_line
+from uncertainty.images.remote import AnyFile, opened
+
+_READ = 1 << 20
+_CLASSES = "classes"
+
+
+@dataclass(frozen=True)
+class NpzFile:
+    """Arrays of n rows each; never those of Python objects, which pickle would read."""
+
+    path: AnyFile
+    columns: tuple[str, ...]
+    lists: frozenset[str]
+    classes: tuple[str, ...] | None
+    rows: int
+
+    @classmethod
+    def of(cls, path: AnyFile) -> NpzFile:
+        """Read the heads of all arrays; InputError where they are not of one length."""
+        with _archive(path) as archive:
+            inside = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+            shapes = {name: _shape(archive, name, path) for name in inside}
+            classes = _texts(_whole(archive, _CLASSES)) if _CLASSES in inside else None
+        shapes.pop(_CLASSES, None)
+        lengths = {name: shape[0] for name, shape in shapes.items() if shape}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name} {n}" for name, n in lengths.items())
+            raise InputError(f"{path} has arrays of different lengths ({told}); each must have a row for each image")
+        lists = frozenset(name for name, shape in shapes.items() if len(shape) > 1)
+        names = None if classes is None else tuple(classes)
+        return cls(path, tuple(lengths), lists, names, next(iter(lengths.values()), 0))
+
+    def chunks(self, columns: Sequence[str], start: int, size: int) -> Iterator[dict[str, Any]]:
+        """See `TableFile.chunks`."""
+        with _archive(self.path) as archive, ExitStack() as stack:
+            readers = {name: _Column(stack.enter_context(archive.open(f"{name}.npy"))) for name in columns}
+            for reader in readers.values():
+                reader.skip(start)
+            for at in range(start, self.rows, size):
+                count = min(size, self.rows - at)
+                yield {name: _cells(reader.read(count)) for name, reader in readers.items()}
+
+
+class _Column:
+    """An array that is read front to back; one that lies by columns is read whole."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        shape, by_column, self.dtype = _header(stream)
+        self.stream, self.shape, self.at = stream, shape[1:], 0
+        self.whole: NDArray[Any] | None = None
+        self.bytes = self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
+        if by_column and len(shape) > 1:
+            self.whole = np.frombuffer(stream.read(), self.dtype).reshape(shape, order="F")
+
+    def skip(self, rows: int) -> None:
+        self.at += rows
+        left = rows * self.bytes if self.whole is None else 0
+        while left > 0 and (read := self.stream.read(min(left, _READ))):
+            left -= len(read)
+
+    def read(self, rows: int) -> NDArray[Any]:
+        self.at += rows
+        if self.whole is not None:
+            return self.whole[self.at - rows : self.at]
+        return np.frombuffer(self.stream.read(rows * self.bytes), self.dtype).reshape(rows, *self.shape)
+
+
+def _cells(array: NDArray[Any]) -> NDArray[Any] | list[Any]:
+    return array if array.dtype.kind in "fiu" else _texts(array) if array.dtype.kind in "SU" else array.tolist()
+
+
+def _texts(array: NDArray[Any]) -> list[str]:
+    return [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in array.tolist()]
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"an array is of version {version}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, by_column, dtype = read(stream)
+    return tuple(map(int, shape)), bool(by_column), dtype
+
+
+def _shape(archive: zipfile.ZipFile, name: str, path: AnyFile) -> tuple[int, ...]:
+    with archive.open(f"{name}.npy") as stream:
+        shape, _, dtype = _header(stream)
+    if dtype.hasobject:
+        advice = "save text as np.array(names, dtype=str)"
+        raise InputError(f"{path} has {name!r} as Python objects, which only pickle reads; {advice}")
+    return shape
+
+
+def _whole(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with archive.open(f"{name}.npy") as stream:
+        return np.asarray(np.lib.format.read_array(stream, allow_pickle=False)).reshape(-1)
+
+
+@contextmanager
+def _archive(path: AnyFile) -> Iterator[zipfile.ZipFile]:
+    try:
+        with opened(path) as raw, zipfile.ZipFile(raw) as archive:
+            yield archive
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read as arrays ({in_one_line(error)})") from error

@@ -1,0 +1,168 @@
+"""From tables of outputs to a screener, and whether a table is one that a screener can judge; no network anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from uncertainty.classifiers.base import Collected, Images, image_items
+from uncertainty.classifiers.image_loader import Items
+from uncertainty.combination.halves import halves
+from uncertainty.combination.truth import with_reference_labels, with_truth
+from uncertainty.errors import CalibrationError, InputError
+from uncertainty.labels.meaning import NO_TRUTH, meanings
+from uncertainty.output_tables.output_table import OutputTable
+from uncertainty.output_tables.spec import is_table
+from uncertainty.outputs import ModelOutputs, Task
+from uncertainty.screener import fit
+from uncertainty.screener.fit_settings import FitSettings
+from uncertainty.screener.fitted import Fitted
+
+Progress = Callable[[int], None] | None
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What is known of a model that was run elsewhere."""
+
+    classes: tuple[str, ...]
+    task: Task
+
+
+def items_of(images: Images | OutputTable, labels: Any = None) -> Items | OutputTable:
+    """Turn whatever names images, or a table of outputs, into what can be gone through row by row."""
+    table = OutputTable.open(str(images)) if is_table(images) else images
+    if not isinstance(table, OutputTable):
+        return image_items(table, labels)
+    if labels is not None:
+        raise InputError(f"{table.file.path} is a table of outputs; its labels are a column of it, so leave labels out")
+    return table
+
+
+def from_tables(
+    reference: OutputTable | None, calibration: OutputTable, asked: FitSettings, progress: Progress = None
+) -> Fitted:
+    """Fit to what tables say; without a reference half of calibration becomes it, in whole groups where there are any.
+
+    Rows that are not whole, and calibration rows without a label, are left out and told. Raises InputError where the
+    tables are of other classes, or one holds logits and the other probabilities; and what `Screener.fit_outputs`
+    raises.
+    """
+    notes: list[str] = []
+    calibration = calibration.with_classes(_classes(reference, calibration, asked.classes))
+    groups = asked.groups if isinstance(asked.groups, Mapping) else None
+    if reference is None:
+        _refuse_unlabelled(calibration)
+        reference, calibration = halves(calibration, asked.seed, groups)
+        how = "" if groups is None else ", in whole groups"
+        notes.append(
+            f"one labelled table was given: {len(reference)} rows became the reference, the rest calibration{how}"
+        )
+    model = _Model(tuple(calibration.classes or ()), calibration.task)
+    reference = reference.with_classes(model.classes)
+    _refuse_unlike(reference, calibration)
+    good, of_reference = known_good_rows(reference, model, progress)
+    held_out = calibration.collect(progress)
+    notes += [*of_reference, *_left_out("calibration", held_out)]
+    labelled, about_labels = _labelled(calibration, held_out, model)
+    fitted = fit.from_outputs(good, labelled, (None, None), replace(asked, classes=model.classes))
+    notes = [*about_labels, *notes, *_not_told(calibration)]
+    kept = fitted.model.model_copy(update={"table": calibration.output})
+    return replace(fitted, notes=(*notes, *fitted.notes), model=kept)
+
+
+def known_good_rows(table: OutputTable, model: Any, progress: Progress = None) -> tuple[ModelOutputs, list[str]]:
+    """Return the rows of a reference, with labels where any are known, and notes."""
+    found = table.collect(progress)
+    if table.task == "multilabel" and table.labels is not None:
+        truth, known = _sets_of_labels(found.labels, model.classes)
+        truth[~known] = found.outputs.predictions[~known]
+        return replace(found.outputs, labels=truth), _left_out("reference", found)
+    good, notes = with_reference_labels(model, found)
+    return good.outputs, [*notes, *_left_out("reference", found)]
+
+
+def fitting(fitted: Fitted, table: OutputTable) -> OutputTable:
+    """Return a table in the order of a screener's classes.
+
+    Raises InputError for a screener that was fitted with a network, a table of other classes, one of probabilities
+    where logits were learnt from or the other way round, and one without a column that the screener reads.
+    """
+    if fitted.model.sha256 is not None:
+        raise InputError(
+            f"{table.file.path} is a table of outputs, and this screener was fitted on images, with its network: "
+            "screen images, or fit one on tables (fit --calibration table:FILE)"
+        )
+    if fitted.model.task != table.task:
+        raise InputError(f"{table.file.path} is {table.task}, and the screener {fitted.model.task}; say ?task=…")
+    if fitted.model.table is not None and fitted.model.table != table.output:
+        raise InputError(f"{table.file.path} holds {table.output}; the screener was fitted on {fitted.model.table}")
+    needed = {column: e.name for e in fitted.estimators for column in e.reads}
+    if missing := sorted(column for column in needed if column not in table.columns | {"logits", "probs"}):
+        raise InputError(
+            f"{table.file.path} has no {missing[0]}, which {needed[missing[0]]} of this screener reads; write them "
+            "too, or fit on tables without"
+        )
+    return table.with_classes(fitted.model.classes)
+
+
+def _classes(reference: OutputTable | None, calibration: OutputTable, asked: Sequence[str] | None) -> Sequence[str]:
+    named = asked or calibration.classes or (None if reference is None else reference.classes)
+    return tuple(map(str, range(calibration.n_classes))) if named is None else tuple(named)
+
+
+def _refuse_unlike(reference: OutputTable, calibration: OutputTable) -> None:
+    for what in ("output", "task"):
+        one, other = getattr(reference, what), getattr(calibration, what)
+        if one != other:
+            raise InputError(
+                f"{reference.file.path} holds {one} and {calibration.file.path} {other}; give both in one form"
+            )
+
+
+def _refuse_unlabelled(table: OutputTable) -> None:
+    if table.labels is None:
+        raise InputError(f"{table.file.path} has no column label; calibration needs to know what each image is")
+
+
+def _labelled(table: OutputTable, found: Collected, model: _Model) -> tuple[ModelOutputs, list[str]]:
+    _refuse_unlabelled(table)
+    if table.task == "multiclass":
+        kept, notes = with_truth(model, found)
+        return kept.outputs, notes
+    truth, known = _sets_of_labels(found.labels, model.classes)
+    if not known.any():
+        raise CalibrationError(f"{table.file.path}: not one row has labels that are all classes of the model")
+    rows = int((~known).sum())
+    notes = [f"{rows} calibration rows have no labels, or one that is no class, and were left out"] if rows else []
+    return replace(found.outputs.take(known), labels=truth[known]), notes
+
+
+def _sets_of_labels(labels: Sequence[Any], classes: Sequence[str]) -> tuple[Any, Any]:
+    """Return (n, c) zeros and ones, and (n,) which rows have labels, all of them known."""
+    names = [None if one is None else [part.strip() for part in str(one).split(";") if part.strip()] for one in labels]
+    known = meanings([name for some in names for name in some or ()], classes)
+    truth, usable = np.zeros((len(names), len(classes)), dtype=np.int64), np.zeros(len(names), dtype=bool)
+    for row, some in enumerate(names):
+        positions = [known.of(name) for name in some or ()]
+        usable[row] = some is not None and NO_TRUTH not in positions
+        truth[row, [k for k in positions if k >= 0]] = 1
+    return truth, usable
+
+
+def _left_out(what: str, found: Collected) -> list[str]:
+    if not found.failures:
+        return []
+    name, why = found.failures[0]
+    return [f"{len(found.failures)} {what} rows are not whole and were left out, e.g. {name!r}: {why}"]
+
+
+def _not_told(table: OutputTable) -> list[str]:
+    """Say what only a network could tell."""
+    notes = ["tables hold no damaged and no unknown images, so p_wrong is that of images like calibration"]
+    if table.output == "probabilities":
+        notes.append("energy is the same for all rows: the table holds probabilities, not logits")
+    return notes

@@ -1,0 +1,76 @@
+"""From tables of outputs of a model that was run elsewhere to a screener, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from uncertainty.classifiers.progress import Progress
+from uncertainty.combination.evidence import Shares
+from uncertainty.defaults import CASCADE_LOSS
+from uncertainty.errors import InputError
+from uncertainty.images.manifests import Columns
+from uncertainty.output_tables.output_table import OutputTable
+from uncertainty.output_tables.spec import is_table
+from uncertainty.screener import Screener
+from uncertainty.screener.fit_settings import FitSettings, one_policy
+from uncertainty.screener.from_tables import from_tables
+
+_OF_NETWORKS = ("model", "embedder", "device", "autocast", "effort", "views", "passes", "cascade")
+Source = tuple[Path, Columns]
+
+
+def of_tables(calibration: Path, reference: Path | None) -> bool:
+    """Whether a fit is one on tables of outputs; InputError where one set is a table and the other are images."""
+    given = {"calibration": calibration, "reference": reference}
+    tables = {name: is_table(path) for name, path in given.items() if path is not None}
+    if len(set(tables.values())) > 1:
+        images = next(name for name, table in tables.items() if not table)
+        raise InputError(
+            f"--{images} {given[images]} is not a table of outputs, and the other set is; give both as table:FILE"
+        )
+    return tables["calibration"]
+
+
+def fit_tables(
+    reference: Source | None,
+    calibration: Source,
+    classes: Sequence[str] | None,
+    progress: Progress,
+    asked: Mapping[str, Any],
+) -> Screener:
+    """Fit a screener; `asked` are the options of `Screener.fit`, of which those of a network are refused.
+
+    Raises InputError for such, and what `from_tables` raises.
+    """
+    _refuse_network(asked)
+    table = OutputTable.open(*calibration, classes)
+    if calibration[1].split is None and len(parts := table.parts()) > 1:
+        raise InputError(
+            f"{table.file.path} holds the parts {', '.join(parts)} of a data set; say which with --split, best one "
+            "that the model was not trained on"
+        )
+    good = None if reference is None else OutputTable.open(*reference, classes)
+    settings = FitSettings(
+        shares=Shares(0.0, 0.0),
+        policy=one_policy(asked.get("budget"), asked.get("policy")),
+        seed=asked.get("seed", 0),
+        certify_share=asked.get("certify_share", 0.0),
+        estimators=asked.get("estimators"),
+        classes=classes,
+        cascade_loss=asked.get("cascade_loss", CASCADE_LOSS),
+        groups=table.groups(calibration[1]),
+        keep_class_order=asked.get("keep_class_order", False),
+    )
+    with progress("fitting", len(table) + (0 if good is None else len(good))) as advance:
+        return Screener.of(from_tables(good, table, settings, advance))
+
+
+def _refuse_network(asked: Mapping[str, Any]) -> None:
+    for name in _OF_NETWORKS:
+        if asked.get(name):
+            option = "tta" if name == "views" else name
+            raise InputError(
+                f"--{option} is for a network; a table of outputs brings what its model said, so leave it out"
+            )
