@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.batches import Collected
 from uncertainty.combination import class_order
 from uncertainty.combination.same_images import each_once
@@ -20,14 +21,15 @@ from uncertainty.outputs import Task
 _EXAMPLES = 5
 
 
-class Model(Protocol):
-    """What there is to know of a model here: the names of its classes, and whether several may be true."""
+@dataclass(frozen=True)
+class Named:
+    """A model that was run elsewhere: the names of its classes, and whether several may be true."""
 
-    @property
-    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+    classes: tuple[str, ...]
+    task: Task
 
-    @property
-    def task(self) -> Task: ...  # noqa: D102
+
+Model = Classifier | Named
 
 
 def with_truth(classifier: Model, calibration: Collected) -> tuple[Collected, list[str]]:

@@ -46,9 +46,7 @@ if TYPE_CHECKING:
 
 @with_policy_options
 def fit(
-    calibration: Annotated[
-        Path, typer.Option(help="Labelled images that the model was not trained on, or table:FILE of outputs.")
-    ],
+    calibration: Annotated[Path, typer.Option(help="Labelled images, not of the training set; or table:FILE.")],
     out: Out,
     model: Model = None,
     reference: Reference = None,

@@ -30,7 +30,7 @@ class CsvFile:
         return cls(path, columns, frozenset(name for name, cell in first.items() if isinstance(_cell(cell), list)))
 
     def chunks(self, columns: Sequence[str], start: int, size: int) -> Iterator[dict[str, Any]]:
-        """See `TableFile.chunks`."""
+        """Yield rows as `TableFile` says."""
         with told(self.path):
             rows = islice(rows_of(self.path), start, None)
             while some := list(islice(rows, size)):

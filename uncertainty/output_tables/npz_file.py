@@ -1,4 +1,4 @@
-"""A table of outputs as arrays in one .npz file: `names`, `logits` or `probabilities`, `classes`, `labels`, …"""
+"""A table of outputs as arrays in one .npz file: `names`, `logits` or `probabilities`, `classes`, `labels`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class NpzFile:
         return cls(path, tuple(lengths), lists, names, next(iter(lengths.values()), 0))
 
     def chunks(self, columns: Sequence[str], start: int, size: int) -> Iterator[dict[str, Any]]:
-        """See `TableFile.chunks`."""
+        """Yield rows as `TableFile` says."""
         with _archive(self.path) as archive, ExitStack() as stack:
             readers = {name: _Column(stack.enter_context(archive.open(f"{name}.npy"))) for name in columns}
             for reader in readers.values():

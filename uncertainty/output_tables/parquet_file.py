@@ -40,7 +40,7 @@ class ParquetFile:
         return cls(path, tuple(schema.names), lists, _classes(schema, path))
 
     def chunks(self, columns: Sequence[str], start: int, size: int) -> Iterator[dict[str, Any]]:
-        """See `TableFile.chunks`."""
+        """Yield rows as `TableFile` says."""
         with (
             told(self.path),
             opened(self.path) as raw,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,25 +11,17 @@ import numpy as np
 from uncertainty.classifiers.base import Collected, Images, image_items
 from uncertainty.classifiers.image_loader import Items
 from uncertainty.combination.halves import halves
-from uncertainty.combination.truth import with_reference_labels, with_truth
+from uncertainty.combination.truth import Named, with_reference_labels, with_truth
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.labels.meaning import NO_TRUTH, meanings
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.output_tables.spec import is_table
-from uncertainty.outputs import ModelOutputs, Task
+from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit
 from uncertainty.screener.fit_settings import FitSettings
 from uncertainty.screener.fitted import Fitted
 
 Progress = Callable[[int], None] | None
-
-
-@dataclass(frozen=True)
-class _Model:
-    """What is known of a model that was run elsewhere."""
-
-    classes: tuple[str, ...]
-    task: Task
 
 
 def items_of(images: Images | OutputTable, labels: Any = None) -> Items | OutputTable:
@@ -61,7 +53,7 @@ def from_tables(
         notes.append(
             f"one labelled table was given: {len(reference)} rows became the reference, the rest calibration{how}"
         )
-    model = _Model(tuple(calibration.classes or ()), calibration.task)
+    model = Named(tuple(calibration.classes or ()), calibration.task)
     reference = reference.with_classes(model.classes)
     _refuse_unlike(reference, calibration)
     good, of_reference = known_good_rows(reference, model, progress)
@@ -74,7 +66,7 @@ def from_tables(
     return replace(fitted, notes=(*notes, *fitted.notes), model=kept)
 
 
-def known_good_rows(table: OutputTable, model: Any, progress: Progress = None) -> tuple[ModelOutputs, list[str]]:
+def known_good_rows(table: OutputTable, model: Named, progress: Progress = None) -> tuple[ModelOutputs, list[str]]:
     """Return the rows of a reference, with labels where any are known, and notes."""
     found = table.collect(progress)
     if table.task == "multilabel" and table.labels is not None:
@@ -128,7 +120,7 @@ def _refuse_unlabelled(table: OutputTable) -> None:
         raise InputError(f"{table.file.path} has no column label; calibration needs to know what each image is")
 
 
-def _labelled(table: OutputTable, found: Collected, model: _Model) -> tuple[ModelOutputs, list[str]]:
+def _labelled(table: OutputTable, found: Collected, model: Named) -> tuple[ModelOutputs, list[str]]:
     _refuse_unlabelled(table)
     if table.task == "multiclass":
         kept, notes = with_truth(model, found)

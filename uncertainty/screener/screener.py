@@ -244,7 +244,8 @@ class Screener(Brief, Judge):
         table = ranked(pa.concat_tables(tables)).replace_schema_metadata(self.schema(seen).metadata)
         if told and (labels is not None or not isinstance(items, ImageSet)):
             table = labelled(table, told, self.model)
-        return Verdicts(with_columns(table, metadata_table(metadata_of(items))), items)
+        where = items.root if isinstance(items, OutputTable) else items
+        return Verdicts(with_columns(table, metadata_table(metadata_of(items))), where)
 
     def stream(self, images: Images | OutputTable, **options: Any) -> Iterator[Batch]:
         """Run this screener's classifier over images, batch by batch, as it was run for calibration.

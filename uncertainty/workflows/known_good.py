@@ -8,6 +8,7 @@ from typing import Any
 
 from uncertainty.brief import Brief
 from uncertainty.classifiers.progress import Progress, silent
+from uncertainty.combination.truth import Named
 from uncertainty.images.sources import find_images
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.output_tables.spec import is_table
@@ -58,7 +59,9 @@ def change_known_good(
         if images is not None:
             with progress("adding", len(images)) as advance:
                 if isinstance(images, OutputTable):
-                    rows, _ = known_good_rows(fitting(after, images), after.model, advance)
+                    rows, _ = known_good_rows(
+                        fitting(after, images), Named(tuple(after.model.classes), after.model.task), advance
+                    )
                     after = after.with_known_good(rows)
                 else:
                     after = after.with_known_good(images, progress=advance, **options)
