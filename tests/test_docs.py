@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import typer
 from conftest import CLASSES, tiny_classifier, write_images
+from output_tables import tables
 
 import uncertainty
 from uncertainty import ModelOutputs, cli
@@ -192,7 +193,7 @@ def tower():
 
 def run(words):
     words = [word.replace("size=224", "size=32") for word in words[1:]]
-    cli.app([*words, *(["--passes", "3"] if words[0] == "fit" else [])], standalone_mode=False)
+    cli.app([*words, *(["--passes", "3"] if "--model" in words else [])], standalone_mode=False)
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +211,8 @@ def images(world, tmp_path_factory):
     for path in (root / "more_good").rglob("*.png"):
         path.rename(path.with_stem(f"more_{path.stem}"))
     (root / "names.txt").write_text("cat/000.png\n", "utf-8")
+    for seed, (name, n) in enumerate((("train", 150), ("val", 240), ("new", 60))):
+        tables.write_npz(root / f"{name}.npz", tables.rows(n, seed, name))
     (root / "classes.txt").write_text("\n".join(CLASSES), "utf-8")
     (root / "my_models.py").write_text(MODELS, "utf-8")
     save_file(world.classifier.network.module.state_dict(), root / "model.safetensors")
