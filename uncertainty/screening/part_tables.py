@@ -123,6 +123,8 @@ def _extras(batch: Batch) -> dict[str, pa.Array]:
         PICTURE: pa.array([row.pixels or None for row in batch.rows], pa.string()),
         THUMBNAIL: pa.array([row.thumbnail for row in batch.rows], pa.binary(THUMBNAIL_SIDE**2)),
     }
+    if not any(row.thumbnail for row in batch.rows):  # rows of a table: nobody saw a picture
+        del known[PICTURE], known[THUMBNAIL]
     if batch.outputs is None or batch.outputs.features is None:
         return known
     return known | {FEATURES: _features(batch, batch.outputs)}
