@@ -8,6 +8,7 @@ from uncertainty import ModelOutputs, Screener
 from uncertainty.combination.evidence import Shares
 from uncertainty.decisions.policies import Policy
 from uncertainty.errors import CalibrationError, InputError, ModelError, OverlapError
+from uncertainty.images.manifests import Columns, Grouping
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.screener.fit_settings import FitSettings
 from uncertainty.screener.from_tables import from_tables
@@ -181,3 +182,18 @@ def test_several_labels_an_image(tmp_path):
     expected = Screener.fit_outputs(alone["train"], alone["val"], classes=CLASSES).screen_outputs(alone["new"])
     found = fitted(specs["train"], specs["val"]).screen(specs["new"])
     assert np.allclose(found.table["p_wrong"], expected.table["p_wrong"], atol=1e-6)
+
+
+def test_groups_and_parts_of_a_data_set(written, tmp_path):
+    data = made("val")
+    told = {"patient": [f"p{k // 4}" for k in range(SETS["val"])], "split": ["val", "test"] * (SETS["val"] // 2)}
+    spec = write_parquet(tmp_path / "t.parquet", data | told)
+    table = OutputTable.open(spec, Columns(grouping=Grouping("patient"), split="val"))
+    assert len(table) == SETS["val"] // 2
+    assert OutputTable.open(spec).parts() == ["test", "val"]
+    groups = table.groups(Columns(grouping=Grouping("patient")))
+    assert groups[data["name"][6]] == "p1"
+    judge = fitted(written["train", ".npz"], spec, groups=OutputTable.open(f"{spec}?group=patient").groups(Columns()))
+    assert len(np.unique(judge.calibration.groups)) == SETS["val"] // 4
+    with pytest.raises(InputError, match="no rows of 'dev'; its parts are 'test', 'val'"):
+        OutputTable.open(spec, Columns(split="dev"))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.errors import InputError
 from uncertainty.images.manifests import SPLIT_COLUMNS, USUAL, Columns, as_text, check_unique, posix, quoted
-from uncertainty.images.packed_text import Coded, Coder, Packer, Texts, taken
+from uncertainty.images.packed_text import Coded, Coder, Packer, Texts, double, taken
 from uncertainty.images.remote import AnyFile, size_of
 from uncertainty.output_tables.columns import Meaning, Output, meaning_of
 from uncertainty.output_tables.files import TableFile, opened_table
@@ -235,8 +235,8 @@ def _named(
 def _as_many(classes: Sequence[str], count: int, path: AnyFile) -> None:
     if len(classes) != count:
         raise InputError(f"{path} has {count} outputs in each row and {len(classes)} class names; match them")
-    if twice := [name for name in classes if list(classes).count(name) > 1]:
-        raise InputError(f"{path} has the class {twice[0]!r} twice; give each class a name of its own")
+    if (twice := double(classes)) is not None:
+        raise InputError(f"{path} has the class {twice!r} twice; give each class a name of its own")
 
 
 def _refuse_misfits(shapes: Mapping[str, tuple[int, ...]], path: AnyFile) -> None:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
+from uncertainty.images.packed_text import double
 from uncertainty.images.remote import AnyFile, opened
 from uncertainty.images.table_rows import plain_values, told
 
@@ -34,8 +35,8 @@ class ParquetFile:
         """Read the schema."""
         with told(path), opened(path) as raw:
             schema = pq.read_schema(raw)
-        if twice := [name for name in schema.names if schema.names.count(name) > 1]:
-            raise InputError(f"{path} has two columns {twice[0]!r}; which of them counts? Call one otherwise")
+        if (twice := double(schema.names)) is not None:
+            raise InputError(f"{path} has two columns {twice!r}; which of them counts? Call one otherwise")
         lists = frozenset(field.name for field in schema if _is_list(_storage(field.type)))
         return cls(path, tuple(schema.names), lists, _classes(schema, path))
 

@@ -22,6 +22,7 @@ from uncertainty.images.decoding import decode
 from uncertainty.images.manifests import read_manifest
 from uncertainty.images.thumbnails import THUMBNAIL_SIDE, details, thumbnail
 from uncertainty.labels.by_name import read_labels
+from uncertainty.labels.imports.output_tables import is_table
 from uncertainty.screening.second_pass import FEATURES_FILE
 from uncertainty.verdicts import FORMATS, Verdicts, file_of, folder_of, input_root, read_summary, write_table
 from uncertainty.written import fingerprint, refuse, written
@@ -63,7 +64,7 @@ def labelled_names(path: Path) -> set[str]:
     Of a table with labels those that have one, of an earlier ranking or another list all;
     of class folders all images. Raises InputError as `read_labels` does.
     """
-    if path.is_dir():
+    if path.is_dir() or is_table(path):
         return set(read_labels(path))
     if not path.exists():
         raise InputError(f"{path} does not exist; --exclude takes labels or an earlier ranking")
