@@ -116,7 +116,8 @@ def _in_float32(classifier: Classifier) -> tuple[Classifier, tuple[str, ...]]:
     if kinds <= {"float32"}:
         return classifier, ()
     described = dict(vars(replace(classifier.description, module=copy.deepcopy(module).float())))
-    del described["assumed"]
+    for told in ("assumed", "notes", "settled"):  # what only a spec tells
+        described.pop(told)
     return Classifier.from_module(**described), (f"its weights, of {', '.join(sorted(kinds))}, are written as float32",)
 
 
