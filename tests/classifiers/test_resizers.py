@@ -96,6 +96,7 @@ def test_an_input_that_is_no_square() -> None:
     found = settings(pixels).transpose(1, 2, 0)
     np.testing.assert_array_equal(found, np.asarray(scaled)[4:24])  # rounded, as timm does
     assert settings == Preprocess.from_dict(settings.to_dict())
+    assert Preprocess.from_dict(Preprocess(draft=0).to_dict()) == Preprocess(draft=0)
     assert Preprocess(size=(8, 8)) == Preprocess(size=8)
 
 

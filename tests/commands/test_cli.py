@@ -17,7 +17,7 @@ def test_no_arguments_show_help(run):
 
 
 COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "report", "monitor"]
-COMMANDS += ["estimators", "doctor", "demo", "update", "known_good", "export", "labels", "explain"]
+COMMANDS += ["estimators", "doctor", "demo", "update", "known_good", "export", "export_model", "labels", "explain"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -74,6 +74,7 @@ def _is_quantised(layer: nn.Module) -> bool:
 def _seen(module: nn.Module) -> Iterator[str]:
     """Yield what else looks like dropout in a network that called none."""
     layers = list(module.modules())
+    yield from (why for layer in layers if isinstance(why := getattr(layer, "no_dropout", None), str))
     if any(isinstance(layer, jit.ScriptModule) for layer in layers):
         yield "it is scripted, and dropout inside can't be seen"
     if any(_is_quantised(layer) for layer in layers):

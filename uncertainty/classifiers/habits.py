@@ -178,7 +178,10 @@ def _refuse_constant(logits: Tensor) -> None:
 
 
 def _alone_because(module: nn.Module) -> str:
-    dynamic = any(".quantized.dynamic." in f"{type(layer).__module__}." for layer in module.modules())
+    dynamic = any(
+        ".quantized.dynamic." in f"{type(layer).__module__}." or getattr(layer, "steps_from_batch", False)
+        for layer in module.modules()
+    )
     why = "dynamic quantisation takes its steps from the whole batch" if dynamic else "batch statistics?"
     return (
         f"the answers of the network depend on the other images of the batch ({why}), so each image runs alone, which "

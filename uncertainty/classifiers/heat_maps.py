@@ -56,6 +56,7 @@ def heat_maps(
     if len(inputs) == 0:
         return np.empty((0, *inputs.shape[2:]), dtype=np.float32)
     module = classifier.network.module
+    _refuse_without_gradients(module)
     chosen = _named(module, layer or spatial_layer(module, inputs[:1]))
     if method != "grad_cam" and (why := why_unguided(module, inputs[:1])) is not None:
         raise ModelError(f"{method} can't be done: {why}; use grad_cam")
@@ -67,6 +68,12 @@ def heat_maps(
             y = torch.as_tensor(np.asarray(targets[start : start + batch_size]), device=x.device, dtype=torch.long)
             maps.append(_flat(attribution(x, y), x.shape[2:]))
     return np.concatenate(maps)
+
+
+def _refuse_without_gradients(module: nn.Module) -> None:
+    for layer in module.modules():
+        if isinstance(why := getattr(layer, "no_gradients", None), str):
+            raise ModelError(f"heat maps need gradients, and {why}")
 
 
 def spatial_layer(module: nn.Module, inputs: NDArray[np.float32]) -> str:

@@ -85,7 +85,7 @@ class Adapted(nn.Module):
         if (second := second_of(answer)) is not None:
             self.second_output(second)
         # Not compared with `images`, which may be more or fewer where dropout is replayed; the caller does that.
-        return self.form.logits(answer, len(scores_of(answer)))
+        return self.form.logits(answer, scores_of(answer).shape[0])
 
 
 def original(module: nn.Module) -> nn.Module:
@@ -129,9 +129,10 @@ def _flat(scores: Tensor, images: int) -> Tensor:
     """Leave out axes of length 1 after the second: what a convolution as the last layer leaves."""
     if scores.dim() > 2 and all(side == 1 for side in scores.shape[2:]):
         scores = scores.flatten(1)
-    if scores.dim() == 1 and len(scores) == images:
+    # By its shape, since `len` would tie an exported network to one number of images.
+    if scores.dim() == 1 and scores.shape[0] == images:
         scores = scores[:, None]
-    if scores.dim() != 2 or len(scores) != images:
+    if scores.dim() != 2 or scores.shape[0] != images:
         raise ModelError(
             f"the model answers {images} images with shape {tuple(scores.shape)}; it must be ({images}, classes)"
         )

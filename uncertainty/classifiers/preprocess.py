@@ -217,7 +217,8 @@ class Preprocess:
         """Undo `to_dict`; raises ModelError for settings that there are not."""
         if unknown := sorted(settings.keys() - {field.name for field in fields(cls)}):
             raise ModelError(f"Preprocess has no setting {unknown[0]!r}; it has {[f.name for f in fields(cls)]}")
-        return cls(**settings)
+        # What `to_dict` wrote has a size, and no draft where that is 0, which is not the default.
+        return cls(**({"draft": 0} if "size" in settings else {}) | settings)
 
 
 def least_of(first: Preprocess, second: Preprocess | None) -> Least | None:

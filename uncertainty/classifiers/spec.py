@@ -104,7 +104,7 @@ def describe(
 def _options(query: str, found: Format) -> dict[str, str]:
     """Return what a spec says after "?", with whole paths; ModelError for keys that its format does not know."""
     options = dict(part.partition("=")[::2] for part in query.split("&") if part)
-    known = (*found.keys, *_KEYS)
+    known = tuple(dict.fromkeys((*found.keys, *_KEYS)))
     if unknown := sorted(key for key in options if not _is_of(key, known)):
         raise ModelError(f"model spec has unknown keys {unknown}; known are {', '.join(known)}")
     files = ("classes", *found.files)
