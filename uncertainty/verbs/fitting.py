@@ -64,7 +64,8 @@ def fit(
     good = None if reference is None else ImageSource(Path(reference), train)
     source = ModelSource(model, path_of(classes), embedder, device, autocast)
     sets = (good, ImageSource(Path(calibration), replace(named, split=split)), Path(out))
-    return fit_folders(source, *sets, effort=Effort(one_of("effort", effort, Effort)), progress=shown(progress), **asked)
+    wanted = Effort(one_of("effort", effort, Effort))
+    return fit_folders(source, *sets, effort=wanted, progress=shown(progress), **asked)
 
 
 def policy(screener: AnyPath, *, apply: AnyPath | None = None, dry_run: bool = False, **policy: Any) -> Plan:
