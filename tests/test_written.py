@@ -113,3 +113,26 @@ def test_the_ledger_is_plain_and_the_same_for_the_same_files(tmp_path):
     write(tmp_path)
     assert (tmp_path / LEDGER).read_bytes() == before
     assert json.loads(before)["files"]["a.csv"]["of"] == "verdicts"
+
+
+@pytest.mark.parametrize("name", ["../precious.txt", ".", "..", "", "a\0b", "sub/x.csv", "C:\\x"])
+def test_a_ledger_that_names_what_lies_elsewhere_touches_nothing_there(tmp_path, name):
+    out, precious = tmp_path / "out", tmp_path / "precious.txt"
+    precious.write_text("mine")
+    write(out, name="verdicts.csv")
+    told = read_ledger(out)
+    entry = {"blake2b": fingerprint(precious), "of": "verdicts"}
+    kept = {file: {"blake2b": one.blake2b, "of": one.of} for file, one in told.items()}
+    (out / LEDGER).write_text(json.dumps({"files": {**kept, name: entry}}))
+    assert read_ledger(out) == told
+    set_aside(out, ["verdicts.csv"], {"verdicts.csv": Entry("new", "new verdicts")})
+    assert precious.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == ["out"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_pipes_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    os.mkfifo(tmp_path / LEDGER)
+    with pytest.raises(InputError, match="holds something that was not written here"):
+        write(tmp_path)

@@ -7,6 +7,7 @@ the same name.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -50,17 +51,28 @@ def _hash(path: Path) -> str:
     if path.is_dir():
         inside = [[one.relative_to(path).as_posix(), _hash(one)] for one in sorted(path.rglob("*")) if one.is_file()]
         return hashlib.blake2b(json.dumps(inside).encode(), digest_size=16).hexdigest()
+    if not path.is_file():  # of a pipe nothing would ever come
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def read_ledger(folder: Path) -> dict[str, Entry]:
-    """Return what was written into a folder, by name; nothing where that is not known."""
+    """Return what was written into a folder, by name; nothing where that is not known.
+
+    A name that leads out of the folder was not written by anybody here, and is left out.
+    """
     try:
-        told = json.loads((folder / LEDGER).read_text("utf-8"))["files"]
-        return {str(name): Entry(str(one["blake2b"]), str(one["of"])) for name, one in told.items()}
+        told = json.loads((folder / LEDGER).read_text("utf-8"))["files"] if (folder / LEDGER).is_file() else {}
+        known = {name: Entry(str(one["blake2b"]), str(one["of"])) for name, one in told.items()}
+        return {name: one for name, one in known.items() if _is_inside(name)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name is that of something that lies in the folder itself, on any system."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
 
 
 def write_ledger(where: Path, folder: Path, files: Mapping[str, Entry]) -> None:

@@ -3,8 +3,8 @@ import pickle
 
 import pytest
 
-from uncertainty.classifiers.class_names import read_class_names
-from uncertainty.errors import InputError
+from uncertainty.classifiers.class_names import names_in_order, read_class_names
+from uncertainty.errors import InputError, ModelError
 from uncertainty.labels.by_name import read_labels
 
 
@@ -121,3 +121,15 @@ def test_pickles_and_foreign_text_are_refused(tmp_path):
         read_class_names(tmp_path / "a.txt")
     with pytest.raises(InputError, match="can't be read"):
         read_class_names(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("table", [{"b": 1, "a": 0, "c": 2}, {1: "b", 0: "a", 2: "c"}, {"1": "b", "2": "c", "0": "a"}])
+def test_tables_are_read_by_position_and_not_as_they_are_written(table):
+    assert names_in_order(table, 3) == ("a", "b", "c")
+    assert names_in_order({"1": 0, "2": 1, "0": 2}, 3) == ("1", "2", "0")
+
+
+@pytest.mark.parametrize("names", ["abc", {"a", "b", "c"}, 3, {"a": 0, "b": 2, "c": 3}, {0: "a", 1: "b", 3: "c"}])
+def test_what_has_no_order_is_refused(names):
+    with pytest.raises(ModelError, match=r"the class names are .*; give a list in the order of the outputs"):
+        names_in_order(names, 3)

@@ -153,3 +153,29 @@ def test_the_seal_is_of_the_key_and_of_every_array():
     seals = [pass_cache._seal(*given).tobytes() for given in (("k", arrays), ("l", arrays), ("k", {"b": arrays["a"]}))]
     seals.append(pass_cache._seal("k", {"a": np.zeros((3, 2), np.float32)}).tobytes())
     assert len(set(seals)) == 4
+
+
+def test_another_limit_of_a_layer_is_another_network(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    way = Preprocess(size=8, mean=0.0, std=1.0, range=255.0)
+    found = []
+    for limit in (50.0, 90.0):  # which no input of a usual size reaches, and bytes do
+        layers = module()
+        layers[1] = nn.Hardtanh(-limit, limit)
+        classifier = Classifier.from_module(layers, preprocess=way)
+        found.append(cached(classifier, PassCache(tmp_path)).run(images).logits)
+        assert np.array_equal(found[-1], classifier.run(images).logits)
+    assert not np.array_equal(*found)
+
+
+def test_other_code_of_a_layer_is_another_network(tmp_path, monkeypatch):
+    def known_by(source):
+        (tmp_path / "its_code.py").write_text(source)
+        return cached(Classifier.from_module(layers, preprocess=WAY), PassCache(tmp_path / "c")).network.known_by
+
+    source = "from torch import nn\nclass Layer(nn.Flatten):\n    pass\n"
+    (tmp_path / "its_code.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    layers = module()
+    layers[2] = __import__("its_code").Layer()
+    assert known_by(source) == known_by(source) != known_by(source + "# changed\n")

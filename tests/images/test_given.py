@@ -13,7 +13,7 @@ from uncertainty.errors import InputError
 from uncertainty.images.data_sets import HeldImages
 from uncertainty.images.formats.base import Reading
 from uncertainty.images.given import image_items
-from uncertainty.images.in_memory import ArrayItem, held
+from uncertainty.images.in_memory import ArrayItem, held, label_of
 
 PIXELS, LABELS = stripes(7, 5)
 PREPROCESS = Preprocess(size=8)
@@ -221,3 +221,84 @@ def test_items_are_taken_as_they_are():
     assert image_items(items) is not None
     assert image_items(items)[0].name == "x"
     assert image_items(items := image_items(pictures())) is items
+
+
+class Pairs(Dataset):
+    """Gives whatever is asked of it, one for each position."""
+
+    def __init__(self, give, size=5):
+        self.give, self.size = give, size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, index):
+        return self.give(index)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_paths_and_labels_that_torch_collates_are_columns(size):
+    for label in (str, int):
+        loader = DataLoader(Pairs(lambda k, label=label: (f"{k}.png", label(k)), size), batch_size=2)
+        found = [(item.data, item.label) for item in image_items(loader)]
+        assert found == [(f"{k}.png", label(k)) for k in range(size)]
+    alone = image_items(DataLoader(Pairs("{}.png".format), batch_size=2))
+    assert [item.data for item in alone] == [f"{k}.png" for k in range(5)]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_three_grey_images_in_a_batch_are_not_taken_for_a_colour(labelled):
+    grey = torch.zeros((5, 8, 8))
+    data = Pairs(lambda k: (grey[k], k) if labelled else grey[k])
+    with pytest.raises(InputError, match=r"is Tensor of shape \(3, 8, 8\); it must be .* or \(n, 1, h, w\)"):
+        list(image_items(DataLoader(data, batch_size=3)))
+
+
+@pytest.mark.parametrize("batch", ["name.png", (tensors()[:3], 3), (tensors()[:3], torch.tensor(3)), None])
+def test_batches_that_are_none_are_refused(batch):
+    loader = DataLoader(Pairs(int), batch_size=3, collate_fn=lambda rows: batch)
+    with pytest.raises(InputError, match="a batch of the loader "):
+        list(image_items(loader))
+
+
+def failing():
+    raise OSError("the disk is gone")
+    yield
+
+
+class Sizeless(Pairs):
+    def __len__(self):
+        raise TypeError("nobody knows")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda tmp: failing(), "generator fails after 0 images: the disk is gone"),
+        (lambda tmp: Sizeless(int), "Sizeless does not say how many images it has: nobody knows"),
+        (lambda tmp: tensors().float().to_sparse(), "is a tensor with layout sparse_coo; give a dense one"),
+        (lambda tmp: tensors().to("meta"), "is a tensor with no values"),
+        (lambda tmp: "", "the path of the images is empty"),
+    ],
+)
+def test_what_can_t_be_read_is_said_in_one_line(tmp_path, given, message):
+    with pytest.raises(InputError, match=message):
+        image_items(given(tmp_path))
+
+
+def test_lines_of_an_open_file_are_no_images(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"one\ntwo\n")
+    with (tmp_path / "a.png").open("rb") as file, pytest.raises(InputError, match="the images are BufferedReader"):
+        image_items(file)
+
+
+@pytest.mark.parametrize(("given", "label"), [(b"cat", "cat"), (np.array(b"cat"), "cat"), (2**70, str(2**70))])
+def test_labels_in_other_forms(given, label):
+    assert label_of(given) == label
+    assert label_of(np.array([type("NAType", (), {})()])) is None  # as pandas has it
+
+
+@pytest.mark.parametrize("given", [object(), {"boxes": [1]}, len, torch.zeros(1, device="meta")])
+def test_what_is_no_label_is_refused(given):
+    with pytest.raises(InputError, match="a label is"):
+        label_of(given)

@@ -108,3 +108,10 @@ def test_a_data_set_in_a_folder_has_the_verdicts_of_its_files(fitted, world, tmp
     assert np.allclose(held["p_wrong"], files["p_wrong"], atol=1e-6)
     with pytest.raises(InputError, match="can't be counted"):
         verbs.screen(fitted, (one for one in [np.zeros((8, 8, 3), np.uint8)]), tmp_path / "none")
+
+
+def test_choices_that_there_are_not_are_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match="effort is 'much'; choose one of fast, balanced, thorough"):
+        verbs.fit("x:y", tmp_path, tmp_path / "s", effort="much")
+    with pytest.raises(InputError, match="engine is 'rya'; choose one of local, ray"):
+        verbs.screen(tmp_path, tmp_path, tmp_path / "out", engine="rya")

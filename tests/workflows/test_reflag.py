@@ -7,7 +7,7 @@ from conftest import write_incoming
 
 from uncertainty.decisions.policies import Policy
 from uncertainty.errors import InputError
-from uncertainty.screening import journal
+from uncertainty.screening import journal, second_pass
 from uncertainty.verdicts import FORMATS
 from uncertainty.workflows import screen
 from uncertainty.workflows.rank import rank_folder
@@ -72,6 +72,26 @@ def test_a_kill_between_parts_is_made_good_by_doing_it_again(world, mixed, tmp_p
     screen_into(tmp_path / "resumed", after, mixed, ScreenSettings(batch_size=8), resume=True)
     screen_into(tmp_path / "b", after, mixed, ScreenSettings(batch_size=8))
     assert contents(tmp_path / "a") == contents(tmp_path / "b") == contents(tmp_path / "resumed")
+
+
+@pytest.mark.parametrize("moves", range(5))
+def test_a_kill_while_files_are_put_in_place_is_made_good(world, mixed, tmp_path, monkeypatch, moves):
+    after = world.screener.with_policy(Policy.of(budget=0.4))
+    screen_into(tmp_path / "a", world.screener, mixed, ScreenSettings(batch_size=8))
+    left = iter([True] * moves)
+
+    def broken(source, target):
+        if not next(left, False):
+            raise KeyboardInterrupt
+        journal.moved(source, target)
+
+    monkeypatch.setattr(second_pass, "moved", broken)
+    with pytest.raises(KeyboardInterrupt):
+        reflag(finished(tmp_path / "a", after), after)
+    monkeypatch.setattr(second_pass, "moved", journal.moved)
+    reflag(finished(tmp_path / "a", after), after)
+    screen_into(tmp_path / "b", after, mixed, ScreenSettings(batch_size=8))
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_what_can_t_be_flagged_anew_is_refused(world, mixed, tmp_path):

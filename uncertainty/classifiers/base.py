@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from uncertainty.brief import Brief
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
+from uncertainty.classifiers.class_names import names_in_order
 from uncertainty.classifiers.description import Description
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.image_loader import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
@@ -94,7 +94,7 @@ class Classifier(Brief):
         example = np.zeros((channels, *preprocess.sides), dtype=np.float32)
         form = OutputForm(output, binary, features)
         network = Network.probe(module, example, autocast, form)
-        names = _class_names(range(network.outputs) if classes is None else classes, network.outputs)
+        names = names_in_order(range(network.outputs) if classes is None else classes, network.outputs)
         thresholds = _decision_thresholds(decision_thresholds, network.outputs, task)
         return cls(network, names, preprocess, task, thresholds, spec, form=form)
 
@@ -168,7 +168,7 @@ class Classifier(Brief):
 
     def with_classes(self, classes: Sequence[str]) -> Classifier:
         """Return the same classifier with other class names; the number must match."""
-        return replace(self, classes=_class_names(classes, len(self.classes)))
+        return replace(self, classes=names_in_order(classes, len(self.classes)))
 
     def label_index(self, label: str | int | None) -> int:
         """Return the index of a class name, or an index that is given as a number and no name; -1 for all others."""
@@ -324,15 +324,6 @@ def _kept(images: list[Loaded], forward: Forward, why: list[str | None]) -> tupl
     """Leave out what failed."""
     fine = np.array([reason is None for reason in why])
     return [one for one, kept in zip(images, fine, strict=True) if kept], forward.take(fine)
-
-
-def _class_names(names: Iterable[Any], n_outputs: int) -> tuple[str, ...]:
-    classes = tuple(str(name) for name in names)
-    if len(classes) != n_outputs:
-        raise ModelError(f"the model has {n_outputs} outputs and {len(classes)} class names were given; match them")
-    if doubles := [name for name, count in Counter(classes).items() if count > 1]:
-        raise ModelError(f"the class name {doubles[0]!r} occurs twice; give each class its own name")
-    return classes
 
 
 def _decision_thresholds(thresholds: Sequence[float] | None, n_outputs: int, task: Task) -> tuple[float, ...] | None:

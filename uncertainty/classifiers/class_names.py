@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from uncertainty.errors import InputError
+from uncertainty.errors import InputError, ModelError
 from uncertainty.images.sources import AnyPath
 
 _TABLE_KEYS = ("id2label", "label_names")
@@ -35,6 +36,40 @@ def read_class_names(path: AnyPath) -> tuple[str, ...]:
         raise InputError(f"{source} can't be read ({error.strerror or error})") from error
     names = text.rstrip().split("\n") if source.suffix.lower() == ".txt" else _from_json(text, source)
     return _checked([name.strip() if isinstance(name, str) else name for name in names], source)
+
+
+def names_in_order(classes: Any, outputs: int) -> tuple[str, ...]:
+    """Return one name for each output, of a sequence of names, or of a table from or to positions.
+
+    Raises ModelError for another number of names, a name twice, and what has no order.
+
+    >>> names_in_order({"cat": 1, "ant": 0}, 2), names_in_order({1: "cat", 0: "ant"}, 2)
+    (('ant', 'cat'), ('ant', 'cat'))
+    """
+    if isinstance(classes, Mapping):
+        classes = _by_position(classes)
+    if isinstance(classes, str | bytes | set | frozenset) or not isinstance(classes, Iterable):
+        raise ModelError(f"the class names are {type(classes).__name__}; give a list in the order of the outputs")
+    names = tuple(str(name) for name in classes)
+    if len(names) != outputs:
+        raise ModelError(f"the model has {outputs} outputs and {len(names)} class names were given; match them")
+    if doubles := [name for name, count in Counter(names).items() if count > 1]:
+        raise ModelError(f"the class name {doubles[0]!r} occurs twice; give each class its own name")
+    return names
+
+
+def _by_position(table: Mapping[Any, Any]) -> list[Any]:
+    """Return the names of a table such as `class_to_idx` of torchvision, or `id2label`."""
+    # Digits as names, {"7": 0, "1": 1}, are told from positions written as text by the numbers beside them.
+    turned = all(isinstance(key, str) for key in table) and not any(isinstance(name, str) for name in table.values())
+    pairs = [(position, name) for name, position in table.items()] if turned else list(table.items())
+    named = {int(position): name for position, name in pairs if str(position).isdecimal()}
+    if sorted(named) != list(range(len(table))):
+        raise ModelError(
+            f"the class names are a table of {len(table)} that does not number them 0, 1, ... without a gap; give a "
+            "list in the order of the outputs"
+        )
+    return [named[position] for position in range(len(table))]
 
 
 def _from_json(text: str, source: Path) -> list[Any]:

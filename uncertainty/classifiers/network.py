@@ -104,6 +104,8 @@ class Network:
         """Run the module on a few noisy copies of one example (channels, h, w) to find out what it can tell."""
         if autocast not in (None, *AUTOCAST):
             raise ModelError(f"autocast is {autocast!r}; it must be one of {', '.join(AUTOCAST)}")
+        if not isinstance(module, nn.Module):
+            raise ModelError(f"the model is {type(module).__name__}; give a torch.nn.Module")
         # Noise from a seed, since in a blank image two different networks can look alike.
         noise = torch.randn((3, *example.shape), generator=torch.Generator().manual_seed(0))
         images = placed(module, torch.from_numpy(example) + noise)

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -61,8 +62,10 @@ class PassCache:
         """Return the arrays that were put under a key, where they are whole and have these shapes (-1: any length)."""
         path = self._path(key)
         try:
-            data = path.read_bytes()
+            data = path.read_bytes() if path.is_file() else None  # of a pipe nothing would ever come
         except OSError:
+            data = None
+        if data is None:
             self.misses += 1
             return None
         found = _unsealed(data, key, shapes)
@@ -237,14 +240,15 @@ def _hash_of_inputs(inputs: NDArray[Any] | torch.Tensor) -> str:
 def _known_by(network: Network, preprocess: Preprocess) -> str:
     """Hash all that an answer depends on beside its inputs: the network, how it is run, by what code and machine.
 
-    Its answers to noise are part of that, to the last bit, since another processor may round otherwise, and those of
-    two dropout sub-networks: how much is dropped is no weight, and shows in nothing else.
+    Its answers to pictures of noise, white and black are part of that, to the last bit, since another processor may
+    round otherwise, and those of two dropout sub-networks: how much is dropped is no weight, and shows in nothing else.
+    So are its layers in words and the files that define them: a limit that few inputs reach shows in no answer.
     """
-    sha = hashlib.sha256()
+    sha = hashlib.sha256(repr(network.module).encode())
     hash_module(sha.update, network.module)
-    shape = (2, 1 if preprocess.grayscale else 3, *preprocess.sides)
-    noise = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-    seen = network(noise, 2 if network.dropout else 0, 0)
+    noise = np.random.default_rng(0).integers(0, 256, (2, *preprocess.sides, 3), dtype=np.uint8)
+    pictures = [*noise, np.full_like(noise[0], 255), np.zeros_like(noise[0])]
+    seen = network(np.stack([preprocess(picture) for picture in pictures]), 2 if network.dropout else 0, 0)
     for answers in (network.answers, seen.logits, seen.features, seen.mc_logits):
         if answers is not None:
             sha.update(f"{answers.shape} ".encode() + np.ascontiguousarray(answers).tobytes())
@@ -252,9 +256,17 @@ def _known_by(network: Network, preprocess: Preprocess) -> str:
     replayed = network.replay is not None and network.replay.is_as_traced()
     told = (network.habits, network.autocast, network.channels_last, network.dropout, replayed, device)
     sha.update(repr((told, torch.__version__, torch.get_num_threads())).encode())
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in sorted({*Path(__file__).parent.glob("*.py"), *_code_of(network.module)}):
         sha.update(file.read_bytes())
     return sha.hexdigest()
+
+
+def _code_of(module: torch.nn.Module) -> Iterable[Path]:
+    """Yield the files in which the classes of its layers are, beside those of torch, whose version is known."""
+    for name in {type(layer).__module__ for layer in module.modules()}:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is not None and name.partition(".")[0] != "torch" and Path(file).is_file():
+            yield Path(file)
 
 
 def cached(classifier: Classifier, cache: PassCache) -> Classifier:

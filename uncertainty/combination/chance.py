@@ -13,6 +13,7 @@ _LEVEL = 0.99
 _KAPPA = 0.1
 """A classifier is refused where chance is not left by so much even at the upper end of the interval."""
 _ONE_CLASS = 0.9
+_OTHERS = 0.05  # of the images, that must be of other classes than the most frequent one
 _OTHER_NAMES = 0.2
 
 
@@ -21,8 +22,9 @@ def refuse_chance(calibration: ModelOutputs) -> None:
 
     Guesses agree on p = Σ_k P(predicted k) P(label k) of the images; the classifier on a share whose upper limit is h
     (99 %, Clopper-Pearson). Refused where (h - p) / (1 - p), Cohen's kappa at that limit, is below 0.1: of few images
-    nobody is. Nothing is said where nearly all are of one class, which a guess gets right too, or where other names for
-    the outputs would make a fifth of the images right: what it sees is then well, and the names are to be put right.
+    nobody is. Nothing is said where nearly all are of one class, or nearly all are called and are so: kappa is 0 there
+    however much the classifier sees. Nor where other names for the outputs would make a fifth of the images right:
+    what it sees is then well, and the names are to be put right.
 
     >>> said = np.eye(2)[[0, 1] * 500]
     >>> refuse_chance(ModelOutputs(ids=range(1000), logits=said, labels=[0, 0, 1, 1] * 250))
@@ -38,8 +40,9 @@ std, crop_pct and resize of the model, and that the class names are in the order
     counts = np.zeros((calibration.n_classes,) * 2)
     np.add.at(counts, (said, truth), 1)
     chance = float(counts.sum(axis=1) @ counts.sum(axis=0)) / max(n, 1) ** 2
+    others = 1 - counts.sum(axis=0).max() / max(n, 1)
     low = exact_share(right, n, _LEVEL)[1] - chance < _KAPPA * (1 - chance)
-    if low and 0 < chance < _ONE_CLASS and _best_named(counts) - right / n < _OTHER_NAMES:
+    if low and others >= _OTHERS and 0 < chance < _ONE_CLASS and _best_named(counts) - right / n < _OTHER_NAMES:
         raise CalibrationError(
             f"the classifier is right on {right / n:.1%} of {n} calibration images, a guess on {chance:.1%}: "
             "its inputs are not those it was trained on, or its outputs are not those classes; check weights, size, "

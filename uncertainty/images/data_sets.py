@@ -122,11 +122,12 @@ class StreamedImages:
             yield ArrayItem(str(position) if name is None else name, image, label)
 
     def _parts(self) -> Iterator[tuple[Any, Label, str | None]]:
-        for given in self._given():
-            rows = rows_of(given, self.form) if self.batched else [given]
+        for given in self.given():
+            rows = rows_of(given, self.form, _collated(self.source)) if self.batched else [given]
             yield from (parts_of(row, self.form) for row in rows)
 
-    def _given(self) -> Iterator[Any]:
+    def given(self) -> Iterator[Any]:
+        """Yield what the source yields; InputError where it fails."""
         count = 0
         try:
             for given in self.source:
@@ -140,8 +141,13 @@ class StreamedImages:
             raise InputError(f"{kind_of(self.source)} fails after {count} {what}: {why}") from error
 
 
-def rows_of(batch: Any, form: Form = PLAIN) -> Iterator[Any]:
-    """Yield (image, label, name) for each image of a batch.
+def _collated(loader: Any) -> bool:
+    """Whether batches come from torch's own collate function: then a list is one of columns, and never of images."""
+    return getattr(getattr(loader, "collate_fn", None), "__module__", "").startswith("torch.utils.data.")
+
+
+def rows_of(batch: Any, form: Form = PLAIN, collated: bool = False) -> Iterator[Any]:
+    """Yield (image, label, name) for each image of a batch; `collated`: a list holds columns for sure.
 
     >>> list(rows_of((["a.png", "b.png"], [3, 4])))
     [('a.png', 3, None), ('b.png', 4, None)]
@@ -149,7 +155,7 @@ def rows_of(batch: Any, form: Form = PLAIN) -> Iterator[Any]:
     if isinstance(batch, Mapping):
         image, label, _ = _columns(batch, form)
         yield from _rows(image, label, None)
-    elif isinstance(batch, tuple | list) and batch and _are_many(batch[0]):
+    elif isinstance(batch, tuple | list) and batch and (_are_columns(batch) if collated else _are_many(batch[0])):
         yield from _rows(*(*batch, None, None)[:3])
     elif isinstance(batch, tuple | list):
         yield from batch
@@ -163,6 +169,11 @@ def _columns(batch: Mapping[str, Any], form: Form) -> tuple[Any, Any, None]:
     return image, label, None
 
 
+def _are_columns(batch: Any) -> bool:
+    """Whether a list that was collated holds columns: paths alone stay a list of them."""
+    return not all(isinstance(one, str) for one in batch)
+
+
 def _are_many(value: Any) -> bool:
     """Whether it holds the images of a batch, not one image or an image with its label."""
     if getattr(value, "ndim", None) == 4:
@@ -172,13 +183,31 @@ def _are_many(value: Any) -> bool:
 
 
 def _rows(images: Any, labels: Any, names: Any) -> Iterator[tuple[Any, Any, Any]]:
-    if not hasattr(images, "__len__") or getattr(images, "ndim", 4) < 4:
-        raise InputError(f"a batch of the loader is {type(images).__name__}; it must be (inputs, labels) or inputs")
+    if not hasattr(images, "__len__") or getattr(images, "ndim", 4) < 4 or isinstance(images, str | bytes):
+        shape = f" of shape {tuple(images.shape)}" if hasattr(images, "shape") else ""
+        raise InputError(
+            f"a batch of the loader is {type(images).__name__}{shape}; it must be (inputs, labels) or inputs, with "
+            "inputs (n, 3, h, w) or (n, 1, h, w)"
+        )
     for column, what in ((labels, "labels"), (names, "names")):
-        if column is not None and len(column) != len(images):
-            raise InputError(f"a batch of the loader has {len(images)} images and {len(column)} {what}; give one each")
+        if column is None or _count(column) == len(images):
+            continue
+        raise InputError(f"a batch of the loader has {len(images)} images and {_count(column)} {what}; give one each")
     for row in range(len(images)):
         yield images[row], None if labels is None else labels[row], None if names is None else names[row]
+
+
+def _count(column: Any) -> int:
+    return len(column) if hasattr(column, "__len__") and getattr(column, "ndim", 1) != 0 else 1
+
+
+def size_of(source: Any) -> int:
+    """Return how many images a data set says that it has; InputError where it doesn't say."""
+    try:
+        return len(source)
+    except Exception as error:  # the user's code: anything may be raised
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{kind_of(source)} does not say how many images it has: {why}") from error
 
 
 def kind_of(source: Any) -> str:

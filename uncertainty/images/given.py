@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uncertainty.errors import InputError
-from uncertainty.images.data_sets import HeldImages, StreamedImages
+from uncertainty.images.data_sets import HeldImages, StreamedImages, size_of
 from uncertainty.images.decoding import digest_pixels
 from uncertainty.images.image_set import ImageSet
 from uncertainty.images.in_memory import PLAIN, ArrayItem, Form, is_tensor, label_of
@@ -108,15 +109,15 @@ def _of_data_set(images: Any) -> Items:
         return StreamedImages(images, batched=getattr(images, "batch_size", 1) is not None or _batches(images))
     if "IterableDataset" in kinds:
         return StreamedImages(images, form=form)
-    if isinstance(images, Mapping | set | frozenset | bytes | bytearray):
+    if isinstance(images, Mapping | set | frozenset | bytes | bytearray | io.IOBase):  # of a file come lines
         raise InputError(f"the images are {type(images).__name__}; {_ACCEPTED}")
     if hasattr(images, "tolist"):  # a column of pandas
         return _of_list(images.tolist())
     if hasattr(images, "__getitem__") and hasattr(images, "__len__") and "DataFrame" not in kinds:
-        return HeldImages(images, len(images), form).checked()
+        return HeldImages(images, size_of(images), form).checked()
     if hasattr(images, "__iter__") and "DataFrame" not in kinds:
         return _of_iterable(images)
-    lacking = " without __len__" if hasattr(images, "__getitem__") else ""
+    lacking = " without __len__" if hasattr(images, "__getitem__") and not hasattr(images, "__len__") else ""
     raise InputError(f"the images are {type(images).__name__}{lacking}; {_ACCEPTED}")
 
 
@@ -128,11 +129,11 @@ def _of_iterable(images: Any) -> Items:
     """Gather paths, which are small; all else comes one after another."""
     if not hasattr(images, "__next__"):
         return StreamedImages(images)
-    first = next(images, None)
-    if first is None:
-        raise InputError(f"the images are {type(images).__name__} that yields nothing; {_ACCEPTED}")
-    every = chain([first], images)
-    return _of_list(list(every)) if isinstance(first, str | os.PathLike) else StreamedImages(every)
+    every = StreamedImages(images).given()  # which says what fails, by the name of its kind
+    for first in every:
+        rest = chain([first], every)
+        return _of_list(list(rest)) if isinstance(first, str | os.PathLike) else StreamedImages(rest)
+    raise InputError(f"the images are {type(images).__name__} that yields nothing; {_ACCEPTED}")
 
 
 def _form(images: Any) -> Form:

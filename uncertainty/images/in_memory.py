@@ -91,7 +91,7 @@ def _of_tensor(tensor: Any) -> NDArray[np.uint8]:
     shape = tuple(tensor.shape)
     if not (len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3))) or 0 in shape:
         raise ImageError(f"is a tensor of shape {shape}; it must be (3, h, w), (1, h, w) or (h, w)")
-    values = tensor.detach().cpu()
+    values = _at_hand(tensor)
     if values.is_floating_point():
         values = _as_bytes(values.float().numpy())
     elif (kind := str(values.dtype)) != "torch.uint8":
@@ -99,6 +99,14 @@ def _of_tensor(tensor: Any) -> NDArray[np.uint8]:
     pixels = np.asarray(values)
     pixels = pixels if pixels.ndim == 2 or len(pixels) == 3 else pixels[0]
     return grey(pixels) if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
+
+
+def _at_hand(tensor: Any) -> Any:
+    """Return a tensor in memory as NumPy has arrays; ImageError for one that has no values, or gaps."""
+    if str(tensor.layout) != "torch.strided" or tensor.is_meta:
+        what = "no values" if tensor.is_meta else f"layout {str(tensor.layout).removeprefix('torch.')}"
+        raise ImageError(f"is a tensor with {what}; give a dense one")
+    return tensor.detach().cpu()
 
 
 def _as_bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -154,18 +162,36 @@ def label_of(value: Any) -> Label:
 
     Raises InputError for anything else.
 
-    >>> label_of(np.int64(3)), label_of("cat"), label_of(np.array([0, 1, 1])), label_of(float("nan"))
-    (3, 'cat', '1;2', None)
+    >>> label_of(np.int64(3)), label_of("cat"), label_of(np.array([0, 1, 1])), label_of(float("nan")), label_of(b"cat")
+    (3, 'cat', '1;2', None, 'cat')
     """
     if value is None or isinstance(value, str):
         return value
-    array = np.asarray(value.detach().cpu() if is_tensor(value) else value)
+    array = np.asarray(_label_at_hand(value))
     if array.size == 1 and array.dtype.kind in "OSU":
-        return None if array.item() is None else str(array.item())
+        return _text(array.item())
     if array.size == 1 and array.dtype.kind in "biuf":
         number = float(array.item())
         if np.isnan(number) or number.is_integer():
             return None if np.isnan(number) else int(number)
     elif array.ndim == 1 and array.dtype.kind in "biuf" and np.isin(array, (0, 1)).all():
         return ";".join(str(k) for k in np.flatnonzero(array))
+    raise InputError(f"a label is {str(value)[:60]!r} ({type(value).__name__}); give class names or whole numbers")
+
+
+def _label_at_hand(value: Any) -> Any:
+    try:
+        return _at_hand(value) if is_tensor(value) else value
+    except ImageError as error:
+        raise InputError(f"a label {error}") from error
+
+
+def _text(value: Any) -> str | None:
+    """Return a label that is an object: text, bytes of UTF-8, a missing value of pandas; whole numbers of any size."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, str | int):
+        return str(value)
     raise InputError(f"a label is {str(value)[:60]!r} ({type(value).__name__}); give class names or whole numbers")

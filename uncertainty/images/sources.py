@@ -49,6 +49,8 @@ def find_images(path: AnyPath | Sequence[AnyPath], columns: Columns = USUAL) -> 
     """
     if not isinstance(path, str | os.PathLike):
         return _from_list([Path(one) for one in path])
+    if not os.fspath(path):  # which Python takes for the folder that one is in
+        raise InputError("the path of the images is empty; give an image, a folder of images, or a manifest")
     root = located(path)
     if isinstance(root, RemotePath):
         return _from_remote(root, columns)

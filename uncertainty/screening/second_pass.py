@@ -21,10 +21,10 @@ from uncertainty.files import alone, replacing, write_json
 from uncertainty.images.remarks import in_words
 from uncertainty.monitoring.batch import Calibrated, Monitoring, monitor
 from uncertainty.screener import Screener
-from uncertainty.screening.journal import Parts, moved, part_name
+from uncertainty.screening.journal import FOLDER, Parts, moved, part_name
 from uncertainty.screening.part_tables import FEATURES, REMARK, counts_of
 from uncertainty.verdicts import FORMATS, SUMMARY, metadata_table, ranks, write_batches
-from uncertainty.written import LEDGER, Entry, fingerprint, read_ledger, set_aside, write_ledger
+from uncertainty.written import LEDGER, Entry, fingerprint, is_ours, read_ledger, set_aside, write_ledger
 
 MONITORING, FEATURES_FILE = "monitoring.json", "features.parquet"
 FILES = (*(f"verdicts{ending}" for ending in FORMATS), SUMMARY, MONITORING, FEATURES_FILE)
@@ -80,6 +80,18 @@ def _move(folder: Path, names: Sequence[str]) -> None:
         write_ledger(folder, out, read_ledger(out) | made)
         for name in (*names, LEDGER):
             moved(folder / name, out / name)
+
+
+def move_completed(out: Path) -> None:
+    """Put the rest of a screening in place where a process was killed while it did so: its files belong together."""
+    begun, made = out / FOLDER, read_ledger(out / FOLDER)
+    names = [name for name in FILES if name in made]
+    with alone(out):
+        there = [name for name in names if is_ours(begun / name, made[name])]
+        if not names or not all(name in there or is_ours(out / name, made[name]) for name in names):
+            return  # nothing was moved yet, or what is there is of another attempt
+        for name in (*there, LEDGER):
+            moved(begun / name, out / name)
 
 
 @dataclass(frozen=True, eq=False)

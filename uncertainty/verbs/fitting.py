@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
-from uncertainty.verbs.options import AnyPath, cache_of, columns, path_of, policy_of, shown
+from uncertainty.verbs.options import AnyPath, cache_of, columns, one_of, path_of, policy_of, shown
 
 if TYPE_CHECKING:
     from uncertainty.decisions.plans import Plan
@@ -67,7 +67,8 @@ def fit(
     good = None if reference is None else ImageSource(Path(reference), train)
     source = ModelSource(model, path_of(classes), embedder, device, autocast)
     sets = (good, ImageSource(Path(calibration), replace(named, split=split)), Path(out))
-    return fit_folders(source, *sets, effort=Effort(effort), progress=shown(progress), **asked)
+    wanted = Effort(one_of("effort", effort, Effort))
+    return fit_folders(source, *sets, effort=wanted, progress=shown(progress), **asked)
 
 
 def policy(screener: AnyPath, *, apply: AnyPath | None = None, dry_run: bool = False, **policy: Any) -> Plan:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, REPORT_IMAGES, WORKERS
-from uncertainty.verbs.options import AnyPath, columns, path_of, policy_of, shown
+from uncertainty.verbs.options import AnyPath, columns, one_of, path_of, policy_of, shown
 
 if TYPE_CHECKING:
     from uncertainty.annotation.ranking import Selection
@@ -55,7 +55,7 @@ def screen(
     from uncertainty.workflows.screen import OnRay, Screening, ScreenSettings, screen_folder, screen_into
 
     settings = ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
-    showing = shown(progress)
+    showing, on_ray = shown(progress), one_of("engine", engine, ("local", "ray")) == "ray"
     asked = policy_of(policy)
     if not isinstance(screener, str | os.PathLike) or not isinstance(images, str | os.PathLike):
         judge = screener
@@ -69,7 +69,7 @@ def screen(
         with showing("screening", _count(images)) as advance:
             summary = screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
         return Screening(summary, judge, finished_before=False)
-    ray = OnRay(actors, gpus_per_actor, ray_address) if engine == "ray" else None
+    ray = OnRay(actors, gpus_per_actor, ray_address) if on_ray else None
     saved = SavedScreener(Path(screener), model, device, asked, embedder)
     more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
     return screen_folder(saved, os.fspath(images), Path(out), settings, **more)

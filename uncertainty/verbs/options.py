@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from uncertainty.errors import InputError
 
 if TYPE_CHECKING:
     from uncertainty.classifiers.progress import Progress
@@ -19,6 +22,13 @@ def policy_of(asked: dict[str, Any]) -> Policy | None:
     from uncertainty.decisions.policies import Policy
 
     return Policy.of(**asked) if asked.keys() - {"method"} else None
+
+
+def one_of(what: str, given: str, known: Iterable[str]) -> str:
+    """Return a choice, or raise InputError with those that there are."""
+    if given not in (choices := list(known)):
+        raise InputError(f"{what} is {given!r}; choose one of {', '.join(choices)}")
+    return given
 
 
 def columns(name: str | None, label: str | None, group: str | None = None, group_by: str | None = None) -> Columns:
@@ -43,7 +53,6 @@ def shown(wanted: bool) -> Progress:
 
 def cache_of(named: AnyPath | None, *, off: bool) -> Path | None:
     """Return the folder of answers of networks, the usual one where none is named; None where there shall be none."""
-    from uncertainty.errors import InputError
     from uncertainty.files import usual_cache
 
     if named is not None and off:

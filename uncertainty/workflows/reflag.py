@@ -18,7 +18,7 @@ from uncertainty.screener import Screener
 from uncertainty.screener.verdict_rows import OTHERWISE
 from uncertainty.screening.journal import Task, opened, writing
 from uncertainty.screening.part_tables import with_counts
-from uncertainty.screening.second_pass import FEATURES_FILE, FILES, finish
+from uncertainty.screening.second_pass import FEATURES_FILE, FILES, finish, move_completed
 from uncertainty.verdicts import METADATA, Verdicts, file_of, metadata_of_rows, read_summary
 from uncertainty.workflows.screen import TASK
 from uncertainty.written import is_ours, read_ledger
@@ -42,6 +42,7 @@ def finished(folder: Path, screener: Screener) -> Finished:
     """
     if screener.cascade is not None:
         raise InputError("the policy of a cascade decides which images are looked at more deeply; screen them again")
+    move_completed(folder)
     summary, known = read_summary(folder), read_ledger(folder)
     task = Task.from_dict(summary.get(TASK))
     if task is None or not (folder / FEATURES_FILE).is_file():
