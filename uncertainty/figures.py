@@ -23,13 +23,16 @@ def percent(share: float | None) -> str:
     return _inside(share, f"{share:.1%}", "0.0%", "100.0%", "<0.1%", ">99.9%")
 
 
-def probability(p: float) -> str:
-    """Return a probability in three digits: what is above 0 and below 1 is not called either.
+def probability(p: float, digits: int = 3) -> str:
+    """Return a probability in some digits: what is above 0 and below 1 is not called either.
 
     >>> probability(0.25), probability(0.0001), probability(0.99999), probability(1.0)
     ('0.250', '<0.001', '>0.999', '1.000')
+    >>> probability(0.996, 2), probability(0.994, 2)
+    ('>0.99', '0.99')
     """
-    return _inside(p, f"{p:.3f}", "0.000", "1.000", "<0.001", ">0.999")
+    nothing, whole, step = f"{0:.{digits}f}", f"{1:.{digits}f}", 10**-digits
+    return _inside(p, f"{p:.{digits}f}", nothing, whole, f"<{step:.{digits}f}", f">{1 - step:.{digits}f}")
 
 
 def _inside(value: float, text: str, nothing: str, whole: str, little: str, nearly: str) -> str:

@@ -93,7 +93,7 @@ def test_the_same_image_under_another_name_is_refused_and_both_are_named(world, 
     with pytest.raises(OverlapError) as caught:
         collect(world, world.reference, copied)
     message = one_line(caught)
-    assert message.startswith("1 calibration images are in the reference too, e.g. ")
+    assert message.startswith("1 calibration image is in the reference too, e.g. ")
     assert f"'{copied}/dog/holiday.png' is '{world.reference}/cat/000.png'" in message
 
 
@@ -296,11 +296,11 @@ def test_pictures_that_look_nearly_alike_are_told(tmp_path):
     everything = Collected.of(outputs, rows)
     good, own = everything.take([0, 1]), everything.take([2, 3, 4, 6])
     assert near_copies(good, own) == [
-        "1 calibration images look nearly like one of the reference, e.g. '6.jpg' like '0.jpg'; if they are copies, "
+        "1 calibration image looks nearly like one of the reference, e.g. '6.jpg' like '0.jpg'; if they are copies, "
         "p_wrong is too low"
     ]
     assert near_copies(everything.take([1]), everything.take([0, 2, 6])) == [
-        "1 calibration images look nearly like another one, e.g. '6.jpg' like '0.jpg': calibration has about 2 "
+        "1 calibration image looks nearly like another one, e.g. '6.jpg' like '0.jpg': calibration has about 2 "
         "different pictures"
     ]
 

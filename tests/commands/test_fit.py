@@ -141,7 +141,7 @@ def test_what_is_in_both_sets_is_left_out_where_asked_for_and_answers_are_kept_w
     assert "two answers" in fails(*arguments, "--cache", cache, "--no-cache")
     status, out, err = run(*arguments, "--drop-duplicates", "--cache", cache)
     assert (status, out.splitlines()[0].endswith("is that what you know of it?")) == (0, True)
-    assert "note: 1 calibration images were left out: the reference holds them too" in err
+    assert "note: 1 calibration image was left out: the reference holds it too" in err
     assert list(cache.glob("??/*.safetensors"))
 
 

@@ -98,7 +98,12 @@ def told_page(root):
     told["slices"] = {
         "slices": [
             {"by": "quality_brightness", "name": "dark <i>", "n": 9, "error_rate": 0.4, "low": 0.2, "high": 0.7}
-            | {"error_rate_rest": 0.1, "errors_caught": None, "p_within_class_holm": 0.01, "conclusion": "more errors"}
+            | {
+                "error_rate_rest": 0.1,
+                "errors_caught": None,
+                "p_within_class_holm": 0.0001,
+                "conclusion": "more errors",
+            }
         ]
     }
     (out / "evaluation.json").write_text(json.dumps(told), "utf-8")
@@ -232,6 +237,7 @@ def test_what_other_commands_tell_is_shown(browser, pages):
     assert "<b>cat</b>" in text(browser, "#classes-panel")
     assert "3 (2 flagged)" in text(browser, "#classes-panel")
     assert "more errors" in text(browser, "#slices-panel")
+    assert "<0.001" in text(browser, "#slices-panel")
     assert "drift: <u>darker</u>" in text(browser, "#drift-panel .alarmed")
     assert "see Drift below" in text(browser, "#alarm")
     assert text(browser, "#policy-panel") == "at most 2% wrong"

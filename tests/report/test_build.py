@@ -172,7 +172,7 @@ def test_images_are_found_where_they_were_screened_and_said_to_be_gone(screening
     (tmp_path / "images" / NAMES[0]).unlink()
     data = report(out)
     assert sum("picture" in image for image in data["images"]) == 59
-    assert any("1 of 60 images have no picture here" in note for note in data["notes"])
+    assert any("1 of 60 images has no picture here" in note for note in data["notes"])
     shutil.rmtree(tmp_path / "images")
     data = report(out)
     assert not any("picture" in image for image in data["images"])

@@ -85,7 +85,7 @@ def test_the_headline_in_every_situation(counts, evaluation, says):
         ({"labelled": 200}, {"one_class_each": False}, "several labels"),
         ({}, {"shown": 20, "pictures": 20}, "The gallery shows 20 of 1,200 images"),
         ({}, {"pictures": 0}, "No image was found"),
-        ({}, {"pictures": 1199}, "1 of 1,200 images have no picture"),
+        ({}, {"pictures": 1199}, "1 of 1,200 images has no picture"),
     ],
 )
 def test_what_can_not_be_shown(counts, options, says):

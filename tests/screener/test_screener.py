@@ -553,7 +553,7 @@ def test_notes_of_model_sets_and_combiner_come_together(world, tmp_path):
     (tmp_path / "c" / "cat" / "000.png").write_bytes(b"")
     screener = Screener.fit(world.classifier, world.reference, tmp_path / "c", passes=0, expect_damage=0)
     notes = "; ".join(screener.notes)
-    for expected in ("1 calibration images can't be read", "reference rows were left out", "mc_variance is off"):
+    for expected in ("1 calibration image can't be read", "reference rows were left out", "mc_variance is off"):
         assert expected in notes
 
 

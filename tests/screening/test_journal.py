@@ -131,7 +131,7 @@ def test_an_unfinished_screening_is_not_begun_anew(begun):
         ({"images": 11}, "the input had 10 images, now it has 11"),
         ({"input": "other"}, "the names or columns of the input have changed"),
         ({"screen_id": "other"}, "the screener was screener, now it is other"),
-        ({"model_sha256": "b" * 64}, "the model was aaaaaaaaaaaa, now it is bbbbbbbbbbbb"),
+        ({"model_sha256": "b" * 64}, "the classifier or its second network was aaaaaaaaaaaa, now it is bbbbbbbbbbbb"),
         ({"policy": "budget 5 %"}, "the policy was 'policy', now it is 'budget 5 %'"),
         ({"batch_size": 4}, "the batch size was 2, now it is 4"),
         ({"features": False}, "features were kept: True, now: False"),

@@ -25,6 +25,7 @@ from uncertainty.combination.truth import labelled_if_known, understood, with_re
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators._known_good import right_rows, settle
 from uncertainty.estimators.base import Estimator
+from uncertainty.figures import number_of
 from uncertainty.images.corruptions import drawn_kind, random_corruption
 from uncertainty.images.novelty import random_foreign
 from uncertainty.images.remarks import in_words
@@ -180,7 +181,9 @@ def _found(name: str, items: Any, collected: Collected) -> list[str]:
     if not collected.failures:
         return notes
     file, why = collected.failures[0]
-    return [*notes, f"{len(collected.failures)} {name} images can't be read and were left out, e.g. {file!r}: {why}"]
+    images = f"{name} image can't be read and was", f"{name} images can't be read and were"
+    left_out = number_of(len(collected.failures), *images)
+    return [*notes, f"{left_out} left out, e.g. {file!r}: {why}"]
 
 
 def _divided(reference: Any, calibration: Any, how: str) -> list[str]:
@@ -274,7 +277,9 @@ def known_good(reference: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
         raise CalibrationError("the classifier gets every reference row wrong; are the class names in the right order?")
     if right.all():
         return reference, ()
-    note = f"{int((~right).sum())} of {len(right)} reference rows were left out: the classifier gets them wrong"
+    out = int((~right).sum())
+    were, them = ("was", "it") if out == 1 else ("were", "them")
+    note = f"{out} of {len(right)} reference rows {were} left out: the classifier gets {them} wrong"
     few = "; are the class names in the order of the model's outputs?" if right.mean() < _HALF else ""
     return right_rows(reference), (note + few,)
 

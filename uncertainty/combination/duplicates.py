@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from uncertainty.classifiers.image_loader import ArrayItem, load_ahead
 from uncertainty.errors import ImageError, OverlapError
+from uncertainty.figures import number_of
 from uncertainty.images.decoding import Least, Reading, decode, digest, digest_picture, digest_pixels
 from uncertainty.images.formats.base import WHOLE
 from uncertainty.images.in_flight import IN_FLIGHT
@@ -42,8 +43,9 @@ class Duplicates:
     def refuse(self) -> None:
         """Raise OverlapError where there are any; the message says which folder holds which."""
         if self.rows:
+            images = number_of(len(self.rows), "calibration image is", "calibration images are")
             raise OverlapError(
-                f"{len(self.rows)} calibration images are in the reference too, e.g. {self._example()}; p_wrong would "
+                f"{images} in the reference too, e.g. {self._example()}; p_wrong would "
                 "be far too low: take them out of one of the two, or leave them out of calibration "
                 "(--drop-duplicates)"
             )
@@ -53,7 +55,8 @@ class Duplicates:
         if not self.rows:
             return self.calibration, []
         kept = np.array([row not in self.rows for row in range(len(self.calibration))])
-        note = f"{len(self.rows)} calibration images were left out: the reference holds them too, e.g. "
+        images = number_of(len(self.rows), "calibration image was", "calibration images were")
+        note = f"{images} left out: the reference holds {'it' if len(self.rows) == 1 else 'them'} too, e.g. "
         return _selected(self.calibration, np.flatnonzero(kept)), [note + self._example()]
 
     def _example(self) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from uncertainty.classifiers.batches import Collected
 from uncertainty.errors import OverlapError
+from uncertainty.figures import number_of
 from uncertainty.images.thumbnails import details
 
 _NEAR = 0.98
@@ -25,7 +26,7 @@ def refuse_same_images(reference: Collected, calibration: Collected) -> None:
         name, twin = str(calibration.outputs.ids[row]), str(reference.outputs.ids[other])
         again = "" if calibration.digests[row] == reference.digests[other] else ", saved again"
         raise OverlapError(
-            f"{len(shared)} calibration images are in the reference too, e.g. {name!r} is {twin!r}{again}; "
+            f"{_calibration_images(len(shared), 'is', 'are')} in the reference too, e.g. {name!r} is {twin!r}{again}; "
             "p_wrong would be far too low: take them out of one of the two"
         )
 
@@ -36,9 +37,8 @@ def without_copies(reference: Collected, calibration: Collected) -> tuple[Collec
     if not shared:
         return calibration, []
     kept = calibration.take([row for row in range(len(calibration.digests)) if row not in shared])
-    return kept, [
-        f"{len(shared)} calibration images were left out: the reference holds the same images under other names"
-    ]
+    images = _calibration_images(len(shared), "was", "were")
+    return kept, [f"{images} left out: the reference holds the same images under other names"]
 
 
 def _shared(reference: Collected, calibration: Collected) -> dict[int, int]:
@@ -65,10 +65,8 @@ def each_once(calibration: Collected, truth: NDArray[np.int64]) -> tuple[NDArray
     names, notes = calibration.outputs.ids, []
     if copies := sum(len(rows) - 1 for rows in several if rows not in apart):
         first = next(rows for rows in several if rows not in apart)
-        notes.append(
-            f"{copies} calibration images are copies of others and were left out, e.g. {str(names[first[1]])!r} of "
-            f"{str(names[first[0]])!r}"
-        )
+        images = _calibration_images(copies, "is a copy of another and was", "are copies of others and were")
+        notes.append(f"{images} left out, e.g. {str(names[first[1]])!r} of {str(names[first[0]])!r}")
     if apart:
         one, other = apart[0][0], next(row for row in apart[0] if truth[row] != truth[apart[0][0]])
         notes.append(
@@ -91,18 +89,21 @@ def near_copies(reference: Collected, calibration: Collected) -> list[str]:
     notes = []
     if len(rows := np.flatnonzero(among_good >= 0)):
         pair = f"{str(calibration.outputs.ids[rows[0]])!r} like {str(reference.outputs.ids[among_good[rows[0]]])!r}"
-        notes.append(
-            f"{len(rows)} calibration images look nearly like one of the reference, e.g. {pair}; if they are copies, "
-            "p_wrong is too low"
-        )
+        look = _calibration_images(len(rows), "looks", "look")
+        notes.append(f"{look} nearly like one of the reference, e.g. {pair}; if they are copies, p_wrong is too low")
     if len(rows := np.flatnonzero(among_own >= 0)):
         ids = calibration.outputs.ids
         pair = f"{str(ids[rows[0]])!r} like {str(ids[among_own[rows[0]]])!r}"
+        look = _calibration_images(len(rows), "looks", "look")
         notes.append(
-            f"{len(rows)} calibration images look nearly like another one, e.g. {pair}: calibration has about "
+            f"{look} nearly like another one, e.g. {pair}: calibration has about "
             f"{len(own) - len(rows)} different pictures"
         )
     return notes
+
+
+def _calibration_images(n: int, one: str, many: str) -> str:
+    return number_of(n, f"calibration image {one}", f"calibration images {many}")
 
 
 def _looks(thumbnails: Sequence[bytes]) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision, Line
 from uncertainty.decisions.plans import Share
+from uncertainty.figures import probability
 from uncertainty.outputs import ModelOutputs
 
 _NEAREST = 100
@@ -43,7 +44,7 @@ class Answer:
     def __str__(self) -> str:
         side = "flagged" if self.flagged else "not flagged"
         text = (
-            f"{self.file_name}: {side}, p_wrong {self.p_wrong:.3f}, {abs(self.distance):.3f} "
+            f"{self.file_name}: {side}, p_wrong {probability(self.p_wrong)}, {abs(self.distance):.3f} "
             f"{'above' if self.flagged else 'below'} the line at {self.threshold:.3f} ({self.policy}; decided on "
             f"{self.support} calibration rows); of the {self.like_it.rows} calibration images most like it in p_wrong "
             f"{self.like_it.hits} were wrong"

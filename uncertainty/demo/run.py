@@ -10,6 +10,7 @@ import numpy as np
 
 from uncertainty.demo.images import DAMAGED_SHARE, write_digits
 from uncertainty.errors import InputError
+from uncertainty.figures import probability
 from uncertainty.verdicts import Verdicts
 
 _SHOWN = 5
@@ -65,9 +66,8 @@ def _ending(out: Path, labels: Path) -> str:
     for row in Verdicts(table).flagged.slice(0, _SHOWN).to_pylist():
         truth = "right" if row["correct"] else f"wrong, it is a {row['label']}"
         why = ", ".join(row["reasons"])
-        lines.append(
-            f"  {row['file_name']}  taken for a {row['predicted_label']} ({truth})  p_wrong {row['p_wrong']:.2f}  {why}"
-        )
+        p_wrong = probability(row["p_wrong"], 2)
+        lines.append(f"  {row['file_name']}  taken for a {row['predicted_label']} ({truth})  p_wrong {p_wrong}  {why}")
     lines += [
         f"Of {errors} errors the flags caught {int(wrong[flagged].sum())}; the same number of images chosen by max "
         f"softmax would have caught {int(wrong[by_softmax].sum())}, by chance {errors * looked_at / len(wrong):.0f}.",

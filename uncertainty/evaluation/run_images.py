@@ -11,6 +11,7 @@ import numpy as np
 
 from uncertainty.classifiers.base import Classifier, Images, Look, image_items
 from uncertainty.errors import InputError
+from uncertainty.figures import number_of
 from uncertainty.labels.meaning import resolve
 from uncertainty.outputs import ModelOutputs
 
@@ -31,8 +32,8 @@ def labelled_outputs(classifier: Classifier, images: Images, labels: Any, option
         why = "; ".join(truth.notes) or "give labels beside the images, or a Dataset of (image, label)"
         raise InputError(f"none of {len(truth.positions)} images has a label that can be compared with; {why}")
     unlabelled = sum(label is None for label in found.labels)
-    left_out = [f"{len(found.failures)} images that can't be read"] if found.failures else []
-    left_out += [f"{unlabelled} images without a label"] if unlabelled else []
+    counts = (len(found.failures), "that can't be read"), (unlabelled, "without a label")
+    left_out = [number_of(n, f"image {what}", f"images {what}") for n, what in counts if n]
     for note in (*(f"left out {what}" for what in left_out), *truth.notes):
         logger.warning("%s", note)
     return replace(found.outputs.take(rows), labels=truth.positions[rows])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncertainty.brief import Brief, shortened
 from uncertainty.errors import InputError, MissingDependencyError
+from uncertainty.figures import probability
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,4 +97,4 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return f"{value:.3f}" if isinstance(value, float) else shortened(value, quoted=False)
+    return probability(value) if isinstance(value, float) else shortened(value, quoted=False)

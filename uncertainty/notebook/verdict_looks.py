@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from uncertainty.figures import probability
 from uncertainty.notebook.tabular import SHOWN, Tabular, html_table
 
 _COLUMNS = ("file_name", "predicted_label", "label", "confidence", "p_wrong", "flagged", "reasons", "error")
@@ -64,4 +65,4 @@ def _title(row: Mapping[str, Any]) -> str:
     if row["p_wrong"] is None:
         return f"{row['file_name']}\nunreadable"
     truth = "" if row.get("label") is None else f", is {row['label']}"
-    return f"{row['predicted_label']}{truth}\np_wrong {row['p_wrong']:.2f}"
+    return f"{row['predicted_label']}{truth}\np_wrong {probability(row['p_wrong'], 2)}"

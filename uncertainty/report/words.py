@@ -123,7 +123,8 @@ def missing(data: Mapping[str, Any], *, one_class_each: bool, pictures: int, sho
 def _without_pictures(gone: int, shown: int) -> str:
     if gone == shown:
         return "No image was found where it was screened; say with --images where they are now."
-    return f"{gone:,} of {shown:,} images have no picture here: they are gone, or can't be read."
+    there, why = ("has", "it is gone") if gone == 1 else ("have", "they are gone")
+    return f"{gone:,} of {shown:,} images {there} no picture here: {why}, or can't be read."
 
 
 def _images(count: int, kind: str = "") -> str:

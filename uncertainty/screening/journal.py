@@ -32,7 +32,7 @@ FORMAT_VERSION = 1
 _WORDS = {
     "images": "the input had {} images, now it has {}",
     "input": "the names or columns of the input have changed ({} was {})",
-    "model_sha256": "the model was {:.12}, now it is {:.12}",
+    "model_sha256": "the classifier or its second network was {:.12}, now it is {:.12}",
     "policy": "the policy was {!r}, now it is {!r}",
     "screen_id": "the screener was {}, now it is {}",
     "rows_in_a_part": "a part had {} rows, now it has {}",

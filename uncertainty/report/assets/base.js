@@ -15,6 +15,12 @@ const plural = (n, one, many) => `${whole(n)} ${n === 1 ? one : many}`;
 const likely = (p) => (p > 0.99 ? 'over 99%' : p < 0.01 ? 'under 1%' : `${Math.round(100 * p)}%`);
 const percent = (share, digits = 1) => (isNumber(share) ? `${(100 * share).toFixed(digits)}%` : 'can’t be said');
 const fixed = (value, digits = 3) => (isNumber(value) ? value.toFixed(digits) : '–');
+// A probability above 0 and below 1 is called neither, however few its digits.
+const probability = (p, digits = 3) => {
+  const text = fixed(p, digits);
+  if (p > 0 && Number(text) === 0) return `<${(10 ** -digits).toFixed(digits)}`;
+  return p < 1 && Number(text) === 1 ? `>${(1 - 10 ** -digits).toFixed(digits)}` : text;
+};
 const words = (name) => String(name).replaceAll('_', ' ');
 
 // What would break the line, or turn the reading direction of what follows, is shown as its code.

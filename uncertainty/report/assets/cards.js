@@ -41,7 +41,7 @@ function card(image, open) {
     { class: `card ${kind}` },
     shot(image, open, image.heat ? heatOf(image.heat[0], image.heat_box) : null),
     bar(image.p ?? 1),
-    make('div', { class: 'head' }, badge(kind), make('span', { class: 'p', title: 'p_wrong' }, image.p === undefined ? '–' : fixed(image.p, 2))),
+    make('div', { class: 'head' }, badge(kind), make('span', { class: 'p', title: 'p_wrong' }, image.p === undefined ? '–' : probability(image.p, 2))),
     make('p', { class: 'said' }, said(image)),
     reasonChips(reasonsOf(image)),
     shouldLook(image),

@@ -2,12 +2,12 @@
 
 function facts(image) {
   const entries = [
-    ['p_wrong', image.p === undefined ? 'not known' : fixed(image.p)],
+    ['p_wrong', image.p === undefined ? 'not known' : probability(image.p)],
     ['Rank', `${whole(image.rank)} of ${whole(counts.images)}`],
     ['Predicted', className(image.predicted)],
-    image.suggested ? ['Suggested', `${className(image.suggested[0])}, ${fixed(image.suggested[1])}`] : null,
+    image.suggested ? ['Suggested', `${className(image.suggested[0])}, ${probability(image.suggested[1])}`] : null,
     ['Label', image.label === undefined ? 'none' : className(image.label)],
-    ['Confidence', fixed(image.confidence)],
+    ['Confidence', probability(image.confidence)],
     image.size ? ['Size', `${image.size[0]} × ${image.size[1]} pixels`] : null,
     image.error !== undefined ? ['Error', image.error] : null,
   ];
@@ -16,7 +16,7 @@ function facts(image) {
 
 function probabilities(image) {
   if (!image.top) return null;
-  const rows = image.top.map(([k, p]) => make('tr', {}, make('th', { scope: 'row' }, classNamed(k)), make('td', { class: 'wide' }, bar(p)), make('td', { class: 'value' }, fixed(p))));
+  const rows = image.top.map(([k, p]) => make('tr', {}, make('th', { scope: 'row' }, classNamed(k)), make('td', { class: 'wide' }, bar(p)), make('td', { class: 'value' }, probability(p))));
   return [make('h3', {}, 'What the classifier says'), make('table', { class: 'signals' }, make('tbody', {}, rows))];
 }
 
@@ -76,7 +76,7 @@ function large(image) {
 
 function headline(image) {
   if (image.p === undefined) return null;
-  const verdict = judged && image.wrong !== undefined ? `; p_wrong was ${fixed(image.p, 2)}` : `; ${likely(image.p)} likely wrong`;
+  const verdict = judged && image.wrong !== undefined ? `; p_wrong was ${probability(image.p, 2)}` : `; ${likely(image.p)} likely wrong`;
   return make('p', { class: 'told' }, said(image), `${verdict}.`);
 }
 

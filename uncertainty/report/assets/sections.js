@@ -165,7 +165,7 @@ function showSlices() {
   byId('slices').hidden = false;
   const rows = found.slice(0, MOST_ROWS).map((s) => [
     name(s.name), whole(s.n), `${percent(s.error_rate)} (${percent(s.low)} to ${percent(s.high)})`, percent(s.error_rate_rest),
-    percent(s.errors_caught), fixed(s.p_within_class_holm), make('span', { class: `verdict ${String(s.conclusion).replaceAll(' ', '-')}` }, s.conclusion),
+    percent(s.errors_caught), probability(s.p_within_class_holm), make('span', { class: `verdict ${String(s.conclusion).replaceAll(' ', '-')}` }, s.conclusion),
   ]);
   const head = ['images that are', 'count', 'error rate (95 %)', 'of the rest', 'errors caught', 'p, corrected', 'says'];
   const caption = 'Is it really a cause? Tests are exact, within classes, and corrected for their number.';
