@@ -74,6 +74,8 @@ def _is_quantised(layer: nn.Module) -> bool:
 def _seen(module: nn.Module) -> Iterator[str]:
     """Yield what else looks like dropout in a network that called none."""
     layers = list(module.modules())
+    said = [getattr(layer, "no_dropout", None) for layer in layers]
+    yield from (why for why in said if isinstance(why, str))
     if any(isinstance(layer, jit.ScriptModule) for layer in layers):
         yield "it is scripted, and dropout inside can't be seen"
     if any(_is_quantised(layer) for layer in layers):
