@@ -144,13 +144,13 @@ class Classifier(Brief):
             sha.update(self.embedder.sha256.encode())
         return sha.hexdigest()
 
-    def with_embedder(self, embedder: Classifier | str, *, device: str | None = None) -> Classifier:
+    def with_embedder(self, embedder: Classifier | str, **where: Any) -> Classifier:
         """Return the same classifier with a second opinion: a preset's name, a model spec, or another Classifier.
 
-        Its outputs then have the column `embedding`, from the same decoded image; see `embedder.py`.
+        Its outputs then have the column `embedding`, from the same decoded image. `where`: device and trust of `load`.
         """
         # One decoding for both: the second opinion bears the draft that the classifier does.
-        model = Classifier.load(embedder, device=device) if isinstance(embedder, str) else embedder
+        model = Classifier.load(embedder, **where) if isinstance(embedder, str) else embedder
         return replace(self, embedder=model.with_draft(self.preprocess.draft).as_embedder())
 
     def as_embedder(self) -> Embedder:

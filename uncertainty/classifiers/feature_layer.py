@@ -1,6 +1,6 @@
 """Where a network's features come from: the input of the layer that makes its logits, or a layer that the user names.
 
-A layer is the last one where the logits follow from its output alone, see `_leads_to`: a temperature, a softmax, a
+A layer is the last one where the logits follow from its output alone, see `leads_to`: a temperature, a softmax, a
 constant logit or an average over places may come after it.
 """
 
@@ -118,7 +118,7 @@ def find_feature_layer(module: nn.Module, run: Callable[[], Tensor]) -> tuple[Te
     if (call := _head(calls, logits)) is not None:
         return logits, FeatureLayer(call.layer, "input", call.width)
     for given, made in reversed(products):
-        if _leads_to(made, logits):
+        if leads_to(made, logits):
             return logits, FeatureLayer(None, "input", pooled(given).shape[1])
     if isinstance(module, Adapted):
         return logits, _second_output(module, run)
@@ -145,6 +145,8 @@ def _has_weights(layer: nn.Module) -> bool:
 
     What holds layers with weights besides, as a transformer with a token of its own does, is no layer but a network.
     """
+    if isinstance(layer, torch.jit.ScriptModule):  # which takes no hooks
+        return False
     inner = any(next(part.parameters(), None) is not None for name, part in layer.named_children() if name != _FORM)
     own = next(layer.parameters(recurse=False), None) is not None and not inner
     packed = hasattr(layer, "_packed_params") or type(layer).__module__.startswith("keras")
@@ -155,7 +157,7 @@ def _head(calls: list[_Call], logits: Tensor) -> _Call | None:
     exact = [call for call in calls if isinstance(call.layer, nn.Linear) and torch.equal(call.output, logits)]
     if exact:
         return exact[-1]
-    alike = [call for call in calls if _leads_to(call.output, logits)]
+    alike = [call for call in calls if leads_to(call.output, logits)]
     if alike:
         return alike[-1]
     # Two heads whose answers are averaged, as distilled transformers have them.
@@ -165,7 +167,7 @@ def _head(calls: list[_Call], logits: Tensor) -> _Call | None:
     return None
 
 
-def _leads_to(output: Tensor, logits: Tensor) -> bool:
+def leads_to(output: Tensor, logits: Tensor) -> bool:
     """Whether what follows a layer is borne: rectified or averaged over places, scaled, shifted by class or by image
     (so a softmax, whose logs are the logits), or bent by one function that rises.
     """

@@ -93,7 +93,7 @@ def spatial_layer(module: nn.Module, inputs: NDArray[np.float32]) -> str:
     handles = [
         layer.register_forward_hook(lambda _, __, output, name=name: note(name, output))
         for name, layer in module.named_modules()
-        if name
+        if name and not isinstance(layer, torch.jit.ScriptModule)  # which takes no hooks
     ]
     try:
         with evaluating(module):

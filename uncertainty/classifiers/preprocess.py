@@ -154,6 +154,16 @@ class Preprocess:
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     @property
+    def numbers(self) -> tuple[float, float]:
+        """The smallest and the largest number that an input can hold.
+
+        >>> Preprocess(mean=0.5, std=0.5).numbers
+        (-1.0, 1.0)
+        """
+        table = self._table[:1] if self.grayscale else self._table
+        return float(table.min()), float(table.max())
+
+    @property
     def _before_crop(self) -> tuple[int, int]:
         """What a crop is cut out of, at least: height and width."""
         height, width = (math.floor(side / self.crop_pct) for side in self.sides)

@@ -23,7 +23,7 @@ from typing import Any
 
 from uncertainty.classifiers.class_names import read_class_names
 from uncertainty.classifiers.description import Description
-from uncertainty.classifiers.formats.base import Format, Request, format_of, split_prefix
+from uncertainty.classifiers.formats.base import NOT_TRUSTED, Format, Request, format_of, split_prefix
 from uncertainty.classifiers.formats.module import PRESETS
 from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess
@@ -77,6 +77,8 @@ def describe(
     name, _, query = spec.partition("?")
     prefix, target = split_prefix(PRESETS.get(name, name))
     found = format_of(prefix)
+    if found.runs_code and not trust:
+        raise ModelError(NOT_TRUSTED.format(name))
     options = _options(query, found)
     # All that can be known to be wrong is, before any code of the user's runs.
     settings, form = _read(options, _PREPROCESS), _read(options, _FORM)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from uncertainty.commands.options import Device, Model, OtherSecondOpinion
+from uncertainty.commands.options import Device, Model, OtherSecondOpinion, Trusted
 from uncertainty.commands.shared import plainly
 
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ def explain(
     model: Model = None,
     embedder: OtherSecondOpinion = None,
     device: Device = None,
+    trust_model_file: Trusted = False,
 ) -> None:
     """Say why an image is flagged or not, and what it is like: uncertainty explain SCREENER IMAGE."""
     from uncertainty.screening.saved_screener import SavedScreener
 
-    say_explanations(SavedScreener(screener, model, device, embedder=embedder).load(), images)
+    say_explanations(SavedScreener(screener, model, device, embedder=embedder, trust=trust_model_file).load(), images)
 
 
 def say_explanations(screener: Screener, images: list[str]) -> None:

@@ -32,6 +32,7 @@ from uncertainty.commands.options import (
     ReferenceSplit,
     SecondOpinion,
     Split,
+    Trusted,
     Views,
     Workers,
 )
@@ -73,6 +74,7 @@ def fit(
     no_cache: NoCache = False,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     device: Device = None,
+    trust_model_file: Trusted = False,
     autocast: Autocast = None,
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
@@ -84,19 +86,18 @@ def fit(
     from uncertainty.images.manifests import Columns, Grouping
     from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
 
-    asked: dict[str, Any] = {"expect_damage": expect_damage, "expect_unknown": expect_unknown}
-    asked |= {"certify_share": certify_share, "keep_class_order": keep_class_order}
-    asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes, "seed": seed}
-    asked |= {"views": [name for name in tta.split(",") if name], "batch_size": batch_size, "workers": workers}
-    asked |= {"drop_duplicates": drop_duplicates, "cache": _cache_folder(cache, off=no_cache)}
+    asked: dict[str, Any] = {"expect_damage": expect_damage, "batch_size": batch_size, "workers": workers}
+    asked |= {"expect_unknown": expect_unknown, "certify_share": certify_share, "seed": seed, "passes": passes}
+    asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "drop_duplicates": drop_duplicates}
+    asked |= {"views": [name for name in tta.split(",") if name], "cache": _cache_folder(cache, off=no_cache)}
     screener = fit_folders(
-        ModelSource(model, classes, embedder, device, autocast),
+        ModelSource(model, classes, embedder, device, autocast, trust_model_file),
         None if reference is None else ImageSource(reference, Columns(name_column, label_column, reference_split)),
         ImageSource(calibration, Columns(name_column, label_column, split, Grouping(group, group_by))),
         out,
         effort=effort,
         progress=shown_progress,
-        **asked,
+        **asked | {"keep_class_order": keep_class_order},
     )
     _say(screener, out)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from uncertainty.commands.options import BatchSize, Device, Model, OtherSecondOpinion, Workers
+from uncertainty.commands.options import BatchSize, Device, Model, OtherSecondOpinion, Trusted, Workers
 from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.figures import number_of
@@ -23,6 +23,7 @@ def known_good(
     model: Model = None,
     embedder: OtherSecondOpinion = None,
     device: Device = None,
+    trust_model_file: Trusted = False,
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
 ) -> None:
@@ -34,7 +35,11 @@ def known_good(
         raise typer.BadParameter("give images to --add, or names to --remove")
     look: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "progress": shown_progress}
     done = change_known_good(
-        SavedScreener(screener, model, device, embedder=embedder), add=add, remove=remove, into=out, **look
+        SavedScreener(screener, model, device, embedder=embedder, trust=trust_model_file),
+        add=add,
+        remove=remove,
+        into=out,
+        **look,
     )
     say_notes(done.notes)
     now, before = (number_of(len(one.known_good), "known-good image") for one in (done.after, done.before))

@@ -19,6 +19,12 @@ CertifyShare = Annotated[
     float, typer.Option(min=0, max=0.9, help="Share of calibration kept from the combiner, to certify promises on.")
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")]
+Trusted = Annotated[
+    bool,
+    typer.Option(
+        "--trust-model-file", help="Read model files that may run code of their own, pt2: and torchscript:, this once."
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="Where the network runs, e.g. cpu or cuda.")]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from uncertainty.commands.options import Device, LabelColumn, Model, NameColumn, OtherSecondOpinion, Overwrite
+from uncertainty.commands.options import Device, LabelColumn, Model, NameColumn, OtherSecondOpinion, Overwrite, Trusted
 from uncertainty.commands.shared import say_notes, shown_progress
 from uncertainty.defaults import REPORT_IMAGES
 
@@ -63,6 +63,7 @@ def report(
     model: Model = None,
     embedder: OtherSecondOpinion = None,
     device: Device = None,
+    trust_model_file: Trusted = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Make one HTML page of a screening, which works offline: uncertainty report OUT --labels labels.csv."""
@@ -71,9 +72,9 @@ def report(
     from uncertainty.report.illustrations import illustrations
     from uncertainty.screening.saved_screener import SavedScreener
 
-    saved = None if screener is None else SavedScreener(screener, model, device, embedder=embedder)
+    use: dict[str, Any] = {"embedder": embedder, "trust": trust_model_file}
+    saved = None if screener is None else SavedScreener(screener, model, device, **use)
     drawing = illustrations(saved, reference, cam=cam, progress=shown_progress)
-    columns = Columns(name_column, label_column)
     written = write_report(
         out,
         labels=labels,
@@ -81,7 +82,7 @@ def report(
         path=page,
         most=most,
         illustrate=drawing,
-        columns=columns,
+        columns=Columns(name_column, label_column),
         overwrite=overwrite,
     )
     say_notes(written.notes)

@@ -23,6 +23,7 @@ from uncertainty.commands.options import (
     OtherSecondOpinion,
     Out,
     RayAddress,
+    Trusted,
     Workers,
 )
 from uncertainty.commands.policy_options import with_policy_options
@@ -48,6 +49,7 @@ def screen(
     policy: Any = None,
     format: Annotated[Format, typer.Option(help="Of the verdicts.")] = Format.PARQUET,
     device: Device = None,
+    trust_model_file: Trusted = False,
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a screening that was interrupted.")] = False,
@@ -72,7 +74,7 @@ def screen(
     else:
         _refuse_those_of_ray({"--actors": actors, "--gpus-per-actor": gpus_per_actor, "--ray-address": ray_address})
     done = screen_folder(
-        SavedScreener(screener, model, device, policy, embedder),
+        SavedScreener(screener, model, device, policy, embedder, trust_model_file),
         images,
         out,
         ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column),

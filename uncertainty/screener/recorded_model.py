@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uncertainty.classifiers.base import Classifier
+from uncertainty.classifiers.formats.base import runs_code
 from uncertainty.classifiers.formats.module import is_preset
 from uncertainty.classifiers.source import Source, changed
 from uncertainty.errors import ModelError
@@ -17,12 +18,16 @@ logger = logging.getLogger("uncertainty")
 
 @dataclass(frozen=True)
 class RecordedModel:
-    """Makes the classifier of the screener in a folder; `model`, `embedder`, `device` where they are to be others."""
+    """Makes the classifier of the screener in a folder; `model`, `embedder`, `device` where they are to be others.
+
+    `trust` allows model files that run code of their own while they are read.
+    """
 
     folder: Path
     model: str | None = None
     embedder: str | None = None
     device: str | None = None
+    trust: bool = False
 
     def if_any(self, saved: SavedModel) -> Classifier | None:
         """Return the classifier; None where the screener was fitted with none that a spec names."""
@@ -48,13 +53,14 @@ class RecordedModel:
         _tell(self.folder, spec, saved.source, theirs=self.model is None)
         # As it was decoded for calibration: screeners from before there was a draft have none.
         draft = (saved.preprocess or {}).get("draft", 0)
-        classifier = Classifier.load(spec, classes=saved.classes, device=self.device).with_draft(draft)
+        classifier = Classifier.load(spec, classes=saved.classes, device=self.device, trust=self.trust)
+        classifier = classifier.with_draft(draft)
         if saved.embedder is None:
             return classifier
         refuse_other_answers(self.folder, saved, classifier)
         second = self.embedder or saved.embedder
         _tell(self.folder, second, saved.embedder_source, theirs=self.embedder is None)
-        return classifier.with_embedder(second, device=self.device)
+        return classifier.with_embedder(second, device=self.device, trust=self.trust)
 
 
 def without_network(saved: SavedModel) -> str:
@@ -77,6 +83,8 @@ def without_network(saved: SavedModel) -> str:
 def _tell(folder: Path, spec: str, then: Source | None, *, theirs: bool) -> None:
     """Say which file is about to be run because a screener names it, and whether it has changed."""
     target = spec.partition("?")[0]
+    if theirs and runs_code(spec):
+        logger.warning("loading %s, which may run code, as %s says", target, folder)
     if is_preset(spec) or (now := Source.of(target)) is None:
         return
     if theirs:

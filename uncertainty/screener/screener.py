@@ -327,17 +327,19 @@ class Screener(Brief, Judge):
         classifier: Classifier | Callable[[SavedModel], Classifier | None] | Literal["recorded"] | None = "recorded",
         *,
         device: str | None = None,
+        trust: bool = False,
     ) -> Screener:
         """Read a saved screener, and load the classifier that its model spec names, which runs the code of that spec.
 
         A `classifier` of yours, or what makes one of the saved model, must be that it was fitted with. None: without
-        one, for all but `screen`; so is one that was fitted with a module in memory. `device` is for the recorded one.
+        one, for all but `screen`; so is one that was fitted with a module in memory. `device` is for the recorded
+        one, and `trust` allows its file to run code of its own while it is read, see `Classifier.load`.
 
         Raises ArtifactError for a damaged or foreign file, another format version, or another model, and ModelError
         where the recorded one can't be loaded.
         """
         if classifier == "recorded":
-            classifier = RecordedModel(Path(folder), device=device).if_any
+            classifier = RecordedModel(Path(folder), device=device, trust=trust).if_any
         loaded = serialization.load(Path(folder), classifier)
         screener = cls.of(loaded.fitted, loaded.classifier)
         vars(screener)["id"] = loaded.id  # as it would be computed, without hashing all arrays once more

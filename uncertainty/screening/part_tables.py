@@ -172,11 +172,12 @@ class Screen:
     features: bool = True
     options: dict[str, Any] = field(default_factory=lambda: {"workers": WORKERS})
     embedder: str | None = None
+    trust: bool = False
 
     @cached_property
     def screener(self) -> Screener:
         """The screener with its classifier, loaded when first needed."""
-        return SavedScreener(self.folder, self.model, self.device, self.policy, self.embedder).load()
+        return SavedScreener(self.folder, self.model, self.device, self.policy, self.embedder, self.trust).load()
 
     def __call__(self, items: ImageSet | Sequence[ImageItem]) -> pa.Table:
         """Return the table of one part: the unranked verdict rows of its images, all of them, in their order."""

@@ -12,17 +12,21 @@ from uncertainty.screener.recorded_model import RecordedModel
 
 @dataclass(frozen=True)
 class SavedScreener:
-    """The folder that a fit wrote; `model`, `embedder`, `device` and `policy` where they are others than it says."""
+    """The folder that a fit wrote; `model`, `embedder`, `device` and `policy` where they are others than it says.
+
+    `trust` allows model files that run code of their own while they are read; no screener remembers it.
+    """
 
     folder: Path
     model: str | None = None
     device: str | None = None
     policy: Policy | None = None
     embedder: str | None = None
+    trust: bool = False
 
     def load(self) -> Screener:
         """Return the screener with the classifier that it was fitted with."""
-        model = RecordedModel(self.folder, self.model, self.embedder, self.device)
+        model = RecordedModel(self.folder, self.model, self.embedder, self.device, self.trust)
         return self._asked(Screener.load(self.folder, model))
 
     def load_alone(self) -> Screener:

@@ -41,6 +41,7 @@ def fit(
     group_by: str | None = None,
     seed: int = 0,
     device: str | None = None,
+    trust_model_file: bool = False,
     autocast: str | None = None,
     batch_size: int = BATCH_SIZE,
     drop_duplicates: bool = False,
@@ -65,7 +66,7 @@ def fit(
     named = columns(name_column, label_column, group, group_by)
     train = replace(columns(name_column, label_column), split=reference_split)
     good = None if reference is None else ImageSource(Path(reference), train)
-    source = ModelSource(model, path_of(classes), embedder, device, autocast)
+    source = ModelSource(model, path_of(classes), embedder, device, autocast, trust_model_file)
     sets = (good, ImageSource(Path(calibration), replace(named, split=split)), Path(out))
     wanted = Effort(one_of("effort", effort, Effort))
     return fit_folders(source, *sets, effort=wanted, progress=shown(progress), **asked)
@@ -98,6 +99,7 @@ def known_good(
     model: str | None = None,
     embedder: str | None = None,
     device: str | None = None,
+    trust_model_file: bool = False,
     batch_size: int = BATCH_SIZE,
     workers: int = WORKERS,
     progress: bool = False,
@@ -106,7 +108,7 @@ def known_good(
     from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.workflows.known_good import change_known_good
 
-    saved = SavedScreener(Path(screener), model, device, embedder=embedder)
+    saved = SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file)
     look: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "progress": shown(progress)}
     return change_known_good(saved, add=path_of(add), remove=path_of(remove), into=path_of(out), **look)
 

@@ -30,6 +30,7 @@ def screen(
     name_column: str | None = None,
     format: str = "parquet",
     device: str | None = None,
+    trust_model_file: bool = False,
     batch_size: int = BATCH_SIZE,
     workers: int = WORKERS,
     resume: bool = False,
@@ -60,7 +61,7 @@ def screen(
     if not isinstance(screener, str | os.PathLike) or not isinstance(images, str | os.PathLike):
         judge = screener
         if isinstance(judge, str | os.PathLike):
-            judge = SavedScreener(Path(judge), model, device, asked, embedder).load()
+            judge = SavedScreener(Path(judge), model, device, asked, embedder, trust_model_file).load()
         elif asked is not None:
             judge = judge.with_policy(asked)
         if isinstance(images, str | os.PathLike):
@@ -70,7 +71,7 @@ def screen(
             summary = screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
         return Screening(summary, judge, finished_before=False)
     ray = OnRay(actors, gpus_per_actor, ray_address) if on_ray else None
-    saved = SavedScreener(Path(screener), model, device, asked, embedder)
+    saved = SavedScreener(Path(screener), model, device, asked, embedder, trust_model_file)
     more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
     return screen_folder(saved, os.fspath(images), Path(out), settings, **more)
 
@@ -86,13 +87,14 @@ def explain(
     model: str | None = None,
     embedder: str | None = None,
     device: str | None = None,
+    trust_model_file: bool = False,
 ) -> list[Explanation]:
     """Say of each image, or of all in a folder, why it is flagged or not, and what it is like."""
     from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.workflows.explain import explain_images
 
     if isinstance(screener, str | os.PathLike):
-        screener = SavedScreener(Path(screener), model, device, embedder=embedder).load()
+        screener = SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file).load()
     given = [images] if isinstance(images, str | os.PathLike) else images
     return explain_images(screener, [os.fspath(one) for one in given])
 
@@ -179,6 +181,7 @@ def report(
     model: str | None = None,
     embedder: str | None = None,
     device: str | None = None,
+    trust_model_file: bool = False,
     progress: bool = False,
     overwrite: bool = False,
 ) -> Report:
@@ -187,7 +190,11 @@ def report(
     from uncertainty.report.illustrations import illustrations
     from uncertainty.screening.saved_screener import SavedScreener
 
-    saved = None if screener is None else SavedScreener(Path(screener), model, device, embedder=embedder)
+    saved = (
+        None
+        if screener is None
+        else SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file)
+    )
     return write_report(
         Path(out),
         labels=path_of(labels),

@@ -36,6 +36,7 @@ class ModelSource:
     device : where the network runs, e.g. "cuda".
     autocast : precision, "bf16" or "fp16"; it becomes part of the spec, so that a screener of this classifier runs it
         alike.
+    trust : allow model files that run code of their own while they are read.
 
     """
 
@@ -44,6 +45,7 @@ class ModelSource:
     embedder: str | None = None
     device: str | None = None
     autocast: str | None = None
+    trust: bool = False
 
     def load(self) -> Classifier:
         """Return the classifier, with names for its classes and a second opinion where there are any."""
@@ -52,8 +54,9 @@ class ModelSource:
         if self.autocast is not None:
             spec = f"{spec}{'&' if '?' in spec else '?'}autocast={self.autocast}"
         names = read_class_names(self.classes) if self.classes else None
-        classifier = Classifier.load(spec, classes=names, device=self.device)
-        return classifier if self.embedder is None else classifier.with_embedder(self.embedder, device=self.device)
+        where: dict[str, Any] = {"device": self.device, "trust": self.trust}
+        classifier = Classifier.load(spec, classes=names, **where)
+        return classifier if self.embedder is None else classifier.with_embedder(self.embedder, **where)
 
 
 class ImageSource(NamedTuple):

@@ -36,6 +36,12 @@ class Request:
         return path
 
 
+NOT_TRUSTED = (
+    "{} may run code of whoever wrote the file while it is read; only if you trust it, give --trust-model-file (from "
+    "Python: trust=True)"
+)
+
+
 @dataclass(frozen=True)
 class Format:
     """A kind of model spec.
@@ -47,6 +53,7 @@ class Format:
     files : those of `keys` that name a file.
     is_file : the target names a file or folder; it is kept with its whole path, so that a screener finds it from
         everywhere.
+    runs_code : reading the file may run code that it holds, so the user must say that it is trusted.
 
     """
 
@@ -54,6 +61,7 @@ class Format:
     keys: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     is_file: bool = True
+    runs_code: bool = False
 
 
 def prefixes() -> list[str]:
@@ -75,3 +83,12 @@ def format_of(prefix: str) -> Format:
     """Return the format of a prefix."""
     found = importlib.import_module(f"uncertainty.classifiers.formats.{prefix}")
     return cast(Format, found.FORMAT)
+
+
+def runs_code(spec: str) -> bool:
+    """Whether a spec names a file that may run code of its own while it is read.
+
+    >>> runs_code("pt2:model.pt2?size=224"), runs_code("my_models:network")
+    (True, False)
+    """
+    return format_of(split_prefix(spec.partition("?")[0])[0]).runs_code

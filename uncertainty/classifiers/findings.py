@@ -1,0 +1,172 @@
+"""What was found out about a classifier when it was loaded, line by line, and what it costs to run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from uncertainty.classifiers.base import Classifier
+from uncertainty.classifiers.output_form import Adapted
+from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.defaults import MC_PASSES
+from uncertainty.errors import UncertaintyError
+
+_SHOWN = 12  # class names
+_BATCH = 8
+_RUNS = 3
+_SECOND = "efficientnet-lite0"  # the second opinion of --effort balanced
+
+Line = tuple[str, str]
+"""What it is about, and what was found."""
+
+
+def findings(classifier: Classifier) -> Iterator[Line]:
+    """Yield what is known of classes, output, input, features, dropout and habits."""
+    yield "classes", _classes(classifier.classes)
+    yield "output", _output(classifier)
+    yield "input", _input(classifier.preprocess)
+    stated, assumed = _settings(classifier)
+    yield "preprocessing, stated", stated or "nothing"
+    yield "preprocessing, assumed", assumed or "nothing"
+    yield "features", _features(classifier)
+    yield "dropout", _dropout(classifier)
+    yield "depends on", _habits(classifier)
+    for note in classifier.notes:
+        yield "note", note
+
+
+def _classes(names: tuple[str, ...]) -> str:
+    more = f", … and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"
+
+
+def _output(classifier: Classifier) -> str:
+    form = classifier.form
+    kind = {"logits": "logits, before softmax", "probabilities": "probabilities, whose logarithms are taken as logits"}
+    said = kind[form.output]
+    if classifier.task == "multilabel":
+        said = said.replace("softmax", "sigmoid, of several labels an image")
+    one = ", one number for two classes" if form.binary else ""
+    return f"{said}{one}"
+
+
+def _input(preprocess: Preprocess) -> str:
+    height, width = preprocess.sides
+    colours = "1 channel, grey" if preprocess.grayscale else f"3 channels, {preprocess.channels.upper()}"
+    low, high = preprocess.numbers
+    return (
+        f"(n, {1 if preprocess.grayscale else 3}, {height}, {width}), {colours}, numbers from {low:.3g} to {high:.3g}"
+    )
+
+
+def _settings(classifier: Classifier) -> tuple[str, str]:
+    """Return settings that the spec or the model states, and those that are only assumed."""
+    chosen, usual = classifier.preprocess, Preprocess()
+    stated, assumed = [], []
+    for name in (field.name for field in fields(Preprocess)):
+        value = getattr(chosen, name)
+        said = f"{name}={','.join(f'{v:g}' for v in value) if isinstance(value, tuple) else value}"
+        if name in classifier.assumed:
+            assumed.append(said)
+        elif name == "size" or value != getattr(usual, name) or name in ("mean", "std", "interpolation", "resize"):
+            stated.append(said)
+    return ", ".join(stated), ", ".join(assumed)
+
+
+def _features(classifier: Classifier) -> str:
+    network = classifier.network
+    layer = network.feature_layer
+    if layer is None:
+        return "none were found; features=NAME names a layer that has them"
+    names = {id(module): name for name, module in network.original.named_modules()}
+    name = classifier.form.features or names.get(id(layer.layer), "").removeprefix("program.")
+    if name:
+        return f"{layer.width}, the {layer.side} of {name!r}"
+    own = isinstance(network.module, Adapted) and layer.layer is network.module.second_output
+    return f"{layer.width}, {_told(network.original) if own else _LAST}"
+
+
+_LAST = "the input of the last product with weights"
+
+
+def _told(module: Any) -> str:
+    return str(getattr(module, "features_from", "its second output"))
+
+
+def _dropout(classifier: Classifier) -> str:
+    network = classifier.network
+    if not network.dropout:
+        return "none that can be run again"
+    if network.replay is None:
+        return "each of the sub-networks, with masks of its own, takes a full pass"
+    return f"only what lies behind the first dropout is run again: {network.dropout_cost:.2%} of a pass a sub-network"
+
+
+def _habits(classifier: Classifier) -> str:
+    habits = classifier.network.habits
+    found = ["chance in plain passes, which dropout that is always on would bring; it is held"] * habits.held
+    found += ["the other images of a batch, so each runs alone"] * habits.alone
+    return "; ".join(found) or "the image alone: neither chance nor other images change an answer"
+
+
+def costs(classifier: Classifier) -> Iterator[Line]:
+    """Yield what a pass costs, and each effort in units of it: by multiplications where they can be counted."""
+    one = _multiplications(classifier)
+    seconds = _seconds(classifier)
+    counted = f", {one / 1e6:,.3g} million multiplications" if one else ""
+    yield "one pass", f"{1e3 * seconds:.3g} ms an image in a batch of {_BATCH}, on this machine{counted}"
+    network = classifier.network
+    passes, _ = network.affordable(None)
+    fast = 1 + (passes * network.dropout_cost if network.dropout else 0)
+    all_dropout = 1 + (MC_PASSES * network.dropout_cost if network.dropout else 0)
+    second = _second_opinion(classifier, one, seconds)
+    yield "effort fast", f"{fast:.3g} passes" if fast > 1 else "1 pass"
+    yield "effort balanced", f"{fast:.3g} and a second opinion, {second}"
+    yield (
+        "effort thorough",
+        f"{all_dropout + _views():.3g} passes at most, with all views, and a second opinion, {second}",
+    )
+
+
+def _views() -> int:
+    from uncertainty.classifiers.views import VIEWS
+
+    return sum(map(len, VIEWS.values()))
+
+
+def _second_opinion(classifier: Classifier, one: int, seconds: float) -> str:
+    try:
+        other = Classifier.load(_SECOND)
+    except UncertaintyError:
+        return f"{_SECOND}, which is not installed here"
+    if one:
+        return f"{_SECOND}: {_multiplications(other) / one:.3g} passes"
+    return f"{_SECOND}: {_seconds(other) / seconds:.3g} passes as measured"
+
+
+def _multiplications(classifier: Classifier) -> int:
+    """Return the multiplications of one image; 0 where another library runs the network."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        classifier.network(_example(classifier, 1))
+    return int(counter.get_total_flops()) // 2
+
+
+def _seconds(classifier: Classifier) -> float:
+    """Return the shortest of some runs, for one image of a batch."""
+    inputs, taken = _example(classifier, _BATCH), []
+    for _ in range(_RUNS):
+        start = time.perf_counter()
+        classifier.network(inputs)
+        taken.append(time.perf_counter() - start)
+    return min(taken) / _BATCH
+
+
+def _example(classifier: Classifier, images: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    shape = (images, 1 if classifier.preprocess.grayscale else 3, *classifier.preprocess.sides)
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
