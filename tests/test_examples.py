@@ -31,6 +31,7 @@ def test_the_model_of_the_examples_is_one_that_a_spec_names(monkeypatch):
     from uncertainty import Classifier
 
     monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.delitem(sys.modules, "my_models", raising=False)
     classifier = Classifier.load("my_models:painted")
     assert classifier.notes == ()
     pixels = np.zeros((2, 48, 48, 3), np.uint8)

@@ -133,3 +133,9 @@ def test_tables_are_read_by_position_and_not_as_they_are_written(table):
 def test_what_has_no_order_is_refused(names):
     with pytest.raises(ModelError, match=r"the class names are .*; give a list in the order of the outputs"):
         names_in_order(names, 3)
+
+
+def test_half_characters_are_no_name() -> None:
+    with pytest.raises(ModelError, match="holds half a character, which no table can hold"):
+        names_in_order(["cat", "\ud83d"], 2)
+    assert names_in_order(["cat", "\U0001f600"], 2) == ("cat", "\U0001f600")

@@ -26,7 +26,7 @@ def test_help_is_a_sentence_and_a_command_line(run, command):
     assert (status, err) == (0, "")
     help = next(c.callback for c in cli.app.registered_commands if c.callback.__name__ == command).__doc__
     assert help[0].isupper()
-    assert help.endswith(".")
+    assert help.rstrip().endswith(".")
     assert f": uncertainty {command.replace('_', '-')}" in help
     assert help.split()[0] in out
 

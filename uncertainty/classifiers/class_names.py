@@ -55,6 +55,8 @@ def names_in_order(classes: Any, outputs: int) -> tuple[str, ...]:
         raise ModelError(f"the model has {outputs} outputs and {len(names)} class names were given; match them")
     if doubles := [name for name, count in Counter(names).items() if count > 1]:
         raise ModelError(f"the class name {doubles[0]!r} occurs twice; give each class its own name")
+    if halves := [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]:
+        raise ModelError(f"the class name {halves[0]!r} holds half a character, which no table can hold; write it anew")
     return names
 
 

@@ -308,7 +308,10 @@ def read_manifest(path: Path) -> Manifest:
     if version != FORMAT_VERSION:
         raise ArtifactError(f"{path} has format version {version!r}; this release reads {FORMAT_VERSION}, fit it again")
     try:
+        json.dumps(raw, ensure_ascii=False).encode()  # JSON can spell half characters, which no table can hold
         manifest = Manifest.model_validate(raw)
+    except UnicodeEncodeError as error:
+        raise ArtifactError(f"{path} is damaged: it holds half a character; fit the screener again") from error
     except (ValidationError, RecursionError) as error:
         raise ArtifactError(f"{path} is damaged at {_where(error)}; fit the screener again") from error
     if manifest.sealed().seal != manifest.seal:

@@ -125,7 +125,7 @@ def test_last_layer_of_a_network_is_copied() -> None:
     np.testing.assert_array_equal(layer.weight, network[2].weight.detach())
     np.testing.assert_array_equal(layer.bias, np.zeros(3))
     with pytest.raises(ValueError, match="linear layer"):
-        LastLayer.of(SimpleNamespace(head=None))
+        LastLayer.of(SimpleNamespace(feature_layer=None))
 
 
 def preprocess(size: int):
