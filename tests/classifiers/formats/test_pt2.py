@@ -100,7 +100,7 @@ def test_classes_and_preprocessing_beside_the_program_are_taken(tmp_path):
         '"decision_thresholds": null}'
     )
     one = load(export(network(), tmp_path / "m.pt2", extra_files={"uncertainty.json": known}))
-    assert (one.classes, one.preprocess, one.assumed) == (("a", "b", "c"), Preprocess(size=16, mean=0.5), ())
+    assert (one.classes, one.preprocess, one.assumed) == (("a", "b", "c"), Preprocess(size=16, mean=0.5, draft=0), ())
     with pytest.raises(ModelError, match=r"damaged description"):
         load(export(network(), tmp_path / "m.pt2", extra_files={"uncertainty.json": "[]"}))
 
