@@ -78,6 +78,7 @@ def never_two(m: Any, x: Tensor) -> Tensor:
     ("forward", "said"),
     [
         (lambda m, x: (), "returns tuple; it must return a tensor of logits"),
+        (lambda m, x: m.fc(hidden(m, x))[:, :0], r"answers 3 images with shape \(3, 0\); it must be \(3, classes\)"),
         (lambda m, x: "cat", "returns str; it must return a tensor of logits"),
         (lambda m, x: {"a": m.fc(hidden(m, x)), "b": x}, r"returns dict with \['a', 'b'\]"),
         (

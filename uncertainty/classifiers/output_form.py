@@ -132,7 +132,7 @@ def _flat(scores: Tensor, images: int) -> Tensor:
     # By its shape, since `len` would tie an exported network to one number of images.
     if scores.dim() == 1 and scores.shape[0] == images:
         scores = scores[:, None]
-    if scores.dim() != 2 or scores.shape[0] != images:
+    if scores.dim() != 2 or scores.shape[0] != images or not scores.shape[1]:
         raise ModelError(
             f"the model answers {images} images with shape {tuple(scores.shape)}; it must be ({images}, classes)"
         )
