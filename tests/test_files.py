@@ -1,5 +1,6 @@
 """Files are whole or not there, and JSON holds no number that others can't read."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from uncertainty.errors import InputError
-from uncertainty.files import alone, plain, replacing, write_json
+from uncertainty.files import alone, plain, replacing, together, write_json
 
 
 def test_a_new_file_appears_whole_or_not_at_all(tmp_path):
@@ -101,3 +102,26 @@ def test_one_that_comes_later_waits(tmp_path):
 def test_a_folder_that_is_not_there_is_not_held(tmp_path):
     with alone(tmp_path / "nothing"):
         assert not (tmp_path / "nothing").exists()
+
+
+def test_a_full_disk_says_which_folder_and_leaves_what_was_there(tmp_path):
+    (tmp_path / "report.html").write_text("old")
+
+    def full():
+        with together(tmp_path, "x") as begun:
+            (begun / "report.html").write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")  # what `write` says, which knows no name
+
+    with pytest.raises(OSError, match="No space") as caught:
+        full()
+    assert caught.value.filename == str(tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("report.html", "old")]
+
+
+def test_other_errors_keep_their_own_words_and_names(tmp_path):
+    with pytest.raises(OSError, match="which") as caught, together(tmp_path, "x"):
+        raise OSError(errno.ENOSPC, "No space left on device", "which.csv")
+    assert caught.value.filename == "which.csv"
+    with pytest.raises(BrokenPipeError) as broken, together(tmp_path, "x"):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+    assert broken.value.filename is None

@@ -19,6 +19,7 @@ from typing import IO, Any
 from uncertainty.errors import InputError
 
 logger = logging.getLogger("uncertainty")
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _Held = frozenset[tuple[int, int]]
 _HELD: ContextVar[_Held] = ContextVar("folders that this call holds already", default=frozenset())
 
@@ -83,7 +84,7 @@ def together(folder: Path, name: str) -> Iterator[Path]:
     """Yield a folder to write files into that all appear in `folder` at the end, or none.
 
     Where a process is killed after it wrote them all, the next one that calls this or `settle` puts them in place; what
-    was not written in full is removed.
+    was not written in full is removed. A full disk, which by itself names no file, is an OSError that names `folder`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder):
@@ -95,8 +96,10 @@ def together(folder: Path, name: str) -> Iterator[Path]:
             sync_folder(begun)
             os.rename(begun, folder / f".{name}.whole")
             sync_folder(folder)
-        except BaseException:
+        except BaseException as error:
             _remove(begun)
+            if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+                raise OSError(error.errno, error.strerror, str(folder)) from error
             raise
         _settle(folder, name)
 
