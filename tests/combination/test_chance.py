@@ -25,10 +25,10 @@ def test_weak_classifiers_unknown_classes_and_others_names_pass():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 10, 1000)
     weak = np.where(rng.random(1000) < 0.3, truth, rng.integers(0, 10, 1000))
-    refuse_chance(outputs(weak, truth, 10))
-    refuse_chance(outputs((truth + 1) % 10, truth, 10))
-    refuse_chance(outputs(truth, np.full(1000, -1), 10))
-    refuse_chance(outputs(np.zeros(1000, int), (rng.random(1000) < 0.03).astype(int), 2))
+    assert refuse_chance(outputs(weak, truth, 10)) is None
+    assert refuse_chance(outputs((truth + 1) % 10, truth, 10)) is None
+    assert refuse_chance(outputs(truth, np.full(1000, -1), 10)) is None
+    assert refuse_chance(outputs(np.zeros(1000, int), (rng.random(1000) < 0.03).astype(int), 2)) is None
 
 
 @pytest.mark.parametrize("right", [0.3, 0.7, 0.85])
@@ -36,5 +36,5 @@ def test_calibration_of_one_class_says_nothing_of_chance(right):
     rng = np.random.default_rng(0)
     truth = np.where(rng.random(1000) < 0.02, 1, 3)
     said = np.where(rng.random(1000) < right, truth, rng.integers(0, 10, 1000))
-    refuse_chance(outputs(said, np.full(1000, 3), 10))
-    refuse_chance(outputs(said, truth, 10))
+    assert refuse_chance(outputs(said, np.full(1000, 3), 10)) is None
+    assert refuse_chance(outputs(said, truth, 10)) is None

@@ -1,6 +1,8 @@
 """Each command is a function of the same name and options, which writes the same files and returns what they say."""
 
+import ast
 import inspect
+import textwrap
 
 import numpy as np
 import pytest
@@ -31,6 +33,14 @@ def tiny():
 
 def test_every_command_has_its_function():
     assert sorted(verbs.__all__) == verbs.__all__ == sorted(COMMANDS.keys() - SHOWS)
+
+
+@pytest.mark.parametrize("name", verbs.__all__)
+def test_no_option_is_ignored(name):
+    verb = getattr(verbs, name)
+    body = ast.parse(textwrap.dedent(inspect.getsource(verb))).body[0].body
+    read = {node.id for part in body for node in ast.walk(part) if isinstance(node, ast.Name)}
+    assert inspect.signature(verb).parameters.keys() <= read
 
 
 @pytest.mark.parametrize("name", verbs.__all__)

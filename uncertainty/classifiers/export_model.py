@@ -20,13 +20,12 @@ from torch import Tensor, nn
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.class_names import read_class_names
 from uncertainty.classifiers.feature_layer import pooled
+from uncertainty.classifiers.formats._exported import ENTRY
 from uncertainty.classifiers.formats.base import Request, format_of
 from uncertainty.classifiers.modes import evaluating, placed
 from uncertainty.classifiers.network import Network
 from uncertainty.errors import InputError, MissingDependencyError, ModelError, in_one_line
 
-METADATA = "uncertainty"
-"""The entry of a file in which classes, preprocessing and task are kept, as JSON."""
 _ROOM = 1e-4  # of the largest value, and at least of 1
 _INPUT, _OUTPUTS = "images", ["logits", "features"]
 _LARGEST = 1 << 30  # bytes of weights in one ONNX file, which can't have 2 GiB
@@ -150,14 +149,14 @@ def _write_onnx(module: nn.Module, images: Tensor, path: Path, description: str)
         dynamo=True,
         verbose=False,
     )
-    program.model.metadata_props[METADATA] = description  # type: ignore[union-attr]
+    program.model.metadata_props[ENTRY] = description  # type: ignore[union-attr]
     weights = sum(value.nbytes for value in module.state_dict().values() if isinstance(value, Tensor))
     program.save(path, external_data=weights > _LARGEST)  # type: ignore[union-attr]
 
 
 def _write_pt2(module: nn.Module, images: Tensor, path: Path, description: str) -> None:
     program = torch.export.export(module, (images,), dynamic_shapes=({0: torch.export.Dim("n")},))
-    torch.export.save(program, path, extra_files={f"{METADATA}.json": description})
+    torch.export.save(program, path, extra_files={f"{ENTRY}.json": description})
 
 
 _WRITERS: dict[str, Callable[[nn.Module, Tensor, Path, str], None]] = {".onnx": _write_onnx, ".pt2": _write_pt2}

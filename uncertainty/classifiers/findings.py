@@ -123,7 +123,7 @@ def costs(classifier: Classifier) -> Iterator[Line]:
     passes, _ = network.affordable(None)
     fast = 1 + (passes * network.dropout_cost if network.dropout else 0)
     all_dropout = 1 + (MC_PASSES * network.dropout_cost if network.dropout else 0)
-    second = _second_opinion(classifier, one, seconds)
+    second = _second_opinion(one, seconds)
     yield "effort fast", f"{fast:.3g} passes" if fast > 1 else "1 pass"
     yield "effort balanced", f"{fast:.3g} and a second opinion, {second}"
     yield (
@@ -138,7 +138,7 @@ def _views() -> int:
     return sum(map(len, VIEWS.values()))
 
 
-def _second_opinion(classifier: Classifier, one: int, seconds: float) -> str:
+def _second_opinion(one: int, seconds: float) -> str:
     try:
         other = Classifier.load(_SECOND)
     except UncertaintyError:

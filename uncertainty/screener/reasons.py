@@ -42,17 +42,17 @@ def reasons(
     outputs: ModelOutputs,
     known: Signals,
     judges: tuple[Sequence[Estimator], Mixture],
-    flagged: NDArray[np.bool_],
     telling: Telling,
-) -> list[list[str]]:
-    """Name for each row what raised its p_wrong most, where it is flagged, and behind that the words of its image.
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Name for each row what raised its p_wrong most and behind that the words of its image, and those words alone.
 
-    `known` are the signals of the flagged rows, `judges` the estimators and what combines them.
+    The first is for flagged rows, the second for others. `known` are the signals of the rows, `judges` the estimators
+    and what combines them.
     """
-    words, parts = _named(outputs.take(flagged), known, judges, telling)
-    raised = iter([_largest(_totals(*row), telling.usual) for row in zip(words, parts, strict=True)])
+    named = zip(*_named(outputs, known, judges, telling), strict=True)
     image = _of_images(outputs, telling)
-    return [_joined(next(raised) if flag else [], own) for flag, own in zip(flagged, image, strict=True)]
+    raised = [_largest(_totals(*row), telling.usual) for row in named]
+    return [_joined(one, own) for one, own in zip(raised, image, strict=True)], [list(own) for own in image]
 
 
 def usual(

@@ -44,6 +44,7 @@ def judged(
     p_wrong = combiner.p_wrong(known).astype(np.float32)
     thresholds = decision.thresholds(known.predicted)
     flagged = p_wrong >= thresholds
+    told = reasons(outputs, known, (estimators, combiner), telling)
     effort = effort_of({column for e in estimators for column in e.reads}, dear)
     columns = {
         **_prediction(outputs, classes),
@@ -51,8 +52,8 @@ def judged(
         "p_wrong": p_wrong,
         "flagged": flagged.tolist(),
         "threshold": thresholds,
-        "reasons": reasons(outputs, known.take(flagged), (estimators, combiner), flagged, telling),
-        OTHERWISE: reasons(outputs, known.take(~flagged), (estimators, combiner), ~flagged, telling),
+        "reasons": [whole if flag else image for whole, image, flag in zip(*told, flagged, strict=True)],
+        OTHERWISE: [image if flag else whole for whole, image, flag in zip(*told, flagged, strict=True)],
         "effort": [effort] * len(outputs),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
         **_quality(outputs),

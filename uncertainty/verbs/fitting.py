@@ -128,4 +128,5 @@ def update(
     from uncertainty.workflows.update import update_folder
 
     asked = columns(name_column, label_column)
-    return update_folder(Path(screener), Path(out), Path(labels), asked, into=path_of(new), column=inclusion)
+    more: dict[str, Any] = {"into": path_of(new), "column": inclusion, "anyway": anyway}
+    return update_folder(Path(screener), Path(out), Path(labels), asked, **more)

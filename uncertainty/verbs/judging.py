@@ -48,32 +48,33 @@ def screen(
     `screener` is a folder, or one in memory; `images` are whatever `Screener.screen` takes that can be counted, with
     `engine="ray"` a path or URL.
     """
-    from uncertainty.images.manifests import Columns
-    from uncertainty.images.sources import find_images
-    from uncertainty.output_tables.output_table import OutputTable
-    from uncertainty.output_tables.spec import is_table
     from uncertainty.screening.saved_screener import SavedScreener
-    from uncertainty.workflows.screen import OnRay, Screening, ScreenSettings, screen_folder, screen_into
+    from uncertainty.workflows.screen import (
+        OnRay,
+        Screening,
+        ScreenSettings,
+        opened_input,
+        screen_folder,
+        screen_into,
+    )
 
     settings = ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
     showing, on_ray = shown(progress), one_of("engine", engine, ("local", "ray")) == "ray"
     asked = policy_of(policy)
-    if not isinstance(screener, str | os.PathLike) or not isinstance(images, str | os.PathLike):
-        judge = screener
-        if isinstance(judge, str | os.PathLike):
-            judge = SavedScreener(Path(judge), model, device, asked, embedder, trust_model_file).load()
-        elif asked is not None:
-            judge = judge.with_policy(asked)
+    if isinstance(screener, str | os.PathLike):
+        saved = SavedScreener(Path(screener), model, device, asked, embedder, trust_model_file)
         if isinstance(images, str | os.PathLike):
-            is_outputs, named = is_table(images), Columns(name_column)
-            images = OutputTable.open(str(images), named) if is_outputs else find_images(images, named)
-        with showing("screening", _count(images)) as advance:
-            summary = screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
-        return Screening(summary, judge, finished_before=False)
-    ray = OnRay(actors, gpus_per_actor, ray_address) if on_ray else None
-    saved = SavedScreener(Path(screener), model, device, asked, embedder, trust_model_file)
-    more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
-    return screen_folder(saved, os.fspath(images), Path(out), settings, **more)
+            ray = OnRay(actors, gpus_per_actor, ray_address) if on_ray else None
+            more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
+            return screen_folder(saved, os.fspath(images), Path(out), settings, **more)
+        judge = saved.load()
+    else:
+        judge = screener if asked is None else screener.with_policy(asked)
+        if isinstance(images, str | os.PathLike):
+            images = opened_input(os.fspath(images), name_column)
+    with showing("screening", _count(images)) as advance:
+        summary = screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
+    return Screening(summary, judge, finished_before=False)
 
 
 def _count(images: Any) -> int:

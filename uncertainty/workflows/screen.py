@@ -80,6 +80,12 @@ class Screening(Brief):
     finished_before: bool
 
 
+def opened_input(images: str, name_column: str | None = None) -> ImageSet | OutputTable:
+    """Find the images of an image, a folder, a manifest or Parquet files, or open a table of outputs."""
+    columns = Columns(name_column)
+    return OutputTable.open(images, columns) if is_table(images) else find_images(images, columns)
+
+
 def screen_folder(
     screener: SavedScreener,
     images: str,
@@ -98,11 +104,10 @@ def screen_folder(
     if is_table(images):
         _refuse_network(screener, ray)
         judge, engine = screener.load_alone(), None
-        found: ImageSet | OutputTable = OutputTable.open(images, Columns(settings.name_column))
     else:
         engine = None if ray is None else _ray_engine(screener, settings, ray)
         judge = screener.load() if ray is None else screener.load_alone()
-        found = find_images(images, Columns(settings.name_column))
+    found = opened_input(images, settings.name_column)
     finished_before = resume and finished_summary(out) is not None
     with progress("screening", len(found)) as advance:
         summary = screen_into(out, judge, found, settings, resume=resume, progress=advance, engine=engine)

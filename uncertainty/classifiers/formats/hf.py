@@ -5,7 +5,6 @@ Nothing is downloaded, no code of the folder's is run, and weights are read from
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from uncertainty.classifiers.description import Description
+from uncertainty.classifiers.formats._folder import read_config
 from uncertainty.classifiers.formats.base import Format, Request
 from uncertainty.classifiers.formats.module import ASSUMED
 from uncertainty.classifiers.image_processor import preprocess_of
@@ -75,12 +75,7 @@ def _quiet(library: Any) -> Iterator[None]:
 
 def _config(folder: Path) -> dict[str, Any]:
     """Return what config.json says; ModelError where this is no folder of transformers."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{folder} is no model of transformers: there is no config.json in it") from error
-    except ValueError as error:
-        raise ModelError(f"{folder / 'config.json'} is not valid JSON ({in_one_line(error, 100)})") from error
+    config = read_config(folder, "transformers: there is no config.json in it")
     if not isinstance(config, dict) or "model_type" not in config:
         other = f"; say timm:{folder}" if isinstance(config, dict) and "architecture" in config else ""
         raise ModelError(f"{folder} is no model of transformers: its config.json has no model_type{other}")

@@ -7,7 +7,6 @@ tells, never a name.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from uncertainty.classifiers.formats._engine import (
     refuse_folder,
     refuse_several,
 )
+from uncertainty.classifiers.formats._exported import ENTRY, told
 from uncertainty.classifiers.formats._graph import Ends
 from uncertainty.classifiers.formats._onnx_graph import (
     class_names,
@@ -39,14 +39,11 @@ from uncertainty.classifiers.formats._onnx_graph import (
     leave_dropout_out,
 )
 from uncertainty.classifiers.formats.base import Format, Request
-from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import MissingDependencyError, ModelError, in_one_line
 
 _NAME = "onnxruntime"
 _KINDS = ("float32", "float16", "float64", "uint8")
 _IN_MEMORY = 1 << 30  # bytes of weights: more than 2 GiB a graph in memory can't hold
-METADATA = "uncertainty"
-"""The entry of a file's metadata in which `export-model` keeps classes, preprocessing and task, as JSON."""
 _DROPS = (
     "the file has dropout as in training, which is left out, since its masks can't be shared by all images; the module "
     "that it was exported from can run it"
@@ -96,7 +93,7 @@ def described(read: Read, request: Request) -> Description:
     classes = read.ends.classes or class_names(read.metadata)
     output = request.options.get("output") or ("probabilities" if _probabilities(read) else "logits")
     known = Description(module, classes, preprocess, output=output, binary=read.ends.binary, assumed=assumed)
-    return _as_exported(known, read.metadata)
+    return replace(known, **told(read.metadata.get(ENTRY, ""), read.path))
 
 
 def read_file(request: Request) -> Read:
@@ -186,22 +183,6 @@ def _probabilities(read: Read) -> bool:
     noise = np.random.default_rng(0).normal(size=(read.takes.batch or 8, read.takes.numbers))
     scores = read.run(noise.astype(read.takes.kind))[0].astype(np.float64)
     return bool((scores >= 0).all() and np.abs(scores.reshape(len(noise), -1).sum(1) - 1).max() < 1e-3)
-
-
-def _as_exported(known: Description, metadata: Mapping[str, str]) -> Description:
-    """Add what `export-model` wrote of classes, preprocessing and task."""
-    if METADATA not in metadata:
-        return known
-    try:
-        said = json.loads(metadata[METADATA])
-        settings = Preprocess.from_dict(said["preprocess"])
-        others = {key: said[key] for key in ("classes", "task", "decision_thresholds")}
-        assumed = tuple(said.get("assumed", ()))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"the entry {METADATA!r} of the file's metadata can't be read: {in_one_line(error)}"
-        ) from error
-    return replace(known, preprocess=settings, assumed=assumed, **others)
 
 
 FORMAT = Format(describe, keys=KEYS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from uncertainty.classifiers.description import Description
 from uncertainty.classifiers.formats._archive import what_it_is
+from uncertainty.classifiers.formats._exported import ENTRY, told
 from uncertainty.classifiers.formats._exported_layers import NAMED, with_layers, without_dropout
 from uncertainty.classifiers.formats._fixed_batch import FixedBatch, WithFeatures
 from uncertainty.classifiers.formats.base import Format, Request
@@ -26,7 +26,7 @@ from uncertainty.errors import ModelError, in_one_line
 
 logger = logging.getLogger("uncertainty")
 
-METADATA = "uncertainty.json"
+METADATA = f"{ENTRY}.json"
 """The file inside that holds classes, preprocessing, task and decision thresholds, where there is one."""
 _SAME = 1e-4  # of the largest value
 _AT_ONCE = 32  # images of a program that takes some at least
@@ -42,11 +42,11 @@ def describe(request: Request) -> Description:
         module = _module(program, takes, request.options.get("features"), path)
     except ModelError as error:
         raise ModelError(f"{path.name} can't be screened: {error}") from error
-    known = _known(metadata, path)
-    if "preprocess" in known:
+    known = told(metadata, path)
+    if known:
         return Description(module, **known)
-    preprocess, told = takes.preprocess
-    return Description(module, preprocess=preprocess, assumed=tuple(k for k in ASSUMED if k not in told), **known)
+    preprocess, stated = takes.preprocess
+    return Description(module, preprocess=preprocess, assumed=tuple(k for k in ASSUMED if k not in stated))
 
 
 def _read(path: Path) -> tuple[Any, str]:
@@ -71,21 +71,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
-
-
-def _known(metadata: str, path: Path) -> dict[str, Any]:
-    if not metadata:
-        return {}
-    try:
-        found = json.loads(metadata)
-        return {
-            "classes": found["classes"],
-            "preprocess": Preprocess.from_dict(found["preprocess"]),
-            "task": found["task"],
-            "decision_thresholds": found["decision_thresholds"],
-        }
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} has a damaged description ({METADATA}): {in_one_line(error, 200)}") from error
 
 
 @dataclass(frozen=True)

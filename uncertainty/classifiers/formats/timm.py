@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from uncertainty.classifiers.description import Description
+from uncertainty.classifiers.formats._folder import read_config
 from uncertainty.classifiers.formats.base import Format, Request
 from uncertainty.classifiers.formats.module import arguments_of, value_of
 from uncertainty.classifiers.preprocess import Preprocess, Resizing
@@ -91,12 +91,7 @@ def _weights(request: Request, folder: Path | None) -> Path | None:
 
 
 def _refuse_other_folders(folder: Path) -> None:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{folder} is no model of timm: there is no config.json, which save_for_hf writes") from error
-    except ValueError as error:
-        raise ModelError(f"{folder / 'config.json'} is not valid JSON ({in_one_line(error, 100)})") from error
+    config = read_config(folder, "timm: there is no config.json, which save_for_hf writes")
     if not isinstance(config, dict) or "architecture" not in config or "model_type" in config:
         other = f"; say hf:{folder}" if isinstance(config, dict) and "model_type" in config else ""
         raise ModelError(f"{folder} is no model of timm: its config.json names no architecture of timm's{other}")
