@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty import Classifier, ModelOutputs, Preprocess
+from uncertainty.classifiers.traced import Traced
 
 SIZE, CLASSES, HIDDEN = 4, 3, 16
 PREPROCESS = Preprocess(size=SIZE, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -132,6 +133,13 @@ def classifier(module: nn.Module, **options: Any) -> Classifier:
 
 def answers(classifier: Classifier, x: NDArray[np.float32], passes: int = 8, seed: int = 0) -> ModelOutputs:
     return classifier.outputs_from_inputs(names(len(x)), x, passes=passes, seed=seed)
+
+
+def unfolded(classifier: Classifier) -> Classifier:
+    """The same classifier, whose batch norms run by themselves."""
+    network = classifier.network
+    cut = replace(network.replay, folded=None) if isinstance(network.replay, Traced) else network.replay
+    return replace(classifier, network=replace(network, folded=None, replay=cut))
 
 
 def uncut(classifier: Classifier) -> Classifier:

@@ -20,6 +20,7 @@ from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.class_names import names_in_order
 from uncertainty.classifiers.description import Description
 from uncertainty.classifiers.embedder import Embedder
+from uncertainty.classifiers.forward import Forward
 from uncertainty.classifiers.image_loader import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
 from uncertainty.classifiers.look import Deeper, Look
 from uncertainty.classifiers.output_form import OutputForm
@@ -35,7 +36,7 @@ from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_lo
 if TYPE_CHECKING:
     from torch import nn
 
-    from uncertainty.classifiers.network import Forward, Network
+    from uncertainty.classifiers.network import Network
 
 __all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Deeper", "Images", "Look", "Row", "image_items"]
 
@@ -263,8 +264,6 @@ class Classifier(Brief):
         self, images: list[Loaded], found: Iterable[tuple[slice, Forward | str]], where: str, *, second_opinion: bool
     ) -> tuple[list[Loaded], Forward | None]:
         """Join what was seen, write into each other image why it was not, and return the rest; None for none."""
-        from uncertainty.classifiers.network import Forward
-
         parts, kept = [], []
         for rows, answer in found:
             if isinstance(answer, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -11,20 +11,43 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from uncertainty.classifiers.dropout import Masks, SharedMasks
+from uncertainty.classifiers.folding import Folded
+from uncertainty.classifiers.modes import ROUNDING
 from uncertainty.classifiers.replay import AstrayError, Replay
 from uncertainty.classifiers.resume import resumed_after_dropout
-from uncertainty.classifiers.traced import traced_before_dropout
+from uncertainty.classifiers.traced import Traced, traced_before_dropout, with_folded
+from uncertainty.classifiers.tracing import Trace
 
-_SAME = {None: 1e-4, "bf16": 3e-2, "fp16": 4e-3}  # of the largest logit: what rounding may do
 
+def cut_before_dropout(
+    module: nn.Module,
+    inputs: Tensor,
+    autocast: str | None = None,
+    trace: Trace | None = None,
+    folded: Folded | None = None,
+) -> Replay | None:
+    """Cut `module` (in eval mode) before its first dropout; None where that can't be, or gives another answer.
 
-def cut_before_dropout(module: nn.Module, inputs: Tensor, autocast: str | None = None) -> Replay | None:
-    """Trace `module` (in eval mode) and find its first dropout; None where that can't be, or gives another answer.
-
-    The caller then runs T full passes, which is as exact.
+    The caller then runs T full passes, which is as exact. By its trace, whose parts are folded ones where there are
+    any, or else by its calls.
     """
-    found = _cut(traced_before_dropout, module, inputs, autocast)
-    return _cut(resumed_after_dropout, module, inputs, autocast) if found is None else found
+    if trace is not None:
+        found = _cut(lambda _, images: traced_before_dropout(trace, images), module, inputs, autocast)
+        if isinstance(found, Traced):
+            return _folded(found, folded, module, inputs, autocast)
+    return _cut(resumed_after_dropout, module, inputs, autocast)
+
+
+def _folded(found: Traced, folded: Folded | None, module: nn.Module, inputs: Tensor, autocast: str | None) -> Replay:
+    """Return a cut that runs folded parts, where sub-networks then answer as before but for rounding."""
+    if folded is None:
+        return found
+    try:
+        light = with_folded(found, folded)
+        alike = _agree(light, module, inputs, (1,), ROUNDING[autocast])  # without dropout it was tried before
+    except Exception:  # the user's code, on other modules than its own: anything may be raised
+        return found
+    return light if alike else found
 
 
 def _cut(
@@ -32,24 +55,29 @@ def _cut(
 ) -> Replay | None:
     try:
         replay = way(module, inputs.clone())
-        prefix = _crossing(replay, inputs.clone())
-        if not _agree(replay, prefix, module, inputs):
+        if not _agree(replay, module, inputs, (None, 0, 1)):
             return None
+        prefix = _crossing(replay, inputs.clone())
         replay = replace(replay, per_image=_rows_of_images(prefix, _crossing(replay, inputs[:-1].clone())))
-        stacks = replay.stacks and _stacks(replay, prefix, len(inputs), _SAME[autocast])
+        stacks = replay.stacks and _stacks(replay, prefix, len(inputs), ROUNDING[autocast])
         return replace(replay, stacks=stacks, share=_share_after(replay, prefix, module, inputs))
     except Exception:  # the user's code runs with stand-ins for tensors: anything may be raised
         return None
 
 
-def _agree(replay: Replay, prefix: tuple[Any, ...], module: nn.Module, inputs: Tensor) -> bool:
-    for pass_index in (None, 0, 1):
+def _agree(
+    replay: Replay, module: nn.Module, inputs: Tensor, passes: Iterable[int | None], rounding: float = 0.0
+) -> bool:
+    prefix = _crossing(replay, inputs.clone())
+    for pass_index in passes:
         with SharedMasks(len(inputs), 0, pass_index):
             answer = replay.suffix(prefix)
         clean = replay.leaves_nothing()
         with SharedMasks(len(inputs), 0, pass_index):
             expected = module(inputs.clone())
-        if not (clean and torch.equal(answer, expected)):
+        if not (clean and answer.shape == expected.shape):
+            return False
+        if not (answer - expected).abs().max() <= rounding * expected.abs().max():
             return False
     return True
 
@@ -94,6 +122,11 @@ class _Multiplications(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.count: int = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Say that torch need not hide this from its compiler: to do so it imports it, which takes a second."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         from torch.utils.flop_counter import flop_registry

@@ -35,6 +35,7 @@ def findings(classifier: Classifier) -> Iterator[Line]:
     yield "features", _features(classifier)
     yield "dropout", _dropout(classifier)
     yield "depends on", _habits(classifier)
+    yield "batch norm", _folded(classifier)
     for note in classifier.notes:
         yield "note", note
 
@@ -111,6 +112,13 @@ def _habits(classifier: Classifier) -> str:
     found = ["chance in plain passes, which dropout that is always on would bring; it is held"] * habits.held
     found += ["the other images of a batch, so each runs alone"] * habits.alone
     return "; ".join(found) or "the image alone: neither chance nor other images change an answer"
+
+
+def _folded(classifier: Classifier) -> str:
+    folded = classifier.network.folded
+    if folded is None:
+        return "none that could be folded into the convolution before it"
+    return f"{folded.norms} folded into the convolutions before them, while weights and hooks stay what they are"
 
 
 def costs(classifier: Classifier) -> Iterator[Line]:

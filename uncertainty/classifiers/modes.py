@@ -14,6 +14,9 @@ from uncertainty.errors import ModelError
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """The precisions of autocast, by the names that a spec has for them."""
 
+ROUNDING = {None: 1e-4, "bf16": 3e-2, "fp16": 4e-3}
+"""What rounding may do in them, as a share of the largest logit; None: without autocast."""
+
 
 @contextmanager
 def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]:

@@ -18,49 +18,19 @@ from uncertainty.classifiers.cut import cut_before_dropout
 from uncertainty.classifiers.dropout import Masks, SharedMasks, calls_dropout, one_sub_network, shares_masks
 from uncertainty.classifiers.dropout_notes import dropout_notes, silent_dropout
 from uncertainty.classifiers.feature_layer import FeatureLayer, find_feature_layer, named_layer, pooled
+from uncertainty.classifiers.folding import Folded, fold
+from uncertainty.classifiers.forward import Forward
 from uncertainty.classifiers.habits import Habits, Run, habits_of
 from uncertainty.classifiers.modes import AUTOCAST, evaluating, is_compiled, placed
 from uncertainty.classifiers.output_form import Adapted, OutputForm, original
 from uncertainty.classifiers.replay import AstrayError, Replay
+from uncertainty.classifiers.tracing import Trace
 from uncertainty.classifiers.training_only import in_training, training_only
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
 from uncertainty.errors import ModelError, in_one_line
 
 _ALIKE = 1e-2  # of the largest logit: far above rounding, below what another order of pixels does
-
-
-@dataclass(frozen=True, eq=False)
-class Forward:
-    """What one batch gave: logits (b, c); the rest if there are any.
-
-    features (b, d), mc_logits (b, t, c) of dropout sub-networks, embedding (b, e), tta_logits (b, v, c) of views.
-    """
-
-    logits: NDArray[np.float32]
-    features: NDArray[np.float32] | None
-    mc_logits: NDArray[np.float32] | None
-    embedding: NDArray[np.float32] | None = None
-    tta_logits: NDArray[np.float32] | None = None
-
-    def finite_rows(self) -> NDArray[np.bool_]:
-        """(b,) False where any value of the row is NaN or infinite."""
-        finite = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in self._arrays().values()]
-        return np.asarray(np.logical_and.reduce(finite))
-
-    def take(self, rows: NDArray[Any] | slice) -> Forward:
-        """Return the rows of a mask, or at these positions."""
-        return replace(self, **{name: frozen(array[rows]) for name, array in self._arrays().items()})
-
-    @classmethod
-    def joined(cls, parts: Sequence[Forward]) -> Forward:
-        """Join parts, which have the same columns, row-wise."""
-        names = parts[0]._arrays()
-        joined = {name: frozen(np.concatenate([getattr(part, name) for part in parts])) for name in names}
-        return replace(parts[0], **joined) if len(parts) > 1 else parts[0]
-
-    def _arrays(self) -> dict[str, NDArray[np.float32]]:
-        return {name: array for name, array in vars(self).items() if array is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +46,8 @@ class Network:
     run them. `habits` say how it must be run so that an answer depends on the image alone; `answers` (k, c) are its
     logits for noise, and those of one sub-network. `switched` are modules that drop units in their
     training mode alone
-    (fused attention), which is set for the sub-networks and does nothing else there.
+    (fused attention), which is set for the sub-networks and does nothing else there. `folded` gives the same answers
+    with less work, as long as the weights are those that were folded.
     """
 
     module: nn.Module
@@ -92,6 +63,7 @@ class Network:
     answers: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
     masks: Masks = field(default_factory=Masks)
     switched: tuple[nn.Module, ...] = ()
+    folded: Folded | None = None
 
     @classmethod
     def probe(
@@ -123,12 +95,13 @@ class Network:
                 images = images.contiguous(memory_format=torch.channels_last)
             dropout = _dropout_of(module, run, images, habits.alone)
         with evaluating(module, autocast):
-            replay = cut_before_dropout(module, images, autocast) if dropout.shared and not dropout.switched else None
+            trace = _trace(module)
+            folded = fold(trace, module, images, layer, autocast) if trace and not habits.held else None
+            replay = dropout.cut(module, images, autocast, trace, folded)
         if replay and habits.alone:
             replay = replace(replay, stacks=False)
         notes = _notes(layer, dropout.notes(module, replay is not None), habits)
         told = _numpy(torch.cat([logits, *dropout.answers]))
-        cost = replay.share if replay else 1.0
         return cls(
             module,
             logits.shape[1],
@@ -136,12 +109,13 @@ class Network:
             dropout.shared,
             replay,
             notes,
-            cost,
+            replay.share if replay else 1.0,
             last,
             autocast,
             habits,
             told,
             switched=dropout.switched,
+            folded=folded,
         )
 
     @property
@@ -164,7 +138,7 @@ class Network:
             with self.habits.plain(len(x)), self._caught() as captured:
                 answer, prefix = self.replay.begin(self._own(x)) if self.replay else (None, None)
                 if answer is None:
-                    answer = self._run(x)
+                    answer = self._plain(x)
                 logits = self._numbers(answer, len(x))
             samples = self._samples(x, prefix, passes, seed) if self.dropout and passes else None
             viewed = self._views(x, views) if views else None
@@ -199,13 +173,22 @@ class Network:
     def _run(self, x: Tensor) -> Any:
         return self.module(self._own(x))
 
+    def folds(self) -> bool:
+        """Whether plain passes run the folded network, as the network is now."""
+        with evaluating(self.module):
+            return self.folded is not None and self.folded.holds()
+
+    def _plain(self, x: Tensor) -> Any:
+        """Run the network in the lightest way."""
+        return self.folded(self._own(x)) if self.folded and self.folded.holds() else self._run(x)
+
     def _own(self, x: Tensor) -> Tensor:
         return x.clone() if self.habits.writes else x
 
     def _views(self, x: Tensor, views: Sequence[str]) -> NDArray[np.float32]:
         def run(view: Tensor) -> Tensor:
             # As numbers at once: a module may hand out the same memory again.
-            return torch.tensor(self._numbers(self._run(view), len(view)))
+            return torch.tensor(self._numbers(self._plain(view), len(view)))
 
         with self.habits.plain(len(x)):
             return _numpy(view_logits(run, x, views))
@@ -271,6 +254,9 @@ class _Dropout:
     shared: bool
     answers: list[Tensor]
 
+    def cut(self, module: nn.Module, images: Tensor, *how: Any) -> Replay | None:
+        return cut_before_dropout(module, images, *how) if self.shared and not self.switched else None
+
     def notes(self, module: nn.Module, cut: bool) -> list[str]:
         return dropout_notes(module, self.silent, self.other, self.called, self.shared, cut, bool(self.switched))
 
@@ -283,6 +269,13 @@ def _dropout_of(module: nn.Module, run: Run, images: Tensor, alone: bool) -> _Dr
         shared = called and (alone or shares_masks(run, images))
         answers = one_sub_network(run, images, alone) if shared else []
     return _Dropout(switched, other, silent, called, shared, answers)
+
+
+def _trace(module: nn.Module) -> Trace | None:
+    try:
+        return Trace.of(module)
+    except Exception:  # the user's code, run with stand-ins for tensors: anything may be raised
+        return None
 
 
 def _takes_channels_last(module: nn.Module, images: Tensor, logits: Tensor) -> bool:

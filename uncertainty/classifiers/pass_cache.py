@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from uncertainty.checks.array_values import frozen
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.fingerprint import hash_module
-from uncertainty.classifiers.network import Forward, Network
+from uncertainty.classifiers.forward import Forward
+from uncertainty.classifiers.network import Network
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.classifiers.views import VIEWS
 from uncertainty.errors import InputError
@@ -254,7 +255,8 @@ def _known_by(network: Network, preprocess: Preprocess) -> str:
             sha.update(f"{answers.shape} ".encode() + np.ascontiguousarray(answers).tobytes())
     device = next((weights.device.type for weights in network.module.parameters()), "")
     replayed = network.replay is not None and network.replay.is_as_traced()
-    told = (network.habits, network.autocast, network.channels_last, network.dropout, replayed, device)
+    ways = (replayed, network.folds())
+    told = (network.habits, network.autocast, network.channels_last, network.dropout, *ways, device)
     sha.update(repr((told, torch.__version__, torch.get_num_threads())).encode())
     for file in sorted({*Path(__file__).parent.glob("*.py"), *_code_of(network.module)}):
         sha.update(file.read_bytes())

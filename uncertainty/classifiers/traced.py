@@ -6,29 +6,32 @@ Exact: the nodes of the traced graph run in their own order; only those before t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from types import FunctionType, ModuleType
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, fx, nn
 
 from uncertainty.classifiers.dropout import SharedMasks, is_dropout
-from uncertainty.classifiers.replay import Replay, hooked
+from uncertainty.classifiers.folding import Folded
+from uncertainty.classifiers.replay import Replay
+from uncertainty.classifiers.tracing import Trace
 
-_PLAIN = (bool, int, float, str)
-_OWN = (Tensor, nn.Module, type, FunctionType, ModuleType)  # looked at by themselves, or as good as constant
+Halves = tuple[fx.GraphModule, fx.GraphModule]
 
 
 @dataclass(frozen=True, eq=False)
 class Traced(Replay):
     """A traced network in two parts, which share the modules and weights of the original.
 
-    `parts` are the modules that tracing took apart, `traced` their attributes then.
+    `dropout` is the name of the node where it is cut. `light` are the two parts of the folded network, if there is
+    one: they run while its weights hold. Which parts ran is the last of the values that cross the cut.
     """
 
-    parts: tuple[nn.Module, ...]
-    traced: tuple[Any, ...]
-    halves: tuple[fx.GraphModule, fx.GraphModule]
+    trace: Trace
+    dropout: str
+    halves: Halves
+    folded: Folded | None = None
+    light: Halves | None = None
 
     def begin(self, inputs: Tensor) -> tuple[Any, tuple[Any, ...] | None]:
         """Run the first part, then the second."""
@@ -39,68 +42,57 @@ class Traced(Replay):
         """Run the first part, unless what it was taken from has a hook or other attributes now: it would skip them."""
         if not self.is_as_traced():
             return None
-        values: tuple[Any, ...] = self.halves[0](inputs)
-        return values
+        folds = self.folds()
+        return (*self._halves(folds)[0](inputs), folds)
 
     def is_as_traced(self) -> bool:
         """Whether what was taken apart has no hook and the attributes that it had."""
-        return not any(map(hooked, self.parts)) and self.traced == _attributes(self.parts)
+        return self.trace.holds()
+
+    def folds(self) -> bool:
+        """Whether the folded parts run, as the network is now."""
+        return self.folded is not None and self.light is not None and self.folded.weights_hold()
 
     def after(self, *values: Any) -> Any:
         """Run the second part."""
-        return self.halves[1](*values)
+        *crossing, folds = values
+        return self._halves(folds)[1](*crossing)
 
     def later(self) -> Iterable[nn.Module]:
         """Return the layers of the second part."""
         return self.halves[1].modules()
 
-
-def traced_before_dropout(module: nn.Module, inputs: Tensor) -> Traced:
-    """Trace `module` (in eval mode) and find its first dropout; any error of its own code, or LookupError."""
-    if any(map(hooked, parts := _taken_apart(module))):
-        raise LookupError("a hook would be skipped")
-    graph = fx.symbolic_trace(module)
-    first, *halves = _split(graph, _first_dropout(graph, inputs))
-    return Traced(first, parts, _attributes(parts), (halves[0], halves[1]), stacks=True)
+    def _halves(self, folds: bool) -> Halves:
+        return self.light if folds and self.light is not None else self.halves
 
 
-def _taken_apart(module: nn.Module) -> tuple[nn.Module, ...]:
-    tracer = fx.Tracer()
-    return tuple(m for name, m in module.named_modules() if not name or not tracer.is_leaf_module(m, name))
+def traced_before_dropout(trace: Trace, inputs: Tensor) -> Traced:
+    """Find the first dropout of a traced network; any error of its own code, or LookupError."""
+    cut = _first_dropout(trace.graph, inputs)
+    first, *halves = _split(trace.graph, list(trace.graph.graph.nodes).index(cut))
+    return Traced(first, trace, cut.name, (halves[0], halves[1]), stacks=True)
 
 
-def _attributes(parts: tuple[nn.Module, ...]) -> tuple[Any, ...]:
-    """What of each part a trace took for granted: plain values as they are, everything else by identity.
-
-    Of lists, dictionaries and objects of settings that a part holds, what lies in them too.
-    """
-    return tuple(
-        (name, _value(value))
-        for part in parts
-        for values in (vars(part), part._parameters, part._buffers, part._modules)
-        for name, value in values.items()
-    )
+def with_folded(replay: Traced, folded: Folded) -> Traced:
+    """Return the same cut, which runs the parts of a folded network; LookupError where it is no cut of that."""
+    names = [node.name for node in folded.graph.graph.nodes]
+    if replay.dropout not in names:
+        raise LookupError(f"the folded network has no {replay.dropout}")
+    first, *light = _split(folded.graph, names.index(replay.dropout))
+    if first != replay.first:
+        raise LookupError("other values cross the cut of the folded network")
+    return replace(replay, folded=folded, light=(light[0], light[1]))
 
 
-def _value(value: Any) -> Any:
-    if type(value) in _PLAIN:
-        return value
-    if type(value) in (list, tuple):
-        return tuple(item if type(item) in _PLAIN else id(item) for item in value)
-    held = value if type(value) is dict else None if isinstance(value, _OWN) else getattr(value, "__dict__", None)
-    if type(held) is not dict:
-        return id(value)
-    return id(value), tuple((name, item if type(item) in _PLAIN else id(item)) for name, item in held.items())
-
-
-def _first_dropout(graph: fx.GraphModule, inputs: Tensor) -> int:
+def _first_dropout(graph: fx.GraphModule, inputs: Tensor) -> fx.Node:
     interpreter = fx.Interpreter(graph, garbage_collect_values=False)
     interpreter.args_iter = iter((inputs,))
     with SharedMasks(len(inputs)) as masks:
-        for position, node in enumerate(graph.graph.nodes):
+        node: fx.Node
+        for node in graph.graph.nodes:
             interpreter.env[node] = interpreter.run_node(node)
             if masks.calls:
-                return position
+                return node
     raise LookupError("no dropout call in the traced graph")
 
 

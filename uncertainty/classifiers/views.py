@@ -65,7 +65,9 @@ def _of_same_size(name: str, view: View, x: Tensor) -> Tensor:
             f"the view {name!r} turns images of shape {tuple(x.shape[1:])} into {tuple(seen.shape[1:])}; "
             "a view must keep the size, leave it out"
         )
-    return seen.contiguous()
+    # In the order of memory that the network was given: another one is slower.
+    last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    return seen.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def bearable(outputs: ModelOutputs, names: Sequence[str] = tuple(VIEWS)) -> tuple[tuple[str, ...], ModelOutputs]:

@@ -1,0 +1,123 @@
+"""Batch norm as part of the convolution before it, activations in place: the same answers, but for rounding, sooner.
+
+A convolution w x + b with batch norm behind it is one layer (Jacob et al. 2018, "Quantization and Training of Neural
+Networks for Efficient Integer-Arithmetic-Only Inference", section 3.2):
+
+    w' = s w,  b' = s (b - mean) + beta,  s = gamma / sqrt(variance + eps)
+
+The network itself is left as it was. What was folded holds its own weights, so it runs only while those of the network
+are what they were; heat maps and fingerprints never see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from uncertainty.classifiers.feature_layer import FeatureLayer
+from uncertainty.classifiers.fold_graph import fold_graph
+from uncertainty.classifiers.modes import ROUNDING
+from uncertainty.classifiers.replay import hooked
+from uncertainty.classifiers.tracing import Trace
+
+_LOOKED_AT = 64  # values of a weight that are compared before each batch
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """A traced network whose batch norms are folded: `graph` runs it, `trace` is what it was made of.
+
+    `norms` is their number, `replaced` are the layers that it stands in for, `sources` the tensors that it folded,
+    `state` what these were.
+    """
+
+    graph: fx.GraphModule
+    trace: Trace
+    norms: int
+    replaced: tuple[nn.Module, ...]
+    sources: tuple[Tensor, ...]
+    state: _State
+
+    def __call__(self, inputs: Tensor) -> Any:
+        """Run the network; only while it `holds`."""
+        return self.graph(inputs)
+
+    def holds(self) -> bool:
+        """Whether the network is still what was folded."""
+        return self.trace.holds() and self.weights_hold()
+
+    def weights_hold(self) -> bool:
+        """Whether no layer that it stands in for has a hook or other weights.
+
+        Other weights are other tensors, tensors that torch has seen written to, or other values at 64 places of each.
+        """
+        return not any(map(hooked, self.replaced)) and self.state.holds(self.replaced, self.sources)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    held: tuple[int, ...]
+    written: tuple[tuple[int, int], ...]
+    values: Tensor
+
+    @classmethod
+    def of(cls, layers: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> _State:
+        return cls(_held(layers), tuple(map(_written, tensors)), _looked_at(tensors))
+
+    def holds(self, layers: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> bool:
+        if self.held != _held(layers) or self.written != tuple(map(_written, tensors)):
+            return False
+        return torch.equal(self.values, _looked_at(tensors))
+
+
+def _held(layers: tuple[nn.Module, ...]) -> tuple[int, ...]:
+    return tuple(id(t) for layer in layers for held in (layer._parameters, layer._buffers) for t in held.values())
+
+
+def _written(tensor: Tensor) -> tuple[int, int]:
+    return tensor._version, tensor.data_ptr()
+
+
+def _looked_at(tensors: tuple[Tensor, ...]) -> Tensor:
+    return torch.cat([_some(tensor.detach()) for tensor in tensors])
+
+
+def _some(tensor: Tensor) -> Tensor:
+    step = -(-tensor.numel() // _LOOKED_AT)
+    # The memory as it lies, since to flatten another order of axes would copy all of it.
+    return tensor.as_strided(((tensor.numel() - 1) // step + 1,), (step,))
+
+
+def fold(
+    trace: Trace, module: nn.Module, inputs: Tensor, layer: FeatureLayer | None, autocast: str | None = None
+) -> Folded | None:
+    """Fold a traced network; None where there is nothing to fold, or it answers in another way.
+
+    `inputs` are images that it is tried on: logits and features must be those of the module but for rounding.
+    """
+    try:
+        graph, norms, replaced, sources = fold_graph(trace.graph)
+        if norms == 0:
+            return None
+        folded = Folded(graph, trace, norms, replaced, sources, _State.of(replaced, sources))
+        return folded if _alike(folded, module, inputs, layer, ROUNDING[autocast]) else None
+    except Exception:  # the user's code, on other modules than its own: anything may be raised
+        return None
+
+
+def _alike(folded: Folded, module: nn.Module, inputs: Tensor, layer: FeatureLayer | None, rounding: float) -> bool:
+    pairs = zip(_seen(module, inputs, layer), _seen(folded, inputs, layer), strict=True)
+    return all(bool((a - b).abs().max() <= rounding * a.abs().max()) for a, b in pairs)
+
+
+def _seen(run: Callable[[Tensor], Tensor], inputs: Tensor, layer: FeatureLayer | None) -> list[Tensor]:
+    """Return logits and features, as copies: a module may hand out the same memory again."""
+    catches: AbstractContextManager[list[Tensor]] = layer.caught() if layer else nullcontext([])
+    with catches as caught:
+        logits = run(inputs.clone()).clone()
+    return [logits, *caught[-1:]]
