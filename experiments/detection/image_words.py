@@ -62,10 +62,11 @@ the training images of CIFAR-10, and up to 700 photographs each of the repositor
 `emanhamed/Houses-dataset`, each picture once.
 
 What falls short: blocks of a picture that was resized afterwards, which no longer lie 8 pixels apart; `noisy` where a
-few known-good pictures are grainy all over; whatever is asked of 30 known-good images. Before, `dark` went by the 99th
-percentile of luminance and `blurry` by mean squares, which night and thumbnails lack as damaged images do: 53 and 38 %
-on many cameras; now a lamp, or the one sharp edge, is enough for a good picture. A blur of 4 pixels in a photograph of
-eight megapixels, which the classifier sees at a tenth of its size, is not seen."""
+few known-good pictures are grainy all over; and whatever is asked of 30 to 64 known-good images, which hold too few of
+the rarer shapes, so that clean pictures of COCO are `odd_aspect_ratio`. Before, `dark` went by the 99th percentile of
+luminance and `blurry` by mean squares, which night and thumbnails lack as damaged images do: 53 and 38 % on many
+cameras; now a lamp, or the one sharp edge, is enough for a good picture. A blur of 4 pixels in a photograph of eight
+megapixels, which the classifier sees at a tenth of its size, is hardly seen."""
 FEW_ABOUT = """\
 ## Few known-good images
 

@@ -86,9 +86,9 @@ def _edges(steps: Floats, axes: tuple[int, int], period: int) -> float:
     if blocks == 0 or steps.size == 0:
         return 0.0
     phases = np.add.reduce(profile[: blocks * period].reshape(blocks, period), axis=0)
-    phases = phases / (steps.size // len(profile) * blocks) + _STEP
-    beside = (np.roll(phases, 1) + np.roll(phases, -1)) / 2
-    return math.log(float((phases / beside).max()))
+    mean: list[float] = (phases / (steps.size // len(profile) * blocks) + _STEP).tolist()
+    around = zip(mean[-1:] + mean[:-1], mean, mean[1:] + mean[:1], strict=True)
+    return math.log(max(2 * here / (before + after) for before, here, after in around))
 
 
 def _noise(down: Floats) -> float:
