@@ -92,3 +92,29 @@ def test_under_a_drift_alarm_people_are_believed_sooner(problem, tmp_path):
     assert 0 < found[True] < found[False]
     (tmp_path / "monitoring.json").write_text("[]", "utf-8")  # of something else: nobody looked
     assert found[True] <= check_labels(tmp_path, tmp_path / "l.csv").likely <= found[False]
+
+
+@pytest.mark.parametrize("problem", ["multiclass"], indirect=True)
+@pytest.mark.parametrize("monitored", [None, '{"drift": {"alarm": false, "p_value": null}}'])
+def test_it_looks_itself_where_no_alarm_is_on_file(problem, monitored, tmp_path):
+    """Of the same verdicts once all and once the doubtful half, as if a stream of damaged images had been screened."""
+    verdicts, truth, names = problem
+    labels, _ = spoilt(truth, names)
+    ranked = verdicts.table.sort_by([("p_wrong", "descending")])
+    if monitored is not None:
+        (tmp_path / "monitoring.json").write_text(monitored, "utf-8")
+    found = {}
+    for what, table in {"all": ranked, "doubtful": ranked.slice(0, N // 4)}.items():
+        type(verdicts)(table).write(tmp_path / "verdicts.parquet")
+        rows = ["file_name,label", *(f"{name},{labels[name]}" for name in table["file_name"].to_pylist())]
+        (tmp_path / "l.csv").write_text("\n".join(rows), "utf-8")
+        found[what] = check_labels(tmp_path, tmp_path / "l.csv", overwrite=True)
+    assert (found["all"].unlike, found["all"].spared) == ("", 0)
+    assert "p_wrong expects" in found["doubtful"].unlike
+    said = " ".join(words(found["doubtful"]))
+    assert "believed sooner: right at least 95% of the time, not 80%" in said
+    assert f"{found['doubtful'].spared} more would else be called likely wrong" in said
+    (tmp_path / "monitoring.json").write_text('{"drift": {"alarm": false, "p_value": 0.4}}', "utf-8")
+    asked = check_labels(tmp_path, tmp_path / "l.csv", overwrite=True)
+    assert asked.unlike == ""
+    assert asked.likely == found["doubtful"].likely + found["doubtful"].spared

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from uncertainty.annotation.ranking import LISTED
 from uncertainty.evaluation.matching import Returned, returned_labels
@@ -24,15 +24,21 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Labelled:
     """Verdicts with their labels: the table, what came back and how names met, the rows that count, the classifier's
-    classes (None: the files do not say), what is usual of images, and the fingerprint of the file of verdicts."""
+    classes (None: the files do not say), what made p_wrong, and the fingerprint of the file of verdicts."""
 
     table: pa.Table
     returned: Returned
     match: Match
     outcomes: Outcomes
     classes: Sequence[str] | None
-    usual: Mapping[str, Sequence[float]]
+    provenance: Mapping[str, Any]
     of: str
+
+    @property
+    def usual(self) -> Mapping[str, Sequence[float]]:
+        """What is usual of images, by statistic; empty where nobody says."""
+        found: Mapping[str, Sequence[float]] = self.provenance.get("usual_quality", {})
+        return found
 
 
 def labelled(folder: Path, labels: Path, columns: Columns = USUAL) -> Labelled:
@@ -48,7 +54,7 @@ def labelled(folder: Path, labels: Path, columns: Columns = USUAL) -> Labelled:
     known.write(folder_of(folder), of)
     provenance = verdicts.provenance or read_summary(folder).get("provenance", {})
     outcomes = Outcomes.from_verdicts(table, classes=classes)
-    return Labelled(table, known, known.match(table), outcomes, classes, provenance.get("usual_quality", {}), of)
+    return Labelled(table, known, known.match(table), outcomes, classes, provenance, of)
 
 
 def classes_of(verdicts: Verdicts, folder: Path) -> Sequence[str] | None:

@@ -20,6 +20,7 @@ USUAL = QUALITY_NAMES[:8]
 
 LONG_SIDE = 256
 _LEVELS = np.arange(256, dtype=np.float64)
+_BRIGHTEST = 0.999  # of the pixels are no brighter: a lamp makes a night bright, a dead pixel does not
 # The variance of one grey level, which is all the rounding to 8 bits can tell from none.
 _SMALLEST_VARIANCE = 1 / 255**2
 
@@ -44,7 +45,7 @@ def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDAr
     entropy     -sum p log2 p over the 256 levels of Y              0..8        much information
     size        log2(width * height) in the file                    0..         many pixels
     aspect      abs(log2(width / height))                           0..         long and narrow
-    highlights  P99                                                 0..1        something is bright
+    highlights  99.9th percentile of the largest of R, G and B      0..1        something is bright
     noise       standard deviation, pixel by pixel                  0..         noisy
     blocking    ln(steps at edges of JPEG blocks / other steps)     0..3.9      compressed
     softness    0.7 ln(detail of 4 pixels) - ln(that of 2)          -4..5       blurred
@@ -57,12 +58,13 @@ def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDAr
 
     >>> half = np.zeros((4, 4, 3), np.uint8); half[:, 2:] = 255
     >>> quality(DecodedImage(half, width=4, height=2)).astype(float).round(4).tolist()
-    [0.5, 0.0, 1.0, -0.0, 0.0, 1.0, 3.0, 1.0, 1.0, 0.0, 0.0, 0.2079]
+    [0.5, 0.0, 1.0, -0.0, 0.0, 1.0, 3.0, 1.0, 1.0, 0.0, 0.0, 0.0]
     """
     small = reduced(image) if small is None else small
     grey = Image.fromarray(small).convert("L")
     shares = np.asarray(grey.histogram(), dtype=np.float64) / (grey.width * grey.height)
-    low, high, highest = _percentiles(shares)
+    low, high = _percentiles(shares)
+    saturation, highlights = _channels(small)
     detail = fine_detail(image)
     return np.array(
         [
@@ -70,11 +72,11 @@ def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDAr
             1 - high,
             high - low,
             -math.log(_laplacian_variance(np.asarray(grey)) + _SMALLEST_VARIANCE),
-            _saturation(small),
+            saturation,
             _entropy(shares),
             math.log2(image.width * image.height),
             abs(math.log2(image.width / image.height)),
-            highest,
+            highlights,
             *detail,
         ],
         dtype=np.float32,
@@ -98,8 +100,8 @@ def reduced(image: DecodedImage) -> NDArray[np.uint8]:
 
 
 def _percentiles(shares: NDArray[np.float64]) -> list[float]:
-    """P5, P95 and P99; half a millionth keeps sums of shares that round to just below them on their level."""
-    levels = np.searchsorted(np.cumsum(shares) + 5e-7, (0.05, 0.95, 0.99))
+    """P5 and P95; half a millionth keeps sums of shares that round to just below them on their level."""
+    levels = np.searchsorted(np.cumsum(shares) + 5e-7, (0.05, 0.95))
     return [float(level) / 255 for level in levels]
 
 
@@ -116,12 +118,15 @@ def _laplacian_variance(grey: NDArray[np.uint8]) -> float:
     return max(0.0, float(values @ values) / values.size - (float(values.sum()) / values.size) ** 2) / 255**2
 
 
-def _saturation(pixels: NDArray[np.uint8]) -> float:
+def _channels(pixels: NDArray[np.uint8]) -> tuple[float, float]:
+    """Saturation, and the percentile of the largest channel."""
     red, green, blue = np.ascontiguousarray(pixels.reshape(-1, 3).T)
     highest = np.maximum(np.maximum(red, green), blue)
     lowest = np.minimum(np.minimum(red, green), blue)
     chroma = (highest - lowest).astype(np.float32)
-    return float((chroma / np.maximum(highest, 1)).mean(dtype=np.float64))
+    saturation = (chroma / np.maximum(highest, 1)).mean(dtype=np.float64)
+    up_to = np.cumsum(np.bincount(highest, minlength=256))
+    return float(saturation), float(np.searchsorted(up_to, _BRIGHTEST * len(highest))) / 255
 
 
 def _entropy(shares: NDArray[np.float64]) -> float:

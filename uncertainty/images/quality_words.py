@@ -44,11 +44,11 @@ class _Test(NamedTuple):
 
 TESTS = (
     _Test("dark", "darkness", 1, 0.05),
-    _Test("dark", "highlights", -1, 0.05),
+    _Test("dark", "highlights", -1, 0.2),
     _Test("bright", "brightness", 1, 0.05),
     _Test("low_contrast", "contrast", -1, 0.05),
     _Test("blurry", "blur", 1, 0.7, fine=True),
-    _Test("blurry", "softness", 1, 0.3, fine=True),
+    _Test("blurry", "softness", 1, 0.2, fine=True),
     _Test("noisy", "noise", 1, 0.7, fine=True),
     _Test("compressed", "blocking", 1, 0.1, fine=True),
     _Test("pale", "saturation", -1, 0.05),
@@ -62,7 +62,7 @@ _COLUMNS = np.array([QUALITY_NAMES.index(test.statistic) for test in TESTS])
 _SIDES = np.array([test.side for test in TESTS], dtype=np.float64)
 _FINE = np.array([test.fine for test in TESTS])
 _SIZE = QUALITY_NAMES.index("size")
-_NOISE = [test.statistic for test in TESTS].index("noise")
+_LOGS = {"noise": 1 / 255, "highlights": 0.02}  # what is added before their logarithm is taken
 _PARTS = np.array(
     [(1 + (test.word in _HEAVY)) / sum(other.word == test.word for other in TESTS) for test in TESTS], dtype=np.float64
 )
@@ -142,10 +142,12 @@ def _named(beyond: Sequence[bool]) -> list[str]:
 
 
 def _signed(values: Floats) -> Floats:
-    """(n, t) so that more is more unusual; noise as its logarithm, since its tail is long."""
-    signed = values[:, _COLUMNS] * _SIDES
-    signed[:, _NOISE] = np.log(np.maximum(signed[:, _NOISE], 0) + 1 / 255)
-    return signed
+    """(n, t) so that more is more unusual; noise and the light left as logarithms, since damage multiplies them."""
+    signed = values[:, _COLUMNS]
+    for column, test in enumerate(TESTS):
+        if test.statistic in _LOGS:
+            signed[:, column] = np.log(np.maximum(signed[:, column], 0) + _LOGS[test.statistic])
+    return np.asarray(signed * _SIDES)
 
 
 def _lines(signed: Floats, shares: Floats) -> Floats:

@@ -17,9 +17,10 @@ from uncertainty.evaluation.matching import Returned, meaning
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.figures import number_of
 from uncertainty.images.manifests import USUAL, Columns
-from uncertainty.labels.likely_errors import LIKELY, Seen, likely_errors
+from uncertainty.labels.likely_errors import LIKELY, TRUST, Seen, likely_errors
 from uncertainty.labels.quality import Agreement, Answers, agreement
 from uncertainty.labels.tables import task_of
+from uncertainty.labels.unlike_calibration import more_errors
 from uncertainty.notebook.tabular import Tabular
 from uncertainty.recalibration.sampling_weights import chosen_by_score, upper_part
 from uncertainty.screening.second_pass import MONITORING
@@ -37,6 +38,10 @@ _PICKED = (
     "many are wrong says nothing of all labels, and of images that are probably misjudged little can be said; to judge "
     "labels, have a random draw of them labelled (`uncertainty rank --explore`)"
 )
+_SOONER = (
+    "{}, so the given labels are believed sooner: right at least {:.0%} of the time, not {:.0%}, and p_wrong is taken "
+    "to be too low; {} more would else be called likely wrong"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,6 +57,10 @@ class LabelCheck(Tabular):
     returned: Returned
     picked: str = ""
     """Whether the labelled images have "higher" or "lower" p_wrong than the others; "" where they could be a draw."""
+    unlike: str = ""
+    """What says that the images are not like calibration, by which the labels are believed sooner; "" for nothing."""
+    spared: int = 0
+    """How many labels more would be likely wrong if the images were taken to be like calibration."""
 
     @property
     def likely(self) -> int:
@@ -77,7 +86,11 @@ def check_labels(
     found = labelled(folder, labels, columns)
     told = by_annotator(found)
     agreed = agreement(told, resamples=resamples, seed=seed)
-    check = LabelCheck(agreed, _judged(found.outcomes, _alarm(folder)), found.returned, _picked(found.table))
+    alarm, unlike = _unlike(folder, found)
+    score, suggested, accused = judged(found.outcomes, alarm)
+    table = _listed(found.outcomes, score, suggested, accused)
+    spared = int((judged(found.outcomes, False)[2] & ~accused).sum()) if unlike else 0
+    check = LabelCheck(agreed, table, found.returned, _picked(found.table), unlike, spared)
     with written(folder_of(folder), [LABEL_ERRORS], found.of, overwrite=overwrite) as where:
         write_table(check.table, where / LABEL_ERRORS)
     return check
@@ -96,19 +109,39 @@ def by_annotator(found: Labelled) -> Answers:
     }
 
 
+def _unlike(folder: Path, found: Labelled) -> tuple[bool | None, str]:
+    """Whether the images are not like calibration, None where nothing tells, and what says so.
+
+    `screen` and `monitor` leave word beside the verdicts; without, p_wrong of all that was screened is looked at.
+    """
+    if found.outcomes.task == "multilabel":
+        return None, ""
+    alarm = _alarm(folder)
+    if alarm is not None:
+        return alarm, "the screening raised a drift alarm" * alarm
+    p = found.table["p_wrong"].filter(found.table["error"].is_null()).to_numpy()
+    more = more_errors(p, found.provenance.get("calibrated_on") or {})
+    if more is None:
+        return None, ""
+    expected, before = (f"{share:.1%}" for share in more)
+    return True, f"p_wrong expects {expected} errors of these images, where calibration had {before}"
+
+
 def _alarm(folder: Path) -> bool | None:
-    """Whether the images are not like calibration, as `screen` and `monitor` leave word beside the verdicts."""
+    """What the file of monitoring says; None where there is none, or where the images were too few for an alarm."""
     try:
-        return bool(json.loads((folder_of(folder) / MONITORING).read_text("utf-8"))["drift"]["alarm"])
-    except (OSError, ValueError, KeyError, TypeError):
+        drift = json.loads((folder_of(folder) / MONITORING).read_text("utf-8"))["drift"]
+        return bool(drift["alarm"]) if drift["alarm"] or drift.get("p_value", 1) is not None else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _judged(outcomes: Outcomes, alarm: bool | None) -> pa.Table:
+def _listed(
+    outcomes: Outcomes, score: NDArray[np.float64], suggested: list[str], accused: NDArray[np.bool_]
+) -> pa.Table:
     """List every label, the likeliest error first."""
     import pyarrow as pa
 
-    score, suggested, accused = judged(outcomes, alarm)
     order = np.lexsort((np.arange(len(score)), -score))
     part = outcomes.take(order)
     columns = {
@@ -186,6 +219,8 @@ def words(check: LabelCheck) -> list[str]:
     """Return agreement and the likeliest errors as sentences."""
     lines = [f"{number_of(len(check.table), 'label')} judged, {check.likely} of them likely wrong"]
     lines += [_PICKED.format(f"a {check.picked}")] * bool(check.picked)
+    if check.unlike:
+        lines.append(_SOONER.format(check.unlike, TRUST[True].least_right, TRUST[False].least_right, check.spared))
     lines += [_agreement(one) for one in check.agreement]
     people = Counter(one.annotator for one in check.returned.answers)
     if len(people) > 1 and not check.agreement:
