@@ -49,9 +49,9 @@ class FusedPosterior(KnownGoodEstimator):
     Needs: embedding and logits; features, mc_probs and tta_probs are used where calibration has them. Labelled
     calibration rows, and the reference.
     Fit keeps: `index_` as second_opinion_vote does; `present_` (3,) which further columns; `lines_` (l, c', e) and
-    `intercepts_` (l, c') of discriminant and probes, `seen_` (c',) their classes; `usual_` (2,) m and σ; `mean_`, `axes_` (q, e), and
-    `feature_mean_`, `feature_axes_` (q', d) of φ; `ridge_` λ, 0 without B; `weights_` (s,), `bias_` (c,),
-    `directions_` (c, q + q').
+    `intercepts_` (l, c') of discriminant and probes, `seen_` (c',) their classes; `usual_` (2,) m and σ;
+    `mean_`, `axes_` (q, e), and `feature_mean_`, `feature_axes_` (q', d) of φ; `ridge_` λ, 0 without B;
+    `weights_` (s,), `bias_` (c,), `directions_` (c, q + q').
     Cost: one pass of the second network; fit O(m e²) and some 200 passes of O(m c e), score O(n c e) and a search.
     Source: Jacobs 1995, "Methods for Combining Experts' Probability Assessments", for logarithmic pools; Guo et al.
     2017, "On Calibration of Modern Neural Networks", for weights of log-probabilities learnt by label log loss.
@@ -194,7 +194,7 @@ class FusedPosterior(KnownGoodEstimator):
         return np.asarray(np.log(np.maximum(self.index_.search(outputs.embedding, self.k)[:, -1], 1e-12)))
 
     def _support(self, outputs: ModelOutputs) -> Array:
-        """Return (n,) in [0, 1]: 1 where known-good rows are about as near as they are to calibration, less far away."""
+        """Return (n,) in [0, 1]: 1 where known-good rows are about as near as to calibration rows, less far away."""
         middle, spread = self.usual_
         if not np.isfinite(spread) or not len(outputs):
             return np.ones(len(outputs))
