@@ -120,13 +120,23 @@ class FusedPosterior(KnownGoodEstimator):
         others = self.posterior_logs(outputs)
         others[rows, predicted] = -np.inf
         other = others.argmax(axis=1)
-        gains: dict[str, Array] = {}
+        heard = self._heard(outputs)
+        gains = [logs[rows, other] - logs[rows, predicted] for logs in heard.values()]
+        return np.asarray(np.array(list(heard))[np.stack(gains).argmax(axis=0)])
+
+    def voices(self, outputs: ModelOutputs) -> list[dict[str, int]]:
+        """Return for each row the likeliest class by each kind of source that counts, under its word in a reason."""
+        heard = {word: logs for word, logs in self._heard(outputs).items() if logs.any()}
+        return [{word: int(logs[row].argmax()) for word, logs in heard.items()} for row in range(len(outputs))]
+
+    def _heard(self, outputs: ModelOutputs) -> dict[str, Array]:
+        """Return Σ w log p (n, c) of the sources of each kind."""
+        heard: dict[str, Array] = {}
         for weight, (word, source) in zip(self.weights_, self._sources(outputs), strict=True):
-            gains.setdefault(word, np.zeros(len(outputs)))
+            heard.setdefault(word, np.zeros((len(outputs), outputs.n_classes)))
             if weight:
-                logs = source()
-                gains[word] += weight * (logs[rows, other] - logs[rows, predicted])
-        return np.asarray(np.array(list(gains))[np.stack(list(gains.values())).argmax(axis=0)])
+                heard[word] += weight * source()
+        return heard
 
     def fit_without(self, calibration: ModelOutputs, folds: NDArray[np.int64]) -> tuple[Self, ...]:
         """Return it with the weights that are learnt without each fold; the sources read no calibration labels."""
