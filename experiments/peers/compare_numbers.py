@@ -101,7 +101,7 @@ def costs_of(costs: Costs, views: float) -> dict[str, float]:
     """Return what each column costs in passes of the classifier, and what each effort costs in all.
 
     >>> costs_of(Costs(second=2.0, dropout=9.0, dear=True), 5)["p_wrong balanced"]
-    3.0
+    4.0
     """
     columns = dict(zip(COLUMNS, (costs.dropout, costs.second, views), strict=True))
     return columns | {f"{OURS} {effort}": costs.of(effort, views) for effort in EFFORTS}

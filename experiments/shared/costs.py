@@ -27,14 +27,14 @@ class Costs:
     views: bool = True
 
     def of(self, effort: str, views: float) -> float:
-        """Return what an effort with so many views costs for an image, in passes.
+        """Return what an effort costs for an image, in passes, where there are so many views; balanced has the flip.
 
         >>> Costs(second=2.0, dropout=9.0, dear=True).of("balanced", 5), Costs(2.0, 9.0, True).of("thorough", 5)
-        (3.0, 17.0)
+        (4.0, 17.0)
         """
         passes = 1 + (0.0 if self.dear and effort != "thorough" else self.dropout)
         passes += 0.0 if effort == "fast" else self.second
-        return passes + (views if effort == "thorough" else 0)
+        return passes + {"fast": 0, "balanced": min(views, 1), "thorough": views}[effort]
 
 
 def counted_costs(classifier: Classifier, embedder: Embedder, images: Images) -> Costs:

@@ -28,7 +28,9 @@ VIEWS = ("flip", "shift")
 SOLAR_VIEWS = ("flip", "flip_vertical", "rotate")
 FOLDER = "efforts"
 """Where columns are kept, inside the cache."""
-EFFORTS = {"fast": ("embedding", "tta_probs"), "balanced": ("tta_probs",), "thorough": ()}
+FURTHER_VIEWS = "further views"
+"""What an effort does without that keeps the flip, the first view, alone."""
+EFFORTS = {"fast": ("embedding", "tta_probs"), "balanced": (FURTHER_VIEWS,), "thorough": ()}
 """Which columns each effort does without."""
 Arrays = Callable[[Images], NDArray[np.float32]]
 Widen = Callable[[ModelOutputs, Images], ModelOutputs]
@@ -213,7 +215,10 @@ def columns_left_out(split: Split, costs: Costs) -> dict[str, tuple[str, ...]]:
 
 def bare(outputs: ModelOutputs, columns: tuple[str, ...]) -> ModelOutputs:
     """Return the outputs without some columns."""
-    return replace(outputs, **{column: None for column in columns})
+    kept = replace(outputs, **{column: None for column in columns if column != FURTHER_VIEWS})
+    if FURTHER_VIEWS in columns and kept.has("tta_probs"):
+        return replace(kept, tta_probs=kept.tta_probs[:, :1])
+    return kept
 
 
 def bare_split(split: Split, columns: tuple[str, ...]) -> Split:

@@ -517,6 +517,13 @@ def test_views_are_chosen_on_calibration_and_the_copies_have_the_same(world):
         assert sets.damaged.tta_probs.shape[1:] == sets.calibration.tta_probs.shape[1:]
 
 
+def test_behind_auto_only_the_named_views_are_run(world):
+    sets = collect(world, world.reference, world.calibration, views=("auto", "flip"), damaged=True)
+    assert set(sets.views) <= {"flip"}
+    for outputs in (sets.calibration, sets.damaged):
+        assert (outputs.tta_probs.shape[1] if sets.views else outputs.tta_probs) == (1 if sets.views else None)
+
+
 def test_outputs_of_the_same_images_under_other_ids_are_found():
     rows = made_problem(60, 3)
     other = made_problem(60, 4)

@@ -132,6 +132,32 @@ def test_reasons_name_the_source_that_speaks_for_another_class() -> None:
     assert "second_opinion_disagrees" in found <= known
 
 
+def test_each_kind_of_source_has_a_voice_and_softmax_that_of_the_prediction() -> None:
+    estimator = fused(made_problem(400, 2))
+    estimator.weights_ = np.ones(len(estimator.weights_))
+    voices = estimator.voices(TEST)
+    assert [heard["low_margin"] for heard in voices] == TEST.predictions.tolist()
+    second = np.array([heard["second_opinion_disagrees"] for heard in voices])
+    assert (second == TEST.labels).mean() > 0.7
+    estimator.weights_ = np.eye(len(estimator.weights_))[0]
+    assert set(estimator.voices(TEST)[0]) == {"low_margin"}
+
+
+def aside(outputs: ModelOutputs, far: float = 0.0) -> ModelOutputs:
+    """Give the embedding one more direction, in which no known image lies."""
+    return replace(outputs, embedding=np.column_stack([outputs.embedding, np.full(len(outputs), far)]))
+
+
+def test_what_calibration_taught_fades_where_no_image_ever_was() -> None:
+    estimator = fused(aside(made_problem(800, 2)), aside(REFERENCE))
+    assert estimator.directions_.size
+    images = [aside(TEST), aside(TEST, 1000.0)]
+    with_them = [estimator.posterior_logs(one) for one in images]
+    estimator.bias_, estimator.directions_ = np.zeros(4), estimator.directions_[:, :0]
+    near, far = (abs(one - estimator.posterior_logs(of)).max() for one, of in zip(with_them, images, strict=True))
+    assert near > 10 * far
+
+
 def test_it_asks_for_the_reference() -> None:
     with pytest.raises(InputError, match="fused_posterior learns from the reference as well; give it to fit"):
         FusedPosterior().fit(made_problem(100, 2))

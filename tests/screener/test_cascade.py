@@ -122,6 +122,7 @@ def test_held_out_rows_come_back():
 def test_efforts_have_names():
     assert effort_of({"mc_probs", "logits"}) == "fast"
     assert effort_of({"mc_probs", "logits"}, dear_columns(dropout=True)) == "thorough"
+    assert [effort_of({"tta_probs", "embedding"}, views=views) for views in (1, 5)] == ["balanced", "thorough"]
     assert dear_columns(dropout=False) == DEEP
 
 
@@ -318,11 +319,11 @@ def test_the_second_network_sees_only_images_that_go_deeper(seeing):
     before = second.seen
     table = screener.screen(INCOMING).table
     efforts = table["effort"].to_pylist()
-    assert second.seen - before == efforts.count("thorough") == 30
+    assert second.seen - before == efforts.count("balanced") == 30
     everybody = set_to(seeing, EVERYBODY).screen(INCOMING).table.to_pylist()
     nobody = set_to(seeing, NOBODY).screen(INCOMING).table.to_pylist()
     for row, most, least in zip(table.to_pylist(), everybody, nobody, strict=True):
-        same = most if row["effort"] == "thorough" else least
+        same = most if row["effort"] == "balanced" else least
         assert row["p_wrong"] == pytest.approx(same["p_wrong"], rel=1e-4)
 
 
@@ -385,7 +386,7 @@ def test_an_image_on_which_the_second_network_fails_keeps_its_verdict_in_a_casca
         failed = i in (5, 50)
         assert row["error"] is None
         assert (DEEPER_LOOK_FAILED in row["reasons"]) == failed
-        assert row["effort"] == ("fast" if failed else "thorough")
+        assert row["effort"] == ("fast" if failed else "balanced")
         assert row["p_wrong"] == pytest.approx((cheap if failed else sound)[i]["p_wrong"], rel=1e-4)
 
 

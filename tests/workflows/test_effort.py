@@ -9,7 +9,7 @@ from uncertainty.workflows.effort import Effort
     ("effort", "given", "expected"),
     [
         ("fast", (None, ()), (None, ())),
-        ("balanced", (None, ()), ("efficientnet-lite0", ())),
+        ("balanced", (None, ()), ("efficientnet-lite0", ("auto", "flip"))),
         ("balanced", ("mine:model", ("flip",)), ("mine:model", ("flip",))),
         ("thorough", (None, ()), ("efficientnet-lite0", ("auto",))),
         ("thorough", (None, ("shift",)), ("efficientnet-lite0", ("shift",))),

@@ -133,7 +133,7 @@ def costs(classifier: Classifier) -> Iterator[Line]:
     all_dropout = 1 + (MC_PASSES * network.dropout_cost if network.dropout else 0)
     second = _second_opinion(one, seconds)
     yield "effort fast", f"{fast:.3g} passes" if fast > 1 else "1 pass"
-    yield "effort balanced", f"{fast:.3g} and a second opinion, {second}"
+    yield "effort balanced", f"{fast + 1:.3g} passes at most, with the flip, and a second opinion, {second}"
     yield (
         "effort thorough",
         f"{all_dropout + _views():.3g} passes at most, with all views, and a second opinion, {second}",

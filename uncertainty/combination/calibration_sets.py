@@ -36,7 +36,7 @@ from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 _ON_REQUEST = {"embedding", "tta_probs"}  # nobody misses what was not asked for
 _HALF = 0.5
 AUTO_VIEWS = "auto"
-"""In place of view names: those that the classifier bears, judged on calibration images."""
+"""Before view names: those of them that the classifier bears, judged on calibration images; alone: of all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,20 +84,20 @@ def collect(
     Without `reference`, the calibration images are split in two halves by the seed. Raises OverlapError where the same
     image, by content, is in both sets, and CalibrationError where calibration has no usable labels, both before the
     network runs. Equal file names mean nothing: `train/cat/1.png` and `val/cat/1.png` are two images. `views` are those
-    of the look, or ("auto",).
+    of the look; behind "auto", those of them that the classifier bears.
     """
     from uncertainty.classifiers.views import VIEWS, bearable, check_views
 
     notes: list[str] = []
-    auto = tuple(views) == (AUTO_VIEWS,)
-    check_views(() if auto else views)  # better refused now than after the reference has been run
+    auto = tuple(views[:1]) == (AUTO_VIEWS,)
+    views = check_views(views[1:] or tuple(VIEWS)) if auto else check_views(views)  # better refused now than later
     labelled, deeper = _calibration(classifier, calibration, divided=reference is None)
     notes += deeper
     one_set = reference is None
     reference, labelled, found = _apart(classifier, reference, labelled, look, asked)
     notes += found
     good, of_reference = collect_reference(classifier, reference, look)
-    held_out = classifier.collect(labelled, replace(look, views=tuple(VIEWS) if auto else views))
+    held_out = classifier.collect(labelled, replace(look, views=views))
     notes += of_reference + _found("calibration", labelled, held_out)
     if one_set or asked.drop_duplicates:
         held_out, left_out = without_copies(good, held_out)
@@ -108,7 +108,7 @@ def collect(
     # What makes all else worthless comes first.
     notes = [*about_labels, *notes, *near_copies(good, held_out)]
     if auto:
-        views, outputs = bearable(held_out.outputs)
+        views, outputs = bearable(held_out.outputs, views)
         held_out = replace(held_out, outputs=outputs)
         notes.append(f"views that the classifier bears on calibration images: {', '.join(views) or 'none'}")
 

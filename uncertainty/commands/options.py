@@ -67,7 +67,7 @@ ExpectUnknown = Annotated[
 ]
 EffortLevel = Annotated[
     Effort,
-    typer.Option(help="fast: one pass; balanced: and a second opinion; thorough: and augmented views, all dropout."),
+    typer.Option(help="fast: one pass; balanced: and a second opinion, a flip; thorough: and more views, all dropout."),
 ]
 Passes = Annotated[
     int | None,
@@ -86,7 +86,7 @@ OtherSecondOpinion = Annotated[
     str | None,
     typer.Option("--embedder", help="Model spec of the second opinion, in place of what the screener names."),
 ]
-Views = Annotated[str, typer.Option(help="Test-time augmentation: auto, or names such as flip,shift.")]
+Views = Annotated[str, typer.Option(help="Test-time augmentation: auto, names such as flip,shift, or both.")]
 
 Group = Annotated[
     str | None, typer.Option(help="Column of the manifest that says which images belong together, e.g. patient.")

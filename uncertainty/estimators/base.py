@@ -124,6 +124,10 @@ class Estimator(ABC):
         """Return (n, c) the log of a posterior over the classes, up to a constant of each row; see `posterior`."""
         raise InputError(f"{self.name} has no posterior over the classes, and so none for {len(outputs)} rows")
 
+    def voices(self, outputs: ModelOutputs) -> list[dict[str, int]]:
+        """Return for each row the class that each kind of evidence speaks for, by its word in a reason; mostly none."""
+        return [{}] * len(outputs)
+
     def reasons(self, outputs: ModelOutputs) -> NDArray[np.str_]:
         """Return (n,) strings: the reason to name for each row, should this estimator have raised its `p_wrong`."""
         return np.full(len(outputs), self.reason)

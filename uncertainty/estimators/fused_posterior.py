@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 _FURTHER = ("features", "mc_probs", "tta_probs")
 _SMALLEST = 1e-4  # no source is surer than that: whoever is surely wrong must be outvoted by the others
 _AXES, _FURTHEST = 64, 6.0
+# Spreads of calibration's distances beyond their median from which on B and b fade, and how fast; rows that tell them.
+_FAR, _FADING, _FEWEST_USUAL = 2.5, 2.0, 20
 _ROWS_A_CLASS = 10  # calibration rows from which on B is learnt
 # Multiplications in one pass of a probe over the reference, and numbers that the weights are learnt from: where classes
 # are many, fewer rows serve, since a source has one weight whatever the number of classes.
@@ -40,13 +42,16 @@ class FusedPosterior(KnownGoodEstimator):
     and features over the spread of the first, within ±6, left out below 10 calibration rows a class. w >= 0, b and B
     minimise the log loss of calibration labels + ½ ‖w - w0‖² + 5 ‖b‖² + λ/2 ‖B‖², w0 = 1 for softmax and 0 elsewhere; λ
     30 or 300, or no B, by five folds. Every label teaches, not only those of errors. Multilabel: none.
+    B φ and b are what calibration taught, so they count less where none of it was: both are multiplied by the support
+    t = exp(-2 max(0, (log d_k - m) / σ - 2.5)), d_k the distance to the k-th nearest known-good row, m and σ median and
+    spread of log d_k over calibration.
     Range: all numbers.
     Needs: embedding and logits; features, mc_probs and tta_probs are used where calibration has them. Labelled
     calibration rows, and the reference.
     Fit keeps: `index_` as second_opinion_vote does; `present_` (3,) which further columns; `lines_` (l, c', e) and
-    `intercepts_` (l, c') of discriminant and probes, `seen_` (c',) their classes; `mean_`, `axes_` (q, e), and
-    `feature_mean_`, `feature_axes_` (q', d) of φ; `ridge_` λ, 0 without B; `weights_` (s,), `bias_` (c,),
-    `directions_` (c, q + q').
+    `intercepts_` (l, c') of discriminant and probes, `seen_` (c',) their classes; `usual_` (2,) m and σ;
+    `mean_`, `axes_` (q, e), and `feature_mean_`, `feature_axes_` (q', d) of φ; `ridge_` λ, 0 without B;
+    `weights_` (s,), `bias_` (c,), `directions_` (c, q + q').
     Cost: one pass of the second network; fit O(m e²) and some 200 passes of O(m c e), score O(n c e) and a search.
     Source: Jacobs 1995, "Methods for Combining Experts' Probability Assessments", for logarithmic pools; Guo et al.
     2017, "On Calibration of Modern Neural Networks", for weights of log-probabilities learnt by label log loss.
@@ -56,6 +61,7 @@ class FusedPosterior(KnownGoodEstimator):
     Softmax alone counts, the vote does not: probabilities 3/4 and 1/4 have log-odds log(1/3) of an error.
 
     >>> learnt = {"weights_": np.array([1.0, 0.0]), "bias_": np.zeros(2), "directions_": np.empty((2, 0))}
+    >>> learnt |= {"usual_": np.array([0.0, np.inf])}
     >>> alone = FusedPosterior().restore(learnt | {"present_": np.zeros(3, dtype=int), "lines_": np.empty((0, 2, 1))})
     >>> new = ModelOutputs(ids=["a"], logits=[[np.log(3.0), 0.0]], embedding=[[0.0]])
     >>> alone.score(new).round(4).tolist()
@@ -87,6 +93,7 @@ class FusedPosterior(KnownGoodEstimator):
     weights_: Array
     bias_: Array
     directions_: Array
+    usual_: Array
 
     def __init__(self, k: int = 20, approximate: bool | None = None) -> None:
         self.k, self.approximate = k, approximate
@@ -99,7 +106,7 @@ class FusedPosterior(KnownGoodEstimator):
 
     def posterior_logs(self, outputs: ModelOutputs) -> Array:
         """Return g (n, c), the log of a posterior over the classes up to a constant of each row; see `score`."""
-        g = self.bias_ + np.zeros((len(outputs), len(self.bias_)))
+        g = self._support(outputs)[:, None] * self.bias_
         for weight, (_, source) in zip(self.weights_, self._sources(outputs), strict=True):
             if weight:
                 g += weight * source()
@@ -113,13 +120,23 @@ class FusedPosterior(KnownGoodEstimator):
         others = self.posterior_logs(outputs)
         others[rows, predicted] = -np.inf
         other = others.argmax(axis=1)
-        gains: dict[str, Array] = {}
+        heard = self._heard(outputs)
+        gains = [logs[rows, other] - logs[rows, predicted] for logs in heard.values()]
+        return np.asarray(np.array(list(heard))[np.stack(gains).argmax(axis=0)])
+
+    def voices(self, outputs: ModelOutputs) -> list[dict[str, int]]:
+        """Return for each row the likeliest class by each kind of source that counts, under its word in a reason."""
+        heard = {word: logs for word, logs in self._heard(outputs).items() if logs.any()}
+        return [{word: int(logs[row].argmax()) for word, logs in heard.items()} for row in range(len(outputs))]
+
+    def _heard(self, outputs: ModelOutputs) -> dict[str, Array]:
+        """Return Σ w log p (n, c) of the sources of each kind."""
+        heard: dict[str, Array] = {}
         for weight, (word, source) in zip(self.weights_, self._sources(outputs), strict=True):
-            gains.setdefault(word, np.zeros(len(outputs)))
+            heard.setdefault(word, np.zeros((len(outputs), outputs.n_classes)))
             if weight:
-                logs = source()
-                gains[word] += weight * (logs[rows, other] - logs[rows, predicted])
-        return np.asarray(np.array(list(gains))[np.stack(list(gains.values())).argmax(axis=0)])
+                heard[word] += weight * source()
+        return heard
 
     def fit_without(self, calibration: ModelOutputs, folds: NDArray[np.int64]) -> tuple[Self, ...]:
         """Return it with the weights that are learnt without each fold; the sources read no calibration labels."""
@@ -137,6 +154,7 @@ class FusedPosterior(KnownGoodEstimator):
         self.present_ = np.array([int(both), int(rows.has("mc_probs")), min(views, 2)])
         self._fit_lines(known)
         rows = self._teaching(rows)
+        self.usual_ = self._usual(rows)
         self._fit_axes(known, rows)
         logs, phi = self._inputs(rows)
         self.ridge_ = best_ridge(logs, phi, rows.labels, np.arange(len(rows)) % 5)
@@ -174,6 +192,23 @@ class FusedPosterior(KnownGoodEstimator):
         self.mean_, self.axes_ = principal_axes(np.asarray(known.embedding, dtype=np.float64), wanted)
         features = known.features if self.present_[0] else np.empty((len(known), 0))
         self.feature_mean_, self.feature_axes_ = principal_axes(np.asarray(features, dtype=np.float64), wanted)
+
+    def _usual(self, rows: ModelOutputs) -> Array:
+        """Return median and spread of the log distance of calibration rows; of few rows the spread has no end."""
+        if len(rows) < _FEWEST_USUAL:
+            return np.array([0.0, np.inf])
+        low, middle, high = np.quantile(self._log_distance(rows), (0.1, 0.5, 0.9))
+        return np.array([middle, max((high - low) / 2.5631, 1e-6)])  # 2.5631 deviations of a normal distribution
+
+    def _log_distance(self, outputs: ModelOutputs) -> Array:
+        return np.asarray(np.log(np.maximum(self.index_.search(outputs.embedding, self.k)[:, -1], 1e-12)))
+
+    def _support(self, outputs: ModelOutputs) -> Array:
+        """Return (n,) in [0, 1]: 1 where known-good rows are about as near as to calibration rows, less far away."""
+        middle, spread = self.usual_
+        if not np.isfinite(spread) or not len(outputs):
+            return np.ones(len(outputs))
+        return np.asarray(np.exp(-_FADING * np.maximum((self._log_distance(outputs) - middle) / spread - _FAR, 0)))
 
     def _inputs(self, rows: ModelOutputs) -> tuple[Array, Array]:
         """Return log-probabilities (n, c, s) of all sources, and φ (n, q)."""
@@ -213,7 +248,9 @@ class FusedPosterior(KnownGoodEstimator):
         ):
             if len(axes):
                 parts.append((features_like(outputs, len(mean), column) - mean) @ axes.T)
-        return np.clip(np.concatenate(parts, axis=1), -_FURTHEST, _FURTHEST) if parts else np.empty((len(outputs), 0))
+        if not parts:
+            return np.empty((len(outputs), 0))
+        return self._support(outputs)[:, None] * np.clip(np.concatenate(parts, axis=1), -_FURTHEST, _FURTHEST)
 
     def _with_weights(self, logs: Array, phi: Array, labels: NDArray[np.int64], used: NDArray[np.bool_]) -> Self:
         fit = fused(logs[used], phi[used][:, : self._directions], labels[used], self.ridge_)

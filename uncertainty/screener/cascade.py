@@ -53,17 +53,17 @@ def dear_columns(*, dropout: bool) -> tuple[str, ...]:
     return (SECOND_OPINION, VIEWS, DROPOUT) if dropout else (SECOND_OPINION, VIEWS)
 
 
-def effort_of(columns: Collection[str], dear: Collection[str] = ()) -> str:
-    """Name the effort that these columns take: fast, balanced with a second opinion, thorough with augmented views.
+def effort_of(columns: Collection[str], dear: Collection[str] = (), views: int = 2) -> str:
+    """Name the effort that these columns take: fast, balanced with a second opinion or one view, thorough with more.
 
     Dropout is thorough where it is among the `dear` columns.
 
     >>> effort_of(["logits"]), effort_of(["logits", "embedding"]), effort_of(["tta_probs", "embedding"])
     ('fast', 'balanced', 'thorough')
     """
-    if VIEWS in columns or (DROPOUT in columns and DROPOUT in dear):
+    if (VIEWS in columns and views > 1) or (DROPOUT in columns and DROPOUT in dear):
         return "thorough"
-    return "balanced" if SECOND_OPINION in columns else "fast"
+    return "balanced" if SECOND_OPINION in columns or VIEWS in columns else "fast"
 
 
 def nothing_deeper(estimators: Sequence[Estimator], columns: Sequence[str]) -> list[str]:

@@ -102,7 +102,8 @@ class Screener(Brief, Judge):
             no class of the classifier. Copies of the calibration images, damaged or made unrecognisable, count that
             much; 0 leaves them out.
         passes, seed : MC dropout sub-networks (None: 30, where they cost little), and the seed of everything drawn.
-        views : test-time augmentation, e.g. ("flip", "shift"), a pass each; ("auto",) keeps those that it bears.
+        views : test-time augmentation, e.g. ("flip", "shift"), a pass each; behind "auto" it keeps those of them that
+            it bears, of ("auto",) all that it bears.
         budget, policy, certify_share, estimators, cascade_loss, keep_class_order : see `fit_outputs`.
         cascade : whether what costs more than a pass is for those images alone whose verdict it could still change.
         groups : by name, which calibration images belong together; see `fit_outputs`.

@@ -45,7 +45,8 @@ def judged(
     thresholds = decision.thresholds(known.predicted)
     flagged = p_wrong >= thresholds
     told = reasons(outputs, known, (estimators, combiner), telling)
-    effort = effort_of({column for e in estimators for column in e.reads}, dear)
+    views = 0 if outputs.tta_probs is None else outputs.tta_probs.shape[1]
+    effort = effort_of({column for e in estimators for column in e.reads}, dear, views)
     columns = {
         **_prediction(outputs, classes),
         **_suggestion(outputs, estimators, classes),

@@ -19,8 +19,9 @@ class Effort(StrEnum):
         return "efficientnet-lite0" if not named and self is not Effort.FAST else named
 
     def views(self, named: tuple[str, ...]) -> tuple[str, ...]:
-        """Fill in augmented views where the user named none: thorough has those that the classifier bears."""
-        return ("auto",) if not named and self is Effort.THOROUGH else named
+        """Fill in views where the user named none, if the classifier bears them: balanced the flip, thorough all."""
+        of_effort = {Effort.FAST: (), Effort.BALANCED: ("auto", "flip"), Effort.THOROUGH: ("auto",)}
+        return named or of_effort[self]
 
     def passes(self, given: int | None) -> int | None:
         """Fill in dropout sub-networks where the user gave no number: thorough runs them whatever they cost."""

@@ -17,6 +17,7 @@ from uncertainty.images.sources import find_images
 from uncertainty.screener import Screener
 from uncertainty.screener.nearest_known_good import KnownGood
 from uncertainty.screener.verdict_rows import OTHERWISE
+from uncertainty.screener.voices import voices
 from uncertainty.verdicts import SUGGESTED
 
 
@@ -44,6 +45,7 @@ class Explanation:
     confidence : the classifier's own, 0..1.
     reasons : what raised p_wrong most, of an image that is not flagged too.
     suggested : the class that all evidence finds likelier, and its probability; None where that is the predicted one.
+    voices : which evidence speaks for another class than the predicted one, and for which, in words.
     nearest : up to three known-good images, the nearest first; none where the screener keeps no names.
     seen : whether the image, by content, fitted the screener, so that its p_wrong is too low.
 
@@ -55,6 +57,7 @@ class Explanation:
     confidence: float | None = None
     reasons: tuple[str, ...] = ()
     suggested: tuple[str, float] | None = None
+    voices: tuple[str, ...] = ()
     nearest: tuple[Near, ...] = ()
     seen: bool = False
 
@@ -71,6 +74,8 @@ class Explanation:
             f"at {a.threshold:.3f} ({a.policy})",
             f"{'reasons' if a.flagged else 'what raised it most'}: {', '.join(self.reasons) or 'none'}",
         ]
+        if self.voices:
+            lines.append("; ".join(self.voices))
         if self.suggested is not None:
             lines.append(f"more likely {self.suggested[0]}, by all evidence (probability {self.suggested[1]:.2f})")
         if self.nearest:
@@ -110,7 +115,11 @@ def _explained(screener: Screener, batch: Batch, good: KnownGood | None) -> Iter
         said = answers(batch.outputs, p_wrong, screener.decision, screener.calibration, classes)
         features = batch.outputs.features
         near = [_near(screener, good, None if features is None else features[k]) for k in range(len(readable))]
-        told = iter([_explanation(*one) for one in zip(readable, said, near, strict=True)])
+        heard = voices(screener, batch.outputs if batch.deeper is None else batch.deeper)
+        told = iter(
+            replace(_explanation(*one), voices=heard.get(one[1].file_name, ()))
+            for one in zip(readable, said, near, strict=True)
+        )
     for row, seen in zip(rows, screener.seen(batch), strict=True):
         if row["error"] is not None:
             yield Explanation(row["file_name"], row["error"])

@@ -162,7 +162,7 @@ def test_cost_adds_the_passes_that_a_score_needs(results: dict) -> None:
     passes = [
         compare_numbers.relative_cost(results, "digits", f"p_wrong {effort}") for effort in thorough_splits.EFFORTS
     ]
-    assert passes == [1.5, 3.5, 6.5]
+    assert passes == [1.5, 4.5, 6.5]
     assert compare_numbers.relative_cost(results, "digits", BROKEN) is None
 
 

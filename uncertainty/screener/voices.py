@@ -1,0 +1,33 @@
+"""Which evidence speaks for another class than the predicted one, and for which, in words."""
+
+from __future__ import annotations
+
+from uncertainty.outputs import ModelOutputs
+from uncertainty.screener.judge import Judge
+
+_SAID = {
+    "second_opinion_disagrees": "the second opinion says",
+    "unstable_under_augmentation": "in other views it answers",
+    "unstable_under_dropout": "without some of its units it answers",
+}
+"""How a kind of source is introduced, by its word in a reason; softmax only repeats the prediction."""
+_FLIPPED = {"unstable_under_augmentation": "flipped, it answers"}
+
+
+def voices(screener: Judge, outputs: ModelOutputs) -> dict[str, tuple[str, ...]]:
+    """Return by id of each row such as ("the second opinion says dog", "flipped, it answers cat").
+
+    Each kind of source of the fused posterior has one voice, the class that its sources find likeliest together, as
+    calibration weighs them. Without that posterior, or a column that it reads (in a cascade that did not look deeper),
+    nothing is said.
+    """
+    posterior = next((e for e in screener.estimators if e.posterior), None)
+    if posterior is None or not all(outputs.has(column) for column in posterior.reads):
+        return {}
+    said = _SAID | (_FLIPPED if screener.views == ("flip",) else {})
+    classes = screener.model.classes
+    rows = zip(outputs.ids, outputs.predictions.tolist(), posterior.voices(outputs), strict=True)
+    return {
+        str(name): tuple(f"{said[word]} {classes[k]}" for word, k in heard.items() if word in said and k != own)
+        for name, own, heard in rows
+    }
