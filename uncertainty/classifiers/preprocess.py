@@ -15,7 +15,7 @@ from uncertainty.classifiers import banded
 from uncertainty.classifiers.resizers import ANTIALIASED, known_filter, resize, resize_bands
 from uncertainty.defaults import DRAFT
 from uncertainty.errors import ImageError, ModelError
-from uncertainty.images.bands import Axes, Multiband
+from uncertainty.images.bands import Axes, Bands, Multiband
 from uncertainty.images.decoding import DecodedImage, Least, Reading
 from uncertainty.images.formats.npy import of_array
 from uncertainty.images.quality import LONG_SIDE
@@ -147,6 +147,12 @@ class Preprocess:
             self._looked_up(values[:, :, source], channel, inputs[channel])
         return inputs
 
+    def of_bytes(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn (h, w, `depth`) uint8, the very bands that the network takes, into (channels, height, width) float32."""
+        if self.reading.multiband is None:
+            return self(pixels)
+        return self.of(DecodedImage(pixels, pixels.shape[1], pixels.shape[0], bands=Bands(pixels, 255.0)))
+
     def of(self, image: DecodedImage) -> NDArray[np.float32]:
         """Turn a decoded image into (channels, height, width) float32; ImageError for one read without its bands."""
         if self.reading.multiband is None:
@@ -196,6 +202,11 @@ class Preprocess:
         if isinstance(self.channels, int):
             return self.channels
         return 1 if self.grayscale else 3
+
+    @property
+    def depth(self) -> int:
+        """How many bands an image has of which nothing is left out: three also for a network of one grey channel."""
+        return 3 if self.reading.multiband is None else self.planes
 
     @property
     def numbers(self) -> tuple[float, float]:

@@ -28,7 +28,9 @@ def shown_input(pixels: NDArray[np.uint8], inputs: NDArray[np.float32], preproce
     sides = preprocess.sides
     scale = max(1, round(_HEIGHT / sides[0]))
     size = (sides[1] * scale, sides[0] * scale)
-    most = _SHADES if preprocess.range == 1 else preprocess.range
+    banded = isinstance(preprocess.channels, int)
+    as_stored = preprocess.range != 1 and (not banded or np.abs(inputs).max() > 4 * _SHADES)
+    most = preprocess.range if as_stored else _SHADES
     whole, inputs, preprocess = Image.fromarray(pixels), *_of_three(inputs, preprocess)
     panels = [
         (f"image {pixels.shape[1]} x {pixels.shape[0]}", whole.resize(_of_height(whole.size, size[1]))),
