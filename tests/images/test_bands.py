@@ -109,9 +109,7 @@ def refused(data, reading=THIRTEEN):
 
 def test_what_can_not_be_read_says_why():
     assert "has 13 bands, and the network takes 5" in refused(tiff(TILE, **ONE_PAGE), Reading(multiband=Multiband(5)))
-    assert "band 14 is asked for" in refused(
-        tiff(TILE, **ONE_PAGE), Reading(bands=(1, 14), multiband=Multiband(2))
-    )
+    assert "band 14 is asked for" in refused(tiff(TILE, **ONE_PAGE), Reading(bands=(1, 14), multiband=Multiband(2)))
     assert "say axes=hwc or chw" in refused(np.zeros((4, 9, 4), np.uint8), Reading(multiband=Multiband(4)))
     assert "4 bands are asked for, which neither end is" in refused(TILE, Reading(multiband=Multiband(4)))
     assert "say axes=" in refused(TILE, Reading(bands=(1, 2), multiband=Multiband(2)))  # of how many, nobody knows
@@ -166,8 +164,9 @@ def test_damage_of_every_kind_is_borne():
         for values in (TILE[:, :, :count].astype(np.float32), (TILE[:, :, :count] % 256).astype(np.uint8)):
             for kind in CORRUPTIONS:
                 found = damaged(Bands(values, 10000.0), lambda pixels, kind=kind: corrupt(pixels, kind, 0.9, 3)).values
-                assert found.shape == values.shape and found.dtype == values.dtype
-                assert np.isfinite(found).all() and (found != values).any()
+                assert (found.shape, found.dtype) == (values.shape, values.dtype)
+                assert np.isfinite(found).all()
+                assert (found != values).any()
             for kind in FOREIGN:
                 found = damaged(Bands(values, 1.0), lambda pixels, kind=kind: random_foreign(pixels, "a", 0, [kind])[0])
                 assert found.values.shape == values.shape

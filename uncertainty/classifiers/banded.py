@@ -19,11 +19,15 @@ def channels_of(channels: Any, mean: Any, std: Any, bands: Sequence[int] | None)
 
     >>> channels_of("rgb", 0.5, 0.5, (2, 3, 4, 8)), channels_of("rgb", 0.5, 0.5, (4, 3, 2)), channels_of(12, 0, 1, None)
     (4, 'rgb', 12)
+    >>> channels_of("rgb", (1, 2, 3, 4), (5, 6, 7, 8), None), channels_of("rgb", (1, 2, 3, 4), 0.5, None)
+    (4, 'rgb')
     """
     if channels != "rgb":
         return channels
-    lengths = [len(one) for one in (bands, mean, std) if isinstance(one, tuple | list)]
-    return next((n for n in lengths if n not in _USUAL), channels)
+    lengths = [len(one) if isinstance(one, tuple | list) else 0 for one in (mean, std)]
+    if bands is not None and len(bands) not in _USUAL:
+        return len(bands)
+    return lengths[0] if lengths[0] == lengths[1] and lengths[0] > max(_USUAL) else channels
 
 
 def numbers(name: str, values: Any, channels: Any, usual: tuple[Any, float]) -> tuple[float, ...]:
@@ -39,6 +43,8 @@ def numbers(name: str, values: Any, channels: Any, usual: tuple[Any, float]) -> 
         given = (float(values),) if isinstance(values, int | float) else tuple(float(v) for v in values)
     except (TypeError, ValueError):
         given = ()
+    if len(given) == 3 != count and len(set(given)) == 1:  # one for all, before anybody knew of how many
+        given = given[:1]
     found = given * count if len(given) == 1 else given
     if len(found) != count or not all(map(math.isfinite, found)):
         raise ModelError(f"Preprocess {name} needs {count} numbers, one a channel, or one for all; got {values!r}")

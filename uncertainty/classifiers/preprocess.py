@@ -50,8 +50,8 @@ class Preprocess:
         Resizing): the library that resized in training.
     antialias : whether it averaged over all pixels that it left out; None: as the library does by itself.
     channels : "rgb", or "bgr" for a network that was trained on what OpenCV reads; or a number: the network takes so
-        many bands as they are stored, in the order of `bands`, by default all that there are. Other lengths of mean,
-        std or bands than one and three say the same.
+        many bands as they are stored, in the order of `bands`, by default all that there are. So say other
+        `bands` than one or three, and a mean and std of more than three.
     range : what white is before mean and std: 1, or 255 for a network that takes bytes. Of bands other than 1 is the
         stored value that is white, and they are left as they are stored; 1: they are divided by what their type holds
         (floats are not).
@@ -101,10 +101,6 @@ class Preprocess:
         object.__setattr__(self, "interpolation", name)
         if self.channels not in ("rgb", "bgr") and not isinstance(self.channels, int):
             raise ModelError(f"Preprocess channels is {self.channels!r}; it must be 'rgb', 'bgr' or a number of bands")
-        if self.show is not None and self.reading.multiband is None:
-            raise ModelError(
-                f"Preprocess show is {self.show!r}, of a network that takes ordinary pictures; say channels="
-            )
         if self.grayscale and self.reading.multiband is not None:
             raise ModelError(f"Preprocess grayscale is of ordinary pictures, and channels is {self.channels}; say one")
         if self.crop_offset not in ("round", "floor"):

@@ -22,11 +22,15 @@ def probed(
     images of so many bands. Raises ModelError where it can't be run.
     """
     try:
-        return preprocess, _tried(module, preprocess, autocast, form), ()
+        network = _tried(module, preprocess, autocast, form)
     except ModelError:
         count = first_channels(module) if preprocess.channels == "rgb" and not preprocess.grayscale else None
         if count in (None, 1, 3):
             raise
+    else:
+        if preprocess.show is not None and preprocess.reading.multiband is None:
+            raise ModelError(f"show is {preprocess.show!r}, and the network takes ordinary pictures; say channels=3")
+        return preprocess, network, ()
     found = replace(preprocess, channels=count)
     told = f"its first convolution takes {count} channels: images must have {count} bands, or bands= says which"
     return found, _tried(module, found, autocast, form), (told,)
