@@ -93,6 +93,10 @@ class Preprocess:
         for name in ("bands", "show"):
             object.__setattr__(self, name, None if getattr(self, name) is None else tuple(getattr(self, name)))
         object.__setattr__(self, "channels", banded.channels_of(self.channels, self.mean, self.std, self.bands))
+        if isinstance(self.channels, int) and self.channels < 1:
+            raise ModelError(
+                f"Preprocess channels is {self.channels}; give how many bands the network takes, at least 1"
+            )
         self._check_numbers()
         _ = self.reading  # which says what is wrong with it
         if self.resize not in get_args(Resizing):
@@ -156,8 +160,8 @@ class Preprocess:
         if image.bands is None:
             raise ImageError("was read as a picture, and the network takes its bands")
         white, (mean, std) = image.bands.white, (self._numbers(name) for name in ("mean", "std"))
-        border = np.asarray(mean) * (white / self.range)
-        values = self._fitted(image.bands.values, border)
+        stored, border = image.bands.values, np.asarray(mean) * (white / self.range)
+        values = self._fitted(stored, np.rint(border) if stored.dtype == np.uint8 else border)
         return banded.normalised(values, white, self.range, mean, std)
 
     def _looked_up(

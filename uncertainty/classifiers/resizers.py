@@ -124,9 +124,12 @@ def _interpolated(
     from torch.nn import functional
 
     values = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))[None]
-    options = {} if interpolation == "nearest" else {"align_corners": False, "antialias": antialias}
-    with torch.no_grad():
-        found = functional.interpolate(values, size=size, mode=interpolation, **options)
+    options = {} if interpolation.startswith("nearest") else {"align_corners": False, "antialias": antialias}
+    try:
+        with torch.no_grad():
+            found = functional.interpolate(values, size=size, mode=interpolation, **options)
+    except (NotImplementedError, RuntimeError, ValueError) as error:
+        raise ModelError(f"this torch can't resize floats by {interpolation!r}; say another interpolation") from error
     return np.asarray(found[0].numpy().transpose(1, 2, 0))
 
 
