@@ -19,15 +19,15 @@ def channels_of(channels: Any, mean: Any, std: Any, bands: Sequence[int] | None)
 
     >>> channels_of("rgb", 0.5, 0.5, (2, 3, 4, 8)), channels_of("rgb", 0.5, 0.5, (4, 3, 2)), channels_of(12, 0, 1, None)
     (4, 'rgb', 12)
-    >>> channels_of("rgb", (1, 2, 3, 4), (5, 6, 7, 8), None), channels_of("rgb", (1, 2, 3, 4), 0.5, None)
+    >>> channels_of("rgb", (1, 2, 3, 4), (5, 6, 7, 8), None), channels_of("rgb", (1, 2, 3, 4), (1, 2, 3), None)
     (4, 'rgb')
     """
     if channels != "rgb":
         return channels
-    lengths = [len(one) if isinstance(one, tuple | list) else 0 for one in (mean, std)]
+    lengths = {len(one) if isinstance(one, tuple | list) else 1 for one in (mean, std)} - {1}
     if bands is not None and len(bands) not in _USUAL:
         return len(bands)
-    return lengths[0] if lengths[0] == lengths[1] and lengths[0] > max(_USUAL) else channels
+    return lengths.pop() if len(lengths) == 1 and min(lengths) > max(_USUAL) else channels
 
 
 def numbers(name: str, values: Any, channels: Any, usual: tuple[Any, float]) -> tuple[float, ...]:

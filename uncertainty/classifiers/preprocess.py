@@ -51,7 +51,7 @@ class Preprocess:
     antialias : whether it averaged over all pixels that it left out; None: as the library does by itself.
     channels : "rgb", or "bgr" for a network that was trained on what OpenCV reads; or a number: the network takes so
         many bands as they are stored, in the order of `bands`, by default all that there are. So say other
-        `bands` than one or three, and a mean and std of more than three.
+        `bands` than one or three, and mean and std of more than three numbers.
     range : what white is before mean and std: 1, or 255 for a network that takes bytes. Of bands other than 1 is the
         stored value that is white, and they are left as they are stored; 1: they are divided by what their type holds
         (floats are not).

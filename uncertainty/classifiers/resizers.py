@@ -128,7 +128,7 @@ def _interpolated(
     try:
         with torch.no_grad():
             found = functional.interpolate(values, size=size, mode=interpolation, **options)
-    except (NotImplementedError, RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:
         raise ModelError(f"this torch can't resize floats by {interpolation!r}; say another interpolation") from error
     return np.asarray(found[0].numpy().transpose(1, 2, 0))
 

@@ -219,7 +219,7 @@ def test_weights_that_are_refused(tmp_path: Path) -> None:
 
 def test_tiles_of_many_bands(tmp_path: Path) -> None:
     folder = saved(tmp_path, num_channels=4)
-    one = Classifier.load(f"hf:{folder}?bands=2,3,4,8&show=4,3,2&range=10000&mean=1000&std=500")
+    one = Classifier.load(f"hf:{folder}?bands=2,3,4,8&axes=hwc&show=4,3,2&range=10000&mean=1000&std=500")
     assert (one.preprocess.channels, one.preprocess.size, one.preprocess.mean) == (4, 32, (1000.0,) * 4)
     tile = np.random.default_rng(0).integers(0, 3000, (32, 32, 13)).astype(np.uint16)
     found = one.preprocess(tile)
