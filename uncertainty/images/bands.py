@@ -101,7 +101,7 @@ def in_bands(
     no numbers or far beyond white.
 
     >>> tile = np.array([[[100, 400, 1600, 2500]]], np.uint16)
-    >>> shown, bands = in_bands(tile, Multiband(4, white=10000, show=(3, 2, 1)))
+    >>> shown, bands = in_bands(tile, Multiband(4, white=10000.0, show=(3, 2, 1)))
     >>> shown.tolist(), bands.values.tolist(), bands.white
     ([[[102, 51, 26]]], [[[100.0, 400.0, 1600.0, 2500.0]]], 10000.0)
     """
@@ -168,7 +168,7 @@ def damaged(bands: Bands, damage: Callable[[NDArray[np.uint8]], NDArray[np.uint8
     of their band, and back: a band of small values keeps as many steps as one of large ones.
 
     >>> tile = Bands(np.array([[[100, 2500, 90, 4]]], np.float32), 10000.0)
-    >>> damaged(tile, lambda pixels: pixels // 5).values.round(2).tolist()  # 255 becomes 51: a fifth, squared
+    >>> damaged(tile, lambda pixels: pixels // 5).values.astype(float).round(2).tolist()  # 255 becomes 51: a fifth, squared
     [[[4.0, 100.0, 3.6, 0.16]]]
     """
     values = bands.values

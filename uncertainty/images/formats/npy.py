@@ -25,7 +25,7 @@ _MAGIC, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 def recognises(head: bytes) -> bool:
     """Whether a file begins as .npy, or as a zip whose first member is one.
 
-    >>> recognises(b"\x93NUMPY\x01\x00"), recognises(b"PK\x03\x04 and more")
+    >>> recognises(b"\\x93NUMPY\\1\\0"), recognises(b"PK\\3\\4 and more")
     (True, False)
     """
     return head.startswith(_MAGIC) or (head.startswith(_ZIP) and b".npy" in head)
