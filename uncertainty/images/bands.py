@@ -168,7 +168,7 @@ def damaged(bands: Bands, damage: Callable[[NDArray[np.uint8]], NDArray[np.uint8
     of their band, and back: a band of small values keeps as many steps as one of large ones.
 
     >>> tile = Bands(np.array([[[100, 2500, 90, 4]]], np.float32), 10000.0)
-    >>> damaged(tile, lambda pixels: pixels // 5).values.astype(float).round(2).tolist()  # 255 becomes 51: a fifth, squared
+    >>> damaged(tile, lambda pixels: pixels // 5).values.astype(float).round(2).tolist()  # 51 of 255, squared
     [[[4.0, 100.0, 3.6, 0.16]]]
     """
     values = bands.values
