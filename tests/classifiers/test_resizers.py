@@ -122,7 +122,7 @@ def test_border_keeps_the_whole_image_and_fills_up_with_the_mean() -> None:
         ({"resizer": "torch", "interpolation": "area"}, "'area' is no filter of torch: nearest, bilinear, bicubic"),
         ({"antialias": False}, "antialias is False and pillow always averages; resizer=torch does not have to"),
         ({"resizer": "opencv", "antialias": True, "interpolation": "linear"}, "opencv never does; use area"),
-        ({"channels": "gbr"}, "channels is 'gbr'; it must be 'rgb' or 'bgr'"),
+        ({"channels": "gbr"}, "channels is 'gbr'; it must be 'rgb', 'bgr' or a number of bands"),
         ({"range": 255}, "range is 255 and mean and std are those of 0..1; state them in the same units"),
         ({"range": 0}, "range is 0.0; give what white is"),
         ({"size": (3, 4, 5)}, "whole number as size"),

@@ -183,7 +183,7 @@ def test_normalised_tensors_are_refused_in_words():
         ([3, 4], "int"),
         (np.zeros((2, 3)), r"ndarray of shape \(2, 3\)"),
         (np.zeros((5, 8, 8, 3)), "float64"),
-        (np.zeros((5, 8, 8), np.uint8), r"\(5, 8, 8\)"),
+        (np.zeros((5, 8, 8), bool), r"\(5, 8, 8\)"),
         (torch.zeros(3), "Tensor of shape"),
         (type("DataFrame", (), {"__len__": len, "__getitem__": len, "__iter__": iter})(), "DataFrame"),
         (type("NoLength", (), {"__getitem__": lambda self, k: k})(), "NoLength without __len__"),

@@ -114,10 +114,12 @@ def test_several_labels_of_an_array_are_joined(tmp_path):
     assert find_images(tmp_path / "a.npz").labels == ("0;2", "1", "")
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 2, 2)), np.zeros((2, 2), np.uint8), np.zeros((2, 2, 2, 4), np.uint8)])
+@pytest.mark.parametrize(
+    "images", [np.zeros((2, 2, 2), bool), np.zeros((2, 2), np.uint8), np.zeros((2, 0, 2, 4), np.uint8)]
+)
 def test_other_arrays_are_refused(tmp_path, images):
     np.savez(tmp_path / "a.npz", train_images=images)
-    with pytest.raises(InputError, match=r"images are uint8 of shape \(n, h, w\) or \(n, h, w, 3\)"):
+    with pytest.raises(InputError, match=r"images are numbers of shape \(n, h, w\) or \(n, h, w, 3\)"):
         find_images(tmp_path / "a.npz")
 
 

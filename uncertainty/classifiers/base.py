@@ -88,16 +88,13 @@ class Classifier(Brief):
         … With `autocast` torch runs what bears it in that precision. `output`, `binary` and `features` say what the
         answer is and where features are, see `OutputForm`. Raises ModelError where the output does not fit the classes.
         """
-        from uncertainty.classifiers.network import Network
+        from uncertainty.classifiers.probing import probed
 
-        preprocess = preprocess or Preprocess()
-        channels = 1 if preprocess.grayscale else 3
-        example = np.zeros((channels, *preprocess.sides), dtype=np.float32)
         form = OutputForm(output, binary, features)
-        network = Network.probe(module, example, autocast, form)
+        preprocess, network, told = probed(module, preprocess or Preprocess(), autocast, form)
         names = names_in_order(range(network.outputs) if classes is None else classes, network.outputs)
         thresholds = _decision_thresholds(decision_thresholds, network.outputs, task)
-        return cls(network, names, preprocess, task, thresholds, spec, form=form)
+        return cls(network, names, preprocess, task, thresholds, spec, form=form, told=told)
 
     @classmethod
     def load(
@@ -109,7 +106,8 @@ class Classifier(Brief):
         """
         described = dict(vars(describe(spec, classes=classes, device=device, trust=trust)))
         assumed, told, _ = (described.pop(name) for name in ("assumed", "notes", "settled"))
-        return replace(cls.from_module(**described), assumed=assumed, told=told)
+        made = cls.from_module(**described)
+        return replace(made, assumed=assumed, told=(*told, *made.told))
 
     @property
     def description(self) -> Description:
@@ -152,6 +150,9 @@ class Classifier(Brief):
         """
         # One decoding for both: the second opinion bears the draft that the classifier does.
         model = Classifier.load(embedder, **where) if isinstance(embedder, str) else embedder
+        own, other = self.preprocess.reading, model.preprocess.reading
+        if other.multiband is not None and other != own:
+            raise ModelError("a second opinion takes ordinary pictures, or the same bands as the classifier")
         return replace(self, embedder=model.with_draft(self.preprocess.draft).as_embedder())
 
     def as_embedder(self) -> Embedder:

@@ -121,8 +121,7 @@ def _in_float32(classifier: Classifier) -> tuple[Classifier, tuple[str, ...]]:
 
 
 def _noise(classifier: Classifier, images: int) -> Tensor:
-    channels = 1 if classifier.preprocess.grayscale else 3
-    shape = (images, channels, *classifier.preprocess.sides)
+    shape = (images, classifier.preprocess.planes, *classifier.preprocess.sides)
     return torch.randn(shape, generator=torch.Generator().manual_seed(images))
 
 

@@ -57,11 +57,19 @@ def _output(classifier: Classifier) -> str:
 
 def _input(preprocess: Preprocess) -> str:
     height, width = preprocess.sides
-    colours = "1 channel, grey" if preprocess.grayscale else f"3 channels, {preprocess.channels.upper()}"
     low, high = preprocess.numbers
-    return (
-        f"(n, {1 if preprocess.grayscale else 3}, {height}, {width}), {colours}, numbers from {low:.3g} to {high:.3g}"
-    )
+    shape = f"(n, {preprocess.planes}, {height}, {width})"
+    return f"{shape}, {_channels(preprocess)}, numbers from {low:.3g} to {high:.3g}"
+
+
+def _channels(preprocess: Preprocess) -> str:
+    if not isinstance(preprocess.channels, int):
+        return "1 channel, grey" if preprocess.grayscale else f"3 channels, {preprocess.channels.upper()}"
+    bands = preprocess.bands or tuple(range(1, preprocess.channels + 1))
+    usual = bands[:3] if len(bands) > 2 else bands[:1]
+    shown = ",".join(map(str, preprocess.show or usual))
+    said = "all that an image has" if preprocess.bands is None else f"bands {','.join(map(str, bands))} of an image"
+    return f"{preprocess.channels} channels, {said} (shown to people and second opinion: {shown})"
 
 
 def _settings(classifier: Classifier) -> tuple[str, str]:
@@ -176,5 +184,5 @@ def _seconds(classifier: Classifier) -> float:
 
 
 def _example(classifier: Classifier, images: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    shape = (images, 1 if classifier.preprocess.grayscale else 3, *classifier.preprocess.sides)
+    shape = (images, classifier.preprocess.planes, *classifier.preprocess.sides)
     return np.random.default_rng(0).random(shape, dtype=np.float32)

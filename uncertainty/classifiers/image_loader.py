@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.batches import Row
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.errors import ImageError
+from uncertainty.images.bands import damaged
 from uncertainty.images.decoding import DecodedImage, decode, digest, digest_picture, digest_pixels, read
 from uncertainty.images.given import Images, Items, image_items
 from uncertainty.images.in_flight import IN_FLIGHT
-from uncertainty.images.in_memory import ArrayItem, held
+from uncertainty.images.in_memory import ArrayItem, from_array, held
 from uncertainty.images.quality import quality, reduced
 from uncertainty.images.sources import ImageItem
 from uncertainty.images.thumbnails import thumbnail
@@ -80,25 +81,28 @@ def _fill(loaded: Loaded, preprocess: Preprocess, second: Preprocess | None, dam
     item = loaded.item
     given = held(item.data, preprocess.reading)
     if isinstance(given, np.ndarray):
-        loaded.digest, image = digest_pixels(given), _from_array(given)
+        loaded.digest, image = (
+            digest_pixels(given),
+            from_array(given, preprocess.reading, last=not isinstance(item.data, np.ndarray)),
+        )
     else:
         data = read(given)
         loaded.digest = digest(data)
         image = decode(data, least=least_of(preprocess, second), reading=preprocess.reading)
     loaded.remarks = image.remarks
     if damage is not None:
-        image = replace(image, pixels=damage(image.pixels, item.name))
-    loaded.inputs, small = preprocess(image.pixels), reduced(image)
+        image = _damaged(image, lambda pixels: damage(pixels, item.name))
+    loaded.inputs, small = preprocess.of(image), reduced(image)
     loaded.quality, loaded.thumbnail = quality(image, small), thumbnail(small).tobytes()
     loaded.pixels = digest_picture(image, small, loaded.thumbnail)
     if second is not None:
-        loaded.second_inputs = second(image.pixels)
+        loaded.second_inputs = second.of(image)
 
 
-def _from_array(pixels: NDArray[np.uint8]) -> DecodedImage:
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-        raise ImageError(f"is an array of {pixels.dtype} {pixels.shape}; it must be uint8 of shape (h, w, 3)")
-    return DecodedImage(pixels, width=pixels.shape[1], height=pixels.shape[0])
+def _damaged(image: DecodedImage, damage: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> DecodedImage:
+    """Damage what is shown and, alike, the bands: whoever draws does so by the name."""
+    bands = None if image.bands is None else damaged(image.bands, damage)
+    return replace(image, pixels=damage(image.pixels), bands=bands)
 
 
 Found = TypeVar("Found")

@@ -247,9 +247,9 @@ def _known_by(network: Network, preprocess: Preprocess) -> str:
     """
     sha = hashlib.sha256(repr(network.module).encode())
     hash_module(sha.update, network.module)
-    noise = np.random.default_rng(0).integers(0, 256, (2, *preprocess.sides, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (2, *preprocess.sides, preprocess.depth), dtype=np.uint8)
     pictures = [*noise, np.full_like(noise[0], 255), np.zeros_like(noise[0])]
-    seen = network(np.stack([preprocess(picture) for picture in pictures]), 2 if network.dropout else 0, 0)
+    seen = network(np.stack([preprocess.of_bytes(picture) for picture in pictures]), 2 if network.dropout else 0, 0)
     for answers in (network.answers, seen.logits, seen.features, seen.mc_logits):
         if answers is not None:
             sha.update(f"{answers.shape} ".encode() + np.ascontiguousarray(answers).tobytes())

@@ -11,16 +11,20 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.classifiers.resizers import ANTIALIASED, known_filter, resize
+from uncertainty.classifiers import banded
+from uncertainty.classifiers.resizers import ANTIALIASED, known_filter, resize, resize_bands
 from uncertainty.defaults import DRAFT
-from uncertainty.errors import ModelError
-from uncertainty.images.decoding import Least, Reading
+from uncertainty.errors import ImageError, ModelError
+from uncertainty.images.bands import Axes, Bands, Multiband
+from uncertainty.images.decoding import DecodedImage, Least, Reading
+from uncertainty.images.formats.npy import of_array
 from uncertainty.images.quality import LONG_SIDE
 
 Resizing = Literal["short_side", "exact", "squash", "border"]
 # A 1 x 20,000 pixel image must not grow to gigabytes before its centre is cut out; in units of the short side.
 _LONGEST_SIDE_BEFORE_CROP = 8
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_USUAL = {"mean": (_IMAGENET_MEAN, 0.0), "std": (_IMAGENET_STD, 1.0)}  # of colours, and of other bands
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,14 @@ class Preprocess:
     resizer : "pillow", "opencv", "torch" (F.interpolate), "torchvision" (on tensors of bytes) or "keras" (its layer
         Resizing): the library that resized in training.
     antialias : whether it averaged over all pixels that it left out; None: as the library does by itself.
-    channels : "rgb", or "bgr" for a network that was trained on what OpenCV reads.
-    range : what white is before mean and std: 1, or 255 for a network that takes bytes.
+    channels : "rgb", or "bgr" for a network that was trained on what OpenCV reads; or a number: the network takes so
+        many bands as they are stored, in the order of `bands`, by default all that there are. So say other
+        `bands` than one or three, and mean and std of more than three numbers.
+    range : what white is before mean and std: 1, or 255 for a network that takes bytes. Of bands other than 1 is the
+        stored value that is white, and they are left as they are stored; 1: they are divided by what their type holds
+        (floats are not).
+    axes : where bands are in arrays, "hwc" or "chw"; None: where their number says so without doubt.
+    show : which three of an image's bands, or which one, are shown to people, quality statistics and second opinion.
     crop_offset : where a crop begins if half a pixel is left over: "round" to the even one, as torchvision and timm
         do, or "floor", as the image processors of transformers do.
 
@@ -73,26 +83,36 @@ class Preprocess:
     exif: bool | None = None
     resizer: str = "pillow"
     antialias: bool | None = None
-    channels: Literal["rgb", "bgr"] = "rgb"
+    channels: Literal["rgb", "bgr"] | int = "rgb"
     range: float = 1.0
     crop_offset: Literal["round", "floor"] = "round"
+    axes: Axes | None = None
+    show: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("bands", "show"):
+            object.__setattr__(self, name, None if getattr(self, name) is None else tuple(getattr(self, name)))
+        object.__setattr__(self, "channels", banded.channels_of(self.channels, self.mean, self.std, self.bands))
+        if isinstance(self.channels, int) and self.channels < 1:
+            raise ModelError(
+                f"Preprocess channels is {self.channels}; give how many bands the network takes, at least 1"
+            )
         self._check_numbers()
-        object.__setattr__(self, "bands", None if self.bands is None else tuple(self.bands))
         _ = self.reading  # which says what is wrong with it
         if self.resize not in get_args(Resizing):
             raise ModelError(f"Preprocess resize is {self.resize!r}; it must be one of {', '.join(get_args(Resizing))}")
         name = known_filter(self.resizer, self.interpolation, self.antialias)
         object.__setattr__(self, "interpolation", name)
-        if self.channels not in ("rgb", "bgr"):
-            raise ModelError(f"Preprocess channels is {self.channels!r}; it must be 'rgb' or 'bgr'")
+        if self.channels not in ("rgb", "bgr") and not isinstance(self.channels, int):
+            raise ModelError(f"Preprocess channels is {self.channels!r}; it must be 'rgb', 'bgr' or a number of bands")
+        if self.grayscale and self.reading.multiband is not None:
+            raise ModelError(f"Preprocess grayscale is of ordinary pictures, and channels is {self.channels}; say one")
         if self.crop_offset not in ("round", "floor"):
             raise ModelError(f"Preprocess crop_offset is {self.crop_offset!r}; it must be 'round' or 'floor'")
 
     def _check_numbers(self) -> None:
         for name in ("mean", "std"):
-            object.__setattr__(self, name, _three_numbers(name, getattr(self, name)))
+            object.__setattr__(self, name, banded.numbers(name, getattr(self, name), self.channels, _USUAL[name]))
         if not _is_size(self.size) or not isinstance(self.crop_pct, int | float):
             raise ModelError(f"Preprocess needs a whole number as size and a number as crop_pct; got {self}")
         if not isinstance(self.size, int):
@@ -112,8 +132,10 @@ class Preprocess:
                 "mean=0 and std=1 where nothing is subtracted"
             )
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turn (h, w, 3) uint8 into (channels, height, width) float32."""
+    def __call__(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Turn (h, w, 3) uint8, or an array of bands, into (channels, height, width) float32."""
+        if self.reading.multiband is not None:
+            return self.of(of_array(pixels, self.reading))
         values = self._fitted(pixels)
         if self.grayscale:
             from PIL import Image
@@ -124,6 +146,23 @@ class Preprocess:
         for channel, source in enumerate(order):
             self._looked_up(values[:, :, source], channel, inputs[channel])
         return inputs
+
+    def of_bytes(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn (h, w, `depth`) uint8, the very bands that the network takes, into (channels, height, width) float32."""
+        if self.reading.multiband is None:
+            return self(pixels)
+        return self.of(DecodedImage(pixels, pixels.shape[1], pixels.shape[0], bands=Bands(pixels, 255.0)))
+
+    def of(self, image: DecodedImage) -> NDArray[np.float32]:
+        """Turn a decoded image into (channels, height, width) float32; ImageError for one read without its bands."""
+        if self.reading.multiband is None:
+            return self(image.pixels)
+        if image.bands is None:
+            raise ImageError("was read as a picture, and the network takes its bands")
+        white, (mean, std) = image.bands.white, (self._numbers(name) for name in ("mean", "std"))
+        stored, border = image.bands.values, np.asarray(mean) * (white / self.range)
+        values = self._fitted(stored, np.rint(border) if stored.dtype == np.uint8 else border)
+        return banded.normalised(values, white, self.range, mean, std)
 
     def _looked_up(
         self, values: NDArray[Any], channel: int, out: NDArray[np.float32] | None = None
@@ -139,7 +178,7 @@ class Preprocess:
 
     @cached_property
     def _table(self) -> NDArray[np.float32]:
-        """(3, 256) what each value of a channel becomes: looking it up is quicker than computing it."""
+        """(channels, 256) what each value of a channel becomes: looking it up is quicker than computing it."""
         shift, scale = (np.asarray(self._numbers(name), dtype=np.float32)[:, None] for name in ("mean", "std"))
         values = np.arange(256, dtype=np.float32) / np.float32(255) * np.float32(self.range)
         return np.asarray((values - shift) / scale)
@@ -152,6 +191,22 @@ class Preprocess:
     def sides(self) -> tuple[int, int]:
         """Height and width of the input."""
         return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    @property
+    def planes(self) -> int:
+        """How many channels the network takes.
+
+        >>> Preprocess(grayscale=True).planes, Preprocess(channels=12).planes
+        (1, 12)
+        """
+        if isinstance(self.channels, int):
+            return self.channels
+        return 1 if self.grayscale else 3
+
+    @property
+    def depth(self) -> int:
+        """How many bands an image has of which nothing is left out: three also for a network of one grey channel."""
+        return 3 if self.reading.multiband is None else self.planes
 
     @property
     def numbers(self) -> tuple[float, float]:
@@ -172,18 +227,21 @@ class Preprocess:
     @cached_property
     def reading(self) -> Reading:
         """How the pixels come out of a file."""
-        return Reading(self.bits, self.bands, self.frame, self.exif)
+        several = None
+        if isinstance(self.channels, int):
+            several = Multiband(self.channels, None if self.range == 1 else self.range, self.show)
+        return Reading(self.bits, self.bands, self.frame, self.exif, self.axes, several)
 
     @property
     def least(self) -> Least | None:
         """The size that a decoded image must keep for network and image statistics; None: all of it."""
         averages = self.resizer == "pillow" and self.interpolation != "nearest"
-        if not self.draft or not averages:
+        if not self.draft or not averages or self.reading.multiband is not None:
             return None
         return Least(self.draft * max(self._before_crop), self.draft * LONG_SIDE)
 
-    def _fitted(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-        """Resize and crop (h, w, 3) to the sides of the input."""
+    def _fitted(self, pixels: NDArray[Any], border: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Resize and crop (h, w, c) to the sides of the input; `border` (c,) is what fills up, None: the mean."""
         if self.resize == "exact":
             return self._resized(pixels, self.sides)
         if self.resize == "squash":
@@ -191,7 +249,8 @@ class Preprocess:
         pixels = _trimmed(pixels) if self.resize == "short_side" else pixels
         found = self._resized(pixels, self._size_in_proportion(pixels.shape[0], pixels.shape[1]))
         if self.resize == "border":
-            found = _bordered(found, self.sides, [round(255 * m / self.range) for m in self._numbers("mean")])
+            mean = np.rint([255 * m / self.range for m in self._numbers("mean")])
+            found = _bordered(found, self.sides, mean if border is None else border)
         return self._cropped(found)
 
     def _size_in_proportion(self, height: int, width: int) -> tuple[int, int]:
@@ -210,9 +269,12 @@ class Preprocess:
         top, left = (n // 2 if self.crop_offset == "floor" else round(n / 2) for n in spare)
         return pixels[top : top + self.sides[0], left : left + self.sides[1]]
 
-    def _resized(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[Any]:
+    def _resized(self, pixels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
         antialias = ANTIALIASED[self.resizer] if self.antialias is None else self.antialias
-        return np.asarray(resize(pixels, size, self.resizer, self.interpolation, antialias))
+        by_band = self.reading.multiband is not None
+        return np.asarray(
+            (resize_bands if by_band else resize)(pixels, size, self.resizer, self.interpolation, antialias)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
@@ -220,6 +282,7 @@ class Preprocess:
         # As before there were these settings, so that classifiers keep their fingerprints.
         unset: dict[str, Any] = {"draft": 0, "bits": None, "bands": None, "frame": 1, "exif": None}
         unset |= {"resizer": "pillow", "antialias": None, "channels": "rgb", "range": 1.0, "crop_offset": "round"}
+        unset |= {"axes": None, "show": None}
         return {k: v for k, v in settings.items() if k not in unset or v != unset[k]}
 
     @classmethod
@@ -238,34 +301,23 @@ def least_of(first: Preprocess, second: Preprocess | None) -> Least | None:
     return first.least | second.least
 
 
-def _three_numbers(name: str, values: Any) -> tuple[float, ...]:
-    try:
-        numbers = (float(values),) * 3 if isinstance(values, int | float) else tuple(float(v) for v in values)
-    except (TypeError, ValueError):
-        numbers = ()
-    numbers = numbers * 3 if len(numbers) == 1 else numbers
-    if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
-        raise ModelError(f"Preprocess {name} needs 3 numbers, one a channel, or one for all; got {values!r}")
-    return numbers
-
-
 def _is_size(size: Any) -> bool:
     if isinstance(size, tuple | list):
         return len(size) == 2 and all(isinstance(side, int) for side in size)
     return isinstance(size, int)
 
 
-def _trimmed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _trimmed(pixels: NDArray[Any]) -> NDArray[Any]:
     longest = _LONGEST_SIDE_BEFORE_CROP * min(pixels.shape[:2])
     # As much from either end, or the centre would move by half a pixel, which is much of a narrow image.
     top, left = (max(0, (side - longest) // 2) for side in pixels.shape[:2])
     return pixels[top : pixels.shape[0] - top, left : pixels.shape[1] - left] if left or top else pixels
 
 
-def _bordered(pixels: NDArray[Any], size: tuple[int, int], colour: list[int]) -> NDArray[Any]:
+def _bordered(pixels: NDArray[Any], size: tuple[int, int], colour: NDArray[Any]) -> NDArray[Any]:
     """Put an image into the middle of a larger one of one colour, where it is smaller than `size`."""
     height, width = (max(old, new) for old, new in zip(pixels.shape[:2], size, strict=True))
-    found = np.empty((height, width, 3), dtype=pixels.dtype)
+    found = np.empty((height, width, len(colour)), dtype=pixels.dtype)
     found[...] = colour
     top, left = (height - pixels.shape[0]) // 2, (width - pixels.shape[1]) // 2
     found[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels

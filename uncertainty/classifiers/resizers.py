@@ -55,11 +55,29 @@ def resize(pixels: NDArray[np.uint8], size: tuple[int, int], resizer: str, inter
     return _RESIZERS[resizer](pixels, size, interpolation, antialias)
 
 
+def resize_bands(values: NDArray[Any], size: tuple[int, int], resizer: str, interpolation: str, antialias: bool) -> Any:
+    """Resize (h, w, c) of any number of bands, each by itself; bytes as `resize` does, floats without rounding.
+
+    >>> resize_bands(np.ones((4, 4, 5), np.float32), (2, 2), "pillow", "bilinear", True).shape
+    (2, 2, 5)
+    """
+    if values.shape[:2] == size:
+        return values
+    if values.dtype != np.uint8 and resizer in ("torch", "torchvision", "keras"):
+        return _interpolated(values, size, interpolation, antialias)
+    bands = range(values.shape[2])
+    found = [
+        _RESIZERS[resizer](np.ascontiguousarray(values[:, :, k : k + 1]), size, interpolation, antialias) for k in bands
+    ]
+    return np.stack([band.reshape(size) for band in found], axis=2)
+
+
 def _pillow(pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: str, antialias: bool) -> NDArray[Any]:
     from PIL import Image
 
     resample = Image.Resampling[interpolation.upper()]
-    return np.asarray(Image.fromarray(pixels).resize(size[::-1], resample))
+    one = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+    return np.asarray(Image.fromarray(one).resize(size[::-1], resample))
 
 
 def _opencv(pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: str, antialias: bool) -> NDArray[Any]:
@@ -100,15 +118,18 @@ def _keras(pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: str,
 
 
 def _interpolated(
-    pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: str, antialias: bool
+    pixels: NDArray[Any], size: tuple[int, int], interpolation: str, antialias: bool
 ) -> NDArray[np.float32]:
     import torch
     from torch.nn import functional
 
     values = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))[None]
-    options = {} if interpolation == "nearest" else {"align_corners": False, "antialias": antialias}
-    with torch.no_grad():
-        found = functional.interpolate(values, size=size, mode=interpolation, **options)
+    options = {} if interpolation.startswith("nearest") else {"align_corners": False, "antialias": antialias}
+    try:
+        with torch.no_grad():
+            found = functional.interpolate(values, size=size, mode=interpolation, **options)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"this torch can't resize floats by {interpolation!r}; say another interpolation") from error
     return np.asarray(found[0].numpy().transpose(1, 2, 0))
 
 

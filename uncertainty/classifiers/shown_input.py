@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,10 @@ def shown_input(pixels: NDArray[np.uint8], inputs: NDArray[np.float32], preproce
     sides = preprocess.sides
     scale = max(1, round(_HEIGHT / sides[0]))
     size = (sides[1] * scale, sides[0] * scale)
-    most = _SHADES if preprocess.range == 1 else preprocess.range
-    whole = Image.fromarray(pixels)
+    banded = isinstance(preprocess.channels, int)
+    as_stored = preprocess.range != 1 and (not banded or np.abs(inputs).max() > 4 * _SHADES)
+    most = preprocess.range if as_stored else _SHADES
+    whole, inputs, preprocess = Image.fromarray(pixels), *_of_three(inputs, preprocess)
     panels = [
         (f"image {pixels.shape[1]} x {pixels.shape[0]}", whole.resize(_of_height(whole.size, size[1]))),
         (f"input {sides[1]} x {sides[0]}", _picture(undone(inputs, preprocess)).resize(size, Image.Resampling.NEAREST)),
@@ -38,6 +41,20 @@ def shown_input(pixels: NDArray[np.uint8], inputs: NDArray[np.float32], preproce
         ),
     ]
     return _beside(panels, size[1])
+
+
+def _of_three(inputs: NDArray[np.float32], preprocess: Preprocess) -> tuple[NDArray[np.float32], Preprocess]:
+    """Return those channels that are shown, of a network of other bands than colours, or else the first three."""
+    if not isinstance(preprocess.channels, int):
+        return inputs, preprocess
+    bands = preprocess.bands or tuple(range(1, preprocess.channels + 1))
+    usual = bands[:3] if len(bands) > 2 else bands[:1]
+    chosen = [
+        bands.index(band) for band in (preprocess.show if set(preprocess.show or ()) <= {*bands} else None) or usual
+    ]
+    mean, std = (tuple(getattr(preprocess, name)[k] for k in chosen) for name in ("mean", "std"))
+    few = replace(preprocess, channels=len(chosen), bands=None, show=None, mean=mean, std=std)
+    return inputs[chosen], few
 
 
 def undone(inputs: NDArray[np.float32], preprocess: Preprocess) -> NDArray[np.float64]:

@@ -6,8 +6,9 @@ over what the model says of itself. Every spec may say:
 classes : file of class names, .txt one a line, or JSON.
 size, crop_pct, resize, interpolation, mean, std, grayscale, draft : as in `Preprocess`; size as 224 or, height first,
     224x160, mean and std as 0.5 or 0.5,0.5,0.5.
-resizer, antialias, channels, range, crop_offset : as in `Preprocess`: opencv, false, bgr, 255,
-    floor.
+resizer, antialias, channels, range, crop_offset : as in `Preprocess`: opencv, false, bgr, 255, floor; channels also as
+    a number of bands.
+axes, show : as in `Preprocess`, of images with other bands than red, green and blue: chw and 4,3,2.
 bits, bands, frame, exif : how deep, multi-band, many-paged and turned files are read, as in `Preprocess`: 12, 4,3,2, 1
     and false.
 autocast : bf16 or fp16, the precision in which torch runs what bears it.
@@ -30,7 +31,7 @@ from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import ModelError, in_one_line
 
 
-def _three(text: str) -> tuple[float, ...]:
+def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(v) for v in text.split(","))
 
 
@@ -40,6 +41,10 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
 
 def _truth(text: str) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+
+
+def _channels(text: str) -> str | int:
+    return int(text) if text.lstrip("-").isdigit() else text
 
 
 def _size(text: str) -> int | tuple[int, ...]:
@@ -52,8 +57,8 @@ _PREPROCESS: dict[str, Callable[[str], Any]] = {
     "crop_pct": float,
     "resize": str,
     "interpolation": str,
-    "mean": _three,
-    "std": _three,
+    "mean": _numbers,
+    "std": _numbers,
     "grayscale": _truth,
     "draft": int,
     "bits": int,
@@ -62,9 +67,11 @@ _PREPROCESS: dict[str, Callable[[str], Any]] = {
     "exif": _truth,
     "resizer": str,
     "antialias": _truth,
-    "channels": str,
+    "channels": _channels,
     "range": float,
     "crop_offset": str,
+    "axes": str,
+    "show": _whole_numbers,
 }
 _FORM: dict[str, Callable[[str], Any]] = {"output": str, "binary": _truth, "features": str}
 _KEYS = ("classes", *_PREPROCESS, "autocast", *_FORM)

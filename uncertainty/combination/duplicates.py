@@ -16,6 +16,7 @@ from uncertainty.figures import number_of
 from uncertainty.images.decoding import Least, Reading, decode, digest, digest_picture, digest_pixels
 from uncertainty.images.formats.base import WHOLE
 from uncertainty.images.in_flight import IN_FLIGHT
+from uncertainty.images.in_memory import from_array
 from uncertainty.images.quality import reduced
 from uncertainty.images.remote import RemotePath
 from uncertainty.images.sources import ImageItem, ImageSet
@@ -142,8 +143,9 @@ def _sketch(item: ImageItem | ArrayItem, reading: Reading) -> bytes:
     try:
         with IN_FLIGHT.holding():
             data = item.data
-            pixels = data if isinstance(data, np.ndarray) else decode(data, least=_SKETCH, reading=reading).pixels
-            return thumbnail(pixels).tobytes()
+            if isinstance(data, np.ndarray):
+                return thumbnail(from_array(data, reading).pixels).tobytes()
+            return thumbnail(decode(data, least=_SKETCH, reading=reading).pixels).tobytes()
     except (ImageError, TypeError, ValueError):  # an array that is no picture; it is said when the set is run
         return _BLANK
 

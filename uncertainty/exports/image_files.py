@@ -14,6 +14,7 @@ from uncertainty.errors import ImageError, InputError
 from uncertainty.exports.base import Place, Ranking, Row
 from uncertainty.images.by_name import Pictures
 from uncertainty.images.decoding import is_image_name, size
+from uncertainty.images.formats import npy
 from uncertainty.images.remote import RemotePath
 
 GONE = "it is not where it was screened; say where with --images"
@@ -115,6 +116,8 @@ def with_ending(name: str, data: Path | bytes) -> str:
 
     if is_image_name(name):
         return name
+    if isinstance(data, bytes) and npy.recognises(data[:64]):
+        return f"{name}.npy"
     try:
         with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
             kind = image.format or ""

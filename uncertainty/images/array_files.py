@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +31,11 @@ def holds_images(path: AnyFile) -> bool:
 
 
 def read(paths: Sequence[AnyFile]) -> Inside:
-    """Return names (`train/0000007`), labels, parts, and a reader of each image as a portable pixmap.
+    """Return names (`train/0000007`), labels, parts, and a reader of each image as a pixmap or as .npy.
 
-    Images are uint8 (n, h, w) or (n, h, w, 3). Labels of shape (n, 1) are positions of classes; of (n, c) with zeros
-    and ones several classes, joined by semicolons, an empty text for none. Raises InputError for anything else.
+    Images are (n, h, w), (n, h, w, 3), or of other bands and numbers, which are read as .npy files are. Labels of shape
+    (n, 1) are positions of classes; of (n, c) with zeros and ones several classes, joined by semicolons, an empty text
+    for none. Raises InputError for anything else.
     """
     found = [_contents(path) for path in paths]
     names = [name for names, _, _ in found for name in names]
@@ -53,7 +56,7 @@ def _contents(path: AnyFile) -> tuple[list[str], list[Label], list[str | None]]:
         for member in _images(archive):
             part = member.partition("_")[0]
             with archive.open(member) as stream:
-                shape = _header(stream, path, member)
+                shape, _ = _header(stream, path, member)
             names += [f"{part}/{i:07d}" for i in range(shape[0])]
             labels += _labels(archive, f"{part}_labels.npy", shape[0], path)
     return names, labels, [name.partition("/")[0] for name in names]
@@ -73,7 +76,7 @@ def _labels(archive: zipfile.ZipFile, member: str, n: int, path: AnyFile) -> Seq
 
 
 class ArrayReader(SeveralFiles):
-    """Images of arrays in files, each as the bytes of a portable pixmap."""
+    """Images of arrays in files, each as the bytes of a portable pixmap, or of .npy where a pixmap can't hold it."""
 
     def read(self, path: AnyFile, positions: NDArray[np.int64], count: int) -> Iterator[AnyFile | bytes]:
         """Read front to back, one image in memory at a time."""
@@ -85,14 +88,24 @@ def _pixmaps(path: AnyFile, wanted: NDArray[np.int64]) -> Iterator[bytes]:
     with _archive(path) as archive:
         for member in _images(archive):
             with archive.open(member) as stream:
-                n, height, width, *colours = _header(stream, path, member)
+                (n, *shape), dtype = _header(stream, path, member)
                 low, high = np.searchsorted(wanted, (start, start + n))
-                size, at = height * width * (colours or [1])[0], 0
+                size, at, head = math.prod(shape) * dtype.itemsize, 0, _head(shape, dtype)
                 for row in (wanted[low:high] - start).tolist():
                     _skip(stream, (row - at) * size)
-                    yield b"P%d %d %d 255\n" % (6 if colours else 5, width, height) + stream.read(size)
+                    yield head + stream.read(size)
                     at = row + 1
             start += n
+
+
+def _head(shape: list[int], dtype: np.dtype[Any]) -> bytes:
+    """Return what stands before the values of one image."""
+    if dtype == np.uint8 and shape[2:] in ([], [3]):
+        return b"P%d %d %d 255\n" % (6 if shape[2:] else 5, shape[1], shape[0])
+    head = io.BytesIO()
+    told = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
+    np.lib.format.write_array_header_1_0(head, told)
+    return head.getvalue()
 
 
 def _skip(stream: IO[bytes], count: int) -> None:
@@ -105,20 +118,16 @@ def _images(archive: zipfile.ZipFile) -> list[str]:
     return [f"{part}_images.npy" for part in _PARTS if f"{part}_images.npy" in inside]
 
 
-def _header(stream: IO[bytes], path: AnyFile, member: str) -> tuple[int, ...]:
-    """Read the head of an array, and leave the stream where its values begin."""
+def _header(stream: IO[bytes], path: AnyFile, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read shape and type of an array, and leave the stream where its values begin."""
     version = np.lib.format.read_magic(stream)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, by_column, dtype = read_header(stream)
-    if (
-        dtype != np.uint8
-        or by_column
-        or len(shape) not in (3, 4)
-        or (len(shape) == 4 and shape[3] != 3)
-        or 0 in shape[1:]
-    ):
-        raise InputError(f"{path} has {member} of {dtype} {shape}; images are uint8 of shape (n, h, w) or (n, h, w, 3)")
-    return tuple(map(int, shape))
+    if dtype.kind not in "uif" or by_column or len(shape) not in (3, 4) or 0 in shape[1:]:
+        raise InputError(
+            f"{path} has {member} of {dtype} {shape}; images are numbers of shape (n, h, w) or (n, h, w, 3)"
+        )
+    return tuple(map(int, shape)), dtype
 
 
 @contextmanager

@@ -20,16 +20,19 @@ from PIL import UnidentifiedImageError
 
 from uncertainty.errors import ImageError, InputError, in_one_line
 from uncertainty.images.formats import registry
-from uncertainty.images.formats.base import MAX_PIXELS, WHOLE, DecodedImage, Least, Reading, Task
+from uncertainty.images.formats.base import MAX_PIXELS, TO_SHOW, WHOLE, DecodedImage, Least, Reading, Task
 from uncertainty.images.formats.pillow import NAMES
 from uncertainty.images.remote import RemotePath
 
 __all__ = [
     "MAX_PIXELS",
+    "TO_SHOW",
+    "WHOLE",
     "DecodedImage",
     "Least",
     "Reading",
     "decode",
+    "decoded_to_show",
     "digest",
     "digest_picture",
     "digest_pixels",
@@ -76,6 +79,8 @@ def decode(
     size where both sides keep at least so many pixels, which is much faster; without, at full size. What each format
     does is said in `uncertainty.images.formats`.
 
+    A multi-band `reading` keeps the values of all bands as well, in `bands`, and `pixels` are those that are shown.
+
     Raises ImageError with a reason that can follow the file's name: "is truncated", "is empty (0 bytes)",
     "cannot identify the format ...", "has 400,000,000 pixels, more than the limit of 50,000,000" (known from the
     header, before any pixel is decoded), "is a HEIC image; install uncertainty-vision[heif] to read it".
@@ -85,7 +90,24 @@ def decode(
     """
     with _reasons(), _opened(data) as stream, _SILENCE:
         image: DecodedImage = _format_of(stream).read(stream, Task(reading, max_pixels, least))
-    return image
+        if reading.multiband is None or image.bands is not None:
+            return image
+        return DecodedImage.of_bands(image.pixels, reading, remarks=image.remarks)  # of a format without other bands
+
+
+def decoded_to_show(data: Path | RemotePath | bytes, reading: Reading = WHOLE) -> DecodedImage:
+    """Decode an image to be looked at: as `reading` says, or else the first bands of whatever it has.
+
+    Raises ImageError as `decode` does, for the first of these.
+    """
+    try:
+        return decode(data, reading=reading)
+    except ImageError:
+        try:
+            return decode(data, reading=TO_SHOW)
+        except ImageError:
+            pass
+        raise
 
 
 def _format_of(stream: IO[bytes]) -> Any:
@@ -163,6 +185,8 @@ def digest_picture(image: DecodedImage, small: NDArray[np.uint8], thumbnail: byt
     """
     checksum = zlib.crc32(np.ascontiguousarray(small).data)
     told = f"picture {image.width} {image.height} {checksum} ".encode()
+    if image.bands is not None:
+        told += f"bands {zlib.crc32(image.bands.values.data)} ".encode()
     return hashlib.blake2b(told + thumbnail, digest_size=8).hexdigest()
 
 

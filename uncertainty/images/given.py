@@ -17,7 +17,7 @@ from uncertainty.errors import InputError
 from uncertainty.images.data_sets import HeldImages, StreamedImages, size_of
 from uncertainty.images.decoding import digest_pixels
 from uncertainty.images.image_set import ImageSet
-from uncertainty.images.in_memory import PLAIN, ArrayItem, Form, is_tensor, label_of
+from uncertainty.images.in_memory import PLAIN, ArrayItem, Form, is_tensor, label_of, may_be_bands
 from uncertainty.images.manifests import Label
 from uncertainty.images.packed_text import Coded
 from uncertainty.images.sources import AnyPath, find_images
@@ -69,7 +69,7 @@ def _of_array(images: Any) -> Items:
     several = images if images.ndim == 4 else images[None]
     if is_tensor(several):
         return HeldImages(several, len(several)).checked()
-    if several.dtype != np.uint8 or several.shape[3] != 3:
+    if (several.dtype != np.uint8 or several.shape[3] != 3) and not (len(several) and may_be_bands(several[0])):
         raise InputError(f"the images are {_shaped(images)} of {images.dtype}; give uint8 (h, w, 3) or (n, h, w, 3)")
     return _of_list(list(several))
 

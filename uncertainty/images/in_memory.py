@@ -13,7 +13,8 @@ from PIL import Image
 
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images.formats import pillow
-from uncertainty.images.formats.base import WHOLE, Reading, Task, grey
+from uncertainty.images.formats.base import WHOLE, DecodedImage, Reading, Task, grey
+from uncertainty.images.formats.npy import of_array
 from uncertainty.images.manifests import Label
 from uncertainty.images.remote import AnyFile, RemotePath, located
 
@@ -57,7 +58,8 @@ def held(value: Any, reading: Reading = WHOLE) -> NDArray[Any] | AnyFile | bytes
     """Return an image as pixels, or as the path or bytes that are still to be decoded.
 
     A picture of Pillow becomes what its file would be read as. A torch tensor is (3, h, w), (1, h, w) or (h, w), either
-    uint8 or floats from 0 to 1. Arrays are returned as they are. Raises ImageError for everything else, and
+    uint8 or floats from 0 to 1, or for a multi-band reading (bands, h, w) of any values. Arrays are returned as they
+    are. Raises ImageError for everything else, and
     for tensors with other values: those of one that was normalised can't be told.
 
     >>> held(Image.new("L", (2, 1), 7)).tolist()
@@ -72,19 +74,42 @@ def held(value: Any, reading: Reading = WHOLE) -> NDArray[Any] | AnyFile | bytes
     if isinstance(value, Image.Image):
         return _of_pillow(value, reading)
     if is_tensor(value):
-        return _of_tensor(value)
+        return _of_tensor(value) if reading.multiband is None else _of_many_bands(value)
     if isinstance(value, Mapping) and (value.get("bytes") or value.get("path")):  # of Hugging Face, not decoded
         return value.get("bytes") or located(value["path"])
     raise ImageError(f"is {type(value).__name__}; give a path, a picture of Pillow, a tensor or an array (h, w, 3)")
 
 
-def _of_pillow(image: Image.Image, reading: Reading) -> NDArray[np.uint8] | Path:
+def _of_pillow(image: Image.Image, reading: Reading) -> NDArray[Any] | Path:
     # What was opened and not loaded is read from its file, so that a long list of pictures stays as small as it was.
     if (file := getattr(image, "filename", "")) and getattr(image, "tile", ()) and image.tell() == 0:
         return Path(file)
     mine = image.copy() if "transparency" in image.info else image  # of which `rgb` takes it
     upright = mine if reading.exif is False else pillow.upright_of(mine)[0]
+    if reading.multiband is not None:
+        return pillow.as_stored(upright)
     return pillow.rgb(upright, Task(reading))[0]
+
+
+def from_array(values: NDArray[Any], reading: Reading = WHOLE, *, last: bool = False) -> DecodedImage:
+    """Return an array as an image: (h, w, 3) uint8, or bands as `reading` says, which come `last` or may be anywhere.
+
+    Raises ImageError for any other.
+    """
+    if reading.multiband is not None or reading.bands is not None:
+        return of_array(values, reading, last=last)
+    if values.dtype != np.uint8 or values.ndim != 3 or values.shape[2] != 3 or 0 in values.shape:
+        raise ImageError(f"is an array of {values.dtype} {values.shape}; it must be uint8 of shape (h, w, 3)")
+    return DecodedImage(values, width=values.shape[1], height=values.shape[0])
+
+
+def _of_many_bands(tensor: Any) -> NDArray[Any]:
+    """Return a tensor (bands, h, w) or (h, w) as (h, w, bands)."""
+    if tensor.ndim not in (2, 3) or 0 in tensor.shape:
+        raise ImageError(f"is a tensor of shape {tuple(tensor.shape)}; it must be (bands, h, w)")
+    values = _at_hand(tensor)
+    found = np.asarray(values.float() if values.dtype.itemsize < 4 and values.is_floating_point() else values)
+    return found[:, :, None] if found.ndim == 2 else np.ascontiguousarray(found.transpose(1, 2, 0))
 
 
 def _of_tensor(tensor: Any) -> NDArray[np.uint8]:
@@ -119,9 +144,20 @@ def _as_bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.round(values * _BYTE).astype(np.uint8)
 
 
+def may_be_bands(value: Any) -> bool:
+    """Whether it may be an image of other bands than one or three, which a network tells that takes such.
+
+    >>> may_be_bands(np.zeros((8, 9, 13), np.uint16)), may_be_bands(np.zeros((8, 9, 3), np.float32))
+    (True, False)
+    """
+    if getattr(value, "ndim", 0) != 3 or not (is_tensor(value) or isinstance(value, np.ndarray)):
+        return False
+    return not {value.shape[0], value.shape[2]} & {0, 1, 3} and (is_tensor(value) or value.dtype.kind in "uif")
+
+
 def refuse_kind(value: Any, what: str) -> None:
     """Raise InputError where an image is of a kind or range that can't be read; a damaged file is no such kind."""
-    if isinstance(value, str | os.PathLike | bytes | Image.Image | Mapping | ImageError):
+    if isinstance(value, str | os.PathLike | bytes | Image.Image | Mapping | ImageError) or may_be_bands(value):
         return
     try:
         found = held(value)

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from uncertainty.errors import ImageError
 from uncertainty.images.by_name import Pictures
 from uncertainty.images.data_sets import HeldImages
-from uncertainty.images.decoding import decode
+from uncertainty.images.decoding import TO_SHOW, decoded_to_show
 from uncertainty.images.image_set import ImageSet
-from uncertainty.images.in_memory import held
+from uncertainty.images.in_memory import from_array, held, is_tensor, may_be_bands
 
 SIDE = 96
 
@@ -55,11 +56,16 @@ def _found(images: Any, names: Sequence[str]) -> Iterator[tuple[int, Any]]:
         yield from Pictures.at(images).fetch(names)
 
 
+def _pixels(data: Any) -> NDArray[Any]:
+    if may_be_bands(data):
+        return from_array(np.asarray(held(data, TO_SHOW)), TO_SHOW, last=is_tensor(data)).pixels
+    given = held(data)
+    return given if isinstance(given, np.ndarray) else decoded_to_show(given).pixels
+
+
 def _small(data: Any, side: int) -> Image.Image | None:
     try:
-        given = held(data)
-        pixels = given if isinstance(given, np.ndarray) else decode(given).pixels
-        picture = Image.fromarray(pixels)
+        picture = Image.fromarray(_pixels(data))
     except (ImageError, OSError, TypeError, ValueError):  # an array of another kind
         return None
     picture.thumbnail((side, side), Image.Resampling.BICUBIC)

@@ -51,7 +51,8 @@ def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDAr
     softness    0.7 ln(detail of 4 pixels) - ln(that of 2)          -4..5       blurred
     ==========  ==================================================  ==========  =====================
 
-    The last three come from the pixels as they were decoded, see `fine_detail`, since a smaller copy has none of them.
+    Of a multi-band image all is of the picture that is shown, and saturation 0, since its bands are no colours. The
+    last three come from the pixels as they were decoded, see `fine_detail`, since a smaller copy has none of them.
 
     The issues are those that CleanVision names (dark, light, blurry, low information, odd size, odd aspect ratio,
     grayscale); the definitions are our own. The Laplacian is the sum of the four neighbours minus four times the pixel.
@@ -72,7 +73,7 @@ def quality(image: DecodedImage, small: NDArray[np.uint8] | None = None) -> NDAr
             1 - high,
             high - low,
             -math.log(_laplacian_variance(np.asarray(grey)) + _SMALLEST_VARIANCE),
-            saturation,
+            saturation if image.bands is None else 0.0,  # shown bands are no colours
             _entropy(shares),
             math.log2(image.width * image.height),
             abs(math.log2(image.width / image.height)),

@@ -13,7 +13,8 @@ import numpy as np
 
 from uncertainty.errors import InputError
 from uncertainty.images.decoding import IMAGE_SUFFIXES, is_image_name
-from uncertainty.images.folders import Pictures, contents, first_folders, splits_of
+from uncertainty.images.folders import Pictures, contents, entries, first_folders, splits_of
+from uncertainty.images.formats import npy
 from uncertainty.images.image_set import FilesAt, ImageItem, ImageSet, metadata_of
 from uncertainty.images.manifests import MANIFEST_SUFFIXES, USUAL, Columns, check_unique, posix, read_manifest
 from uncertainty.images.packed import PACKED_SUFFIXES, is_packed, packed_files, read_packed
@@ -36,7 +37,8 @@ def find_images(path: AnyPath | Sequence[AnyPath], columns: Columns = USUAL) -> 
     never in circles; files that are no pictures counted in `notes`); a folder with `metadata.csv`, `.jsonl` or
     `.parquet` (Hugging Face imagefolder; images that it does not name come after those that it names, without a label);
     a manifest CSV, JSON lines or Parquet with `file_name` and optional `label`, relative to the manifest's folder; a
-    file with many images inside, or a folder of them (see `packed`: Parquet, WebDataset .tar, MedMNIST .npz); or a list
+    file with many images inside, or a folder of them (see `packed`: Parquet, WebDataset .tar, MedMNIST .npz); a folder
+    with neither of these, of arrays, one image a file (.npy, or .npz with one array); or a list
     of image files and folders, named relative to the folder that they share. `columns` are those of a manifest where
     they are called otherwise.
 
@@ -62,7 +64,7 @@ def find_images(path: AnyPath | Sequence[AnyPath], columns: Columns = USUAL) -> 
         return read_packed([root], root)
     if root.suffix.lower() in MANIFEST_SUFFIXES:
         return _from_manifest(root, columns)
-    if root.suffix and not is_image_name(root):
+    if root.suffix and not is_image_name(root) and not _is_array(root.name):
         tables = " ".join((*MANIFEST_SUFFIXES, *PACKED_SUFFIXES))
         raise InputError(f"{root} is neither an image ({' '.join(IMAGE_SUFFIXES)}) nor a manifest ({tables})")
     return _from_files(root.parent, [root.name])
@@ -98,9 +100,15 @@ def _from_folder(root: Path, columns: Columns) -> ImageSet:
         return _in_folders(_from_files(root, files), pictures)
     if packed := packed_files(root):
         return read_packed(packed, root)
+    if arrays := Texts.of(name for name in entries(root) if _is_array(name)):
+        return _in_folders(_from_files(root, arrays), Pictures(()))
     raise InputError(
         f"{root} holds no image; looked for files ending in {' '.join(IMAGE_SUFFIXES)}, found {contents(root)}"
     )
+
+
+def _is_array(name: str) -> bool:
+    return name.lower().endswith(npy.SUFFIXES)
 
 
 def _in_folders(images: ImageSet, pictures: Pictures) -> ImageSet:
@@ -118,7 +126,7 @@ def _from_remote(root: RemotePath, columns: Columns) -> ImageSet:
         return _from_manifest(root, columns)
     if is_packed(root):
         return read_packed([root], root)
-    if is_image_name(root.name):
+    if is_image_name(root.name) or _is_array(root.name):
         return _from_files(root.parent, [root.name])
     files = root.files()
     pictures = Pictures(files, METADATA_NAMES)
@@ -128,6 +136,8 @@ def _from_remote(root: RemotePath, columns: Columns) -> ImageSet:
         return _in_folders(_from_files(root, images), pictures)
     if packed := packed_files(root):
         return read_packed(packed, root)
+    if arrays := Texts.of(name for name in files if _is_array(name)):
+        return _in_folders(_from_files(root, arrays), Pictures(()))
     raise InputError(f"{root} holds no image; give a manifest, a Parquet file, or a folder of images")
 
 

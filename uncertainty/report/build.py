@@ -13,6 +13,7 @@ from uncertainty.errors import InputError
 from uncertainty.evaluation.matching import Returned, returned_labels
 from uncertainty.evaluation.screening_quality import evaluate, join_labels
 from uncertainty.images.by_name import Pictures
+from uncertainty.images.decoding import Reading
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.report.data import chosen, described, finite, gather
 from uncertainty.report.page import page
@@ -107,9 +108,12 @@ def write_report(
         notes += more
         data["images"] = [record | more for record, more in zip(data["images"], fields, strict=True)]
         data |= whole
-    data["basis"] = basis(data["summary"].get("provenance") or {})
+    made_by = data["summary"].get("provenance") or {}
+    data["basis"] = basis(made_by)
+    reading = Reading.from_dict(made_by.get("reading"))
+    found = thumbnails(pictures, [rows.names[i] for i in shown], reading=reading)
     with written(path.parent, names, of, overwrite=overwrite) as where:
-        thumbs = _with_pictures(data, thumbnails(pictures, [rows.names[i] for i in shown]), where / path.name)
+        thumbs = _with_pictures(data, found, where / path.name)
         there = sum("picture" in record for record in data["images"])
         data["notes"] = notes + missing(data, one_class_each=rows.one_class_each, pictures=there, shown=len(shown))
         text = page(f"Report on {len(rows):,} images", summary(data), data, beside=thumbs is not None)

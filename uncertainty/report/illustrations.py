@@ -16,7 +16,7 @@ from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.classifiers.progress import Progress, silent
 from uncertainty.errors import ImageError, InputError, ModelError
 from uncertainty.images.by_name import Pictures, each
-from uncertainty.images.decoding import decode
+from uncertainty.images.decoding import WHOLE, decode
 from uncertainty.report import heat
 from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import thumbnails
@@ -124,7 +124,9 @@ class Illustrations:
             return {}
         groups = [group for one in fields for group in one.get("near", [])]
         used = sorted({i for group in groups for i in group["pictures"]})
-        found = thumbnails(Pictures.at(self.reference), [known.names[i] for i in used], side=_SMALL)
+        classifier = self.screener.classifier
+        reading = WHOLE if classifier is None else classifier.preprocess.reading
+        found = thumbnails(Pictures.at(self.reference), [known.names[i] for i in used], side=_SMALL, reading=reading)
         there = [(i, one.data) for i, one in zip(used, found, strict=True) if one.error is None]
         order = {i: k for k, (i, _) in enumerate(there)}
         for group in groups:
@@ -144,7 +146,7 @@ def _prepared(classifier: Classifier, data: Path | bytes) -> tuple[NDArray[np.fl
     except ImageError:
         return None
     preprocess = classifier.preprocess
-    return preprocess(image.pixels), visible(preprocess, image.width, image.height)
+    return preprocess.of(image), visible(preprocess, image.width, image.height)
 
 
 def visible(preprocess: Preprocess, width: int, height: int) -> list[float]:

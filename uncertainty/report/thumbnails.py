@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from uncertainty.errors import ImageError
 from uncertainty.images.by_name import Pictures, each
-from uncertainty.images.decoding import decode
+from uncertainty.images.decoding import WHOLE, Reading, decoded_to_show
 from uncertainty.images.remote import AnyFile
 
 SIDE = 160
@@ -28,13 +28,17 @@ class Thumbnail:
     error: str | None = None
 
 
-def thumbnails(pictures: Pictures, names: Sequence[str], *, side: int = SIDE, workers: int = 4) -> list[Thumbnail]:
+def thumbnails(
+    pictures: Pictures, names: Sequence[str], *, side: int = SIDE, workers: int = 4, reading: Reading = WHOLE
+) -> list[Thumbnail]:
     """Return a thumbnail for each name, in their order; what can't be found or decoded says why."""
-    return each(pictures, names, lambda data: thumbnail(data, side), Thumbnail(error=GONE), workers)
+    return each(pictures, names, lambda data: thumbnail(data, side, reading), Thumbnail(error=GONE), workers)
 
 
-def thumbnail(data: AnyFile | bytes, side: int = SIDE) -> Thumbnail:
+def thumbnail(data: AnyFile | bytes, side: int = SIDE, reading: Reading = WHOLE) -> Thumbnail:
     """Shrink an encoded image to at most `side` pixels a side; an image that is smaller stays as it is.
+
+    It is read as it was screened, or where that can't be, as what nobody described: its first bands.
 
     >>> small = thumbnail(b"P6 2 1 255 " + bytes([255, 0, 0, 0, 0, 255]))
     >>> small.width, small.height, small.data[8:12], thumbnail(b"").error
@@ -43,7 +47,7 @@ def thumbnail(data: AnyFile | bytes, side: int = SIDE) -> Thumbnail:
     from PIL import Image
 
     try:
-        decoded = decode(data)
+        decoded = decoded_to_show(data, reading)
     except ImageError as error:
         return Thumbnail(error=str(error))
     image = Image.fromarray(decoded.pixels)

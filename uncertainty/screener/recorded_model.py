@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.formats.base import runs_code
 from uncertainty.classifiers.formats.module import is_preset
+from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.classifiers.source import Source, changed
 from uncertainty.errors import ModelError
 from uncertainty.screener.artifact import SavedModel, refuse_other_answers
@@ -91,3 +93,13 @@ def _tell(folder: Path, spec: str, then: Source | None, *, theirs: bool) -> None
         logger.warning("loading %s from %s, as %s says", target, now.file, folder)
     if (words := changed(target, then)) is not None:
         logger.warning("%s", words)
+
+
+def read_as(saved: SavedModel) -> dict[str, Any]:
+    """Return under "reading" how images are read, where that is not the usual way; turned upright for people.
+
+    >>> read_as(SavedModel(sha256="", classes=["a", "b"], task="multiclass", preprocess={"bands": [4, 3, 2]}))
+    {'reading': {'bands': [4, 3, 2]}}
+    """
+    found = replace(Preprocess.from_dict(saved.preprocess or {}).reading, exif=None).to_dict()
+    return {"reading": found} if found else {}

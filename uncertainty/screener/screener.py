@@ -36,7 +36,7 @@ from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.from_tables import fitting, items_of
 from uncertainty.screener.judge import Judge
-from uncertainty.screener.recorded_model import RecordedModel, without_network
+from uncertainty.screener.recorded_model import RecordedModel, read_as, without_network
 from uncertainty.screener.verdict_labels import labelled
 from uncertainty.screener.verdict_rows import OTHERWISE, judged_by_effort, with_unreadable
 from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
@@ -310,7 +310,7 @@ class Screener(Brief, Judge):
             "notes": list(self.notes),
             "images_that_fitted_the_screener": seen,
             "usual_quality": usual_quality(self.estimators),
-        }
+        } | read_as(self.model)
 
     @cached_property
     def id(self) -> str:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from uncertainty.classifiers import Classifier
 from uncertainty.classifiers.findings import Line, costs, findings
 from uncertainty.classifiers.shown_input import shown_input
 from uncertainty.errors import ImageError, InputError
 from uncertainty.files import replacing
-from uncertainty.images.decoding import decode, read
+from uncertainty.images.decoding import DecodedImage, decode, read
 from uncertainty.images.sources import ImageItem, find_images
 from uncertainty.workflows.fit import ModelSource
 
@@ -30,24 +29,24 @@ def examine(model: ModelSource, image: str | None = None, show: Path | None = No
         raise InputError(f"--show {show} draws what the network is given of an image; name one")
     item = None if image is None else next(iter(find_images(image)))
     classifier = model.load()
-    pixels = None if item is None else _pixels(classifier, item)
+    pictured = None if item is None else _image(classifier, item)
     yield from findings(classifier)
     yield from costs(classifier)
-    if pixels is not None:
-        yield from _answers(classifier, pixels, show)
+    if pictured is not None:
+        yield from _answers(classifier, pictured, show)
 
 
-def _pixels(classifier: Classifier, item: ImageItem) -> NDArray[np.uint8]:
+def _image(classifier: Classifier, item: ImageItem) -> DecodedImage:
     """Decode an image as a screening does."""
     preprocess = classifier.preprocess
     try:
-        return decode(read(item.data), least=preprocess.least, reading=preprocess.reading).pixels
+        return decode(read(item.data), least=preprocess.least, reading=preprocess.reading)
     except ImageError as error:
         raise InputError(f"{item.name} can't be read: {error}") from error
 
 
-def _answers(classifier: Classifier, pixels: NDArray[np.uint8], show: Path | None) -> Iterator[Line]:
-    inputs = classifier.preprocess(pixels)
+def _answers(classifier: Classifier, image: DecodedImage, show: Path | None) -> Iterator[Line]:
+    inputs = classifier.preprocess.of(image)
     probs = classifier.outputs_from_inputs(["image"], inputs[None], passes=0).probs[0]
     best = np.argsort(-probs, kind="stable")[:_MOST]
     yield "answer", ", ".join(f"{classifier.classes[k]} {probs[k]:.3f}" for k in best)
@@ -55,5 +54,5 @@ def _answers(classifier: Classifier, pixels: NDArray[np.uint8], show: Path | Non
     yield "given to the network", f"numbers from {low:.3g} to {high:.3g}, {mean:.3g} on average"
     if show is not None:
         with replacing(show) as begun:
-            shown_input(pixels, inputs, classifier.preprocess).save(begun, format="PNG")
+            shown_input(image.pixels, inputs, classifier.preprocess).save(begun, format="PNG")
         yield "picture", f"written to {show}"

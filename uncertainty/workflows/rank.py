@@ -18,7 +18,7 @@ from uncertainty.annotation.ranking import Selection, select
 from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.defaults import WORKERS
 from uncertainty.errors import ImageError, InputError, in_one_line
-from uncertainty.images.decoding import decode
+from uncertainty.images.decoding import Reading, decode
 from uncertainty.images.manifests import read_manifest
 from uncertainty.images.thumbnails import THUMBNAIL_SIDE, details, thumbnail
 from uncertainty.labels.by_name import read_labels
@@ -88,8 +88,9 @@ def read_known(folder: Path, verdicts: Verdicts) -> tuple[Known, list[str]]:
         boxes = _thumbnails(stored["thumbnail"])
         return Known(features, digests, lambda rows: details(boxes[rows])), []
     root = input_root(read_summary(folder))
+    reading = Reading.from_dict(verdicts.provenance.get("reading"))
     if root is not None and any((root / name).is_file() for name in names[:_BOXES]):
-        return Known(features, digests, _Reader(root, names)), []
+        return Known(features, digests, _Reader(root, names, reading)), []
     without = "features tell near-duplicates" if features is not None else "only equal files are near-duplicates"
     return Known(features, digests), [f"neither thumbnails nor the images are there: {without}"]
 
@@ -142,8 +143,8 @@ def _thumbnails(column: pa.ChunkedArray) -> NDArray[np.uint8]:
 class _Reader:
     """Reads the images of some rows again, each one once; one that is gone or damaged is like nothing."""
 
-    def __init__(self, root: Path, names: Sequence[str]) -> None:
-        self.root, self.names = root, names
+    def __init__(self, root: Path, names: Sequence[str], reading: Reading) -> None:
+        self.root, self.names, self.reading = root, names, reading
         self.seen: dict[int, NDArray[np.uint8]] = {}
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -154,6 +155,6 @@ class _Reader:
 
     def _read(self, row: int) -> NDArray[np.uint8]:
         try:
-            return thumbnail(decode(self.root / self.names[row]).pixels)
+            return thumbnail(decode(self.root / self.names[row], reading=self.reading).pixels)
         except (ImageError, OSError):
             return np.zeros(_BOXES, dtype=np.uint8)

@@ -215,3 +215,13 @@ def test_weights_that_are_refused(tmp_path: Path) -> None:
     (folder / "config.json").unlink()
     assert "there is no config.json" in refused(folder)
     assert "there is no 'google/vit'" in refused(Path("google/vit"))
+
+
+def test_tiles_of_many_bands(tmp_path: Path) -> None:
+    folder = saved(tmp_path, num_channels=4)
+    one = Classifier.load(f"hf:{folder}?bands=2,3,4,8&axes=hwc&show=4,3,2&range=10000&mean=1000&std=500")
+    assert (one.preprocess.channels, one.preprocess.size, one.preprocess.mean) == (4, 32, (1000.0,) * 4)
+    tile = np.random.default_rng(0).integers(0, 3000, (32, 32, 13)).astype(np.uint16)
+    found = one.preprocess(tile)
+    np.testing.assert_allclose(found, (tile[:, :, [1, 2, 3, 7]].transpose(2, 0, 1) - 1000.0) / 500, atol=1e-4)
+    assert len(Classifier.load(f"hf:{folder}").run(tile[:, :, :4], passes=0)) == 1

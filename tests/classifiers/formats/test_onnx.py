@@ -302,3 +302,25 @@ def test_there_are_no_heat_maps_without_gradients(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="heat maps need gradients, and onnxruntime runs this network"):
         heat_maps(one, X, [0] * 5)
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_tiles_of_many_bands(tmp_path: Path, layout: str) -> None:
+    last = layout == "nhwc"
+    shape = ("n", 2, 2, 5) if last else ("n", 5, 2, 2)
+    weight = array(RNG.normal(size=(20, 3)).astype(np.float32), "w5")
+    nodes = [helper.make_node("Flatten", ["images"], ["f"]), helper.make_node("MatMul", ["f", "w5"], ["z"])]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("images", FLOAT, shape)],
+        [helper.make_tensor_value_info("z", FLOAT, ("n", 3))],
+        [weight],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), tmp_path / "m.onnx")
+    one = Classifier.load(f"onnx:{tmp_path / 'm.onnx'}?std=0.5")
+    assert (one.preprocess.channels, one.preprocess.mean, one.preprocess.std) == (5, (0.0,) * 5, (0.5,) * 5)
+    tile = np.arange(20, dtype=np.uint8).reshape(2, 2, 5)
+    given = tile / 255 / 0.5 if last else tile.transpose(2, 0, 1) / 255 / 0.5
+    expected = given.reshape(1, 20) @ onnx.numpy_helper.to_array(weight)
+    np.testing.assert_allclose(one.run(tile, passes=0).logits, expected, atol=1e-5)

@@ -106,7 +106,10 @@ def test_keys(folder: Path) -> None:
     assert dropping.sha256 == one.sha256
     grey = Classifier.load("timm:test_resnet?arg.in_chans=1&arg.num_classes=3")
     assert grey.preprocess.grayscale
-    assert "takes images of 4 channels" in refused("timm:test_resnet?arg.in_chans=4")
+    several = Classifier.load("timm:test_resnet?arg.in_chans=4&arg.num_classes=3")  # whose config says three channels
+    assert (several.preprocess.channels, several.preprocess.mean, several.assumed) == (4, (0.0,) * 4, ("mean", "std"))
+    stated = Classifier.load("timm:test_resnet?arg.in_chans=4&mean=1,2,3,4&std=2&range=255")
+    assert (stated.preprocess.mean, stated.preprocess.std, stated.assumed) == ((1, 2, 3, 4), (2,) * 4, ())
     assert "test_input_size='maybe'" in refused(f"timm:{folder}?test_input_size=maybe")
 
 

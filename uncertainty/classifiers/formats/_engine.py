@@ -76,7 +76,7 @@ class Takes:
                 f"its input has the shape {shown}, with no axis for the images of a batch beside channels, height and "
                 "width; export it with one, (n, 3, 224, 224)"
             )
-        layout = layout or ("nhwc" if dims[3] in _CHANNELS and dims[1] not in _CHANNELS else "nchw")
+        layout = layout or _layout(dims)
         channels, *sides = dims[1:] if layout == "nchw" else (dims[3], *dims[1:3])
         return cls(layout, batch, channels, (sides[0], sides[1]), kind)
 
@@ -87,6 +87,8 @@ class Takes:
         guessed: tuple[str, ...] = ("size",)
         if self.channels == 1:
             known["grayscale"] = True
+        elif self.channels not in (None, *_CHANNELS):
+            known["channels"] = self.channels
         if None not in self.sides:
             known["size"], guessed = self.sides, ()
         for channels in _CHANNELS if self.numbers else ():
@@ -123,6 +125,24 @@ class Takes:
         if any(mine not in (None, side) for mine, side in zip(self.sides, sides, strict=True)):
             mine, other = ("x".join(str(side or "any") for side in two) for two in (self.sides, sides))
             raise ModelError(f"it takes images of {mine} (height x width), and these are {other}; leave size= away")
+
+
+def _layout(dims: Sequence[int | None]) -> str:
+    """Return which axis of (n, a, b, c) is channels: one or three, or that beside two equal ones; else ModelError.
+
+    >>> _layout([None, 13, 64, 64]), _layout([None, 64, 64, 13]), _layout([None, 3, 64, 48])
+    ('nchw', 'nhwc', 'nchw')
+    """
+    first, middle, last = dims[1:]
+    if first in _CHANNELS or last in _CHANNELS:
+        return "nhwc" if first not in _CHANNELS else "nchw"
+    if first is None or last is None or middle == last != first:
+        return "nhwc" if first is None and last is not None and middle is None else "nchw"
+    if first == middle != last:
+        return "nhwc"
+    raise ModelError(
+        f"its input has the shape {_shown(dims)}, of which any end may be channels; say layout=nchw or nhwc"
+    )
 
 
 class Engine(nn.Module):

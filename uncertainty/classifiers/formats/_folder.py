@@ -9,11 +9,11 @@ from typing import Any
 from uncertainty.errors import ModelError, in_one_line
 
 
-def read_config(folder: Path, whose: str) -> Any:
-    """Return what config.json says; ModelError where there is none, as in a folder that is no model of theirs."""
+def read_config(folder: Path, whose: str, name: str = "config.json") -> Any:
+    """Return what a JSON file says; ModelError where there is none, as in a folder that is no model of theirs."""
     try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return json.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{folder} is no model of {whose}") from error
     except ValueError as error:
-        raise ModelError(f"{folder / 'config.json'} is not valid JSON ({in_one_line(error, 100)})") from error
+        raise ModelError(f"{folder / name} is not valid JSON ({in_one_line(error, 100)})") from error

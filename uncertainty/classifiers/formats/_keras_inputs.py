@@ -33,6 +33,7 @@ def prepared(model: Any, sides: Any, channels: int | None) -> tuple[Preprocess, 
     """
     height, width = (side or _SIZE for side in sides)
     values, stated = _values(model)
+    several: dict[str, Any] = {} if channels in (None, 1, 3) else {"channels": channels}
     assumed = ("resize", "resizer", "interpolation", *(() if stated else tuple(values)))
     known = Preprocess(
         size=(height, width),
@@ -42,6 +43,7 @@ def prepared(model: Any, sides: Any, channels: int | None) -> tuple[Preprocess, 
         grayscale=channels == 1,
         draft=0,
         exif=False,
+        **several,
         **values,
     )
     return known, assumed if None not in sides else ("size", *assumed)

@@ -171,7 +171,7 @@ def _preprocess(folder: Path, module: Any) -> tuple[Preprocess, tuple[str, ...]]
     """Return how images are prepared, and which of it nothing says: a folder may have no image processor."""
     channels = getattr(module.config, "num_channels", 3)
     if channels not in (1, 3):
-        raise ModelError(f"{folder} takes images of {channels} channels; images are read with three, or one of grey")
+        return _of_bands(folder, module, channels)
     if not any((folder / name).is_file() for name in _PROCESSORS) and module.config.model_type != "timm_wrapper":
         size = getattr(module.config, "image_size", None)
         known: dict[str, Any] = {"size": size} if isinstance(size, int) else {}
@@ -183,6 +183,28 @@ def _preprocess(folder: Path, module: Any) -> tuple[Preprocess, tuple[str, ...]]
     except Exception as error:  # of a library and of files: anything may be raised
         raise ModelError(f"the image processor of {folder} can't be read: {in_one_line(error, 300)}") from error
     return preprocess_of(processor, channels), ()
+
+
+def _of_bands(folder: Path, module: Any, channels: int) -> tuple[Preprocess, tuple[str, ...]]:
+    """Return how images of other bands are prepared: image processors can't, so of one only the numbers are read."""
+    config = _processor_config(folder)
+    size = config.get("size") or getattr(module.config, "image_size", None)
+    sides = (size.get("height"), size.get("width")) if isinstance(size, Mapping) else (size, size)
+    known: dict[str, Any] = {"resize": "exact", "interpolation": "bilinear"}
+    if all(isinstance(side, int) for side in sides):
+        known["size"] = sides
+    for name, key in (("mean", "image_mean"), ("std", "image_std")):
+        if config.get("do_normalize", True) and len(config.get(key) or ()) in (1, channels):
+            known[name] = tuple(config[key])
+    stated = known.keys() & ({"size", "mean", "std"} if config else {"size"})
+    assumed = tuple(k for k in ("resize", *ASSUMED) if k not in stated and k != "crop_pct")
+    return Preprocess(**known, channels=channels, draft=0, exif=True), assumed
+
+
+def _processor_config(folder: Path) -> dict[str, Any]:
+    found = next((folder / name for name in _PROCESSORS if (folder / name).is_file()), None)
+    config = {} if found is None else read_config(folder, "transformers", found.name)
+    return config if isinstance(config, dict) else {}
 
 
 FORMAT = Format(describe)

@@ -112,10 +112,7 @@ def _input(model: Any) -> tuple[tuple[int | None, ...], bool]:
     if len(shape) != 4:
         raise ModelError(f"its input has the shape {shape}; images are (n, height, width, channels)")
     first = {getattr(layer, "data_format", None) for layer in model.layers} - {None} == {"channels_first"}
-    last = not first and (shape[3] in _CHANNELS or shape[1] not in _CHANNELS)
-    if (channels := shape[3 if last else 1]) not in (*_CHANNELS, None):
-        raise ModelError(f"its images have {channels} channels; 1 or 3 can be screened")
-    return shape, last
+    return shape, not first and (shape[3] in _CHANNELS or shape[1] not in _CHANNELS)
 
 
 def _logits(keras: Any, model: Any, path: Path) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class _Takes:
                 "and width; export it with (n, channels, height, width)"
             )
         channels, height, width = (side if isinstance(side, int) else None for side in shape[1:])
-        if channels not in (None, 1, 3):
+        if channels not in (None, 1, 3) and shape[3] in (1, 3):
             raise ModelError(f"its input has the shape ({', '.join(map(str, shape))}); channels come second, 1 or 3")
         least, most = _range(program, shape[0])
         return cls(channels, (height, width), least, most)
@@ -107,6 +107,8 @@ class _Takes:
     def preprocess(self) -> tuple[Preprocess, tuple[str, ...]]:
         """What it tells of preprocessing, and the names of what it tells."""
         known: dict[str, Any] = {"grayscale": True} if self.channels == 1 else {}
+        if self.channels not in (None, 1, 3):
+            known["channels"] = self.channels
         if None not in self.sides:
             known["size"] = self.sides
         return Preprocess(**known), tuple(known)

@@ -12,6 +12,7 @@ from uncertainty.classifiers.formats._folder import read_config
 from uncertainty.classifiers.formats.base import Format, Request
 from uncertainty.classifiers.formats.module import arguments_of, value_of
 from uncertainty.classifiers.preprocess import Preprocess, Resizing
+from uncertainty.classifiers.probing import first_channels
 from uncertainty.classifiers.weights import load_weights, refuse_missing
 from uncertainty.errors import MissingDependencyError, ModelError, in_one_line
 
@@ -33,10 +34,13 @@ def describe(request: Request) -> Description:
     module = _made(request.target, folder, {"pretrained": pretrained, **arguments})
     if weights is not None:
         load_weights(module, weights)
+    config = _data_config(module, arguments, request.options.get("test_input_size", "false"))
+    channels = config["input_size"][0]
     return Description(
         module,
         _classes(module, trained_elsewhere=folder is not None or "num_classes" in arguments),
-        preprocess_of(_data_config(module, arguments, request.options.get("test_input_size", "false"))),
+        preprocess_of(config),
+        assumed=() if channels in (1, 3, len(config["mean"])) else ("mean", "std"),
         notes=() if weights is not None or pretrained else (_RANDOM,),
     )
 
@@ -51,19 +55,23 @@ def preprocess_of(config: Mapping[str, Any]) -> Preprocess:
     (224, 224)
     """
     channels, height, width = config["input_size"]
-    if channels not in (1, 3):
-        raise ModelError(f"the model takes images of {channels} channels; images are read with three, or one of grey")
+    several = {} if channels in (1, 3) else {"channels": channels}
     return Preprocess(
         size=(height, width),
         crop_pct=config["crop_pct"],
         resize=_CROP_MODES.get(config["crop_mode"], "short_side"),
         interpolation=config["interpolation"],
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
+        **{name: _as_many(config[name], channels, usual) for name, usual in (("mean", 0.0), ("std", 1.0))},
         grayscale=channels == 1,
         draft=0,
         exif=False,
+        **several,
     )
+
+
+def _as_many(values: Sequence[float], channels: int, usual: float) -> Any:
+    """Return mean or std as it is, or what changes nothing where it is of another number of channels."""
+    return usual if len(values) not in (1, channels) and channels not in (1, 3) else tuple(values)
 
 
 def _refuse_sources(target: str) -> None:
@@ -147,8 +155,8 @@ def _data_config(module: Any, arguments: Mapping[str, Any], test_size: str) -> d
         raise ModelError(f"model spec has test_input_size={test_size!r}; it must be true or false")
     asked = {"img_size": arguments["img_size"]} if isinstance(arguments.get("img_size"), int) else {}
     config: dict[str, Any] = resolve_model_data_config(module, args=asked, use_test_size=use_test_size)
-    channels, *sides = config["input_size"]
-    return {**config, "input_size": (arguments.get("in_chans", channels), *sides)}
+    channels, *sides = config["input_size"]  # those of the pretrained model, whatever this one takes
+    return {**config, "input_size": (first_channels(module) or arguments.get("in_chans", channels), *sides)}
 
 
 FORMAT = Format(describe, keys=("weights", "arg.", "test_input_size"), files=("weights",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uncertainty.errors import ImageError, ModelError
+from uncertainty.images.bands import ALL, Axes, Bands, Multiband, in_bands
+from uncertainty.images.formats.depth import deep
 from uncertainty.images.in_flight import IN_FLIGHT
 
 MAX_PIXELS = 50_000_000
@@ -42,9 +44,12 @@ class Reading:
     frame : which page of a TIFF, frame of an animation or of a DICOM series, counted from 1.
     exif : whether the EXIF orientation is applied; None: it is, and a remark says so. A TIFF or HEIF always is upright:
         Pillow and libheif turn those themselves, in everybody's training too.
+    axes : where bands are in an array, "hwc" or "chw"; None: where their number says so without doubt.
+    multiband : how many bands the network takes as they are stored, None: a picture of 8 bits, red, green and blue.
+        `bands` then are those of the file that it takes, of any number.
 
     >>> Reading(bits=12, bands=(4, 3, 2))
-    Reading(bits=12, bands=(4, 3, 2), frame=1, exif=None)
+    Reading(bits=12, bands=(4, 3, 2), frame=1, exif=None, axes=None, multiband=None)
 
     """
 
@@ -52,17 +57,61 @@ class Reading:
     bands: tuple[int, ...] | None = None
     frame: int = 1
     exif: bool | None = None
+    axes: Axes | None = None
+    multiband: Multiband | None = None
 
     def __post_init__(self) -> None:
         if self.bits is not None and self.bits not in _BITS:
             raise ModelError(f"bits is {self.bits!r}; give how many bits of a value are used, 8 to 32")
-        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
-            raise ModelError(f"bands are {self.bands!r}; give three for red, green and blue, or one, counted from 1")
+        counts = (1, 3) if self.multiband is None else (self.multiband.count,)
+        if self.bands is not None and (len(self.bands) not in counts or min(self.bands) < 1):
+            what = "three for red, green and blue, or one" if counts == (1, 3) else f"the {counts[0]} of the network"
+            raise ModelError(f"bands are {self.bands!r}; give {what}, counted from 1")
         if self.frame < 1:
             raise ModelError(f"frame is {self.frame!r}; frames are counted from 1")
+        if self.axes not in (None, "hwc", "chw"):
+            raise ModelError(f"axes is {self.axes!r}; say hwc for arrays (h, w, bands), chw for (bands, h, w)")
+
+    @property
+    def there(self) -> int:
+        """How many bands an array must have; negative: at least so many, of which some are chosen."""
+        if self.bands is not None:
+            return -max(self.bands)
+        return 3 if self.multiband is None else self.multiband.count
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what differs from the usual reading, as plain JSON values.
+
+        >>> Reading(bands=(4, 3, 2)).to_dict(), Reading.from_dict(Reading(bands=(4, 3, 2)).to_dict()).bands
+        ({'bands': [4, 3, 2]}, (4, 3, 2))
+        """
+        return {k: _plain(v) for k, v in asdict(self).items() if v != getattr(WHOLE, k)}
+
+    @classmethod
+    def from_dict(cls, settings: Any) -> Reading:
+        """Undo `to_dict`; of anything else the usual reading."""
+        try:
+            known = _with_tuples(settings or {})
+            if "multiband" in known:
+                known["multiband"] = Multiband(**_with_tuples(known["multiband"]))
+            return cls(**known)
+        except (AttributeError, TypeError, ValueError, ModelError):
+            return WHOLE
+
+
+def _with_tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if v is not None}
+    return list(value) if isinstance(value, tuple) else value
 
 
 WHOLE = Reading()
+TO_SHOW = Reading(multiband=Multiband(ALL))
+"""For a picture of what nobody described: its first three bands, as bright as they are."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +137,26 @@ class DecodedImage:
     """Pixels as a classifier wants them, and the size of the image in its file.
 
     `pixels` is (h, w, 3) uint8 RGB, of a large JPEG perhaps at a part of its size; `width` and `height` are those of
-    the file, after its EXIF rotation. `remarks` are what `remarks.in_words` tells of many images together.
+    the file, after its EXIF rotation. `remarks` are what `remarks.in_words` tells of many images together. `bands` are
+    the values of a multi-band image, of which `pixels` then are those that are shown.
     """
 
     pixels: NDArray[np.uint8]
     width: int
     height: int
     remarks: tuple[str, ...] = ()
+    bands: Bands | None = None
+
+    @classmethod
+    def of_bands(
+        cls, values: NDArray[Any], reading: Reading, bits: int | None = None, remarks: tuple[str, ...] = ()
+    ) -> DecodedImage:
+        """Return a multi-band image of (h, w, b) upright values that use so many bits, see `bands.in_bands`."""
+        multiband = reading.multiband or Multiband(ALL)
+        shown, bands = in_bands(values, multiband, reading.bands, reading.bits or bits)
+        if values.dtype == np.uint16 and multiband.white is None and reading.bits is None:
+            remarks = (*remarks, deep(bits or 16, int(bands.values.max()).bit_length()))
+        return cls(shown, values.shape[1], values.shape[0], remarks, bands)
 
 
 def too_large(pixels: int | None, limit: int, bands: int = 3) -> ImageError:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uncertainty.errors import ImageError
+from uncertainty.images import bands
 from uncertainty.images.formats import deep_colours
 from uncertainty.images.formats.base import DecodedImage, Least, Task, from_bands, grey, too_large
 from uncertainty.images.formats.depth import eight_bits, of_high_bytes
@@ -67,6 +68,8 @@ def read(stream: IO[bytes], task: Task) -> DecodedImage:
     task.check(*image.size)
     width, height = image.size
     deep = deep_colours.depth(image, stream)
+    if task.reading.multiband is not None:
+        return _multiband(image, stream, task, deep, remarks)
     stored: Image.Image | None = None
     if deep_colours.is_needed(image, deep, task.reading.bits):
         values, remark = _as_stored(image, stream, task, deep)
@@ -87,6 +90,32 @@ def read(stream: IO[bytes], task: Task) -> DecodedImage:
     return DecodedImage(
         pixels, *((height, width) if swapped else (width, height)), remarks=(*remarks, remark) if remark else remarks
     )
+
+
+def _multiband(image: Image.Image, stream: IO[bytes], task: Task, deep: int, remarks: tuple[str, ...]) -> DecodedImage:
+    """Return the bands as they are stored: those of a palette are its colours, alpha is one like the others."""
+    if deep_colours.is_needed(image, deep, deep - 1):
+        values = deep_colours.values(image, stream)
+    else:
+        image.load()
+        values = as_stored(image)
+    turned = values if task.reading.exif is False else bands.upright(values, _orientation(image))
+    if turned is not values and task.reading.exif is None:
+        remarks = (*remarks, TURNED)
+    return DecodedImage.of_bands(turned, task.reading, deep or None, remarks)
+
+
+def as_stored(image: Image.Image) -> NDArray[Any]:
+    """Return (h, w, bands) of a picture: its own, alpha included, or red, green and blue of other colours.
+
+    >>> as_stored(Image.new("LA", (1, 1), (7, 9))).tolist(), as_stored(Image.new("1", (1, 1), 1)).tolist()
+    ([[[7, 9]]], [[[255]]])
+    """
+    if image.mode == "1":
+        image = image.convert("L")
+    whole = image.mode in ("L", "LA", "RGB", "RGBA", "I", "F") or image.mode.startswith("I;16")
+    found = np.array(image if whole else image.convert("RGB"))
+    return found[:, :, None] if found.ndim == 2 else found
 
 
 def size(stream: IO[bytes], task: Task) -> tuple[int, int]:
@@ -152,13 +181,17 @@ def reduce_while_decoding(image: Image.Image, least: Least | None) -> None:
 def upright_of(image: Image.Image, pixels: Image.Image | None = None) -> tuple[Image.Image, bool]:
     """Apply the EXIF rotation, to `pixels` where they were decoded otherwise; also say whether sides changed places."""
     pixels = image if pixels is None else pixels
-    try:
-        orientation = image.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # damaged metadata of any kind must not cost an image whose pixels are fine
-        return pixels, False
+    orientation = _orientation(image)
     # A damaged tag may be anything, a tuple or a float included.
     method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
     return (pixels, False) if method is None else (pixels.transpose(method), orientation in _SWAPS_SIDES)
+
+
+def _orientation(image: Image.Image) -> Any:
+    try:
+        return image.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # damaged metadata of any kind must not cost an image whose pixels are fine
+        return None
 
 
 def rgb(image: Image.Image, task: Task) -> tuple[NDArray[np.uint8], str]:

@@ -12,9 +12,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from uncertainty.images.formats import dicom, heif, pillow, tiff, unreadable
+from uncertainty.images.formats import dicom, heif, npy, pillow, tiff, unreadable
 
-FORMATS: tuple[Any, ...] = (dicom, unreadable, tiff, heif, pillow)  # the preamble of a DICOM file may be that of a TIFF
+FORMATS: tuple[Any, ...] = (
+    dicom,
+    npy,
+    unreadable,
+    tiff,
+    heif,
+    pillow,
+)  # the preamble of a DICOM file may be that of a TIFF
 ENDINGS = tuple(sorted({ending for one in FORMATS for ending in one.ENDINGS}))
 """Of names that are plainly those of pictures, whether they can be read or not."""
 HEAD = 192

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from uncertainty.errors import ImageError
+from uncertainty.images.bands import bands_last, upright
 from uncertainty.images.formats import pillow
 from uncertainty.images.formats.base import DecodedImage, Task, from_bands
 from uncertainty.images.formats.depth import eight_bits, of_high_bytes
@@ -19,7 +20,7 @@ from uncertainty.images.remarks import SEVERAL_FRAMES
 
 ENDINGS = ("tif", "tiff", "ome.tif", "svs", "btf", "tf8")
 _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
+_NOT_SAID, _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = -1, 0, 1, 2
 _UNSIGNED, _SIGNED, _FLOAT, _UNKNOWN = 1, 2, 3, 4
 _WITH_PREDICTOR = (5, 8, 32946, 50000)  # LZW, two names of deflate, Zstandard
 _OF_PILLOW = (*_WITH_PREDICTOR, 1, 2, 3, 4, 6, 7, 32773, 34925)  # and none, fax, JPEG, PackBits, LZMA
@@ -87,14 +88,17 @@ def read(stream: IO[bytes], task: Task) -> DecodedImage:
     """Decode a page: by Pillow where 8 bits hold it, else by tifffile.
 
     White-is-zero is turned round at any depth, values of more than 8 bits keep the high byte of the bits in use, and
-    more bands than red, green, blue and alpha need `Reading.bands`. Raises ImageError for floating-point values, whose
-    range nobody knows, for camera raw files, and for what tifffile is needed for where it is not installed.
+    more bands than red, green, blue and alpha need `Reading.bands`. For a multi-band reading every band is taken as it
+    is stored, whatever the tags call it; pages of one band each are bands. Raises ImageError for floating-point values,
+    whose range nobody knows, for camera raw files, and for what tifffile is needed for where it is not installed.
     """
     page = _page(stream, task.reading.frame)
     task.check(page.width, page.height, page.samples)
     if page.raw or (page.reduced and task.reading.frame == 1):
         advice = "convert it, or say which page is the whole one: frame=2 in the model spec"
         raise ImageError(f"begins with a small copy of the picture, as camera raw files do; {advice}")
+    if task.reading.multiband is not None:
+        return _multiband(stream, page, task)
     if page.plain and task.reading.bands is None and not _is_big_endian_big(stream):
         try:
             return pillow.read(stream, task)
@@ -123,7 +127,7 @@ def _page(stream: IO[bytes], frame: int) -> _Page:
         height=int(tags.get(257, 0)),
         bits=max(_several(tags.get(258, 1))),
         samples=int(tags.get(277, 1)),
-        photometric=int(tags.get(262, -1)),
+        photometric=int(tags.get(262, _NOT_SAID)),
         separate=tags.get(284, 1) == _SEPARATE,
         kind=max(_several(tags.get(339, _UNSIGNED))),
         extra=_several(tags.get(338, ())),
@@ -196,6 +200,36 @@ def _deep(stream: IO[bytes], page: _Page, task: Task) -> DecodedImage:
     frames = (SEVERAL_FRAMES,) if page.more and task.reading.frame == 1 else ()
     remarks = (*frames, remark) if remark else frames
     return DecodedImage(turned, turned.shape[1], turned.shape[0], remarks)
+
+
+def _multiband(stream: IO[bytes], page: _Page, task: Task) -> DecodedImage:
+    """Return every band as it is stored."""
+    plain = page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _NOT_SAID)
+    tifffile = _tifffile()
+    if page.plain and (not plain or tifffile is None):
+        return pillow.read(stream, task)
+    if tifffile is None:
+        raise ImageError(f"has {page}, which Pillow can't read; install uncertainty-vision[tiff]")
+    if not plain:
+        raise ImageError(f"has {page} in a colour space of its own (photometric {page.photometric}); convert it")
+    with tifffile.TiffFile(stream) as file:
+        values, remarks = _every_band(file, page, task)
+    if page.photometric == _WHITE_IS_ZERO and values.dtype.kind == "u":
+        values = ((1 << page.bits) - 1) - values
+    return DecodedImage.of_bands(upright(values, page.orientation), task.reading, page.bits, remarks)
+
+
+def _every_band(file: Any, page: _Page, task: Task) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return (h, w, b) of a page, or of the pages of one band each that are one array; and remarks."""
+    reading, first = task.reading, task.reading.frame == 1
+    several = page.more and first and page.samples == 1 and abs(reading.there) != 1
+    series = file.series[0] if several else None
+    if series is None or len(series.shape) != 3:
+        found = file.pages[reading.frame - 1]
+        return _bands_last(found.asarray(), found.axes), (SEVERAL_FRAMES,) if page.more and first else ()
+    task.check(*sorted(series.shape, reverse=True))  # whichever of its axes are bands
+    axes = "chw" if series.axes.startswith("C") else "hwc" if series.axes.endswith("C") else reading.axes
+    return bands_last(series.asarray(), reading.there, axes), ()
 
 
 def _stretched(values: NDArray[Any], page: _Page) -> NDArray[np.uint8]:

@@ -1,0 +1,53 @@
+"""A network is tried with what its preprocessing gives, or with as many channels as its first convolution takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from torch import nn
+
+from uncertainty.classifiers.network import Network
+from uncertainty.classifiers.output_form import OutputForm
+from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.errors import ModelError
+
+
+def probed(
+    module: nn.Module, preprocess: Preprocess, autocast: str | None, form: OutputForm
+) -> tuple[Preprocess, Network, tuple[str, ...]]:
+    """Return the preprocessing, the network as it was probed, and what is to be told of it.
+
+    Where it does not take colours, nobody said that it has other channels, and its first convolution has, it gets
+    images of so many bands. Raises ModelError where it can't be run.
+    """
+    try:
+        network = _tried(module, preprocess, autocast, form)
+    except ModelError:
+        count = first_channels(module) if preprocess.channels == "rgb" and not preprocess.grayscale else None
+        if count in (None, 1, 3):
+            raise
+    else:
+        if preprocess.show is not None and preprocess.reading.multiband is None:
+            raise ModelError(f"show is {preprocess.show!r}, and the network takes ordinary pictures; say channels=3")
+        return preprocess, network, ()
+    found = replace(preprocess, channels=count)
+    told = f"its first convolution takes {count} channels: images must have {count} bands, or bands= says which"
+    return found, _tried(module, found, autocast, form), (told,)
+
+
+def _tried(module: nn.Module, preprocess: Preprocess, autocast: str | None, form: OutputForm) -> Network:
+    example = np.zeros((preprocess.planes, *preprocess.sides), dtype=np.float32)
+    return Network.probe(module, example, autocast, form)
+
+
+def first_channels(module: nn.Module) -> int | None:
+    """Return how many channels the first convolution of a network takes; None where it has none.
+
+    >>> first_channels(nn.Sequential(nn.ReLU(), nn.Conv2d(12, 4, 3)))
+    12
+    """
+    convolutions = (
+        (one for one in module.modules() if isinstance(one, nn.Conv2d)) if isinstance(module, nn.Module) else ()
+    )
+    return next((one.in_channels for one in convolutions if one.in_channels), None)
