@@ -63,7 +63,7 @@ def from_images(
     groups = asked.groups
     if groups is not None and not isinstance(groups, Mapping):
         raise InputError("images are told apart by their names; give groups by name, such as {'a/1.png': 'film a'}")
-    wanted = calibration_sets.Asked(asked.shares, groups, asked.drop_duplicates)
+    wanted = calibration_sets.Asked(asked.shares, groups, asked.drop_duplicates, asked.compared)
     with remembering(classifier, cache) as running:
         sets = calibration_sets.collect(running, reference, calibration, look, views, wanted)
     asked = replace(asked, damage_kinds=calibration_sets.damage_kinds(sets.calibration, look.seed))
