@@ -16,9 +16,10 @@ from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets, counted_once
 from uncertainty.combination.class_order import refuse_another_order
 from uncertainty.combination.equal_outputs import equal_outputs
-from uncertainty.combination.evidence import counted, evidence, worth
+from uncertainty.combination.evidence import counted, evidence
 from uncertainty.combination.fit import Combination, Evidence, combine
 from uncertainty.combination.mixture import Condition, Mixture
+from uncertainty.combination.worth import worth
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
