@@ -136,3 +136,11 @@ def test_pipes_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / LEDGER)
     with pytest.raises(InputError, match="holds something that was not written here"):
         write(tmp_path)
+
+
+def test_a_folder_called_like_the_ledger_is_named(tmp_path):
+    (tmp_path / LEDGER).mkdir()
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match=r"\.uncertainty\.json is a folder, .*move it away"):
+            write(tmp_path, overwrite=overwrite)
+    assert [path.name for path in tmp_path.iterdir()] == [LEDGER]

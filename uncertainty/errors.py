@@ -65,7 +65,18 @@ class MissingDependencyError(UncertaintyError):
 def in_one_line(error: BaseException, most: int = 200) -> str:
     r"""Return what an error of somebody else's code says, in one line of at most so many characters.
 
-    >>> in_one_line(ValueError("no such\n  layer")), in_one_line(KeyError())
-    ('no such layer', 'KeyError')
+    What a terminal would obey is shown, as in `printable`.
+
+    >>> in_one_line(ValueError("no such\n  layer")), in_one_line(KeyError()), in_one_line(ValueError("\x1b[2J"))
+    ('no such layer', 'KeyError', '\\x1b[2J')
     """
-    return " ".join(str(error).split())[:most] or type(error).__name__
+    return printable(" ".join(str(error).split()))[:most] or type(error).__name__
+
+
+def printable(text: str) -> str:
+    r"""Return text with everything escaped that would disturb a terminal.
+
+    >>> printable("Käfer\x1b[2J\u202e")
+    'Käfer\\x1b[2J\\u202e'
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

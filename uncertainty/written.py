@@ -60,8 +60,14 @@ def _hash(path: Path) -> str:
 def read_ledger(folder: Path) -> dict[str, Entry]:
     """Return what was written into a folder, by name; nothing where that is not known.
 
-    A name that leads out of the folder was not written by anybody here, and is left out.
+    A name that leads out of the folder was not written by anybody here, and is left out. Raises InputError where the
+    ledger could not be written either: a folder has its name.
     """
+    if (folder / LEDGER).is_dir():
+        raise InputError(
+            f"{folder / LEDGER} is a folder, and a file of that name notes what is written here; move it away, or "
+            "choose another place"
+        )
     try:
         told = json.loads((folder / LEDGER).read_text("utf-8"))["files"] if (folder / LEDGER).is_file() else {}
         known = {name: Entry(str(one["blake2b"]), str(one["of"])) for name, one in told.items()}

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import io
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +11,10 @@ import pytest
 from PIL import Image
 
 from uncertainty.classifiers import image_loader
-from uncertainty.classifiers.image_loader import ArrayItem, image_items, load, load_ahead
+from uncertainty.classifiers.image_loader import ArrayItem, image_items, load
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import ImageError, InputError
+from uncertainty.images.ahead import load_ahead
 from uncertainty.images.decoding import DecodedImage, decode, digest, digest_pixels
 from uncertainty.images.quality import quality
 from uncertainty.images.sources import ImageItem, find_images
@@ -107,29 +106,6 @@ def test_order_is_kept_although_some_take_longer(workers: int) -> None:
     loaded = list(load_ahead(items, partial(load, preprocess=PREPROCESS, damage=slow_first), workers, 8))
     assert [one.item.name for one in loaded] == [str(i) for i in range(30)]
     assert [one.error for one in loaded if one.error] == ["is strange"]
-
-
-def test_no_more_than_so_many_are_held() -> None:
-    given = 0
-
-    def items() -> Iterator[ArrayItem]:
-        nonlocal given
-        for i, image in enumerate(pixels(50)):
-            given += 1
-            yield ArrayItem(str(i), image)
-
-    for taken, _ in enumerate(load_ahead(items(), partial(load, preprocess=PREPROCESS), 2, 5), start=1):
-        assert given <= taken + 5
-
-
-def test_who_stops_early_leaves_no_thread_behind() -> None:
-    before = threading.active_count()
-    loaded = load_ahead(
-        [ArrayItem(str(i), p) for i, p in enumerate(pixels(20))], partial(load, preprocess=PREPROCESS), 3, 10
-    )
-    next(loaded)
-    loaded.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
 
 
 def jpeg(path: Path, side: int = 4096) -> Path:

@@ -9,6 +9,7 @@ from uncertainty.classifiers import Classifier, Preprocess, pass_cache
 from uncertainty.classifiers.network import Network
 from uncertainty.classifiers.pass_cache import CachedNetwork, PassCache, cached
 from uncertainty.errors import InputError
+from uncertainty.screener import Screener
 
 WAY = Preprocess(size=8)
 INPUTS = np.random.default_rng(0).normal(size=(5, 3, 8, 8)).astype(np.float32)
@@ -179,3 +180,17 @@ def test_other_code_of_a_layer_is_another_network(tmp_path, monkeypatch):
     layers = module()
     layers[2] = __import__("its_code").Layer()
     assert known_by(source) == known_by(source) != known_by(source + "# changed\n")
+
+
+def test_a_cache_changes_nothing_of_a_screener(world, tmp_path):
+    given = {"passes": 2, "expect_unknown": 0, "views": ("flip",)}
+    plain, filling, filled = (
+        Screener.fit(world.classifier, world.reference, world.calibration, cache=cache, **given)
+        for cache in (None, tmp_path / "c", tmp_path / "c")
+    )
+    for name, screener in (("plain", plain), ("filling", filling), ("filled", filled)):
+        screener.save(tmp_path / name)
+    files = [sorted((tmp_path / name).iterdir()) for name in ("plain", "filling", "filled")]
+    contents = [[(path.name, path.read_bytes()) for path in some] for some in files]
+    assert contents[0] == contents[1] == contents[2]
+    assert list((tmp_path / "c").glob("??/*.safetensors"))

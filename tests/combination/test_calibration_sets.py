@@ -17,11 +17,13 @@ from uncertainty.classifiers.look import Look
 from uncertainty.combination import calibration_sets
 from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import Shares, evidence
-from uncertainty.combination.same_images import near_copies
+from uncertainty.combination.same_images import looks_of
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators import create, discover
 from uncertainty.images.decoding import digest
+from uncertainty.images.duplicates import same_pictures
 from uncertainty.images.manifests import Columns
+from uncertainty.images.near_copies import near_copies
 from uncertainty.images.sources import find_images
 from uncertainty.images.thumbnails import thumbnail
 from uncertainty.labels.images import labelled_images
@@ -284,6 +286,35 @@ def test_a_picture_saved_again_is_the_same_picture(world, copied, ending):
         collect(world, world.reference, copied)
 
 
+def test_a_fit_refuses_before_the_network_runs_or_leaves_out(world, tmp_path):
+    calibration = shutil.copytree(world.calibration, tmp_path / "calibration")
+    shutil.copy(world.reference / "cat" / "000.png", calibration / "dog" / "holiday.png")
+    ran = []
+    hook = world.classifier.network.module.register_forward_hook(lambda m, x, y: ran.append(len(x[0])))
+    with pytest.raises(OverlapError, match=r"\(--drop-duplicates\)"):
+        Screener.fit(world.classifier, world.reference, calibration)
+    hook.remove()
+    assert ran == []
+    given = {"passes": 2, "expect_damage": 0, "expect_unknown": 0}
+    screener = Screener.fit(world.classifier, world.reference, calibration, drop_duplicates=True, **given)
+    assert screener.calibrated_on["calibration"] == 50 * len(CLASSES)
+    assert any(
+        note.startswith("1 calibration image was left out: the reference holds it too") for note in screener.notes
+    )
+    with pytest.raises(OverlapError, match="all 120 calibration images are in the reference too"):
+        Screener.fit(world.classifier, world.reference, world.reference, drop_duplicates=True)
+
+
+def test_what_was_compared_before_is_not_compared_again(world, copied, monkeypatch):
+    shutil.copy(world.reference / "cat" / "000.png", copied / "dog" / "holiday.png")
+    found = same_pictures(find_images(world.reference), find_images(copied))
+    monkeypatch.setattr(calibration_sets, "same_pictures", None)
+    with pytest.raises(OverlapError, match=r"holiday\.png"):
+        collect(world, found.reference, copied, asked={"compared": found})
+    sets = collect(world, found.reference, copied, asked={"compared": found, "drop_duplicates": True})
+    assert len(sets.calibration) == 150
+
+
 def test_pictures_that_look_nearly_alike_are_told(tmp_path):
     rng = np.random.default_rng(0)
     photos = [Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).resize((64, 64)) for _ in range(6)]
@@ -295,11 +326,11 @@ def test_pictures_that_look_nearly_alike_are_told(tmp_path):
     outputs = ModelOutputs(ids=[row.name for row in rows], logits=np.zeros((7, 2)))
     everything = Collected.of(outputs, rows)
     good, own = everything.take([0, 1]), everything.take([2, 3, 4, 6])
-    assert near_copies(good, own) == [
+    assert near_copies(looks_of(good), looks_of(own)) == [
         "1 calibration image looks nearly like one of the reference, e.g. '6.jpg' like '0.jpg'; if they are copies, "
         "p_wrong is too low"
     ]
-    assert near_copies(everything.take([1]), everything.take([0, 2, 6])) == [
+    assert near_copies(looks_of(everything.take([1])), looks_of(everything.take([0, 2, 6]))) == [
         "1 calibration image looks nearly like another one, e.g. '6.jpg' like '0.jpg': calibration has about 2 "
         "different pictures"
     ]

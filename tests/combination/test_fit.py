@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from uncertainty.combination.fit import CONDITIONS, Evidence, _basis, _folds, _mixture, combine, gain
+from uncertainty.combination.fit import CONDITIONS, Evidence, _basis, _folds, _mixture, combine
 from uncertainty.combination.mixture import Signals
 from uncertainty.errors import CalibrationError
 from uncertainty.metrics import auroc, ece
@@ -346,22 +346,3 @@ def test_without_a_single_predicted_class_there_is_no_doubt_of_classes():
     combination = combine(found)
     assert (combination.combiner.contributions(found.signals)[:, -1] == 0).all()
     assert np.isfinite(combination.out_of_fold).all()
-
-
-def test_what_costs_extra_must_say_whether_it_earned_it():
-    rows = evidence(n=1500, m=4, signal=1.5)
-    noise = np.array([False, False, False, True])
-    noisy = replace(
-        rows, signals=replace(rows.signals, scores=np.where(noise, rows.signals.scores[::-1], rows.signals.scores))
-    )
-    assert gain(noisy, combine(noisy), noise).startswith("gains nothing") or _gain_is_tiny(noisy, noise)
-    first = np.array([True, False, False, False])
-    without, with_it = (combine(part).report["log_loss"] for part in (rows.only(~first), rows))
-    assert gain(rows, combine(rows), first) == f"gains: log loss {without:.4f} without, {with_it:.4f} with it"
-    assert with_it < without
-    assert gain(rows, combine(rows), ~noise | noise) == gain(rows, combine(rows), noise & ~noise) == ""
-
-
-def _gain_is_tiny(rows, columns):
-    without, with_it = (combine(part).report["log_loss"] for part in (rows.only(~columns), rows))
-    return abs(without - with_it) < 0.001

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 from conftest import CLASSES, write_images
+from PIL import Image
 
 from commands.command_lines import FIT, SPEC, fit_arguments
 from uncertainty.commands import fit as fit_command
@@ -137,11 +138,14 @@ def test_what_is_in_both_sets_is_left_out_where_asked_for_and_answers_are_kept_w
     shutil.copy(world.reference / "cat" / "000.png", calibration / "dog" / "holiday.png")
     arguments = fit_arguments(world, tmp_path / "s", calibration=calibration)
     assert f"'{calibration}/dog/holiday.png' is '{world.reference}/cat/000.png'" in fails(*arguments)
+    with Image.open(world.reference / "cat" / "003.png") as picture:
+        picture.point(lambda v: v // 2 + 40).save(calibration / "dog" / "lighter.png")
     cache = tmp_path / "answers"
     assert "two answers" in fails(*arguments, "--cache", cache, "--no-cache")
     status, out, err = run(*arguments, "--drop-duplicates", "--cache", cache)
     assert (status, out.splitlines()[0].endswith("is that what you know of it?")) == (0, True)
     assert "note: 1 calibration image was left out: the reference holds it too" in err
+    assert err.count("nearly like one of the reference") == 1, "it is said before the network runs, and not again"
     assert list(cache.glob("??/*.safetensors"))
 
 

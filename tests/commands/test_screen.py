@@ -25,9 +25,9 @@ def test_screen_writes_verdicts_and_says_what_they_rest_on(run, world, fitted, t
     assert out.startswith(f"40 images: {flagged} flagged, 0 of them unreadable; about ")
     assert "p_wrong was calibrated on 150 images" in out
     assert out.endswith(f"verdicts written to {tmp_path / 'out'}\n")
-    notes = json.loads((fitted / "manifest.json").read_text("utf-8"))["notes"]
+    assert json.loads((fitted / "manifest.json").read_text("utf-8"))["notes"]
     assert err.startswith("note: loading user_models:tiny from ")
-    assert err.splitlines()[1:] == [f"note: {note}" for note in notes]
+    assert len(err.splitlines()) == 1, "what there was to say of the fit was said then"
 
 
 def test_the_command_line_and_the_library_give_the_same_verdicts(world, fitted, screened):

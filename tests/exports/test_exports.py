@@ -66,6 +66,13 @@ def test_label_studio_tasks(tmp_path):
     assert done.notes == ("label-studio does not carry 1 column est_...; csv and parquet do",)
 
 
+def test_label_studio_says_which_addresses_it_assumes(tmp_path):
+    done = write(ranking(), "label-studio", tmp_path / "t", classes=CLASSES)
+    (task, *_) = json.loads((tmp_path / "t" / "tasks.json").read_text("utf-8"))
+    (note,) = [note for note in done.notes if "--image-url-prefix" in note]
+    assert note.endswith(f"with LOCAL_FILES_SERVING_ENABLED, e.g. {task['data']['image']}")
+
+
 def test_label_studio_files_keep_to_the_limits(tmp_path):
     from uncertainty.exports.base import Ranking
     from uncertainty.exports.label_studio import write as tasks

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import stripes
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from uncertainty.classifiers.image_loader import load
 from uncertainty.classifiers.preprocess import Preprocess
@@ -302,3 +302,28 @@ def test_labels_in_other_forms(given, label):
 def test_what_is_no_label_is_refused(given):
     with pytest.raises(InputError, match="a label is"):
         label_of(given)
+
+
+class Folder(Pairs):
+    """Lists its files, as the folders of torchvision do."""
+
+    def __init__(self, samples, root=None):
+        super().__init__(lambda k: (PIXELS[0], samples[k][1]), len(samples))
+        self.samples, self.root = samples, root
+
+
+def test_a_data_set_that_lists_its_files_calls_images_by_them():
+    data = Folder([("in/cat/1.png", 0), ("in/dog/1.png", 1), ("in/dog/2.png", 1)], "in")
+    items = image_items(data)
+    assert [item.name for item in items] == items.names == ["cat/1.png", "dog/1.png", "dog/2.png"]
+    assert [(item.name, item.label) for item in items[1:]] == [("dog/1.png", 1), ("dog/2.png", 1)]
+    assert [k for k, _ in items.fetch(["dog/2.png", "none", "cat/1.png"])] == [2, 0]
+    assert image_items(Subset(data, [2, 0])).names == ["dog/2.png", "cat/1.png"]
+    assert image_items(Folder([("a/1.png", 0), ("b/1.png", 1)])).names == ["a/1.png", "b/1.png"]
+
+
+def test_names_that_would_not_tell_images_apart_are_not_taken():
+    same = Folder([("in/1.png", 0), ("in/1.png", 1)], "in")
+    assert image_items(same).names == ["0", "1"]
+    assert image_items(Subset(Folder([("1.png", 0), ("2.png", 1)]), [1, 1])).names == ["0", "1"]
+    assert image_items(Folder([(PIXELS[0], 0), (PIXELS[1], 1)])).names == ["0", "1"]

@@ -82,6 +82,18 @@ def test_columns_and_rows(verdicts):
         verdicts[40]
 
 
+def test_a_slice_of_verdicts_is_verdicts(verdicts):
+    some = verdicts[:3]
+    assert type(some) is Verdicts
+    assert list(some) == list(verdicts)[:3]
+    assert some.provenance == verdicts.provenance
+    assert some.images is verdicts.images
+    assert list(verdicts[::-13]) == list(verdicts)[::-13]
+    assert len(verdicts[40:]) == 0
+    with pytest.raises(InputError, match=r"\[\[0, 1\]\] is no column, row or slice; give a name"):
+        verdicts[[0, 1]]
+
+
 def test_pandas(verdicts, outcomes, monkeypatch):
     pytest.importorskip("pandas")
     frame = verdicts.to_pandas()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from uncertainty import metrics
 from uncertainty.report.curves import MOST_POINTS, budgets, histogram, percentiles, reliability, risk_coverage, wilson
+from uncertainty.report.data import _exact
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 20)), min_size=1, max_size=80)
 
@@ -65,3 +66,12 @@ def test_wilson_holds_its_level():
     counts = rng.binomial(30, 0.1, 4000)
     inside = [low <= 0.1 <= high for low, high in (wilson(count, 30) for count in counts)]
     assert 0.93 < np.mean(inside) < 0.98
+
+
+@pytest.mark.parametrize("p", [0.9304998, 0.00049999, 0.99949998])
+def test_the_slider_and_the_rows_round_one_number(p):
+    """0.9304998 is 0.930; rounded to six digits first it would be 0.931 beside the 0.930 of the table."""
+    p = np.float32(p).astype(np.float64)
+    threshold = budgets(np.array([p]), np.array([True]), np.array([True]), 1)["threshold"][1]
+    assert np.float32(threshold) == np.float32(p)
+    assert _exact(p) == threshold

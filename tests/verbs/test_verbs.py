@@ -13,6 +13,7 @@ from uncertainty import Screener, Verdicts, cli, verbs
 from uncertainty.decisions.policies import Policy
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.sources import find_images
+from uncertainty.verbs.ranges import RANGES
 
 SHOWS = {"demo", "doctor", "estimators"}
 """Commands that show something, and do nothing for anybody's images."""
@@ -49,6 +50,36 @@ def test_the_options_are_those_of_the_command(name):
     known = {one.name for one in COMMANDS[name].params} - {"help"} - OF_A_TERMINAL.get(name, set())
     of_policy = set(inspect.signature(Policy.of).parameters) if "policy" in given else set()
     assert known - of_policy == given.keys() - {"policy", "progress"}
+
+
+def with_a_range():
+    """Every (command, option, smallest, largest) of the command line; largest None: no end."""
+    for command in cli.app.registered_commands:
+        for option, p in inspect.signature(command.callback, eval_str=True).parameters.items():
+            told = next((one for one in getattr(p.annotation, "__metadata__", ()) if hasattr(one, "min")), None)
+            if told is not None and told.min is not None:
+                yield command.callback.__name__, option, told.min, told.max
+
+
+def test_every_range_of_the_command_line_is_that_of_the_verb():
+    found = list(with_a_range())
+    assert {option for _, option, *_ in found} == RANGES.keys()
+    for _, option, least, most in found:
+        assert RANGES[option] == (least, most), option
+
+
+@pytest.mark.parametrize(("name", "option", "least", "most"), list(with_a_range()))
+def test_a_verb_refuses_what_its_command_refuses(name, option, least, most):
+    verb = getattr(verbs, name)
+    if option in OF_A_TERMINAL.get(name, ()):
+        return
+    needed = [
+        p for p in inspect.signature(verb).parameters.values() if p.default is p.empty and p.kind < p.VAR_POSITIONAL
+    ]
+    given = {p.name: "nowhere" for p in needed}
+    for value in [least - 1, *([] if most is None else [most + 1]), float("nan"), "many"]:
+        with pytest.raises(InputError, match=rf"^{option} is .*; it must be a number, "):
+            verb(**given | {option: value})
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from uncertainty.errors import ModelError
+from uncertainty.errors import InputError, ModelError
 from uncertainty.screener import Screener
 from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.workflows.known_good import change_known_good
@@ -25,3 +25,8 @@ def test_a_screener_without_a_spec_needs_one_for_new_images(world, tmp_path):
     world.screener.save(tmp_path / "s")
     with pytest.raises(ModelError, match="give --model SPEC"):
         change_known_good(SavedScreener(tmp_path / "s"), add=world.incoming)
+
+
+def test_nothing_to_do_is_said(world, tmp_path):
+    with pytest.raises(InputError, match="nothing to do; give images to add, or names to remove"):
+        change_known_good(SavedScreener(tmp_path / "s"))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import OutputsError
+from uncertainty.errors import OutputsError, in_one_line
 
 _KINDS = {
     "c": "complex numbers; give real ones",
@@ -45,7 +45,7 @@ def as_array(name: str, values: Any) -> NDArray[Any]:
     try:
         return np.asarray(_off_torch(values))
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
-        why = " ".join(str(error).split())[:200]
+        why = in_one_line(error)
         why = "rows differ in length or kind" if "inhomogeneous" in why else why
         raise OutputsError(f"{name} can't be read as one array: {why}") from error
 

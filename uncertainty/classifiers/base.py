@@ -21,7 +21,7 @@ from uncertainty.classifiers.class_names import names_in_order
 from uncertainty.classifiers.description import Description
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.forward import Forward
-from uncertainty.classifiers.image_loader import ArrayItem, Damage, Images, Loaded, image_items, load, load_ahead
+from uncertainty.classifiers.image_loader import ArrayItem, Damage, Images, Loaded, image_items, load
 from uncertainty.classifiers.look import Deeper, Look
 from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess, least_of
@@ -29,6 +29,7 @@ from uncertainty.classifiers.progress import advancing
 from uncertainty.classifiers.spec import describe
 from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
+from uncertainty.images.ahead import load_ahead
 from uncertainty.images.decoding import Least
 from uncertainty.labels.meaning import meanings, resolve
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits

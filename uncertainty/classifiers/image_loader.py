@@ -1,12 +1,10 @@
-"""Images on their way to the network: named, decoded and preprocessed, ahead of it, in threads."""
+"""Images on their way to the network: named, decoded and preprocessed."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +21,7 @@ from uncertainty.images.quality import quality, reduced
 from uncertainty.images.sources import ImageItem
 from uncertainty.images.thumbnails import thumbnail
 
-__all__ = ["ArrayItem", "Damage", "Images", "Items", "Loaded", "image_items", "load", "load_ahead"]
+__all__ = ["ArrayItem", "Damage", "Images", "Items", "Loaded", "image_items", "load"]
 
 Damage = Callable[[NDArray[np.uint8], str], NDArray[np.uint8]]
 """(pixels, name) to damaged pixels of the same shape."""
@@ -103,23 +101,3 @@ def _damaged(image: DecodedImage, damage: Callable[[NDArray[np.uint8]], NDArray[
     """Damage what is shown and, alike, the bands: whoever draws does so by the name."""
     bands = None if image.bands is None else damaged(image.bands, damage)
     return replace(image, pixels=damage(image.pixels), bands=bands)
-
-
-Found = TypeVar("Found")
-
-
-def load_ahead(
-    items: Iterable[ImageItem | ArrayItem], load_one: Callable[[ImageItem | ArrayItem], Found], workers: int, most: int
-) -> Iterator[Found]:
-    """Load in threads, in the order of `items`, with at most `most` of them waiting."""
-    waiting: deque[Future[Found]] = deque()
-    pool = ThreadPoolExecutor(max_workers=workers)
-    try:
-        for item in items:
-            waiting.append(pool.submit(load_one, item))
-            if len(waiting) >= most:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:  # whoever stops early need not wait for what was queued
-        pool.shutdown(cancel_futures=True)

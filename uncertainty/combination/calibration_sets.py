@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
@@ -16,23 +17,26 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.base import Classifier, Collected, Images, Look, image_items
 from uncertainty.combination.calibration_images import calibration_images, refuse_another_order
 from uncertainty.combination.chance import refuse_chance
-from uncertainty.combination.duplicates import same_pictures
 from uncertainty.combination.evidence import Shares
 from uncertainty.combination.fit import FOLDS
 from uncertainty.combination.halves import halves
-from uncertainty.combination.same_images import near_copies, refuse_same_images, without_copies
+from uncertainty.combination.same_images import looks_of, refuse_same_images, without_copies
 from uncertainty.combination.truth import labelled_if_known, understood, with_reference_labels, with_truth
 from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators._known_good import right_rows, settle
 from uncertainty.estimators.base import Estimator
 from uncertainty.figures import number_of
 from uncertainty.images.corruptions import drawn_kind, random_corruption
+from uncertainty.images.duplicates import Duplicates, same_pictures
+from uncertainty.images.formats.base import WHOLE
+from uncertainty.images.near_copies import near_copies
 from uncertainty.images.novelty import random_foreign
 from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.meaning import resolve
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 
+logger = logging.getLogger("uncertainty")
 _ON_REQUEST = {"embedding", "tta_probs"}  # nobody misses what was not asked for
 _HALF = 0.5
 AUTO_VIEWS = "auto"
@@ -63,12 +67,14 @@ class Asked:
     shares : copies of calibration images are made where their share is above 0.
     groups : by name, which images belong together; one set is split in whole groups.
     drop_duplicates : whether calibration images that the reference holds too are left out; else they are refused.
+    compared : what both sets share, where somebody has looked before.
 
     """
 
     shares: Shares
     groups: Mapping[str, str] | None = None
     drop_duplicates: bool = False
+    compared: Duplicates | None = None
 
 
 def collect(
@@ -106,7 +112,7 @@ def collect(
     held_out, about_labels = with_truth(classifier, held_out)
     refuse_chance(held_out.outputs)
     # What makes all else worthless comes first.
-    notes = [*about_labels, *notes, *near_copies(good, held_out)]
+    notes = [*about_labels, *notes, *near_copies(looks_of(good), looks_of(held_out))]
     if auto:
         views, outputs = bearable(held_out.outputs, views)
         held_out = replace(held_out, outputs=outputs)
@@ -155,11 +161,17 @@ def _without_duplicates(
     """Refuse what is in both sets, or leave it out where that is asked for; streams are looked at as they are run."""
     if not all(isinstance(items, ImageSet | list) for items in (reference, labelled)):
         return labelled, []
-    found = same_pictures(reference, labelled, classifier.preprocess.reading, workers)
+    reading, early = classifier.preprocess.reading, asked.compared
+    if early is None or reading != WHOLE or not early.is_of(reference, labelled):
+        early, found = None, same_pictures(reference, labelled, reading, workers)
+    else:
+        found = replace(early, calibration=labelled)
     if not asked.drop_duplicates:
         found.refuse()
     elif len(found.rows) == len(labelled):
         raise OverlapError(f"all {len(labelled)} calibration images are in the reference too; give others")
+    for note in found.near_copies() if early is None else ():
+        logger.warning("%s", note)
     return found.left_out()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.fit import CONDITIONS, Combination, Evidence, folds, gain
+from uncertainty.combination.fit import CONDITIONS, Evidence, folds
 from uncertainty.combination.mixture import Signals
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators.base import Estimator
@@ -57,14 +57,6 @@ def _signals(scores: NDArray[np.float64], outputs: ModelOutputs) -> Signals:
         context=np.empty((len(outputs), 0)) if outputs.quality is None else _context(outputs),
         predicted=np.full(len(outputs), -1) if outputs.task == "multilabel" else outputs.predictions,
     )
-
-
-def worth(estimators: Sequence[Estimator], rows: Evidence, combination: Combination, seed: int) -> list[str]:
-    """Say, for evidence that costs extra passes, whether it gained anything on calibration."""
-    families = np.array([e.family for e in estimators])
-    asked_for = [(name, families == name) for name in ("second opinion", "views") if (families == name).any()]
-    said = [(name, gain(rows, combination, columns, seed)) for name, columns in asked_for]
-    return [f"{name}: {text}" for name, text in said if text]
 
 
 def counted(rows: Evidence, shares: Shares) -> dict[str, Any]:

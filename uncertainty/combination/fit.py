@@ -116,19 +116,6 @@ def combined_without(evidence: Evidence, left_out: NDArray[np.bool_], like: Mixt
     return _mixture(evidence, ~left_out, _basis(evidence, ~left_out), list(like.experts), list(like.gates))
 
 
-def gain(evidence: Evidence, combination: Combination, columns: NDArray[np.bool_], seed: int = 0) -> str:
-    """Say what the estimators in `columns` are worth: log loss on clean rows, out of fold, without and with them.
-
-    Evidence that costs a second network or more passes should earn it.
-    """
-    if columns.all() or not columns.any():
-        return ""
-    without = combine(evidence.only(~columns), seed).report["log_loss"]
-    with_them = combination.report["log_loss"]
-    verdict = "gains" if with_them < without else "gains nothing"
-    return f"{verdict}: log loss {without:.4f} without, {with_them:.4f} with it"
-
-
 def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
     """Fit once without each fold and once to all rows."""
     gates = [c for c in CONDITIONS[1:] if evidence.rows(c).any()]

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.batches import Collected
 from uncertainty.errors import OverlapError
 from uncertainty.figures import number_of
-from uncertainty.images.thumbnails import details
-
-_NEAR = 0.98
-"""Cosine of the details of two thumbnails from which on two pictures are called nearly the same."""
-_MOST = 20_000
-_AT_ONCE = 1 << 22
+from uncertainty.images.near_copies import Looks
 
 
 def refuse_same_images(reference: Collected, calibration: Collected) -> None:
@@ -76,47 +69,10 @@ def each_once(calibration: Collected, truth: NDArray[np.int64]) -> tuple[NDArray
     return kept, notes
 
 
-def near_copies(reference: Collected, calibration: Collected) -> list[str]:
-    """Say how many calibration pictures look nearly like one of the reference, or like one before them.
-
-    Pictures are compared by 16 x 16 thumbnails, lightness and contrast apart; flat ones are like nothing. Sets of more
-    than 20,000 pictures are not compared.
-    """
-    if max(len(reference.thumbnails), len(calibration.thumbnails)) > _MOST:
-        return []
-    good, own = _looks(reference.thumbnails), _looks(calibration.thumbnails)
-    among_good, among_own = _nearest(own, good), _nearest(own, own, before=True)
-    notes = []
-    if len(rows := np.flatnonzero(among_good >= 0)):
-        pair = f"{str(calibration.outputs.ids[rows[0]])!r} like {str(reference.outputs.ids[among_good[rows[0]]])!r}"
-        look = _calibration_images(len(rows), "looks", "look")
-        notes.append(f"{look} nearly like one of the reference, e.g. {pair}; if they are copies, p_wrong is too low")
-    if len(rows := np.flatnonzero(among_own >= 0)):
-        ids = calibration.outputs.ids
-        pair = f"{str(ids[rows[0]])!r} like {str(ids[among_own[rows[0]]])!r}"
-        look = _calibration_images(len(rows), "looks", "look")
-        notes.append(
-            f"{look} nearly like another one, e.g. {pair}: calibration has about "
-            f"{len(own) - len(rows)} different pictures"
-        )
-    return notes
+def looks_of(collected: Collected) -> Looks:
+    """Return the pictures of a set as they look small."""
+    return Looks.of(list(map(str, collected.outputs.ids)), collected.thumbnails)
 
 
 def _calibration_images(n: int, one: str, many: str) -> str:
     return number_of(n, f"calibration image {one}", f"calibration images {many}")
-
-
-def _looks(thumbnails: Sequence[bytes]) -> NDArray[np.float32]:
-    boxes = np.frombuffer(b"".join(thumbnails), dtype=np.uint8)
-    return details(boxes.reshape(len(thumbnails), -1))
-
-
-def _nearest(rows: NDArray[np.float32], others: NDArray[np.float32], before: bool = False) -> NDArray[np.int64]:
-    """Return for each row the first of the others (with `before`: the first row before it) that it is near, or -1."""
-    found = np.full(len(rows), -1)
-    size = max(1, _AT_ONCE // max(len(others), 1))
-    for start in range(0, len(rows) if len(others) else 0, size):
-        near = rows[start : start + size] @ others.T >= _NEAR
-        near = np.tril(near, start - 1) if before else near
-        found[start : start + size] = np.where(near.any(axis=1), near.argmax(axis=1), -1)
-    return found

@@ -17,7 +17,7 @@ from uncertainty.commands.options import (
     Resamples,
     ResamplesSeed,
 )
-from uncertainty.commands.shared import console, say_kept_apart
+from uncertainty.commands.shared import console, say, say_kept_apart
 
 
 def compare(
@@ -42,6 +42,6 @@ def compare(
     columns = Columns(name_column, label_column, grouping=Grouping(group, group_by))
     found = compare_folders(a, b, labels, out, columns, overwrite=overwrite, seed=seed, resamples=resamples)
     console().print(comparison_table(found))
-    typer.echo(comparison_text(found))
+    say(comparison_text(found))
     say_kept_apart(out)
-    typer.echo(f"comparison.json, fixed.csv and broken.csv written to {out}")
+    say(f"comparison.json, fixed.csv and broken.csv written to {out}")

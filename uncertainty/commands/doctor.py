@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from uncertainty.commands.options import Device, Model, Trusted
-from uncertainty.commands.shared import console, plainly, say_notes
+from uncertainty.commands.shared import console, plainly, say, say_notes
 from uncertainty.errors import InputError
 
 
@@ -35,4 +35,4 @@ def doctor(
     from uncertainty.workflows.fit import ModelSource
 
     for what, found in examine(ModelSource(model, classes, device=device, trust=trust_model_file), image, show):
-        typer.echo(f"{what + ':':24} {plainly(found)}")
+        say(f"{what + ':':24} {plainly(found)}")

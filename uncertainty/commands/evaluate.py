@@ -17,10 +17,11 @@ from uncertainty.commands.options import (
     ResamplesSeed,
     Screened,
 )
-from uncertainty.commands.shared import console, plainly
+from uncertainty.commands.shared import console, plainly, say
+from uncertainty.verbs.ranges import limits
 from uncertainty.verdicts import folder_of
 
-Wanted = Annotated[float, typer.Option(min=0.01, max=1, help="State each class's threshold for this one.")]
+Wanted = Annotated[float, typer.Option(**limits("precision"), help="State each class's threshold for this one.")]
 
 
 def evaluate(
@@ -46,13 +47,13 @@ def evaluate(
     columns = Columns(name_column, label_column, grouping=Grouping(group, group_by))
     wanted = {"precision": precision, "recall": recall}
     found = evaluate_folder(out, labels, columns, seed=seed, resamples=resamples, overwrite=overwrite, **wanted)
-    typer.echo("\n".join(map(plainly, found.opening())))
+    say("\n".join(map(plainly, found.opening())))
     console().print(evaluation_table(found.evaluation))
-    typer.echo(evaluation_text(found.evaluation, found.match))
+    say(evaluation_text(found.evaluation, found.match))
     for line in found.returned.words():
-        typer.echo(line)
+        say(line)
     if found.design is not None:
-        typer.echo(design_text(found.design, found.evaluation))
+        say(design_text(found.design, found.evaluation))
     console().print(class_table(found.classes))
-    typer.echo(findings_text(found.classes, found.slices))
-    typer.echo(f"evaluation.json, errors.csv and six more files by class and slice written to {folder_of(out)}")
+    say(findings_text(found.classes, found.slices))
+    say(f"evaluation.json, errors.csv and six more files by class and slice written to {folder_of(out)}")

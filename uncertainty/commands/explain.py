@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uncertainty.commands.options import Device, Model, OtherSecondOpinion, Trusted
-from uncertainty.commands.shared import plainly
+from uncertainty.commands.shared import plainly, say
 
 if TYPE_CHECKING:
     from uncertainty.screener import Screener
@@ -34,4 +34,4 @@ def say_explanations(screener: Screener, images: list[str]) -> None:
 
     for one in explain_images(screener, images):
         first, *rest = map(plainly, one.words())
-        typer.echo("\n".join([first, *(f"  {line}" for line in rest)]))
+        say("\n".join([first, *(f"  {line}" for line in rest)]))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from uncertainty.commands.options import TOOLS, Overwrite, Target
-from uncertainty.commands.shared import say_notes
+from uncertainty.commands.shared import say, say_notes
 from uncertainty.figures import number_of
 
 
@@ -38,4 +38,4 @@ def export(
     how = {"image_url_prefix": image_url_prefix, "place": place, "overwrite": overwrite}
     done = exported(source, to, out, images=images, classes=names, **how)
     say_notes(done.notes)
-    typer.echo(f"{number_of(done.images, 'image')} written to {done.path}")
+    say(f"{number_of(done.images, 'image')} written to {done.path}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from uncertainty.commands.options import Overwrite
-from uncertainty.commands.shared import say_notes
+from uncertainty.commands.shared import say, say_notes
 
 
 def export_model(
@@ -21,4 +21,4 @@ def export_model(
     from uncertainty.classifiers.export_model import export_spec
 
     say_notes(export_spec(model, out, classes, overwrite=overwrite))
-    typer.echo(f"network written to {out}; its model spec is {out.suffix[1:]}:{out}")
+    say(f"network written to {out}; its model spec is {out.suffix[1:]}:{out}")

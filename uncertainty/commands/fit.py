@@ -37,8 +37,9 @@ from uncertainty.commands.options import (
     Workers,
 )
 from uncertainty.commands.policy_options import with_policy_options
-from uncertainty.commands.shared import plainly, say_notes, shown_progress
+from uncertainty.commands.shared import listened, plainly, say, say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
+from uncertainty.verbs.ranges import limits
 from uncertainty.workflows.effort import Effort
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def fit(
     drop_duplicates: DropDuplicates = False,
     cache: Cache = None,
     no_cache: NoCache = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(**limits("seed"), help="Of everything that is drawn.")] = 0,
     device: Device = None,
     trust_model_file: Trusted = False,
     autocast: Autocast = None,
@@ -90,24 +91,23 @@ def fit(
     asked |= {"expect_unknown": expect_unknown, "certify_share": certify_share, "seed": seed, "passes": passes}
     asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "drop_duplicates": drop_duplicates}
     asked |= {"views": [name for name in tta.split(",") if name], "cache": _cache_folder(cache, off=no_cache)}
-    screener = fit_folders(
-        ModelSource(model, classes, embedder, device, autocast, trust_model_file),
-        None if reference is None else ImageSource(reference, Columns(name_column, label_column, reference_split)),
-        ImageSource(calibration, Columns(name_column, label_column, split, Grouping(group, group_by))),
-        out,
-        effort=effort,
-        progress=shown_progress,
-        **asked | {"keep_class_order": keep_class_order},
-    )
-    _say(screener, out)
+    with listened() as said:
+        screener = fit_folders(
+            ModelSource(model, classes, embedder, device, autocast, trust_model_file),
+            None if reference is None else ImageSource(reference, Columns(name_column, label_column, reference_split)),
+            ImageSource(calibration, Columns(name_column, label_column, split, Grouping(group, group_by))),
+            out,
+            **asked | {"keep_class_order": keep_class_order, "effort": effort, "progress": shown_progress},
+        )
+    _say(screener, out, said)
 
 
-def _say(screener: Screener, out: Path) -> None:
+def _say(screener: Screener, out: Path, said: list[str]) -> None:
     from uncertainty.workflows.fit_summary import fit_summary
 
-    say_notes(screener.notes)
-    typer.echo("\n".join(map(plainly, fit_summary(screener))))
-    typer.echo(f"{screener.describe()}\nscreener written to {out}")
+    say_notes(note for note in screener.notes if note not in said)
+    say("\n".join(map(plainly, fit_summary(screener))))
+    say(f"{screener.describe()}\nscreener written to {out}")
 
 
 def _cache_folder(named: Path | None, *, off: bool) -> Path | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from uncertainty.commands.options import BatchSize, Device, Model, OtherSecondOpinion, Trusted, Workers
-from uncertainty.commands.shared import say_notes, shown_progress
+from uncertainty.commands.shared import say, say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.figures import number_of
 
@@ -43,5 +43,5 @@ def known_good(
     )
     say_notes(done.notes)
     now, before = (number_of(len(one.known_good), "known-good image") for one in (done.after, done.before))
-    typer.echo(f"{now}; before {before}")
-    typer.echo(f"screener {done.after.id} written to {done.folder}; the one before is kept in {done.kept}")
+    say(f"{now}; before {before}")
+    say(f"screener {done.after.id} written to {done.folder}; the one before is kept in {done.kept}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Overwrite, Resamples, ResamplesSeed, Screened
+from uncertainty.commands.shared import say
 from uncertainty.figures import probability
 from uncertainty.verdicts import folder_of
 
@@ -29,7 +28,7 @@ def labels(
     check = check_labels(out, labels, columns, seed=seed, resamples=resamples, overwrite=overwrite)
     for row in check.table.slice(0, min(check.likely, _SHOWN)).to_pylist():
         said = f"{shown(row['label'])}, more likely {shown(row['suggested'])}"
-        typer.echo(f"label wrong {probability(row['label_wrong']):>6}  {said}  {shown(row['file_name'])}")
+        say(f"label wrong {probability(row['label_wrong']):>6}  {said}  {shown(row['file_name'])}")
     for line in words(check):
-        typer.echo(line)
-    typer.echo(f"all labels, the likeliest errors first, written to {folder_of(out) / LABEL_ERRORS}")
+        say(line)
+    say(f"all labels, the likeliest errors first, written to {folder_of(out) / LABEL_ERRORS}")

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from uncertainty.commands.options import Group, GroupBy, Overwrite
-from uncertainty.commands.shared import console
+from uncertainty.commands.shared import console, say
+from uncertainty.verbs.ranges import limits
 from uncertainty.verdicts import folder_of
 
 
@@ -16,12 +17,12 @@ def monitor(
     out: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
     screener: Annotated[Path, typer.Option(help="Folder that `uncertainty fit` wrote.")],
     false_alarms: Annotated[
-        float, typer.Option(min=0.002, max=0.5, help="Share of unchanged batches that alarm.")
+        float, typer.Option(**limits("false_alarms"), help="Share of unchanged batches that alarm.")
     ] = 0.01,
     in_order: Annotated[bool, typer.Option("--in-order", help="Rows are in the order of their arrival.")] = False,
     group: Group = None,
     group_by: GroupBy = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of resamples and permutations.")] = 0,
+    seed: Annotated[int, typer.Option(**limits("seed"), help="Of resamples and permutations.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Estimate accuracy without labels, and raise a drift alarm: uncertainty monitor OUT --screener SCREENER."""
@@ -43,7 +44,7 @@ def monitor(
         console().print(estimates_table(found.accuracy))
         console().print(class_accuracy_table(found.accuracy, found.classes))
     for line in found.words():
-        typer.echo(line)
+        say(line)
     if found.oddest:
-        typer.echo(f"most unlike calibration: {', '.join(map(shown, found.oddest))}")
-    typer.echo(f"{MONITORING} written to {folder_of(out)}")
+        say(f"most unlike calibration: {', '.join(map(shown, found.oddest))}")
+    say(f"{MONITORING} written to {folder_of(out)}")

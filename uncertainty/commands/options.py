@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from uncertainty.exports.targets import TARGETS
+from uncertainty.verbs.ranges import limits
 from uncertainty.workflows.effort import Effort
 
 Model = Annotated[
@@ -16,7 +17,10 @@ Model = Annotated[
     typer.Option(help="Model spec, such as my.module:factory?weights=FILE.", show_default=False),
 ]
 CertifyShare = Annotated[
-    float, typer.Option(min=0, max=0.9, help="Share of calibration kept from the combiner, to certify promises on.")
+    float,
+    typer.Option(
+        **limits("certify_share"), help="Share of calibration kept from the combiner, to certify promises on."
+    ),
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")]
 Trusted = Annotated[
@@ -38,8 +42,8 @@ class Precision(StrEnum):
 Autocast = Annotated[
     Precision | None, typer.Option(help="Run the network in this precision; the screener remembers it.")
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images in one forward pass.")]
-Workers = Annotated[int, typer.Option(min=1, help="Threads that decode images.")]
+BatchSize = Annotated[int, typer.Option(**limits("batch_size"), help="Images in one forward pass.")]
+Workers = Annotated[int, typer.Option(**limits("workers"), help="Threads that decode images.")]
 
 
 Overwrite = Annotated[
@@ -53,17 +57,19 @@ NameColumn = Annotated[str | None, typer.Option(help="Column with the file names
 LabelColumn = Annotated[str | None, typer.Option(help="Column with the labels, where it is called otherwise.")]
 Split = Annotated[str | None, typer.Option(help="Part of the data set to calibrate on, such as val or test.")]
 ReferenceSplit = Annotated[str | None, typer.Option(help="Part of the data set to take as known-good, such as train.")]
-Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap resamples behind the intervals.")]
-ResamplesSeed = Annotated[int, typer.Option(min=0, help="Of the resamples.")]
+Resamples = Annotated[int, typer.Option(**limits("resamples"), help="Bootstrap resamples behind the intervals.")]
+ResamplesSeed = Annotated[int, typer.Option(**limits("seed"), help="Of the resamples.")]
 
 
 Reference = Annotated[
     Path | None,
     typer.Option(help="Known-good images, e.g. the training set. Default: half of the calibration images."),
 ]
-ExpectDamage = Annotated[float, typer.Option(min=0, max=0.99, help="Share of incoming images that may be damaged.")]
+ExpectDamage = Annotated[
+    float, typer.Option(**limits("expect_damage"), help="Share of incoming images that may be damaged.")
+]
 ExpectUnknown = Annotated[
-    float, typer.Option(min=0, max=0.99, help="Share of incoming images that may be of no known class.")
+    float, typer.Option(**limits("expect_unknown"), help="Share of incoming images that may be of no known class.")
 ]
 EffortLevel = Annotated[
     Effort,
@@ -72,13 +78,17 @@ EffortLevel = Annotated[
 Passes = Annotated[
     int | None,
     typer.Option(
-        min=0, help="MC dropout sub-networks.", show_default="30; but for thorough only where they cost little"
+        **limits("passes"),
+        help="MC dropout sub-networks.",
+        show_default="30; but for thorough only where they cost little",
     ),
 ]
 Cascaded = Annotated[
     bool, typer.Option("--cascade/--no-cascade", help="Look deeper only at images whose verdict it could still change.")
 ]
-CascadeLoss = Annotated[float, typer.Option(min=0, help="Share of E-AURC that the cascade may lose.")]
+CascadeLoss = Annotated[
+    float, typer.Option(**limits("cascade_loss"), help="Share of E-AURC that the cascade may lose.")
+]
 SecondOpinion = Annotated[
     str | None, typer.Option(help="Second opinion: efficientnet-lite0, or the model spec of a frozen backbone.")
 ]
@@ -127,9 +137,12 @@ class Engine(StrEnum):
 
 
 Actors = Annotated[
-    int | None, typer.Option(min=1, help="Ray: processes that hold the network. Default: one a processor, or a GPU.")
+    int | None,
+    typer.Option(**limits("actors"), help="Ray: processes that hold the network. Default: one a processor, or a GPU."),
 ]
-GpusPerActor = Annotated[float | None, typer.Option(min=0, help="Ray: e.g. 1, or 0.5 for two on one GPU.")]
+GpusPerActor = Annotated[
+    float | None, typer.Option(**limits("gpus_per_actor"), help="Ray: e.g. 1, or 0.5 for two on one GPU.")
+]
 RayAddress = Annotated[
     str | None, typer.Option(help="Ray: of a cluster, such as auto. Default: RAY_ADDRESS, or this machine.")
 ]

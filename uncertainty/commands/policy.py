@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from uncertainty.commands.policy_options import with_policy_options
+from uncertainty.commands.shared import say
 from uncertainty.figures import number_of
 
 
@@ -26,16 +27,16 @@ def policy(
 
     change = plan_policy(screener, policy)
     done = None if apply is None else finished(apply, change.after)  # refused before anything is said or changed
-    typer.echo(str(change.after.plan()))
+    say(str(change.after.plan()))
     if dry_run or (policy is None and apply is None):
-        typer.echo("nothing was changed")
+        say("nothing was changed")
         return
     if policy is not None:
         apply_policy(change)
         before = change.before.decision.policy
-        typer.echo(f"{change.after.decision}\nthe policy before, {before}, is kept in the manifest's history")
+        say(f"{change.after.decision}\nthe policy before, {before}, is kept in the manifest's history")
     if done is not None:
         summary = reflag(done, change.after)
         was = done.summary["flagged"]
         images = number_of(summary["images"], "image")
-        typer.echo(f"{apply}: {summary['flagged']} of {images} flagged, before it were {was}")
+        say(f"{apply}: {summary['flagged']} of {images} flagged, before it were {was}")

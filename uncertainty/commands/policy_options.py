@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from uncertainty.defaults import BUDGET, CONFIDENCE
+from uncertainty.verbs.ranges import limits
 
 
 class Certify(StrEnum):
@@ -20,8 +21,8 @@ class Certify(StrEnum):
     SGR = "sgr"
 
 
-def _number(text: str, most: float | None = 1) -> Any:
-    return Annotated[float | None, typer.Option(min=0, max=most, help=text, show_default=False)]
+def _number(name: str, text: str) -> tuple[Any, None]:
+    return Annotated[float | None, typer.Option(**limits(name), help=text, show_default=False)], None
 
 
 def _options() -> dict[str, tuple[Any, Any]]:
@@ -29,14 +30,16 @@ def _options() -> dict[str, tuple[Any, Any]]:
     sure = f"Of a promise, over the draw of calibration; default {CONFIDENCE}. 0: read off the curve, no promise."
     each = "A threshold for each predicted class; classes with few images share one."
     return {
-        "budget": (_number(f"Flag at most this share of images like calibration. The default policy, {BUDGET}."), None),
-        "min_recall": (_number("Promise: at least this share of the errors is flagged."), None),
-        "max_error": (_number("Promise: at most this share of what is not flagged is wrong."), None),
-        "min_precision": (_number("Promise: at least this share of what is flagged is wrong."), None),
-        "confidence": (_number(sure), None),
-        "cost_miss": (_number("Of an error that is not flagged; with --cost-review: the cheapest flags.", None), None),
-        "cost_review": (_number("Of an image that is flagged.", None), None),
-        "threshold": (_number("Flag from this p_wrong on."), None),
+        "budget": _number(
+            "budget", f"Flag at most this share of images like calibration. The default policy, {BUDGET}."
+        ),
+        "min_recall": _number("min_recall", "Promise: at least this share of the errors is flagged."),
+        "max_error": _number("max_error", "Promise: at most this share of what is not flagged is wrong."),
+        "min_precision": _number("min_precision", "Promise: at least this share of what is flagged is wrong."),
+        "confidence": _number("confidence", sure),
+        "cost_miss": _number("cost_miss", "Of an error that is not flagged; with --cost-review: the cheapest flags."),
+        "cost_review": _number("cost_review", "Of an image that is flagged."),
+        "threshold": _number("threshold", "Flag from this p_wrong on."),
         "per_class": (Annotated[bool, typer.Option("--per-class", help=each)], False),
         "method": (Annotated[Certify, typer.Option(help="How promises are certified.")], Certify.FIXED_SEQUENCE),
     }

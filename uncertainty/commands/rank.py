@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from uncertainty.commands.options import TOOLS, Group, GroupBy, Overwrite, Screened, Target
-from uncertainty.commands.shared import say_notes
+from uncertainty.commands.shared import say, say_notes
 from uncertainty.figures import number_of, percent, probability
+from uncertainty.verbs.ranges import limits
 from uncertainty.verdicts import folder_of
 
 Exported = Annotated[
@@ -22,7 +23,9 @@ Strategy = Annotated[
         "weighted_k_centre, facility_location, badge, k_centre, power or random."
     ),
 ]
-Explore = Annotated[float, typer.Option(min=0, max=1, help="Share drawn at random, so that accuracy can be estimated.")]
+Explore = Annotated[
+    float, typer.Option(**limits("explore"), help="Share drawn at random, so that accuracy can be estimated.")
+]
 QuotaPer = Annotated[
     str | None, typer.Option(help="predicted, or a column of the manifest: as many images for each value.")
 ]
@@ -34,13 +37,13 @@ ExcludeHopeless = Annotated[
     bool, typer.Option("--exclude-hopeless", help="Leave out images in which nobody could see anything.")
 ]
 StopBelow = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Say so if fewer errors than this share are expected.")
+    float | None, typer.Option(**limits("stop_below"), help="Say so if fewer errors than this share are expected.")
 ]
 
 
 def rank(
     out: Screened,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 200,
+    n: Annotated[int, typer.Option("-n", **limits("n"), help="How many images.")] = 200,
     file: Annotated[Path | None, typer.Option("-o", "--out", help="File to write: .csv, .parquet or .jsonl.")] = None,
     to: Exported = None,
     strategy: Strategy = "spread",
@@ -51,7 +54,7 @@ def rank(
     stop_below: StopBelow = None,
     group: Group = None,
     group_by: GroupBy = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random part, and of strategies that draw.")] = 0,
+    seed: Annotated[int, typer.Option(**limits("seed"), help="Of the random part, and of strategies that draw.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
@@ -78,13 +81,11 @@ def rank(
     say_notes(found.notes)
     for row in found.table.slice(0, 10).to_pylist():
         label, name = shown(row["predicted_label"]), shown(row["file_name"])
-        typer.echo(f"{row['rank']:>4}  p_wrong {probability(row['p_wrong']):>6}  {label}  {name}")
-    typer.echo(str(found.expected))
+        say(f"{row['rank']:>4}  p_wrong {probability(row['p_wrong']):>6}  {label}  {name}")
+    say(str(found.expected))
     if stop_below is not None and should_stop(found.expected, stop_below):
-        typer.echo(
-            f"time to stop: {percent(found.expected.share)} of these are expected to be errors, below {stop_below:.1%}"
-        )
-    typer.echo(f"{number_of(len(found.table), 'image')}, the first to label first, written to {target}")
+        say(f"time to stop: {percent(found.expected.share)} of these are expected to be errors, below {stop_below:.1%}")
+    say(f"{number_of(len(found.table), 'image')}, the first to label first, written to {target}")
     if to is not None and exported is not None:
         _export(target, to, exported, overwrite)
 
@@ -105,4 +106,4 @@ def _export(target: Path, to: Target, place: Path, overwrite: bool) -> None:
 
     done = export(target, to, place, overwrite=overwrite)
     say_notes(done.notes)
-    typer.echo(f"{done.images} of them exported for {to} to {done.path}")
+    say(f"{done.images} of them exported for {to} to {done.path}")

@@ -11,8 +11,9 @@ import typer
 from typer.core import TyperCommand
 
 from uncertainty.commands.options import Device, LabelColumn, Model, NameColumn, OtherSecondOpinion, Overwrite, Trusted
-from uncertainty.commands.shared import say_notes, shown_progress
+from uncertainty.commands.shared import say, say_notes, shown_progress
 from uncertainty.defaults import REPORT_IMAGES
+from uncertainty.verbs.ranges import limits
 
 _CAM = ("grad", "guided")  # those of `report.heat`, which needs NumPy
 
@@ -48,7 +49,7 @@ def report(
     images: Annotated[Path | None, typer.Option(help="Where the screened images are now.")] = None,
     page: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; default report.html in OUT.")] = None,
     most: Annotated[
-        int, typer.Option(min=1, help="Images in the gallery; flagged and wrong ones first.")
+        int, typer.Option(**limits("most"), help="Images in the gallery; flagged and wrong ones first.")
     ] = REPORT_IMAGES,
     screener: Annotated[Path | None, typer.Option(help="Folder that `uncertainty fit` wrote; to look again.")] = None,
     reference: Annotated[Path | None, typer.Option(help="Its known-good images, to show the nearest ones.")] = None,
@@ -87,4 +88,4 @@ def report(
     )
     say_notes(written.notes)
     beside = f", with its pictures in {written.thumbs}" if written.thumbs else ""
-    typer.echo(f"report written to {written.path}{beside}")
+    say(f"report written to {written.path}{beside}")

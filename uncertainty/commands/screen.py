@@ -27,9 +27,8 @@ from uncertainty.commands.options import (
     Workers,
 )
 from uncertainty.commands.policy_options import with_policy_options
-from uncertainty.commands.shared import say_notes, shown_progress
+from uncertainty.commands.shared import say, say_notes, shown_progress
 from uncertainty.defaults import BATCH_SIZE, WORKERS
-from uncertainty.errors import InputError
 from uncertainty.figures import number_of
 
 if TYPE_CHECKING:
@@ -66,13 +65,13 @@ def screen(
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
     from uncertainty.screening.saved_screener import SavedScreener
-    from uncertainty.workflows.screen import OnRay, ScreenSettings, screen_folder
+    from uncertainty.workflows.screen import OnRay, ScreenSettings, refuse_ray, screen_folder
 
     ray = None
     if engine is Engine.RAY:
         ray = OnRay(actors, gpus_per_actor, ray_address)
     else:
-        _refuse_those_of_ray({"--actors": actors, "--gpus-per-actor": gpus_per_actor, "--ray-address": ray_address})
+        refuse_ray(actors=actors, gpus_per_actor=gpus_per_actor, ray_address=ray_address)
     done = screen_folder(
         SavedScreener(screener, model, device, policy, embedder, trust_model_file),
         images,
@@ -84,31 +83,26 @@ def screen(
     )
     if done.finished_before:
         say_notes([f"{out} was finished already, so nothing was done; without --resume it is screened anew"])
-    _say(done.summary, done.screener)
+    _say(done.summary, done.screener, asked=policy is not None)
     if done.summary["images"] == 1 and done.screener.classifier is not None:
         say_explanations(done.screener, [images])
-    typer.echo(f"verdicts written to {out}")
+    say(f"verdicts written to {out}")
 
 
-def _refuse_those_of_ray(given: dict[str, Any]) -> None:
-    for option, value in given.items():
-        if value is not None:
-            raise InputError(f"{option} {value} is for --engine ray; add that, or leave it out")
-
-
-def _say(summary: dict[str, Any], fitted: Screener) -> None:
-    say_notes([*fitted.notes, *summary.get("notes_on_images", ())])
+def _say(summary: dict[str, Any], fitted: Screener, *, asked: bool) -> None:
+    say_notes(fitted.decision.notes(fitted.model.classes) if asked else ())
+    say_notes(summary.get("notes_on_images", ()))
     if seen := summary["provenance"]["images_that_fitted_the_screener"]:
         say_notes([f"{seen} of these images fitted the screener; their p_wrong is too low to be trusted"])
     if (deeper := summary.get("looked_at_more_deeply")) is not None:
-        typer.echo(f"{deeper} of {number_of(summary['images'], 'image was', 'images were')} looked at more deeply")
+        say(f"{deeper} of {number_of(summary['images'], 'image was', 'images were')} looked at more deeply")
     if failed := summary.get("deeper_look_failed"):
         say_notes(
             [f"the deeper look failed at {number_of(failed, 'image')}, with the first verdict kept; see the reasons"]
         )
     if summary["drift"]["alarm"]:
         say_notes([summary["drift"]["in_words"]])
-    typer.echo(
+    say(
         f"{number_of(summary['images'], 'image')}: {summary['flagged']} flagged, {summary['unreadable']} of them "
         f"unreadable; about {number_of(round(summary['predicted_errors']), 'error')} expected\n{fitted.describe()}"
     )
@@ -129,5 +123,5 @@ def _interruptible(out: Path, what: str, total: int) -> Iterator[Callable[[int],
             if begun is None
             else f"{begun[0]} of {number_of(begun[1], 'image is', 'images are')} done"
         )
-        typer.echo(f"interrupted: {kept}; go on with the same command and --resume", err=True)
+        say(f"interrupted: {kept}; go on with the same command and --resume", err=True)
         raise typer.Exit(130) from None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import typer
+
+from uncertainty.errors import printable
 
 _LONGEST, _END = 1000, 250
 
@@ -30,7 +35,26 @@ def plainly(text: str) -> str:
     line = " ".join(text.split())
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST - _END - 3]} … {line[-_END:]}"
-    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return printable(line)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print text, of which only the line breaks are sent to the terminal as they are."""
+    typer.echo("\n".join(map(printable, text.split("\n"))), err=err)
+
+
+@contextmanager
+def listened() -> Iterator[list[str]]:
+    """Yield a list of the warnings that the library gives meanwhile, which are printed as they come."""
+    heard: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("uncertainty")
+    logger.addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)
 
 
 def say_kept_apart(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Overwrite, Screened
-from uncertainty.commands.shared import console, say_kept_apart
+from uncertainty.commands.shared import console, say, say_kept_apart
 from uncertainty.verdicts import folder_of
 
 
@@ -29,7 +29,7 @@ def slices(
     wanted = [name.strip() for name in by.split(",")] if by else None
     report = slices_of_folder(out, labels, wanted, Columns(name_column, label_column), overwrite=overwrite)
     console().print(slice_table(report))
-    typer.echo(f"{base_text(report)}\n{slices_text(report)}")
+    say(f"{base_text(report)}\n{slices_text(report)}")
     folder = folder_of(out)
     say_kept_apart(folder)
-    typer.echo(f"slices.csv written to {folder}")
+    say(f"slices.csv written to {folder}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Screened
-from uncertainty.commands.shared import say_notes
+from uncertainty.commands.shared import say, say_notes
 
 
 def update(
@@ -35,8 +35,8 @@ def update(
     found, kept = update_folder(screener, out, labels, columns, into=new, column=inclusion, anyway=anyway)
     say_notes(found.notes)
     for line in found.words():
-        typer.echo(line)
+        say(line)
     if kept is None:
-        typer.echo(f"nothing was written: {screener} is better on these labels as it is; --anyway writes it", err=True)
+        say(f"nothing was written: {screener} is better on these labels as it is; --anyway writes it", err=True)
         raise typer.Exit(1)
-    typer.echo(f"screener {found.screener.id} written to {new or screener}; the one before is kept in {kept}")
+    say(f"screener {found.screener.id} written to {new or screener}; the one before is kept in {kept}")

@@ -17,6 +17,10 @@ from uncertainty.labels.meaning import NO_KNOWN_CLASS
 
 LOCAL = "/data/local-files/?d="
 """Where Label Studio serves files of its own machine, if LOCAL_FILES_SERVING_ENABLED is set."""
+_ASSUMED = (
+    "no --image-url-prefix was given: addresses are those of files that Label Studio serves from its own machine, with "
+    "LOCAL_FILES_SERVING_ENABLED, e.g. {}"
+)
 MOST_TASKS, MOST_BYTES = 250_000, 200_000_000
 """What one import takes."""
 _FRAME = 4  # bytes of the brackets and line ends around the tasks
@@ -51,6 +55,9 @@ def write(
     tasks = (_task(ranking, row, number, prefix, names) for number, row in enumerate(ranking.rows(), start=1))
     _write_tasks(folder, tasks, most_tasks, most_bytes)
     (folder / "config.xml").write_text(config(ranking.classes, several=ranking.several), encoding="utf-8")
+    if not image_url_prefix:
+        first = str(ranking.table["file_name"][0])
+        notes = (*notes, _ASSUMED.format(address(prefix, names.get(first, first))))
     return len(ranking), notes + left_out(ranking.columns, ranking.carried, "label-studio")
 
 

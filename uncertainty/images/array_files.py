@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import InputError
+from uncertainty.errors import InputError, in_one_line
 from uncertainty.images.image_set import Inside
 from uncertainty.images.manifests import Label
 from uncertainty.images.packed_text import Coded, Texts
@@ -136,4 +136,4 @@ def _archive(path: AnyFile) -> Iterator[zipfile.ZipFile]:
         with opened(path) as raw, zipfile.ZipFile(raw) as archive:
             yield archive
     except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path} can't be read as arrays ({' '.join(str(error).split())})") from error
+        raise InputError(f"{path} can't be read as arrays ({in_one_line(error)})") from error

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import ImageError, InputError
+from uncertainty.errors import ImageError, InputError, in_one_line
 from uncertainty.images.in_memory import PLAIN, ArrayItem, Form, is_picture, parts_of, refuse_kind
 from uncertainty.images.manifests import Label
 
@@ -19,8 +21,9 @@ from uncertainty.images.manifests import Label
 class HeldImages(Sequence[ArrayItem]):
     """Images of a list or a data set, by position: `source[i]` is read when it is wanted, and not kept.
 
-    They are called "0", "1", … by their position in the source. An image that the source fails to give is an error of
-    that image. `labels` go before those of the source. `rows` (n,) are the positions meant; None: all.
+    They are called "0", "1", … by their position in the source, or as `called` says, by position too. An image that the
+    source fails to give is an error of that image. `labels` go before those of the source. `rows` (n,) are the
+    positions meant; None: all.
     """
 
     source: Any
@@ -28,14 +31,18 @@ class HeldImages(Sequence[ArrayItem]):
     form: Form = PLAIN
     labels: Sequence[Label] | None = None
     rows: NDArray[np.int64] | None = None
+    called: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return self.size if self.rows is None else len(self.rows)
 
     @property
     def names(self) -> list[str]:
-        """The position of each image in the source, as text."""
-        return [str(position) for position in self._positions()]
+        """What each image is called: as its file, or the position in the source as text."""
+        return [self._name(position) for position in self._positions()]
+
+    def _name(self, position: int) -> str:
+        return str(position) if self.called is None else self.called[position]
 
     def _positions(self) -> Sequence[int]:
         return range(self.size) if self.rows is None else self.rows.tolist()
@@ -53,13 +60,13 @@ class HeldImages(Sequence[ArrayItem]):
     def _read(self, row: int) -> ArrayItem:
         position = row if self.rows is None else int(self.rows[row])
         image, label = self._given(position)
-        return ArrayItem(str(position), image, label if self.labels is None else self.labels[row])
+        return ArrayItem(self._name(position), image, label if self.labels is None else self.labels[row])
 
     def _given(self, position: int) -> tuple[Any, Label]:
         try:
             row = self.source[position]
         except Exception as error:  # the user's code: anything may be raised, and the other images are fine
-            why = " ".join(str(error).split())[:120] or type(error).__name__
+            why = in_one_line(error, 120)
             return ImageError(f"can't be had from {kind_of(self.source)} ({why})"), None
         return parts_of(row, self.form)[:2]
 
@@ -70,9 +77,12 @@ class HeldImages(Sequence[ArrayItem]):
         labels = None if self.labels is None else [self.labels[int(row)] for row in picked]
         return replace(self, labels=labels, rows=picked if self.rows is None else self.rows[picked])
 
-    def of_positions(self, positions: Sequence[int]) -> Iterator[ArrayItem]:
-        """Yield the images at these positions of the source, whichever of its rows are meant."""
-        return iter(replace(self, labels=None, rows=np.asarray(positions, dtype=np.int64)))
+    def fetch(self, names: Sequence[str]) -> Iterator[tuple[int, Any]]:
+        """Yield (position in `names`, image) for those that are here, in the order of the source."""
+        place = {name: k for k, name in enumerate(names)}
+        for row, name in enumerate(self.names):
+            if name in place:
+                yield place[name], self._read(row).data
 
     def labelled(self) -> HeldImages:
         """Return these images; which labels they have is seen when they are read."""
@@ -136,7 +146,7 @@ class StreamedImages:
         except InputError:
             raise
         except Exception as error:  # the user's code: anything may be raised
-            why = " ".join(str(error).split())[:200] or type(error).__name__
+            why = in_one_line(error)
             what = "batches" if self.batched else "images"
             raise InputError(f"{kind_of(self.source)} fails after {count} {what}: {why}") from error
 
@@ -206,10 +216,36 @@ def size_of(source: Any) -> int:
     try:
         return len(source)
     except Exception as error:  # the user's code: anything may be raised
-        why = " ".join(str(error).split())[:200] or type(error).__name__
+        why = in_one_line(error)
         raise InputError(f"{kind_of(source)} does not say how many images it has: {why}") from error
 
 
 def kind_of(source: Any) -> str:
     """Return the name of its class, for messages."""
     return type(source).__name__
+
+
+def file_names(source: Any) -> list[str] | None:
+    """Return what the images of a data set are called that lists its files, by position; None where it lists none.
+
+    Such are the folders of torchvision, by `samples` or `imgs` and `root`, and a Subset of them. Names are relative to
+    the root; where two images would have one name, there are none.
+    """
+    if hasattr(source, "dataset") and hasattr(source, "indices"):
+        inner = file_names(source.dataset)
+        names = None if inner is None else [inner[int(position)] for position in source.indices]
+    else:
+        names = _listed(source)
+    return names if names is not None and len(set(names)) == len(names) == size_of(source) else None
+
+
+def _listed(source: Any) -> list[str] | None:
+    listed = getattr(source, "samples", None) or getattr(source, "imgs", None)
+    if not isinstance(listed, list) or not all(
+        isinstance(one, tuple) and one and isinstance(one[0], str | os.PathLike) for one in listed
+    ):
+        return None
+    root, files = getattr(source, "root", None), [os.fspath(one[0]) for one in listed]
+    if isinstance(root, str | os.PathLike) and all(file.startswith(os.path.join(root, "")) for file in files):
+        files = [os.path.relpath(file, root) for file in files]
+    return [PurePath(file).as_posix() for file in files]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uncertainty.errors import InputError
-from uncertainty.images.data_sets import HeldImages, StreamedImages, size_of
+from uncertainty.images.data_sets import HeldImages, StreamedImages, file_names, size_of
 from uncertainty.images.decoding import digest_pixels
 from uncertainty.images.image_set import ImageSet
 from uncertainty.images.in_memory import PLAIN, ArrayItem, Form, is_tensor, label_of, may_be_bands
@@ -37,7 +37,8 @@ def image_items(images: Images, labels: Any = None) -> Items:
     """Turn whatever is given as images into items.
 
     One path is read as `find_images` reads it. Arrays are named by a digest of their pixels, so that equal sets are
-    seen; images of a data set, and pictures and tensors in a list, by their position. A torch Dataset, or one of
+    seen; images of a data set by its files where it lists them (`samples`), else, as pictures and tensors in a list, by
+    their position. A torch Dataset, or one of
     Hugging Face, is read by position, a DataLoader or IterableDataset in its order; see `in_memory.parts_of` and
     `data_sets.StreamedImages` for what they may hold. `labels` are one for each image, of anything that has a length.
 
@@ -114,7 +115,7 @@ def _of_data_set(images: Any) -> Items:
     if hasattr(images, "tolist"):  # a column of pandas
         return _of_list(images.tolist())
     if hasattr(images, "__getitem__") and hasattr(images, "__len__") and "DataFrame" not in kinds:
-        return HeldImages(images, size_of(images), form).checked()
+        return HeldImages(images, size_of(images), form, called=file_names(images)).checked()
     if hasattr(images, "__iter__") and "DataFrame" not in kinds:
         return _of_iterable(images)
     lacking = " without __len__" if hasattr(images, "__getitem__") and not hasattr(images, "__len__") else ""

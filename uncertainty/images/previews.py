@@ -42,9 +42,7 @@ def uri(picture: Image.Image) -> str:
 
 def _found(images: Any, names: Sequence[str]) -> Iterator[tuple[int, Any]]:
     if isinstance(images, HeldImages):
-        known = set(images.names)
-        rows = {int(name): k for k, name in enumerate(names) if name in known}
-        yield from ((rows[int(item.name)], item.data) for item in images.of_positions(sorted(rows)))
+        yield from images.fetch(names)
     elif isinstance(images, list):
         wanted = {name: k for k, name in enumerate(names)}
         yield from ((wanted[item.name], item.data) for item in images if item.name in wanted)

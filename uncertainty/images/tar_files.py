@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import InputError
+from uncertainty.errors import InputError, in_one_line
 from uncertainty.images.decoding import is_image_name
 from uncertainty.images.image_set import Inside
 from uncertainty.images.manifests import Label
@@ -133,7 +133,7 @@ def _members(path: AnyFile) -> Iterator[Iterator[tuple[tarfile.TarFile, tarfile.
         with opened(path) as raw, tarfile.open(fileobj=raw, mode="r|*", tarinfo=_Member) as archive:
             yield _files(archive)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise InputError(f"{path} can't be read as a tar file ({' '.join(str(error).split())})") from error
+        raise InputError(f"{path} can't be read as a tar file ({in_one_line(error)})") from error
 
 
 def _files(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:

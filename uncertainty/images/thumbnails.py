@@ -37,7 +37,7 @@ def details(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     edged = np.pad(boxes, ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = edged[:, :-2] + edged[:, 1:-1] + edged[:, 2:]
     around = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
-    fine = (boxes - around).reshape(len(boxes), -1)
+    fine = (boxes - around).reshape(-1, THUMBNAIL_SIDE**2)
     fine -= fine.mean(axis=1, keepdims=True)
     length = np.sqrt(np.square(fine).sum(axis=1, keepdims=True))
     return np.asarray(np.where(length > _FLAT, fine / np.maximum(length, _FLAT), 0), dtype=np.float32)

@@ -20,7 +20,8 @@ _ROWS_AT_ONCE = 1024
 class Tabular(Brief):
     """Gives a class with a pyarrow `table` its length, columns, rows and looks.
 
-    `len(x)` are its rows, `for row in x` gives them as dictionaries, `x["p_wrong"]` is a column, `x[0]` a row.
+    `len(x)` are its rows, `for row in x` gives them as dictionaries, `x["p_wrong"]` is a column, `x[0]` a row, `x[:3]`
+    some rows.
     """
 
     __slots__ = ()
@@ -33,13 +34,25 @@ class Tabular(Brief):
         for batch in self.table.to_batches(max_chunksize=_ROWS_AT_ONCE):
             yield from batch.to_pylist()
 
-    def __getitem__(self, key: str | int) -> Any:
-        """Return a column by its name, as a NumPy array (lists and text as a list), or a row by its position."""
+    def __getitem__(self, key: str | int | slice) -> Any:
+        """Return a column by its name, as a NumPy array (lists and text as a list), a row by its position, or rows."""
+        import numpy as np
+
         if isinstance(key, str):
             return column_of(self.table, key)
+        if isinstance(key, slice):
+            return self._of_rows(self.table.take(np.arange(len(self))[key]))
+        if not hasattr(key, "__index__"):
+            raise InputError(
+                f"[{key!r}] is no column, row or slice; give a name, a position or [:3], or filter .table, of pyarrow"
+            )
         if not -len(self) <= key < len(self):
             raise IndexError(f"row {key} is not among {len(self)}")
         return self.table.slice(key % len(self), 1).to_pylist()[0]
+
+    def _of_rows(self, table: pa.Table) -> Any:
+        """Return some of the rows, as a list of dictionaries: what else an object says is of all of them."""
+        return table.to_pylist()
 
     def _repr_html_(self) -> str:
         return html_table(self.table.slice(0, SHOWN).to_pylist(), f"{len(self)} rows; the first {SHOWN}")

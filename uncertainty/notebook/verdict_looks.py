@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 from uncertainty.figures import probability
 from uncertainty.notebook.tabular import SHOWN, Tabular, html_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _COLUMNS = ("file_name", "predicted_label", "label", "confidence", "p_wrong", "flagged", "reasons", "error")
 
@@ -23,6 +27,9 @@ class Shown(Tabular):
         flagged, p = self["flagged"], np.asarray(self["p_wrong"], dtype=np.float64)
         told = {"images": len(self), "flagged": int(np.sum(flagged)), "unreadable": int(np.isnan(p).sum())}
         return told | ({"mean_p_wrong": float(np.nanmean(p))} if np.isfinite(p).any() else {})
+
+    def _of_rows(self, table: pa.Table) -> Self:
+        return replace(self, table=table)  # type: ignore[type-var]  # every one is a dataclass
 
     def most_suspicious(self, n: int) -> list[dict[str, Any]]:
         """Return the n rows of largest p_wrong, the largest first."""

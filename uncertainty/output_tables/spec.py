@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from uncertainty.classifiers.class_names import read_class_names
 from uncertainty.errors import InputError
 from uncertainty.images.remote import AnyFile, located
 from uncertainty.outputs import Task
@@ -72,5 +71,7 @@ def read_spec(text: str) -> TableSpec:
 
 def _classes(text: str) -> tuple[str, ...]:
     if text.lower().endswith((".txt", ".json")):
+        from uncertainty.classifiers.class_names import read_class_names  # from the room of torch
+
         return read_class_names(text)
     return tuple(name.strip() for name in text.split(","))

@@ -17,6 +17,8 @@ MOST_STEPS = 1000
 HISTOGRAM_BINS = 20
 RELIABILITY_BINS = 15  # those of `metrics.ece`
 _Z95 = 1.959963984540054
+EXACT = 9
+"""Digits that tell a float32 exactly: what is rounded twice, here and where it is shown, may end up beside itself."""
 
 
 def risk_coverage(wrong: NDArray[np.bool_], scores: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def budgets(
     sums = [np.append(0, np.cumsum(column))[k] for column in (p_wrong, labelled, wrong & labelled)]
     return {
         "k": k.tolist(),
-        "threshold": rounded(np.append(1.0, p_wrong)[k]),
+        "threshold": rounded(np.append(1.0, p_wrong)[k], EXACT),
         "expected": rounded(sums[0]),
         "labelled": sums[1].astype(int).tolist(),
         "caught": sums[2].astype(int).tolist(),

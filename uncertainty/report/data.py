@@ -87,17 +87,17 @@ def described(rows: Rows, shown: list[int], classes: list[str]) -> list[dict[str
     for i, top in zip(shown, likeliest, strict=True):
         record = {
             "name": rows.names[i],
-            "p": _short(rows.p_wrong[i]),
+            "p": _exact(rows.p_wrong[i]),
             "rank": i + 1,
-            "confidence": _short(rows.confidence[i]),
+            "confidence": _exact(rows.confidence[i]),
             "flagged": bool(rows.flagged[i]),
             "predicted": number.get(rows.predicted[i] or ""),
-            "suggested": None if (other := rows.suggested[i]) is None else [number.get(other[0]), _short(other[1])],
+            "suggested": None if (other := rows.suggested[i]) is None else [number.get(other[0]), _exact(other[1])],
             "label": None if rows.label[i] is None else number[str(rows.label[i])],
             "wrong": bool(rows.wrong[i]) if rows.labelled[i] else None,
             "reasons": rows.reasons[i],
             "error": rows.error[i],
-            "top": [[number[name], _short(p)] for name, p in top],
+            "top": [[number[name], _exact(p)] for name, p in top],
             "standing": standing[i].tolist() if rows.readable[i] else [],
             "scores": [_short(score[i]) for score in scores.values()] if rows.readable[i] else [],
         }
@@ -118,5 +118,10 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _short(value: float) -> float | None:
-    return None if math.isnan(value) else float(f"{value:.5g}")
+def _short(value: float, digits: int = 5) -> float | None:
+    return None if math.isnan(value) else float(f"{value:.{digits}g}")
+
+
+def _exact(probability: float) -> float | None:
+    """Return a probability that the page shows as the tables do, rounded once."""
+    return _short(probability, curves.EXACT)

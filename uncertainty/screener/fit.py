@@ -16,9 +16,10 @@ from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets, counted_once
 from uncertainty.combination.class_order import refuse_another_order
 from uncertainty.combination.equal_outputs import equal_outputs
-from uncertainty.combination.evidence import counted, evidence, worth
+from uncertainty.combination.evidence import counted, evidence
 from uncertainty.combination.fit import Combination, Evidence, combine
 from uncertainty.combination.mixture import Condition, Mixture
+from uncertainty.combination.worth import worth
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.errors import InputError
 from uncertainty.estimators import discover
@@ -63,7 +64,7 @@ def from_images(
     groups = asked.groups
     if groups is not None and not isinstance(groups, Mapping):
         raise InputError("images are told apart by their names; give groups by name, such as {'a/1.png': 'film a'}")
-    wanted = calibration_sets.Asked(asked.shares, groups, asked.drop_duplicates)
+    wanted = calibration_sets.Asked(asked.shares, groups, asked.drop_duplicates, asked.compared)
     with remembering(classifier, cache) as running:
         sets = calibration_sets.collect(running, reference, calibration, look, views, wanted)
     asked = replace(asked, damage_kinds=calibration_sets.damage_kinds(sets.calibration, look.seed))

@@ -13,6 +13,7 @@ from uncertainty.decisions.policies import Policy
 from uncertainty.defaults import CASCADE_LOSS
 from uncertainty.errors import InputError
 from uncertainty.estimators.base import Estimator
+from uncertainty.images.duplicates import Duplicates
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class FitSettings:
     keep_class_order: bool = False
     damage_kinds: Mapping[str, str] | None = None
     drop_duplicates: bool = False
+    compared: Duplicates | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy, Policy):

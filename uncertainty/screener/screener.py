@@ -24,6 +24,7 @@ from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT
 from uncertainty.errors import InputError, ModelError
 from uncertainty.estimators.base import Estimator
 from uncertainty.estimators.image_quality import usual_quality
+from uncertainty.images.duplicates import Duplicates
 from uncertainty.images.quality import QUALITY_NAMES
 from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet, metadata_of
@@ -86,6 +87,7 @@ class Screener(Brief, Judge):
         groups: Mapping[str, str] | None = None,
         keep_class_order: bool = False,
         drop_duplicates: bool = False,
+        compared: Duplicates | None = None,
         cache: str | Path | None = None,
         **options: Any,
     ) -> Screener:
@@ -108,6 +110,7 @@ class Screener(Brief, Judge):
         cascade : whether what costs more than a pass is for those images alone whose verdict it could still change.
         groups : by name, which calibration images belong together; see `fit_outputs`.
         drop_duplicates : whether calibration images that the reference holds too are left out, not refused.
+        compared : what `same_pictures` has found of these very sets; None: they are compared here.
         cache : folder for answers of the networks, which another fit need not run again; see `pass_cache`. None: none.
         options : batch_size, workers and progress of `Classifier.stream`.
 
@@ -133,6 +136,7 @@ class Screener(Brief, Judge):
             groups=groups,
             keep_class_order=keep_class_order,
             drop_duplicates=drop_duplicates,
+            compared=compared,
         )
         look = Look(passes=passes, seed=seed, **options)
         return cls.of(fit.from_images(classifier, reference, calibration, asked, look, views, cache), classifier)

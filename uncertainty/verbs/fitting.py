@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
 from uncertainty.verbs.options import AnyPath, cache_of, columns, one_of, path_of, policy_of, shown
+from uncertainty.verbs.ranges import in_range
 
 if TYPE_CHECKING:
     from uncertainty.decisions.plans import Plan
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from uncertainty.workflows.known_good import KnownGoodChange
 
 
+@in_range
 def fit(
     model: str | None,
     calibration: AnyPath,
@@ -72,6 +74,7 @@ def fit(
     return fit_folders(source, *sets, effort=wanted, progress=shown(progress), **asked)
 
 
+@in_range
 def policy(screener: AnyPath, *, apply: AnyPath | None = None, dry_run: bool = False, **policy: Any) -> Plan:
     """Return what a policy would flag; without `dry_run` also have the screener in its folder flag so from now on.
 
@@ -90,6 +93,7 @@ def policy(screener: AnyPath, *, apply: AnyPath | None = None, dry_run: bool = F
     return change.after.plan()
 
 
+@in_range
 def known_good(
     screener: AnyPath,
     *,
@@ -113,6 +117,7 @@ def known_good(
     return change_known_good(saved, add=path_of(add), remove=path_of(remove), into=path_of(out), **look)
 
 
+@in_range
 def update(
     screener: AnyPath,
     out: AnyPath,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, REPORT_IMAGES, WORKERS
 from uncertainty.verbs.options import AnyPath, columns, one_of, path_of, policy_of, shown
+from uncertainty.verbs.ranges import in_range
 
 if TYPE_CHECKING:
     from uncertainty.annotation.ranking import Selection
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from uncertainty.workflows.screen import Screening
 
 
+@in_range
 def screen(
     screener: AnyPath | Screener,
     images: Any,
@@ -49,38 +51,34 @@ def screen(
     `engine="ray"` a path or URL.
     """
     from uncertainty.screening.saved_screener import SavedScreener
-    from uncertainty.workflows.screen import (
-        OnRay,
-        Screening,
-        ScreenSettings,
-        opened_input,
-        screen_folder,
-        screen_into,
-    )
+    from uncertainty.workflows import screen as work
 
-    settings = ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
+    settings = work.ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
     showing, on_ray = shown(progress), one_of("engine", engine, ("local", "ray")) == "ray"
     asked = policy_of(policy)
+    if not on_ray:
+        work.refuse_ray(actors=actors, gpus_per_actor=gpus_per_actor, ray_address=ray_address)
     if isinstance(screener, str | os.PathLike):
         saved = SavedScreener(Path(screener), model, device, asked, embedder, trust_model_file)
         if isinstance(images, str | os.PathLike):
-            ray = OnRay(actors, gpus_per_actor, ray_address) if on_ray else None
+            ray = work.OnRay(actors, gpus_per_actor, ray_address) if on_ray else None
             more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
-            return screen_folder(saved, os.fspath(images), Path(out), settings, **more)
+            return work.screen_folder(saved, os.fspath(images), Path(out), settings, **more)
         judge = saved.load()
     else:
         judge = screener if asked is None else screener.with_policy(asked)
         if isinstance(images, str | os.PathLike):
-            images = opened_input(os.fspath(images), name_column)
+            images = work.opened_input(os.fspath(images), name_column)
     with showing("screening", _count(images)) as advance:
-        summary = screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
-    return Screening(summary, judge, finished_before=False)
+        summary = work.screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
+    return work.Screening(summary, judge, finished_before=False)
 
 
 def _count(images: Any) -> int:
     return len(images) if hasattr(images, "__len__") and not isinstance(images, str) else 1
 
 
+@in_range
 def explain(
     screener: AnyPath | Screener,
     images: Sequence[AnyPath],
@@ -100,6 +98,7 @@ def explain(
     return explain_images(screener, [os.fspath(one) for one in given])
 
 
+@in_range
 def rank(
     out: AnyPath,
     n: int = 200,
@@ -145,6 +144,7 @@ def rank(
     return found
 
 
+@in_range
 def export(
     source: AnyPath,
     to: str,
@@ -167,6 +167,7 @@ def export(
     return exported(Path(source), to, Path(out), place=place, overwrite=overwrite, **more)
 
 
+@in_range
 def report(
     out: AnyPath,
     labels: AnyPath | None = None,
@@ -208,6 +209,7 @@ def report(
     )
 
 
+@in_range
 def monitor(
     out: AnyPath,
     screener: AnyPath | Screener,

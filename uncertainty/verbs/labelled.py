@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.verbs.options import AnyPath, columns
+from uncertainty.verbs.ranges import in_range
 
 if TYPE_CHECKING:
     from uncertainty.evaluation.comparison import Comparison
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from uncertainty.workflows.evaluate import Findings
 
 
+@in_range
 def evaluate(
     out: AnyPath,
     labels: AnyPath,
@@ -36,6 +38,7 @@ def evaluate(
     return evaluate_folder(Path(out), Path(labels), asked, seed=seed, resamples=resamples, **wanted)
 
 
+@in_range
 def labels(
     out: AnyPath,
     labels: AnyPath,
@@ -53,6 +56,7 @@ def labels(
     return check_labels(Path(out), Path(labels), asked, seed=seed, resamples=resamples, overwrite=overwrite)
 
 
+@in_range
 def slices(
     out: AnyPath,
     labels: AnyPath,
@@ -69,6 +73,7 @@ def slices(
     return slices_of_folder(Path(out), Path(labels), wanted, columns(name_column, label_column), overwrite=overwrite)
 
 
+@in_range
 def compare(
     a: AnyPath,
     b: AnyPath,

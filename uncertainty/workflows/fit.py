@@ -5,21 +5,21 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from uncertainty.classifiers import Classifier
-from uncertainty.classifiers.class_names import read_class_names
-from uncertainty.classifiers.progress import Progress, silent
-from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN
+from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
 from uncertainty.errors import InputError
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.images import images_of_part, labelled_images
-from uncertainty.screener import Screener
-from uncertainty.screener.backups import changing, kept_before
 from uncertainty.workflows.effort import Effort
-from uncertainty.workflows.fit_checks import refuse_same_files, refuse_unwritable
-from uncertainty.workflows.fit_tables import fit_tables, of_tables
+from uncertainty.workflows.fit_checks import compared, of_tables, refuse_unwritable
+
+# What needs torch is loaded after the checks that do without it: they are quicker than that.
+if TYPE_CHECKING:
+    from uncertainty.classifiers import Classifier
+    from uncertainty.classifiers.progress import Progress
+    from uncertainty.screener import Screener
 
 logger = logging.getLogger("uncertainty")
 
@@ -49,6 +49,9 @@ class ModelSource:
 
     def load(self) -> Classifier:
         """Return the classifier, with names for its classes and a second opinion where there are any."""
+        from uncertainty.classifiers import Classifier
+        from uncertainty.classifiers.class_names import read_class_names
+
         if (spec := self.spec) is None:
             raise InputError("no model is named; give --model SPEC, or outputs: --calibration table:FILE")
         if self.autocast is not None:
@@ -78,7 +81,7 @@ def fit_folders(
     out: Path,
     *,
     effort: Effort = Effort.FAST,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     **asked: Any,
 ) -> Screener:
     """Fit a screener on folders, manifests or Parquet files of images, and save it in `out`.
@@ -94,22 +97,44 @@ def fit_folders(
     source = ImageSource.of(calibration)
     good = None if reference is None else ImageSource.of(reference)
     if of_tables(source.path, None if good is None else good.path):
-        refuse_unwritable(out)
-        names = read_class_names(model.classes) if model.classes else None
-        asked |= vars(model) | {"model": model.spec, "effort": "" if effort is Effort.FAST else effort}
-        screener = fit_tables(good, source, names, progress, asked)
+        asked |= {"effort": "" if effort is Effort.FAST else effort}
+        screener = _fit_tables(model, good, source, out, progress, asked)
     else:
         asked["passes"] = effort.passes(asked.get("passes"))
         asked["views"] = effort.views(tuple(asked.get("views", ())))
         model = replace(model, embedder=effort.embedder(model.embedder))
         screener = _fit_images(model, good, source, out, progress, asked)
+    _save(screener, out)
+    return screener
+
+
+def _save(screener: Screener, out: Path) -> None:
+    from uncertainty.screener.backups import changing, kept_before
+
     out.mkdir(parents=True, exist_ok=True)
     with changing(out):
         kept = kept_before(out)
         screener.save(out)
     if kept is not None:
         logger.warning("the screener that was in %s is kept in %s", out, kept)
-    return screener
+
+
+def _fit_tables(
+    model: ModelSource,
+    reference: ImageSource | None,
+    calibration: ImageSource,
+    out: Path,
+    progress: Progress | None,
+    asked: dict[str, Any],
+) -> Screener:
+    refuse_unwritable(out)
+    from uncertainty.classifiers.class_names import read_class_names
+    from uncertainty.classifiers.progress import silent
+    from uncertainty.workflows.fit_tables import fit_tables
+
+    names = read_class_names(model.classes) if model.classes else None
+    asked = vars(model) | {"model": model.spec} | asked
+    return fit_tables(reference, calibration, names, progress or silent, asked)
 
 
 def _fit_images(
@@ -117,7 +142,7 @@ def _fit_images(
     reference: ImageSource | None,
     calibration: ImageSource,
     out: Path,
-    progress: Progress,
+    progress: Progress | None,
     asked: dict[str, Any],
 ) -> Screener:
     labelled = labelled_images(*calibration)
@@ -125,10 +150,14 @@ def _fit_images(
     groups = calibration.columns.grouping.of(labelled.names, labelled.metadata)
     # Better refused now than after a long fit, the quickest first.
     refuse_unwritable(out)
-    refuse_same_files(good, labelled, drop_duplicates=asked.get("drop_duplicates", False))
+    workers, left_out = asked.get("workers", WORKERS), asked.get("drop_duplicates", False)
+    asked["compared"] = compared(good, labelled, workers, drop_duplicates=left_out)
+    from uncertainty.classifiers.progress import silent
+    from uncertainty.screener import Screener
+
     classifier = model.load()
     copies = (asked.get("expect_damage", EXPECT_DAMAGE), asked.get("expect_unknown", EXPECT_UNKNOWN))
-    with progress("fitting", forward_passes(good, labelled, *copies)) as advance:
+    with (progress or silent)("fitting", forward_passes(good, labelled, *copies)) as advance:
         return Screener.fit(classifier, good, labelled, progress=advance, groups=groups, **asked)
 
 

@@ -12,25 +12,12 @@ from uncertainty.defaults import CASCADE_LOSS
 from uncertainty.errors import InputError
 from uncertainty.images.manifests import Columns
 from uncertainty.output_tables.output_table import OutputTable
-from uncertainty.output_tables.spec import is_table
 from uncertainty.screener import Screener
 from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.from_tables import from_tables
 
 _OF_NETWORKS = ("model", "embedder", "device", "autocast", "effort", "views", "passes", "cascade")
 Source = tuple[Path, Columns]
-
-
-def of_tables(calibration: Path, reference: Path | None) -> bool:
-    """Whether a fit is one on tables of outputs; InputError where one set is a table and the other are images."""
-    given = {"calibration": calibration, "reference": reference}
-    tables = {name: is_table(path) for name, path in given.items() if path is not None}
-    if len(set(tables.values())) > 1:
-        images = next(name for name, table in tables.items() if not table)
-        raise InputError(
-            f"--{images} {given[images]} is not a table of outputs, and the other set is; give both as table:FILE"
-        )
-    return tables["calibration"]
 
 
 def fit_tables(

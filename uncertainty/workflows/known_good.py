@@ -9,6 +9,7 @@ from typing import Any
 from uncertainty.brief import Brief
 from uncertainty.classifiers.progress import Progress, silent
 from uncertainty.combination.truth import Named
+from uncertainty.errors import InputError
 from uncertainty.images.sources import find_images
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.output_tables.spec import is_table
@@ -50,6 +51,8 @@ def change_known_good(
     Without `into` the new screener takes the place of the old one, which is copied beside it first. `options` are
     those of `Classifier.stream`. The network is loaded only where images are added.
     """
+    if add is None and remove is None:
+        raise InputError("there is nothing to do; give images to add, or names to remove")
     images = None if add is None else OutputTable.open(add) if is_table(add) else find_images(add)
     with changing(screener.folder, into):
         alone = images is None or isinstance(images, OutputTable)

@@ -120,6 +120,14 @@ def _refuse_network(screener: SavedScreener, ray: OnRay | None) -> None:
             raise InputError(f"{option} is for images; a table of outputs is judged without a network, leave it out")
 
 
+def refuse_ray(**given: Any) -> None:
+    """Raise InputError for options of Ray where it is not asked for."""
+    for name, value in given.items():
+        if value is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} {value} is for --engine ray; add that, or leave it out")
+
+
 def _ray_engine(screener: SavedScreener, settings: ScreenSettings, ray: OnRay) -> Engine:
     from uncertainty.screening.ray_engine import RayEngine
 
@@ -162,6 +170,7 @@ def screen_into(
     if isinstance(images, OutputTable):  # no forward pass: larger batches cost nothing
         images, settings = fitting(screener, images), replace(settings, batch_size=ROWS_IN_A_PART)
     task = task_of(screener, images, batch_size=settings.batch_size, features=settings.features)
+    read_ledger(folder)  # which says where it can't be written in the end
     if resume and (summary := finished_summary(folder)) is not None:
         _refuse_another(folder, summary, task)
         clear(folder)

@@ -65,7 +65,7 @@ function showBudget(changed) {
     slider.setAttribute('aria-valuetext', `${plural(at.k, 'image', 'images')}, ${percent(at.share)}`);
     reset.disabled = state.k === null;
     list.replaceChildren(
-      tile('Flagged share', percent(at.share), at.k ? `p_wrong from ${fixed(at.threshold)} up` : 'nothing', 'alarm'),
+      tile('Flagged share', percent(at.share), at.k ? `p_wrong from ${probability(at.threshold)} up` : 'nothing', 'alarm'),
       ...(judged
         ? [
             tile('Errors caught', percent(at.caughtShare), `${whole(at.caught)} of ${whole(counts.errors)}`, 'caught'),

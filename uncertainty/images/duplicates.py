@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.classifiers.image_loader import ArrayItem, load_ahead
 from uncertainty.errors import ImageError, OverlapError
 from uncertainty.figures import number_of
+from uncertainty.images.ahead import load_ahead
 from uncertainty.images.decoding import Least, Reading, decode, digest, digest_picture, digest_pixels
 from uncertainty.images.formats.base import WHOLE
 from uncertainty.images.in_flight import IN_FLIGHT
-from uncertainty.images.in_memory import from_array
+from uncertainty.images.in_memory import ArrayItem, from_array
+from uncertainty.images.near_copies import Looks, like_reference
 from uncertainty.images.quality import reduced
 from uncertainty.images.remote import RemotePath
 from uncertainty.images.sources import ImageItem, ImageSet
@@ -34,12 +35,34 @@ _BLANK = bytes(THUMBNAIL_SIDE**2)
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """Rows of calibration that are rows of the reference too, and which; `again` are those that were saved again."""
+    """Rows of calibration that are rows of the reference too, and which.
+
+    `again` are those that were saved again, `odd` those of them whose files hold more than one reading shows, such as
+    several pages: another reading may tell them apart. `sketches` are thumbnails of both sets, where they were made.
+    """
 
     reference: Items
     calibration: Items
     rows: Mapping[int, int]
     again: frozenset[int] = frozenset()
+    odd: frozenset[int] = frozenset()
+    sketches: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+
+    def however_read(self) -> Duplicates:
+        """Return those alone that are the same whichever way a model has its files read."""
+        return replace(self, rows={row: other for row, other in self.rows.items() if row not in self.odd})
+
+    def is_of(self, reference: Items, calibration: Items) -> bool:
+        """Whether these are the sets that were compared, whatever their labels."""
+        return reference is self.reference and _names(calibration) == _names(self.calibration)
+
+    def near_copies(self) -> list[str]:
+        """Say how many others look nearly like one of the reference; nothing where no sketches were made."""
+        if self.sketches is None:
+            return []
+        rest = [row for row in range(len(self.calibration)) if row not in self.rows]
+        own = Looks([_names(self.calibration)[row] for row in rest], self.sketches[1][rest])
+        return like_reference(Looks(_names(self.reference), self.sketches[0]), own)
 
     def refuse(self) -> None:
         """Raise OverlapError where there are any; the message says which folder holds which."""
@@ -88,15 +111,21 @@ def same_pictures(reference: Items, calibration: Items, reading: Reading = WHOLE
 
     Of more than `MOST` pictures, and at URLs, only bytes are compared.
     """
-    found = same_bytes(reference, calibration, workers)
-    sets = (reference, calibration)
+    return and_pictures(same_bytes(reference, calibration, workers), reading, workers)
+
+
+def and_pictures(found: Duplicates, reading: Reading = WHOLE, workers: int = 1) -> Duplicates:
+    """Add to what `same_bytes` has found the pictures that were saved again."""
+    sets = (found.reference, found.calibration)
     if max(map(len, sets)) > MOST or any(_is_remote(items) for items in sets):
         return found
-    sketches = [details(_sketches(items, reading, workers)) for items in sets]
-    good, own = (_pictures(items, rows, reading, workers) for items, rows in zip(sets, _alike(*sketches), strict=True))
-    known = {picture: row for row, picture in reversed(good.items())}
-    again = {row: known[one] for row, one in own.items() if one in known and row not in found.rows}
-    return Duplicates(*sets, {**found.rows, **again}, frozenset(again))
+    good, own = (_sketches(items, reading, workers) for items in sets)
+    alike = zip(sets, _alike(details(good), details(own)), strict=True)
+    of_good, of_own = (_pictures(items, rows, reading, workers) for items, rows in alike)
+    known = {picture.digest: row for row, picture in reversed(of_good.items())}
+    again = {row: known[one.digest] for row, one in of_own.items() if one.digest in known and row not in found.rows}
+    odd = {row for row, other in again.items() if of_own[row].odd or of_good[other].odd}
+    return Duplicates(*sets, {**found.rows, **again}, frozenset(again), frozenset(odd), (good, own))
 
 
 def _lengths(items: Items) -> list[Any]:
@@ -150,23 +179,34 @@ def _sketch(item: ImageItem | ArrayItem, reading: Reading) -> bytes:
         return _BLANK
 
 
-def _pictures(items: Items, rows: NDArray[np.int64], reading: Reading, workers: int) -> dict[int, str]:
+class _Picture(NamedTuple):
+    """The digest of all pixels, "" where they can't be read, and whether there is a remark on how they are read."""
+
+    digest: str
+    odd: bool = False
+
+
+def _pictures(items: Items, rows: NDArray[np.int64], reading: Reading, workers: int) -> dict[int, _Picture]:
     """Return the digest of all pixels by row, of those that can be read."""
     found = _each(_selected(items, rows), lambda item: _picture(item, reading), workers)
-    return {row: one for row, one in zip(rows.tolist(), found, strict=True) if one}
+    return {row: one for row, one in zip(rows.tolist(), found, strict=True) if one.digest}
 
 
-def _picture(item: ImageItem | ArrayItem, reading: Reading) -> str:
-    """Return the digest of all pixels, as `digest_picture` has it; of an array that of its values, "" for neither."""
+def _picture(item: ImageItem | ArrayItem, reading: Reading) -> _Picture:
+    """Return the digest of all pixels, as `digest_picture` has it; of an array that of its values."""
     if isinstance(item.data, np.ndarray):
-        return digest_pixels(item.data)
+        return _Picture(digest_pixels(item.data))
     try:
         with IN_FLIGHT.holding():
             image = decode(item.data, reading=reading)
             small = reduced(image)
-            return digest_picture(image, small, thumbnail(small).tobytes())
+            return _Picture(digest_picture(image, small, thumbnail(small).tobytes()), odd=bool(image.remarks))
     except ImageError:
-        return ""
+        return _Picture("")
+
+
+def _names(items: Items) -> list[str]:
+    return list(items.names) if isinstance(items, ImageSet) else [item.name for item in items]
 
 
 def _alike(good: NDArray[np.float32], own: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -4,14 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import CLASSES
 from PIL import Image
 
-from uncertainty.classifiers.image_loader import ArrayItem
-from uncertainty.combination.duplicates import same_bytes, same_pictures
 from uncertainty.errors import OverlapError
+from uncertainty.images.duplicates import and_pictures, same_bytes, same_pictures
+from uncertainty.images.formats.base import Reading
+from uncertainty.images.in_memory import ArrayItem
 from uncertainty.images.sources import find_images
-from uncertainty.screener import Screener
 
 
 @pytest.fixture
@@ -70,34 +69,33 @@ def test_arrays_and_files_are_compared_by_what_they_are(photos):
     assert same_pictures(good, find_images(photos / "own")).rows == {}
 
 
-def test_a_fit_refuses_before_the_network_runs_or_leaves_out(world, tmp_path):
-    calibration = shutil.copytree(world.calibration, tmp_path / "calibration")
-    shutil.copy(world.reference / "cat" / "000.png", calibration / "dog" / "holiday.png")
-    ran = []
-    hook = world.classifier.network.module.register_forward_hook(lambda m, x, y: ran.append(len(x[0])))
-    with pytest.raises(OverlapError, match=r"\(--drop-duplicates\)"):
-        Screener.fit(world.classifier, world.reference, calibration)
-    hook.remove()
-    assert ran == []
-    given = {"passes": 2, "expect_damage": 0, "expect_unknown": 0}
-    screener = Screener.fit(world.classifier, world.reference, calibration, drop_duplicates=True, **given)
-    assert screener.calibrated_on["calibration"] == 50 * len(CLASSES)
-    assert any(
-        note.startswith("1 calibration image was left out: the reference holds it too") for note in screener.notes
-    )
-    with pytest.raises(OverlapError, match="all 120 calibration images are in the reference too"):
-        Screener.fit(world.classifier, world.reference, world.reference, drop_duplicates=True)
+def test_what_another_reading_may_tell_apart_is_not_refused_before_it_is_known(photos):
+    """Two files of two pages with the same first one: a model that reads the second page sees two pictures."""
+    rng = np.random.default_rng(2)
+    first, *others = (Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((40, 30)) for _ in range(3))
+    for folder, other in zip(("good", "own"), others, strict=True):
+        first.save(photos / folder / "pages.tif", save_all=True, append_images=[other])
+    good, own = find_images(photos / "good"), find_images(photos / "own")
+    found = and_pictures(same_bytes(good, own))
+    assert names(found) == {"a copy.jpg": "1.jpg", "saved again.png": "2.jpg", "pages.tif": "pages.tif"}
+    assert names(found.however_read()) == {"a copy.jpg": "1.jpg", "saved again.png": "2.jpg"}
+    assert "pages.tif" not in names(same_pictures(good, own, Reading(frame=2)))
 
 
-def test_a_cache_changes_nothing_of_a_screener(world, tmp_path):
-    given = {"passes": 2, "expect_unknown": 0, "views": ("flip",)}
-    plain, filling, filled = (
-        Screener.fit(world.classifier, world.reference, world.calibration, cache=cache, **given)
-        for cache in (None, tmp_path / "c", tmp_path / "c")
-    )
-    for name, screener in (("plain", plain), ("filling", filling), ("filled", filled)):
-        screener.save(tmp_path / name)
-    files = [sorted((tmp_path / name).iterdir()) for name in ("plain", "filling", "filled")]
-    contents = [[(path.name, path.read_bytes()) for path in some] for some in files]
-    assert contents[0] == contents[1] == contents[2]
-    assert list((tmp_path / "c").glob("??/*.safetensors"))
+def test_pictures_that_look_alike_and_are_not_the_same_are_told(photos):
+    with Image.open(photos / "good" / "3.jpg") as picture:
+        picture.point(lambda v: v // 2 + 60).save(photos / "own" / "lighter.jpg", quality=95)
+    found = same_pictures(find_images(photos / "good"), find_images(photos / "own"))
+    assert found.near_copies() == [
+        "1 calibration image looks nearly like one of the reference, e.g. 'lighter.jpg' like '3.jpg'; if they are "
+        "copies, p_wrong is too low"
+    ]
+    assert same_bytes(found.reference, found.calibration).near_copies() == []
+
+
+def test_whose_sets_they_are(photos):
+    good, own = find_images(photos / "good"), find_images(photos / "own")
+    found = same_bytes(good, own)
+    assert found.is_of(good, own.labelled() if own.folder_labels else own)
+    assert not found.is_of(good, own.select([0]))
+    assert not found.is_of(find_images(photos / "good"), own)
