@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, REPORT_IMAGES, WORKERS
+from uncertainty.errors import InputError
 from uncertainty.verbs.options import AnyPath, columns, one_of, path_of, policy_of, shown
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def screen(
     )
 
     settings = ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
+    if engine == "ray" and not all(isinstance(one, str | os.PathLike) for one in (screener, images)):
+        raise InputError("engine='ray' takes screener and images as paths, which its workers can open")
     showing, on_ray = shown(progress), one_of("engine", engine, ("local", "ray")) == "ray"
     asked = policy_of(policy)
     if isinstance(screener, str | os.PathLike):
@@ -92,11 +95,12 @@ def explain(
 ) -> list[Explanation]:
     """Say of each image, or of all in a folder, why it is flagged or not, and what it is like."""
     from uncertainty.screening.saved_screener import SavedScreener
-    from uncertainty.workflows.explain import explain_images
+    from uncertainty.workflows.explain import explain_images, loaded_for
 
-    if isinstance(screener, str | os.PathLike):
-        screener = SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file).load()
     given = [images] if isinstance(images, str | os.PathLike) else images
+    if isinstance(screener, str | os.PathLike):
+        saved = SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file)
+        screener = loaded_for(saved, [os.fspath(one) for one in given])
     return explain_images(screener, [os.fspath(one) for one in given])
 
 

@@ -41,7 +41,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.onnx.export(module, (torch.zeros(2, 3, 16, 16),), folder / "float.onnx", dynamo=True, **given)
     logging.disable(logging.WARNING)
     try:
-        for name, kind in {"QDQ": quantization.QuantFormat.QDQ, "QOperator": quantization.QuantFormat.QOperator}.items():
+        for name, kind in {
+            "QDQ": quantization.QuantFormat.QDQ,
+            "QOperator": quantization.QuantFormat.QOperator,
+        }.items():
             quantization.quantize_static(
                 folder / "float.onnx", folder / f"{name}.onnx", Photographs(), quant_format=kind
             )
