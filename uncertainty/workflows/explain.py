@@ -95,7 +95,8 @@ def loaded_for(saved: SavedScreener, images: Sequence[str | Path]) -> Screener:
 def explain_images(screener: Screener, images: Sequence[str | Path]) -> list[Explanation]:
     """Explain images, or all of a folder, in the order given; the screener must have its classifier.
 
-    Or the rows of `table:FILE`, by a screener that was fitted on such tables. Raises InputError where there is nothing at a path; an image that can't be read is an explanation.
+    Or the rows of `table:FILE`, by a screener that was fitted on such tables. Raises InputError where there is nothing
+    at a path; an image that can't be read is an explanation.
     """
     good = KnownGood.of(screener)
     found: list[Explanation] = []
