@@ -60,9 +60,7 @@ def screen(
     )
 
     settings = ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
-    if engine == "ray" and not all(isinstance(one, str | os.PathLike) for one in (screener, images)):
-        raise InputError("engine='ray' takes screener and images as paths, which its workers can open")
-    showing, on_ray = shown(progress), one_of("engine", engine, ("local", "ray")) == "ray"
+    showing, on_ray = shown(progress), _on_ray(engine, screener, images)
     asked = policy_of(policy)
     if isinstance(screener, str | os.PathLike):
         saved = SavedScreener(Path(screener), model, device, asked, embedder, trust_model_file)
@@ -78,6 +76,13 @@ def screen(
     with showing("screening", _count(images)) as advance:
         summary = screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
     return Screening(summary, judge, finished_before=False)
+
+
+def _on_ray(engine: str, *given: Any) -> bool:
+    on_ray = one_of("engine", engine, ("local", "ray")) == "ray"
+    if on_ray and not all(isinstance(one, str | os.PathLike) for one in given):
+        raise InputError("engine='ray' takes screener and images as paths, which its workers can open")
+    return on_ray
 
 
 def _count(images: Any) -> int:
