@@ -17,6 +17,8 @@ Each message names the thing, quotes the value and says what to do next, in one 
 
 from __future__ import annotations
 
+import re
+
 
 class UncertaintyError(Exception):
     """Root of all errors of this package; catch it to catch them all."""
@@ -70,7 +72,8 @@ def in_one_line(error: BaseException, most: int = 200) -> str:
     >>> in_one_line(ValueError("no such\n  layer")), in_one_line(KeyError()), in_one_line(ValueError("\x1b[2J"))
     ('no such layer', 'KeyError', '\\x1b[2J')
     """
-    return printable(" ".join(str(error).split()))[:most] or type(error).__name__
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # colours of a terminal
+    return printable(" ".join(plain.split()))[:most] or type(error).__name__
 
 
 def printable(text: str) -> str:

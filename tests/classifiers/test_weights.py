@@ -59,7 +59,7 @@ def test_a_module_with_a_prefix_takes_weights_without(tmp_path: Path, caplog: py
     module = nn.ModuleDict({"module": network()})
     with caplog.at_level(logging.WARNING, "uncertainty"):
         load_weights(module, tmp_path / "w.pth")
-    assert "'module.' before its names was taken" in caplog.text
+    assert "taken were 'module.' before its names" in caplog.text
 
 
 def test_a_plain_state_dict_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -74,8 +74,8 @@ def test_a_plain_state_dict_says_nothing(tmp_path: Path, caplog: pytest.LogCaptu
     ("content", "said"),
     [
         ({"teacher": STATE, "student": OTHER}, r"has tensors in \['student', 'teacher'\]"),
-        ({"epoch": 3}, "does not fit"),
-        ({}, "does not fit"),
+        ({"epoch": 3}, "holds no tensors, but epoch; save a state dict"),
+        ({}, "is empty; save model.state_dict"),
         (before("module.", {"a": torch.ones(1)}), "does not fit"),
         ({**before("model."), **before("ema.", OTHER)}, "does not fit"),
         ({**before("model."), "model.extra": torch.ones(1)}, "does not fit"),
@@ -87,3 +87,9 @@ def test_what_could_be_meant_in_two_ways_is_refused(content: Any, said: str, tmp
     with pytest.raises(ModelError, match=said) as caught:
         load_weights(network(), tmp_path / "w.pth")
     assert "\n" not in str(caught.value)
+
+
+def test_a_pickled_model_is_named_by_what_it_holds(tmp_path: Path) -> None:
+    torch.save(network(), tmp_path / "w.pth")
+    with pytest.raises(ModelError, match=r"alone \(it holds a torch.nn.modules.container.Sequential\); save model"):
+        load_weights(network(), tmp_path / "w.pth")

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from uncertainty.errors import InputError
+from tests.output_tables import tables
+from uncertainty import Verdicts, verbs
+from uncertainty.errors import InputError, ModelError
 from uncertainty.workflows.explain import explain_images
 
 
@@ -32,3 +34,25 @@ def test_images_are_explained_by_their_verdict_and_what_they_are_like(world, tmp
 def test_nothing_to_explain(world, tmp_path):
     with pytest.raises(InputError):
         explain_images(world.screener, [tmp_path / "gone.png"])
+
+
+def test_rows_of_a_table_are_explained_without_a_network(world, tmp_path):
+    reference, calibration, new = (
+        tables.write_parquet(tmp_path / f"{tag}.parquet", tables.rows(n, seed, tag))
+        for n, seed, tag in ((60, 0, "r"), (120, 1, "c"), (5, 2, "n"))
+    )
+    verbs.fit(None, calibration, tmp_path / "screener", reference=reference)
+    found = verbs.explain(tmp_path / "screener", [new])
+    verbs.screen(tmp_path / "screener", new, tmp_path / "out")
+    rows = Verdicts.read(tmp_path / "out").table.to_pylist()
+    p_wrong = {row["file_name"]: row["p_wrong"] for row in rows}
+    assert {one.file_name: pytest.approx(one.answer.p_wrong, abs=1e-6) for one in found} == p_wrong
+    with pytest.raises(ModelError, match="fitted on tables of outputs, without a network"):
+        verbs.explain(tmp_path / "screener", [new, world.incoming])
+    with pytest.raises(InputError, match="this screener was fitted on images, with its network"):
+        explain_images(world.screener, [new])
+
+
+def test_ray_takes_paths(world, tmp_path):
+    with pytest.raises(InputError, match="engine='ray' takes screener and images as paths"):
+        verbs.screen(world.screener, world.incoming, tmp_path / "out", engine="ray")

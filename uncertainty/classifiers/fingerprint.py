@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from uncertainty.classifiers.modes import device_of
+
 _MOST_OUTPUTS = 100  # of an answer that are kept: those of 50,000 classes would make a manifest of a megabyte
 _DIGITS = 5
 # Of how far the answers to different images are apart, and of the largest one: what another device, or another
@@ -98,7 +100,7 @@ def differ(kept: Any, answers: NDArray[np.float32], rounding: float = 0.0, *, el
 
 def steady(module: nn.Module) -> bool:
     """Whether a module computes on the processor, and not in whole numbers, whose steps depend on which one it is."""
-    here = all(p.device.type == "cpu" for p in module.parameters())
+    here = device_of(module).type == "cpu" and all(p.device.type == "cpu" for p in module.parameters())
     return here and not any("quantized" in type(m).__module__ for m in module.modules())
 
 

@@ -60,7 +60,8 @@ def habits_of(module: nn.Module, run: Run, images: Tensor, logits: Tensor, *, wr
         logits = _held(module, run, images)
     with SharedMasks(len(images)) if held else nullcontext():
         found, loud = _elsewhere(module, run, images)
-    alone = not _alike(found, logits, module)
+    # Steps from the batch move answers by less than can be told from rounding, and by more for other images.
+    alone = _takes_steps_from_batch(module) or not _alike(found, logits, module)
     if alone:
         _refuse_batch_statistics(module)
         with SharedMasks(1) if held else nullcontext():
@@ -178,14 +179,18 @@ def _refuse_constant(logits: Tensor) -> None:
 
 
 def _alone_because(module: nn.Module) -> str:
-    dynamic = any(
-        ".quantized.dynamic." in f"{type(layer).__module__}." or getattr(layer, "steps_from_batch", False)
-        for layer in module.modules()
-    )
+    dynamic = _takes_steps_from_batch(module)
     why = "dynamic quantisation takes its steps from the whole batch" if dynamic else "batch statistics?"
     return (
         f"the answers of the network depend on the other images of the batch ({why}), so each image runs alone, which "
         "is slower"
+    )
+
+
+def _takes_steps_from_batch(module: nn.Module) -> bool:
+    return any(
+        ".quantized.dynamic." in f"{type(layer).__module__}." or getattr(layer, "steps_from_batch", False)
+        for layer in module.modules()
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty.classifiers.base import Classifier
-from uncertainty.classifiers.modes import evaluating
+from uncertainty.classifiers.modes import device_of, evaluating
 from uncertainty.errors import InputError, MissingDependencyError, ModelError
 
 METHODS = ("grad_cam", "guided_backprop", "guided_grad_cam")
@@ -201,5 +201,4 @@ def _named(module: nn.Module, name: str) -> nn.Module:
 
 
 def _tensor(module: nn.Module, inputs: NDArray[np.float32]) -> Tensor:
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    return torch.from_numpy(np.array(inputs, dtype=np.float32)).to(device)
+    return torch.from_numpy(np.array(inputs, dtype=np.float32)).to(device_of(module))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from uncertainty.errors import ModelError
+from uncertainty.errors import ModelError, in_one_line
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """The precisions of autocast, by the names that a spec has for them."""
@@ -24,7 +25,7 @@ def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]
     training = [m for m in module.modules() if getattr(m, "training", False)]
     if training:
         _evaluate(module)
-    kind = _device(module).type
+    kind = device_of(module).type
     try:
         # torch keeps casts of weights until the outermost block ends, also of weights that were replaced in it.
         torch.clear_autocast_cache()
@@ -56,13 +57,27 @@ def _evaluate(module: nn.Module) -> None:
         module.eval()
 
 
-def _device(module: nn.Module) -> torch.device:
-    return next((p.device for p in module.parameters()), torch.device("cpu"))
+def device_of(module: nn.Module) -> torch.device:
+    """Return where the weights are; a frozen program has none that can be seen, and one buffer beside it."""
+    return next((tensor.device for tensor in chain(module.parameters(), module.buffers())), torch.device("cpu"))
+
+
+def check_device(device: str | None) -> None:
+    """Raise ModelError for a device that torch does not find here."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise not_there(device, error) from error
+
+
+def not_there(device: str | None, error: Exception) -> ModelError:
+    """Say that a model can't be on a device."""
+    return ModelError(f"the model can't be put on device {device!r}: {in_one_line(error, 300)}")
 
 
 def placed(module: nn.Module, images: Tensor) -> Tensor:
     """Return images where the weights are, in their precision."""
     kind = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-    if (device := _device(module)).type == "meta":
+    if (device := device_of(module)).type == "meta":
         raise ModelError("the weights of the model hold no values (device 'meta'); load them first")
     return images.to(device, kind)

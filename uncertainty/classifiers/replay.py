@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from uncertainty.classifiers.dropout import Masks, SharedMasks
+from uncertainty.classifiers.products import AsProducts
 
 # Floats that cross the cut in one go: beyond that, larger batches no longer pay, and memory grows.
 _AT_ONCE = 1 << 21
@@ -83,7 +84,7 @@ class Replay(ABC):
                 alone: Tensor = self.suffix(prefix)
             return alone
         copies = [self._copied(k, value, len(run)) for k, value in enumerate(prefix)]
-        with SharedMasks(batch, seed, run, masks=masks, copies=None if self.first is None else 1):
+        with AsProducts(), SharedMasks(batch, seed, run, masks=masks, copies=None if self.first is None else 1):
             answer: Tensor = self.after(*copies)
         return answer
 

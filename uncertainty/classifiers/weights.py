@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ def load_weights(module: Any, path: Path) -> None:
         state = _read(path)
     except Exception as error:  # safetensors, zip and pickle readers each have errors of their own
         advice = "save model.state_dict(), best as .safetensors; whole pickled models are never loaded"
-        raise ModelError(
-            f"weights file {path} can't be read as tensors alone ({in_one_line(error, 300)}); {advice}"
-        ) from error
+        other = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        why = f"it holds a {other[1]}" if other else in_one_line(error, 300)
+        raise ModelError(f"weights file {path} can't be read as tensors alone ({why}); {advice}") from error
     wanted = module.state_dict().keys()
     entry, state = _tensors(state, wanted, path)
     prefix, state = _fitting(whole := state, wanted)
@@ -41,7 +42,7 @@ def load_weights(module: Any, path: Path) -> None:
     )
     if said:
         left = f"; left out: {others} tensors of other modules" if others else ""
-        logger.warning("weights file %s: %s was taken%s", path, " and ".join(said), left)
+        logger.warning("weights file %s: taken were %s%s", path, " and ".join(said), left)
 
 
 def refuse_missing(path: Path) -> None:
@@ -62,9 +63,13 @@ def _read(path: Path) -> Any:
 
 def _tensors(state: Any, wanted: Iterable[str], path: Path) -> tuple[str, Any]:
     """Return the entry of a checkpoint that holds the tensors, "" where the file is a state dict itself."""
-    if not isinstance(state, Mapping) or not state or _is_state(state):
+    if not isinstance(state, Mapping) or _is_state(state):
         return "", state
+    if not state and list(wanted):
+        raise ModelError(f"weights file {path} is empty; save model.state_dict()")
     entries = dict(_entries(state))
+    if not entries:
+        raise ModelError(f"weights file {path} holds no tensors, but {', '.join(map(str, state))}; save a state dict")
     fitting = {key: value for key, value in entries.items() if _fitting(value, wanted)[1].keys() == set(wanted)}
     chosen = fitting if fitting else entries
     if len(chosen) > 1:

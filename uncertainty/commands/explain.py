@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def explain(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
-    images: Annotated[list[str], typer.Argument(help="Images, or folders of them; paths or URLs.")],
+    images: Annotated[list[str], typer.Argument(help="Images, or folders of them; paths or URLs; table:FILE.")],
     model: Model = None,
     embedder: OtherSecondOpinion = None,
     device: Device = None,
@@ -24,8 +24,10 @@ def explain(
 ) -> None:
     """Say why an image is flagged or not, and what it is like: uncertainty explain SCREENER IMAGE."""
     from uncertainty.screening.saved_screener import SavedScreener
+    from uncertainty.workflows.explain import loaded_for
 
-    say_explanations(SavedScreener(screener, model, device, embedder=embedder, trust=trust_model_file).load(), images)
+    saved = SavedScreener(screener, model, device, embedder=embedder, trust=trust_model_file)
+    say_explanations(loaded_for(saved, images), images)
 
 
 def say_explanations(screener: Screener, images: list[str]) -> None:

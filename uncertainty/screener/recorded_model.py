@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uncertainty.classifiers.base import Classifier
-from uncertainty.classifiers.formats.base import runs_code
+from uncertainty.classifiers.formats.base import NOT_TRUSTED, runs_code
 from uncertainty.classifiers.formats.module import is_preset
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.classifiers.source import Source, changed
@@ -35,8 +35,8 @@ class RecordedModel:
         """Return the classifier; None where the screener was fitted with none that a spec names."""
         return None if saved.spec is None else self(saved)
 
-    def __call__(self, saved: SavedModel) -> Classifier:
-        """Load the network and, once it is known to be that of the screener, its second opinion.
+    def spec_for(self, saved: SavedModel) -> str:
+        """Return what is to be loaded, if nothing of it is known to be wrong before any of it runs.
 
         Whoever names the model does not run what the screener names: then a second opinion must be named too, but for
         one that comes with this package.
@@ -52,6 +52,14 @@ class RecordedModel:
                 f"{self.folder} has {saved.embedder!r} as its second opinion, and what it names is not run beside a "
                 "--model of yours; give --embedder SPEC too"
             )
+        for named in filter(None, (spec, self.embedder or saved.embedder)):
+            if runs_code(named) and not self.trust:
+                raise ModelError(NOT_TRUSTED.format(named.partition("?")[0]))
+        return spec
+
+    def __call__(self, saved: SavedModel) -> Classifier:
+        """Load the network and, once it is known to be that of the screener, its second opinion."""
+        spec = self.spec_for(saved)
         _tell(self.folder, spec, saved.source, theirs=self.model is None)
         # As it was decoded for calibration: screeners from before there was a draft have none.
         draft = (saved.preprocess or {}).get("draft", 0)

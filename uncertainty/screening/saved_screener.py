@@ -26,12 +26,21 @@ class SavedScreener:
 
     def load(self) -> Screener:
         """Return the screener with the classifier that it was fitted with."""
-        model = RecordedModel(self.folder, self.model, self.embedder, self.device, self.trust)
-        return self._asked(Screener.load(self.folder, model))
+        return self._asked(Screener.load(self.folder, self._recorded))
 
     def load_alone(self) -> Screener:
         """Return the screener without a classifier, for what needs no network."""
         return self._asked(Screener.load(self.folder, None))
+
+    def load_for_workers(self) -> Screener:
+        """Return the screener alone, if nothing is known to keep others from loading its network."""
+        screener = self.load_alone()
+        self._recorded.spec_for(screener.model)
+        return screener
+
+    @property
+    def _recorded(self) -> RecordedModel:
+        return RecordedModel(self.folder, self.model, self.embedder, self.device, self.trust)
 
     def _asked(self, screener: Screener) -> Screener:
         return screener if self.policy is None else screener.with_policy(self.policy)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, REPORT_IMAGES, WORKERS
+from uncertainty.errors import InputError
 from uncertainty.verbs.options import AnyPath, columns, one_of, path_of, policy_of, shown
 from uncertainty.verbs.ranges import in_range
 
@@ -54,7 +55,7 @@ def screen(
     from uncertainty.workflows import screen as work
 
     settings = work.ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
-    showing, on_ray = shown(progress), one_of("engine", engine, ("local", "ray")) == "ray"
+    showing, on_ray = shown(progress), _on_ray(engine, screener, images)
     asked = policy_of(policy)
     if not on_ray:
         work.refuse_ray(actors=actors, gpus_per_actor=gpus_per_actor, ray_address=ray_address)
@@ -74,6 +75,13 @@ def screen(
     return work.Screening(summary, judge, finished_before=False)
 
 
+def _on_ray(engine: str, *given: Any) -> bool:
+    on_ray = one_of("engine", engine, ("local", "ray")) == "ray"
+    if on_ray and not all(isinstance(one, str | os.PathLike) for one in given):
+        raise InputError("engine='ray' takes screener and images as paths, which its workers can open")
+    return on_ray
+
+
 def _count(images: Any) -> int:
     return len(images) if hasattr(images, "__len__") and not isinstance(images, str) else 1
 
@@ -90,11 +98,12 @@ def explain(
 ) -> list[Explanation]:
     """Say of each image, or of all in a folder, why it is flagged or not, and what it is like."""
     from uncertainty.screening.saved_screener import SavedScreener
-    from uncertainty.workflows.explain import explain_images
+    from uncertainty.workflows.explain import explain_images, loaded_for
 
-    if isinstance(screener, str | os.PathLike):
-        screener = SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file).load()
     given = [images] if isinstance(images, str | os.PathLike) else images
+    if isinstance(screener, str | os.PathLike):
+        saved = SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file)
+        screener = loaded_for(saved, [os.fspath(one) for one in given])
     return explain_images(screener, [os.fspath(one) for one in given])
 
 

@@ -14,10 +14,13 @@ from uncertainty.decisions.single_image import Answer, answers
 from uncertainty.errors import InputError
 from uncertainty.figures import number_of, percent, probability
 from uncertainty.images.sources import find_images
+from uncertainty.output_tables.output_table import OutputTable
+from uncertainty.output_tables.spec import is_table
 from uncertainty.screener import Screener
 from uncertainty.screener.nearest_known_good import KnownGood
 from uncertainty.screener.verdict_rows import OTHERWISE
 from uncertainty.screener.voices import voices
+from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.verdicts import SUGGESTED
 
 
@@ -89,15 +92,21 @@ class Explanation:
         return lines
 
 
+def loaded_for(saved: SavedScreener, images: Sequence[str | Path]) -> Screener:
+    """Load a screener with its classifier, which tables of outputs alone do without."""
+    return saved.load_alone() if images and all(map(is_table, images)) else saved.load()
+
+
 def explain_images(screener: Screener, images: Sequence[str | Path]) -> list[Explanation]:
     """Explain images, or all of a folder, in the order given; the screener must have its classifier.
 
-    Raises InputError where there is nothing at a path; an image that can't be read is an explanation.
+    Or the rows of `table:FILE`, by a screener that was fitted on such tables. Raises InputError where there is nothing
+    at a path; an image that can't be read is an explanation.
     """
     good = KnownGood.of(screener)
     found: list[Explanation] = []
     for path in images:
-        there = find_images(str(path))
+        there = OutputTable.open(str(path)) if is_table(path) else find_images(str(path))
         if not len(there):
             raise InputError(f"{path} holds no images")
         for batch in screener.stream(there):

@@ -106,7 +106,7 @@ def screen_folder(
         judge, engine = screener.load_alone(), None
     else:
         engine = None if ray is None else _ray_engine(screener, settings, ray)
-        judge = screener.load() if ray is None else screener.load_alone()
+        judge = screener.load() if ray is None else screener.load_for_workers()
     found = opened_input(images, settings.name_column)
     finished_before = resume and finished_summary(out) is not None
     with progress("screening", len(found)) as advance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -61,15 +62,20 @@ def network() -> nn.Module:
     """Return the network once it has learnt, in evaluation mode; the same one each time."""
     torch.manual_seed(0)
     module = Net()
+    teach(module, module)
+    return module.eval()
+
+
+def teach(module: nn.Module, answer: Callable[[Tensor], Tensor]) -> None:
+    """Train a module for a moment; `answer` gives its logits."""
     pixels, labels = pictures(600, 0)
     x, y = torch.from_numpy(np.stack([PREPROCESS(one) for one in pixels])), torch.from_numpy(labels)
     optimiser = torch.optim.Adam(module.parameters(), 0.01)
     for step in range(60):
         rows = slice(step % 6 * 100, step % 6 * 100 + 100)
         optimiser.zero_grad()
-        nn.functional.cross_entropy(module(x[rows]), y[rows]).backward()
+        nn.functional.cross_entropy(answer(x[rows]), y[rows]).backward()
         optimiser.step()
-    return module.eval()
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.classifiers.formats import conformance
 from tests.classifiers.formats.photographs import apart, photographs
-from uncertainty import Classifier
+from uncertainty import Classifier, Screener
+from uncertainty.classifiers.export_model import export_model
 from uncertainty.errors import UncertaintyError
 
 transformers = pytest.importorskip("transformers")
@@ -104,6 +107,41 @@ def test_logits_are_those_of_the_library(kind: str, tmp_path: Path) -> None:
     assert found.features is not None
     assert one.classes == ("cat", "dog", "eel")
     assert one.preprocess.exif is True
+
+
+@pytest.mark.parametrize("kind", ["ViT", "ResNet"])
+def test_the_verdicts_are_those_of_the_module_and_of_onnx(kind: str, tmp_path: Path) -> None:
+    spec, module = taught(kind, tmp_path / kind)
+    known = Classifier.from_module(module, conformance.CLASSES, conformance.PREPROCESS)
+    forms = {"hf": Classifier.load(spec)}
+    if importlib.util.find_spec("onnxscript"):
+        export_model(forms["hf"], tmp_path / "m.onnx")
+        forms["onnx"] = Classifier.load(f"onnx:{tmp_path / 'm.onnx'}")
+    reference, calibration, incoming = (conformance.seen(known, n, seed) for n, seed in ((150, 1), (200, 2), (60, 3)))
+    fitted = Screener.fit_outputs(reference, calibration, classes=conformance.CLASSES)
+    expected = fitted.screen_outputs(incoming).table["p_wrong"].to_numpy()
+    assert np.ptp(expected) > 0.1
+    for one in forms.values():
+        found = conformance.seen(one, 60, 3)
+        assert one.classes == conformance.CLASSES
+        np.testing.assert_allclose(found.features, incoming.features, atol=1e-4)
+        p_wrong = fitted.screen_outputs(found).table["p_wrong"].to_numpy()
+        np.testing.assert_allclose(p_wrong, expected, atol=conformance.SAME)
+    assert len({form.sha256 for form in (known, *forms.values())}) == 1 + len(forms)
+
+
+def taught(kind: str, folder: Path) -> tuple[str, torch.nn.Module]:
+    """Train a small model of a kind for a moment; return its spec once it is saved, and the model."""
+    _, settings, _ = KINDS[kind]
+    names = dict(enumerate(conformance.CLASSES))
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind}Config")(**{**settings, "image_size": conformance.SIZE, "id2label": names})
+    module = getattr(transformers, f"{kind}ForImageClassification")(config)
+    conformance.teach(module.train(), lambda images: module(images).logits)
+    module.eval().save_pretrained(folder)
+    size = {"height": conformance.SIZE, "width": conformance.SIZE}
+    transformers.ViTImageProcessor(size=size, image_mean=[0.5] * 3, image_std=[0.25] * 3).save_pretrained(folder)
+    return f"hf:{folder}", module
 
 
 @pytest.mark.parametrize(("kind", "settings"), PROCESSORS)

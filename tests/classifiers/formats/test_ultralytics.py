@@ -11,23 +11,34 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.classifiers.formats.test_onnx import X, answers, made, node
+from tests.classifiers.formats.test_onnx import X, answers, made, node, onnx
 from uncertainty import Classifier
 from uncertainty.errors import ModelError
 
+# All that an export of 8.4.190 says, with values of its kind.
 METADATA = {
-    "task": "classify",
+    "description": "Ultralytics YOLOv8n-cls model trained on data",
+    "author": "Ultralytics",
+    "date": "2026-11-30T13:36:16.844704+00:00",
     "version": "8.4.190",
+    "license": "AGPL-3.0 License",
+    "docs": "https://docs.ultralytics.com",
+    "stride": "1",
+    "task": "classify",
+    "head": "Classify",
+    "batch": "1",
     "imgsz": "[2, 2]",
     "names": "{0: 'cat', 1: 'dog', 2: 'eel'}",
+    "args": "{'data': None, 'batch': 1, 'fraction': 1.0, 'quantize': None, 'dynamic': False, 'simplify': True}",
     "channels": "3",
+    "end2end": "False",
 }
 
 
-def export(path: Path, shape: Any = (1, 3, 2, 2), **metadata: str) -> Path:
+def export(path: Path, shape: Any = (1, 3, 2, 2), ends: Any = None, **metadata: str) -> Path:
     """Write what an export is: a fixed batch of one unless asked otherwise, and a softmax at the end."""
-    end = node("Softmax", "z", "output0", axis=1)
-    return made(path, end, shape=shape, metadata={k: v for k, v in (METADATA | metadata).items() if v})
+    ends = ends or [node("Softmax", "z", "output0", axis=1)]
+    return made(path, *ends, shape=shape, metadata={k: v for k, v in (METADATA | metadata).items() if v})
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 2, 2), ("n", 3, "h", "w")])
@@ -53,6 +64,29 @@ def test_images_are_prepared_as_its_own_transforms_do(tmp_path: Path, size: tupl
     top, left = (round((side - 16) / 2) for side in resized.shape[:2])
     expected = resized[top : top + 16, left : left + 16].transpose(2, 0, 1) / np.float32(255)
     np.testing.assert_allclose(prepared(pixels), expected, atol=1e-6)
+
+
+def test_half_precision_ends_in_casts(tmp_path: Path) -> None:
+    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    casts = [node("Cast", "s", "c", to=half), node("Cast", "c", "output0", to=single)]
+    path = export(tmp_path / "m.onnx", ends=[node("Softmax", "z", "s", axis=1), *casts])
+    one = Classifier.load(f"ultralytics:{path}")
+    assert one.form.output == "probabilities"
+    np.testing.assert_allclose(one.outputs_from_inputs([*map(str, range(5))], X).probs, answers(path)[1].probs)
+
+
+def test_one_of_any_size_has_that_of_its_export_unless_told(tmp_path: Path) -> None:
+    before = [
+        node("GlobalAveragePool", "images", "p"),
+        node("Flatten", "p", "f"),
+        node("Concat", "f f f f", "h", axis=1),
+    ]
+    end = node("Softmax", "z", "output0", axis=1)
+    path = made(
+        tmp_path / "m.onnx", end, shape=("n", 3, "h", "w"), before=before, metadata=METADATA | {"imgsz": "[8, 8]"}
+    )
+    assert Classifier.load(f"ultralytics:{path}").preprocess.sides == (8, 8)
+    assert Classifier.load(f"ultralytics:{path}?size=12").preprocess.sides == (12, 12)
 
 
 def test_an_oblong_input_is_squeezed_into(tmp_path: Path) -> None:

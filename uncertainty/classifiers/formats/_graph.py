@@ -14,7 +14,8 @@ _SAME_VALUES = (*_SAME, "QuantizeLinear", "DequantizeLinear")
 _FOLLOWS = (*_SAME_VALUES, "Softmax", "LogSoftmax", "Sigmoid", "Relu", "Tanh", "Clip")
 _AVERAGES = ("GlobalAveragePool", "ReduceMean", "AveragePool")
 _WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div")
-_LAYERS = ("Gemm", "MatMul", "Conv")
+_WHOLE_NUMBERS = ("MatMulInteger", "ConvInteger")  # layers whose result is then multiplied by its steps
+_LAYERS = ("Gemm", "MatMul", "Conv", *_WHOLE_NUMBERS)
 _OF_PROBABILITIES = {"Softmax": True, "Sigmoid": True, "LogSoftmax": False, "Normalizer": True}
 
 
@@ -156,12 +157,21 @@ class Graph:
         while (node := self.makers.get(name)) is not None:
             variable = [one for one in node.inputs if one and not self._is_constant(one)]
             if node.kind in _LAYERS:
-                return variable[0] if variable == [node.inputs[0]] else None
+                return self._before_rounding(variable[0]) if variable == [node.inputs[0]] else None
+            variable = variable if len(variable) == 1 else [one for one in variable if self._is_of_whole_numbers(one)]
             sole = node.kind in _WITH_CONSTANTS and len(variable) == 1
             if not sole and node.kind not in (*_FOLLOWS, *_AVERAGES):
                 return None
             name = variable[0] if sole else node.inputs[0]
         return None
+
+    def _is_of_whole_numbers(self, name: str) -> bool:
+        end = self._end(name)
+        return end is not None and end.kind in _WHOLE_NUMBERS
+
+    def _before_rounding(self, name: str) -> str:
+        node = self.makers.get(name)
+        return node.inputs[0] if node is not None and node.kind == "QuantizeLinear" else name
 
     def _is_constant(self, name: str) -> bool:
         node = self.makers.get(name)

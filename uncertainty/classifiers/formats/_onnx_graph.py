@@ -12,6 +12,21 @@ from uncertainty.classifiers.formats._graph import Graph, Node, Output
 from uncertainty.errors import ModelError
 
 _NAMES = ("names", "classes", "class_names", "labels", "id2label")
+_KINDS = {
+    "QGemm": "Gemm",
+    "QLinearMatMul": "MatMul",
+    "QLinearConv": "Conv",
+    "QLinearSoftmax": "Softmax",
+    "QLinearSigmoid": "Sigmoid",
+    "QLinearGlobalAveragePool": "GlobalAveragePool",
+    "QLinearAveragePool": "AveragePool",
+    "QLinearReduceMean": "ReduceMean",
+    "QLinearAdd": "Add",
+    "QLinearMul": "Mul",
+    "DynamicQuantizeLinear": "QuantizeLinear",
+}
+"""Kinds of nodes that compute with whole numbers, as those of real ones are called."""
+_OF_STEPS = ("DequantizeLinear", "QGemm")  # and all QLinear…: an input of whole numbers, its step and its zero
 _FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16 of TensorProto
 
 
@@ -39,7 +54,8 @@ def _node(node: Any) -> Node:
             told = False
     names = next((one for name, one in said.items() if name.startswith("classlabels")), None)
     classes = None if names is None else tuple(v.decode() for v in names.strings) or tuple(map(str, names.ints))
-    return Node(node.op_type, tuple(node.input), tuple(node.output), told, classes)
+    given = tuple(node.input)[:2] if node.op_type.endswith("Integer") else tuple(node.input)  # without zeros
+    return Node(_KINDS.get(node.op_type, node.op_type), given, tuple(node.output), told, classes)
 
 
 def _output(output: Any) -> Output:
@@ -47,6 +63,19 @@ def _output(output: Any) -> Output:
         return Output(output.name, (), numbers=False, maps=True)
     tensor = output.type.tensor_type
     return Output(output.name, tuple(d.dim_value or None for d in tensor.shape.dim), tensor.elem_type in _FLOATS)
+
+
+def in_real_numbers(onnx: Any, model: Any, name: str | None) -> str | None:
+    """Return the name of a tensor in real numbers: where it holds whole ones a node is added that scales them."""
+    for node in model.graph.node if name else ():
+        scaled = node.op_type in _OF_STEPS or node.op_type.startswith("QLinear")
+        if scaled and name in node.input:
+            place = list(node.input).index(name)
+            real = f"{name} in real numbers"
+            steps = node.input[place : place + 3]
+            model.graph.node.append(onnx.helper.make_node("DequantizeLinear", steps, [real]))
+            return real
+    return name
 
 
 def leave_dropout_out(model: Any) -> bool:

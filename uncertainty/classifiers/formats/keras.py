@@ -27,11 +27,13 @@ def describe(request: Request) -> Description:
     """Read the file, and take its last softmax or sigmoid off, so that answers are logits."""
     from uncertainty.classifiers.formats._keras_inputs import prepared
     from uncertainty.classifiers.formats._keras_network import KerasNetwork
+    from uncertainty.classifiers.modes import check_device
 
     path = request.path
     if path.is_dir() or path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise ModelError(f"{path} is no .keras file; write one by model.save('model.keras') in Keras 3")
     keras = _keras()
+    check_device(request.device)
     model = _read(keras, path, request.device)
     try:
         shape, last = _input(model)

@@ -35,6 +35,7 @@ from uncertainty.classifiers.formats._onnx_graph import (
     data_files,
     graph_of,
     has_batch_statistics,
+    in_real_numbers,
     inputs_of,
     leave_dropout_out,
 )
@@ -111,6 +112,7 @@ def read_file(request: Request) -> Read:
         raise ModelError(f"{path} has batch norm as in training, which mixes images; export the network after .eval()")
     takes = named(path, lambda: _takes(onnx, inputs_of(model), options.get("layout")))
     ends = named(path, lambda: graph_of(model).ends(options.get("output_name"), options.get("features")))
+    ends = replace(ends, features=in_real_numbers(onnx, model, ends.features))
     dropped = leave_dropout_out(model)
     if sum(file.stat().st_size for file in files) <= _IN_MEMORY:
         onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))

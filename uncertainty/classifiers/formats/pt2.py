@@ -21,6 +21,7 @@ from uncertainty.classifiers.formats._exported_layers import NAMED, with_layers,
 from uncertainty.classifiers.formats._fixed_batch import FixedBatch, WithFeatures
 from uncertainty.classifiers.formats.base import Format, Request
 from uncertainty.classifiers.formats.module import ASSUMED
+from uncertainty.classifiers.modes import check_device, device_of
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.errors import ModelError, in_one_line
 
@@ -35,7 +36,12 @@ _AT_ONCE = 32  # images of a program that takes some at least
 def describe(request: Request) -> Description:
     """Read the program, its input and what stands beside it."""
     path = request.path
+    check_device(request.device)
     program, metadata = _read(path)
+    if request.device is not None:
+        from torch.export.passes import move_to_device_pass
+
+        program = move_to_device_pass(program, request.device)
     try:
         takes = _Takes.of(program)
         takes.refuse_other(request.options.get("size"))
@@ -182,7 +188,7 @@ def _takes_any(module: nn.Module, takes: _Takes) -> bool:
     """Whether only a check held the program to its number of images: rows get the same answers among others."""
     shape = (takes.channels or 3, *(side or 64 for side in takes.sides))
     many = max(takes.least, 2)
-    images = torch.randn((many + 1, *shape), generator=torch.Generator().manual_seed(0))
+    images = torch.randn((many + 1, *shape), generator=torch.Generator().manual_seed(0)).to(device_of(module))
     try:
         with torch.no_grad():
             expected = tree_leaves(module(images[: takes.least]))

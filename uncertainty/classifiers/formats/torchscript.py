@@ -16,6 +16,7 @@ from uncertainty.classifiers.formats._archive import what_it_is
 from uncertainty.classifiers.formats._fixed_batch import FixedBatch, WithFeatures
 from uncertainty.classifiers.formats.base import Format, Request
 from uncertainty.classifiers.formats.module import ASSUMED
+from uncertainty.classifiers.modes import check_device
 from uncertainty.errors import ModelError, in_one_line
 
 _OF_NO_MATTER = (".debug_pkl", ".data/serialization_id", "version")  # where the source lay, and when it was written
@@ -24,10 +25,11 @@ _OF_NO_MATTER = (".debug_pkl", ".data/serialization_id", "version")  # where the
 def describe(request: Request) -> Description:
     """Read the file; all that it says is what it computes."""
     path = request.path
+    check_device(request.device)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch advises torch.export
-            program: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+            program: Any = torch.jit.load(str(path), map_location=request.device or "cpu")  # type: ignore[no-untyped-call]
         digest = _digest(path)
     except Exception as error:  # a file of any kind: anything may be raised
         why = what_it_is(path, "torchscript") or in_one_line(error, 300)
