@@ -1,8 +1,8 @@
 """All cells on one page, every case and stream at every effort:
 python -m experiments.detection.portfolio --portfolio FOLDER --data FOLDER --splits 4.
 
-The three sets of the other pages and, given as arrays (see `experiments/shared/array_cases.py`), cases of other fields and
-other networks. Each cell is one case and one stream.
+The three sets of the other pages and, given as arrays (see `experiments/shared/array_cases.py`), cases of other fields
+and other networks. Each cell is one case and one stream.
 """
 
 from __future__ import annotations
@@ -69,11 +69,9 @@ def thinned(split: Split, errors: int, seed: int) -> Split:
     wrong, right = np.flatnonzero(split.calibration.wrong), np.flatnonzero(~split.calibration.wrong)
     kept = round(len(right) * (errors or 5) / len(wrong))
     rows = np.sort(np.concatenate([rng.choice(wrong, errors, replace=False), rng.choice(right, kept, replace=False)]))
-    damaged, foreign = (
-        copies.take(rows) if len(copies) else copies for copies in (split.calibration_damaged, split.calibration_foreign)
-    )
-    calibration = split.calibration.take(rows)
-    return replace(split, calibration=calibration, calibration_damaged=damaged, calibration_foreign=foreign)
+    names = ("calibration", "calibration_damaged", "calibration_foreign")
+    sets = {name: getattr(split, name) for name in names}
+    return replace(split, **{name: outputs.take(rows) for name, outputs in sets.items() if len(outputs)})
 
 
 def cases(chosen: Options) -> dict[str, Callable[[], Parts]]:

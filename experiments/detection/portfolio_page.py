@@ -19,14 +19,13 @@ ABOUT = """\
 E-AURC of `p_wrong` against max softmax on the same stream, minus is better: means over {splits} splits with 95 %
 t-intervals. The mean over cells weighs each cell alike, and its interval is over the splits. Where the outputs have no
 augmented views that the classifier bears, `thorough` is `balanced`. Logits are float64 and tied rows count by their
-expected order, so sure rows flatter nobody. Clothing and signs are heads on a frozen EfficientNet-Lite0, with Lite1 as the
-second opinion; `cifar56` is a ResNet-56 trained on clean PNG files and met with JPEG: all of its images are of another
-source than its reference."""
+expected order, so sure rows flatter nobody. Clothing and signs are heads on a frozen EfficientNet-Lite0, with Lite1 as
+the second opinion; `cifar56` is a ResNet-56 trained on clean PNG files and met with JPEG."""
 LEVELS = """\
 ECE of p_wrong over 15 bins of equal mass, and the error rate that it predicts, in per cent, beside the observed one."""
 FEW = """\
-The same with so many errors in calibration, at its error rate; without errors it keeps the right rows that come with five.
-One draw a split, of the cells whose calibration has more errors than that."""
+The same with so many errors in calibration, at its error rate; without errors it keeps the right rows that come with
+five. One draw a split, of the cells whose calibration has more errors than that."""
 
 
 def cells_of(results: dict[str, Any]) -> Cells:
@@ -69,7 +68,8 @@ def document(results: dict[str, Any]) -> str:
     parts = ["# All cells at every effort", " ".join(ABOUT.format(splits=splits).split())]
     parts += [_headline(cells), _by_cell(cells), "## Levels", " ".join(LEVELS.split()), _levels(cells)]
     if counts := _counts(cells):
-        parts += ["## Few errors in calibration", " ".join(FEW.split()), _few(cells, counts), _few_by_cell(cells, counts)]
+        parts += ["## Few errors in calibration", " ".join(FEW.split())]
+        parts += [_few(cells, counts), _few_by_cell(cells, counts)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,10 +1,10 @@
 """Cases that are given as arrays, one .npz file each: what networks say of images that need not be here.
 
 Two layouts are read. A frozen backbone has features `F` (n, d), labels `y` (n,), a second opinion `opinion` (n, e) and,
-where there are any, features of flipped images `flip` (n, d): a dropout head is trained in each split on one half, which
-is the reference too; a quarter calibrates and a quarter is screened. A whole network has sets of rows, each with logits
-`_L`, features `_F`, labels `_y`, second opinion `_opinion` and views `_tta` (n, v, c) after its name: `ref`, `cal`,
-`calA` (damaged), `test`, `testB` (damaged by other kinds) and `ood` (of no known class).
+where there are any, features of flipped images `flip` (n, d): a dropout head is trained in each split on one half,
+which is the reference too; a quarter calibrates and a quarter is screened. A whole network has sets of rows, each with
+logits `_L`, features `_F`, labels `_y`, second opinion `_opinion` and views `_tta` (n, v, c) after its name: `ref`,
+`cal`, `calA` (damaged), `test`, `testB` (damaged by other kinds) and `ood` (of no known class).
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def frozen_backbone(arrays: Arrays, seed: int) -> Split:
         flipped = (arrays["flip"].astype(np.float32) - mean) / spread
         seen = with_views(head, seen, dict(zip(ids.tolist(), flipped[:, None], strict=True)))
     outputs = replace(seen, logits=_double(seen.logits), labels=labels, embedding=arrays["opinion"].astype(np.float32))
-    return _split(outputs.take(train), outputs.take(calibration), outputs.take(test), outputs.take([]), outputs.take([]))
+    none = outputs.take([])
+    return _split(outputs.take(train), outputs.take(calibration), outputs.take(test), none, none)
 
 
 def trained_head(features: Floats, labels: NDArray[np.int64], seed: int) -> nn.Module:

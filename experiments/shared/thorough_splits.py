@@ -128,7 +128,8 @@ def solar_parts(chosen: Options, second: str = "efficientnet-lite1") -> Parts:
     backbone = solar_classifier()
     seen = widened(splits.solar_backbone(chosen.cache, chosen.data), cells, unknown, add)
     views = solar_views(chosen.cache / FOLDER, backbone, seen, cells, unknown)
-    return counted_costs(backbone, embedder, cells), ([(ALL, split)] for split in _solar_splits(seen, views, chosen.splits))
+    made = _solar_splits(seen, views, chosen.splits)
+    return counted_costs(backbone, embedder, cells), ([(ALL, split)] for split in made)
 
 
 def solar_classifier() -> Classifier:
