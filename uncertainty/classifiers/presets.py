@@ -56,7 +56,8 @@ def _side_by_side(backbones: list[Any]) -> Any:
             self.backbones = nn.ModuleList(backbones)
 
         def forward(self, x: Tensor) -> Tensor:
-            return torch.cat([one.extract_features(x).mean(dim=(2, 3)) for one in self.backbones], dim=1)
+            each: Any = self.backbones
+            return torch.cat([one.extract_features(x).mean(dim=(2, 3)) for one in each], dim=1)
 
     for one in backbones:
         one._fc = nn.Identity()  # its classes don't matter, and its input are no features of both
