@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from experiments.shared import image_sets, results_file
 from experiments.shared.command_line import Options, options, say
-from experiments.shared.fitted_screener import fitted
+from experiments.shared.fitted_screener import fitted, max_softmax
 from experiments.shared.image_sets import Images, Pixels
 from experiments.shared.markdown import table
 from experiments.shared.results_file import Mean, over_splits, transposed
@@ -76,7 +76,7 @@ def plain_scores(screener: Screener, outputs: ModelOutputs, seed: int) -> dict[s
     ordered = np.sort(outputs.probs.astype(np.float64), axis=1)
     scores = (
         np.random.default_rng([seed, 8]).random(len(outputs)),
-        -ordered[:, -1],
+        max_softmax(outputs),
         -(ordered * np.log(ordered.clip(1e-300))).sum(axis=1),
         ordered[:, -2] - ordered[:, -1],
         screener.p_wrong(outputs),

@@ -22,7 +22,7 @@ import numpy as np
 from experiments.shared import results_file, thorough_splits
 from experiments.shared.command_line import Options, options, say
 from experiments.shared.costs import Costs
-from experiments.shared.fitted_screener import fitted
+from experiments.shared.fitted_screener import fitted, max_softmax
 from experiments.shared.markdown import SUMMARY, percent, placed, table
 from experiments.shared.results_file import change, over_splits
 from experiments.shared.splits import REGIMES, Split
@@ -74,7 +74,7 @@ def judged(
     screener: Screener, all_of_it: Screener, stream: ModelOutputs, passes: tuple[float, float]
 ) -> dict[str, Any]:
     """Return how good p_wrong is, and how many images went deeper at what cost; `passes` are at least and at most."""
-    p_wrong, softmax, share, otherwise = screener.p_wrong(stream), 1 - stream.probs.max(axis=1), 1.0, 0.0
+    p_wrong, softmax, share, otherwise = screener.p_wrong(stream), max_softmax(stream), 1.0, 0.0
     if (cascade := screener.cascade) is not None:
         share = float(cascade.wants(cascade.first_sight(screener.estimators, stream)).mean())
         rows = cascade.held_out

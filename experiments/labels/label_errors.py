@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from experiments.shared import results_file, splits, thorough_splits
 from experiments.shared.command_line import Options, options, say
-from experiments.shared.fitted_screener import fitted
+from experiments.shared.fitted_screener import fitted, max_softmax
 from experiments.shared.markdown import table
 from experiments.shared.results_file import over_splits, transposed
 from experiments.shared.splits import Split
@@ -171,7 +171,7 @@ def doubts(split: Split, defect: dict[str, float]) -> dict[str, Any]:
     q = class_beliefs(p_wrong, outputs.predictions, outputs.probs)
     found = {
         "p_wrong": p_wrong,
-        "max softmax": 1 - outputs.probs.max(axis=1),
+        "max softmax": max_softmax(outputs),
         "label_wrong": label_wrong(outputs.labels, q),
         "cleanlab self_confidence": 1 - outputs.probs[np.arange(len(q)), outputs.labels],
     }

@@ -16,12 +16,13 @@ SPLITS = 20
 
 @dataclass(frozen=True)
 class Options:
-    """Number of splits; where outputs are kept, where CIFAR-10 lies, and where results go."""
+    """Number of splits; where outputs are kept, where CIFAR-10 and other cases lie, and where results go."""
 
     splits: int = SPLITS
     cache: Path = DEFAULT_CACHE
     data: Path | None = None
     out: Path = results_file.RESULTS
+    portfolio: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -43,6 +44,7 @@ def command_line(description: str | None) -> ArgumentParser:
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="outputs of networks (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder with CIFAR-10 and the weights of the ResNet-20")
     parser.add_argument("--out", type=Path, default=results_file.RESULTS, help="results (default: %(default)s)")
+    parser.add_argument("--portfolio", type=Path, help="folder with more cases as arrays, see portfolio")
     return parser
 
 

@@ -39,14 +39,15 @@ class Costs:
 
 def counted_costs(classifier: Classifier, embedder: Embedder, images: Images) -> Costs:
     """Count for one image."""
-    one = _multiplications(classifier, classifier.preprocess(images.pixels[0]))
-    second = _multiplications(embedder, embedder.preprocess(images.pixels[0]))
+    one = multiplications(classifier, classifier.preprocess(images.pixels[0]))
+    second = multiplications(embedder, embedder.preprocess(images.pixels[0]))
     dear = classifier.network.affordable(MC_PASSES)[1]
     dropout = MC_PASSES * classifier.network.dropout_cost if classifier.network.dropout else 0.0
     return Costs(second / one, dropout, dear)
 
 
-def _multiplications(model: Classifier | Embedder, inputs: np.ndarray) -> int:
+def multiplications(model: Classifier | Embedder, inputs: np.ndarray) -> int:
+    """Count the multiplications of one preprocessed image."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 

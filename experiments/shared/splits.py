@@ -53,11 +53,11 @@ class Split:
 
     @property
     def streams(self) -> dict[str, ModelOutputs]:
-        """What arrives, by regime; `unknown` is left out where no image is of no known class."""
+        """What arrives, by regime; `unknown` is left out where no image is of no known class, and what has no image."""
         streams = {"clean": self.test_clean, "damaged": self.test_damaged, "unknown": self.test_unknown}
         if not (self.test_unknown.labels == image_sets.UNKNOWN).any():
             del streams["unknown"]
-        return streams
+        return {regime: stream for regime, stream in streams.items() if len(stream)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from experiments.shared import image_sets, solar_network, splits
@@ -21,7 +22,7 @@ from experiments.shared.splits import ALL, Copies, Split
 from uncertainty import Classifier, ModelOutputs, Preprocess
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.views import VIEWS as ALL_VIEWS
-from uncertainty.classifiers.views import bearable
+from uncertainty.classifiers.views import bearable, view_logits
 from uncertainty.demo import network as digits_network
 
 VIEWS = ("flip", "shift")
@@ -89,10 +90,10 @@ def widened_halves(copies: Copies, images: Images, add: Widen) -> tuple[ModelOut
     return first, second
 
 
-def cifar10_parts(chosen: Options) -> Parts:
+def cifar10_parts(chosen: Options, second: str = "efficientnet-lite0?size=128") -> Parts:
     """CIFAR-10 with a second opinion and views."""
     classifier, folder = splits.cifar10_classifier(chosen.folder), chosen.cache / FOLDER
-    embedder = Classifier.load("efficientnet-lite0?size=128").as_embedder()
+    embedder = Classifier.load(second).as_embedder()
 
     def add(outputs: ModelOutputs, images: Images) -> ModelOutputs:
         return replace(
@@ -117,9 +118,9 @@ def viewed(classifier: Classifier, images: Images) -> NDArray[np.float32]:
     return np.asarray(classifier.run(images.pixels, passes=0, views=VIEWS, batch_size=256).tta_probs)
 
 
-def solar_parts(chosen: Options) -> Parts:
-    """Solar cells with a second opinion, and with views where they are kept, since they take hours."""
-    embedder = Classifier.load("efficientnet-lite1").as_embedder()
+def solar_parts(chosen: Options, second: str = "efficientnet-lite1") -> Parts:
+    """Solar cells with a second opinion and views."""
+    embedder = Classifier.load(second).as_embedder()
 
     def add(outputs: ModelOutputs, images: Images) -> ModelOutputs:
         return replace(outputs, embedding=kept_embedding(chosen.cache, embedder, images))
@@ -129,8 +130,8 @@ def solar_parts(chosen: Options) -> Parts:
     backbone = solar_classifier()
     seen = widened(splits.solar_backbone(chosen.cache, chosen.data), cells, unknown, add)
     views = solar_views(chosen.cache / FOLDER, backbone, seen, cells, unknown)
-    costs = replace(counted_costs(backbone, embedder, cells), views=views is not None)
-    return costs, ([(ALL, split)] for split in _solar_splits(seen, views, chosen.splits))
+    made = _solar_splits(seen, views, chosen.splits)
+    return counted_costs(backbone, embedder, cells), ([(ALL, split)] for split in made)
 
 
 def solar_classifier() -> Classifier:
@@ -141,38 +142,46 @@ def solar_classifier() -> Classifier:
 
 def solar_views(
     folder: Path, backbone: Classifier, seen: Copies, cells: Images, unknown: Images
-) -> dict[str, NDArray[np.float32]] | None:
-    """Return what the backbone gives for views, by id of the row; None unless it is kept for all sets."""
+) -> dict[str, NDArray[np.float32]]:
+    """Return what the backbone gives for views, by id of the row."""
     sets = [
         cells,
         *(image_sets.damaged(cells, half, seed=0) for half in splits.HALVES),
         image_sets.foreign(cells, seed=0),
         unknown,
     ]
-    files = [kept_file(folder, f"view_features {SOLAR_VIEWS} {backbone.sha256}", images) for images in sets]
-    if not all(file.exists() for file in files):
-        return None
+    what = f"view_features {SOLAR_VIEWS} {backbone.sha256}"
     parts = [seen.clean, *seen.halves, seen.foreign, seen.unknown]
     return {
         str(name): row
-        for part, file in zip(parts, files, strict=True)
-        for name, row in zip(part.ids, np.load(file), strict=True)
+        for part, images in zip(parts, sets, strict=True)
+        for name, row in zip(part.ids, kept(folder, what, images, partial(view_features, backbone)), strict=True)
     }
 
 
-def _solar_splits(seen: Copies, views: dict[str, NDArray[np.float32]] | None, count: int) -> Iterator[Split]:
+def view_features(backbone: Classifier, images: Images) -> NDArray[np.float32]:
+    """Return what a network without a head gives for each view (n, v, features), in batches of 8."""
+    found = []
+    with torch.inference_mode():
+        for first in range(0, len(images), 8):
+            batch = np.stack([backbone.preprocess(pixels) for pixels in images.pixels[first : first + 8]])
+            found.append(view_logits(backbone.network.module, torch.from_numpy(batch), SOLAR_VIEWS).numpy())
+    return np.concatenate(found)
+
+
+def _solar_splits(seen: Copies, views: dict[str, NDArray[np.float32]], count: int) -> Iterator[Split]:
     """Rows are looked up by id, since the classifier differs from split to split."""
     parts = [seen.clean, *seen.halves, seen.foreign, seen.unknown]
     by_id = {str(name): row for part in parts for name, row in zip(part.ids, part.embedding, strict=True)}
     for seed in range(count):
         split = splits.solar_split(seen, seed, views)
         whole = changed(split, lambda o: replace(o, embedding=np.stack([by_id[str(i)] for i in o.ids])))
-        yield whole if views is None else with_bearable_views(whole, SOLAR_VIEWS)
+        yield with_bearable_views(whole, SOLAR_VIEWS)
 
 
-def digits_parts(chosen: Options) -> Parts:
+def digits_parts(chosen: Options, second: str = "efficientnet-lite0?size=64") -> Parts:
     """Digits with a second opinion and views; each split has classifiers and damage of its own, two of each."""
-    embedder = Classifier.load("efficientnet-lite0?size=64").as_embedder()
+    embedder = Classifier.load(second).as_embedder()
 
     def add(classifier: Classifier, outputs: ModelOutputs, images: Images) -> ModelOutputs:
         views = classifier.run(images.pixels, passes=0, views=tuple(ALL_VIEWS), batch_size=256).tta_probs

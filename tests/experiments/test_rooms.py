@@ -17,7 +17,7 @@ ROOT = Path(experiments.__file__).parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 MODULES = sorted(path for path in ROOT.glob("*/*.py") if path.name != "__init__.py")
-WITHOUT_A_PAGE = {"detection.all_image_sets", "detection.readme_summary", "peers.compare_page"}
+WITHOUT_A_PAGE = {"detection.all_pages", "detection.readme_summary", "peers.compare_page"}
 """Commands that gather what the others found."""
 WITHOUT_NUMBERS = {"detection.expected_shares"}
 """Made from the numbers of digits, solar_cells and cifar10."""

