@@ -18,7 +18,7 @@ from uncertainty.combination.calibration_images import calibration_images, refus
 from uncertainty.combination.chance import refuse_chance
 from uncertainty.combination.duplicates import same_pictures
 from uncertainty.combination.evidence import Shares
-from uncertainty.combination.fit import FOLDS
+from uncertainty.combination.folds import FOLDS
 from uncertainty.combination.halves import halves
 from uncertainty.combination.same_images import near_copies, refuse_same_images, without_copies
 from uncertainty.combination.truth import labelled_if_known, understood, with_reference_labels, with_truth
