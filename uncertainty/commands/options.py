@@ -119,6 +119,12 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
+class Adapt(StrEnum):
+    """What p_wrong is adapted to."""
+
+    BATCH = "batch"
+
+
 class Engine(StrEnum):
     """Where images are screened."""
 

@@ -13,6 +13,7 @@ import typer
 from uncertainty.commands.explain import say_explanations
 from uncertainty.commands.options import (
     Actors,
+    Adapt,
     BatchSize,
     Device,
     Engine,
@@ -63,6 +64,9 @@ def screen(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a finished screening of something else.")
     ] = False,
+    adapt: Annotated[
+        Adapt | None, typer.Option(help="Fit p_wrong to the shares of these images, all together.")
+    ] = None,
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
     from uncertainty.screening.saved_screener import SavedScreener
@@ -77,7 +81,7 @@ def screen(
         SavedScreener(screener, model, device, policy, embedder, trust_model_file),
         images,
         out,
-        ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column),
+        ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column, adapt),
         ray=ray,
         resume=resume,
         progress=partial(_interruptible, out),

@@ -40,6 +40,7 @@ def screen(
     gpus_per_actor: float | None = None,
     ray_address: str | None = None,
     overwrite: bool = False,
+    adapt: str | None = None,
     progress: bool = False,
     **policy: Any,
 ) -> Screening:
@@ -58,7 +59,7 @@ def screen(
         screen_into,
     )
 
-    settings = ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
+    settings = ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column, adapt)
     showing, on_ray = shown(progress), one_of("engine", engine, ("local", "ray")) == "ray"
     asked = policy_of(policy)
     if isinstance(screener, str | os.PathLike):
