@@ -81,7 +81,7 @@ def reflag(done: Finished, screener: Screener) -> dict[str, Any]:
             with writing(done.folder):
                 parts.write(part, with_counts(_flagged(rows, extras, screener), counts if part == 0 else {"seen": 0}))
         with writing(done.folder):
-            return finish(parts, screener, metadata_of_rows(table), ending=ending, **{TASK: asdict(task)}, **about)
+            return finish(parts, screener, metadata_of_rows(table), ending=ending, **about | {TASK: asdict(task)})
 
 
 def _parts(folder: Path, table: pa.Table, counts: Sequence[int]) -> Iterator[tuple[pa.Table, pa.Table]]:
