@@ -71,9 +71,8 @@ def reflag(done: Finished, screener: Screener) -> dict[str, Any]:
     """
     task = replace(done.task, screen_id=screener.id, policy=str(screener.decision.policy))
     table, ending = done.verdicts.table, file_of(done.folder).suffix
-    about: dict[str, Any] = {
-        name: done.summary[name] for name in ("input_root", "notes_on_images") if name in done.summary
-    }
+    about: dict[str, Any] = {TASK: asdict(task)}
+    about |= {name: done.summary[name] for name in ("input_root", "notes_on_images") if name in done.summary}
     counts = {"seen": int(done.summary["provenance"]["images_that_fitted_the_screener"])}
     with opened(done.folder, task, resume=True) as parts:
         tables = _parts(done.folder, table, [len(task.positions(part)) for part in range(task.parts)])
@@ -81,7 +80,7 @@ def reflag(done: Finished, screener: Screener) -> dict[str, Any]:
             with writing(done.folder):
                 parts.write(part, with_counts(_flagged(rows, extras, screener), counts if part == 0 else {"seen": 0}))
         with writing(done.folder):
-            return finish(parts, screener, metadata_of_rows(table), ending=ending, **about | {TASK: asdict(task)})
+            return finish(parts, screener, metadata_of_rows(table), ending=ending, **about)
 
 
 def _parts(folder: Path, table: pa.Table, counts: Sequence[int]) -> Iterator[tuple[pa.Table, pa.Table]]:
