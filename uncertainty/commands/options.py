@@ -125,6 +125,9 @@ class Adapt(StrEnum):
     BATCH = "batch"
 
 
+AdaptTo = Annotated[Adapt | None, typer.Option("--adapt", help="Fit p_wrong to the shares of these images, together.")]
+
+
 class Engine(StrEnum):
     """Where images are screened."""
 

@@ -13,7 +13,7 @@ import typer
 from uncertainty.commands.explain import say_explanations
 from uncertainty.commands.options import (
     Actors,
-    Adapt,
+    AdaptTo,
     BatchSize,
     Device,
     Engine,
@@ -54,9 +54,7 @@ def screen(
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a screening that was interrupted.")] = False,
-    features: Annotated[
-        bool, typer.Option(help="Also write features.parquet, for choosing images that differ.")
-    ] = True,
+    features: Annotated[bool, typer.Option(help="Also write features.parquet, to choose images that differ.")] = True,
     engine: Annotated[Engine, typer.Option(help="Where the work is done: in this process, or on Ray.")] = Engine.LOCAL,
     actors: Actors = None,
     gpus_per_actor: GpusPerActor = None,
@@ -64,9 +62,7 @@ def screen(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a finished screening of something else.")
     ] = False,
-    adapt: Annotated[
-        Adapt | None, typer.Option(help="Fit p_wrong to the shares of these images, all together.")
-    ] = None,
+    adapt: AdaptTo = None,
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
     from uncertainty.screening.saved_screener import SavedScreener

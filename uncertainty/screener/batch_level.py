@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,6 @@ from uncertainty.screener.verdict_rows import OTHERWISE
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from uncertainty.screener.screener import Screener
 
 BATCH, ADAPTED_TO_BATCH = "batch", "adapted_to_batch"
 """What p_wrong can be adapted to, and where provenance says so."""
@@ -101,14 +99,18 @@ def _first(pair: Sequence[Any]) -> Any:
     return other if flipped and other is not None else own
 
 
-def levelled(table: pa.Table, screener: Screener, seen: int = 0, *, adapting: bool) -> pa.Table:
-    """Return rows without ranks as they are, with provenance, or adapted to the batch that they are."""
+def levelled(table: pa.Table, fitted: Fitted, schema: Callable[..., pa.Schema], *, adapting: bool) -> pa.Table:
+    """Return rows without ranks as they are, with provenance, or adapted to the batch that they are.
+
+    `schema` gives that of verdicts, with what was adapted in its provenance.
+    """
     import pyarrow as pa
 
     if not adapting or not len(table):
-        return table.select(screener.schema().names).replace_schema_metadata(screener.schema(seen).metadata)
-    level = BatchLevel.of(table.to_batches(), screener)
-    now, columns = screener.schema(seen, level.found.told()), level.columns(table)
+        own = schema()
+        return table.select(own.names).replace_schema_metadata(own.metadata)
+    level = BatchLevel.of(table.to_batches(), fitted)
+    now, columns = schema(adapted=level.found.told()), level.columns(table)
     return pa.table({name: columns.get(name, table[name]) for name in now.names}, schema=now)
 
 

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -220,7 +220,7 @@ class Screener(Brief, Judge):
         rows = tuple(Row(str(name), None, "", None) for name in outputs.ids)
         deeper = None if self.cascade is None else self.cascade.taken(self.estimators, outputs)
         table = self.verdict_rows(Batch(rows, outputs, deeper), otherwise=wanted(adapt, self))
-        return Verdicts(ranked(levelled(table, self, adapting=adapt is not None)))
+        return Verdicts(ranked(levelled(table, self, self.schema, adapting=adapt is not None)))
 
     def screen(
         self, images: Images | OutputTable, *, labels: Any = None, adapt: Adapt = None, **options: Any
@@ -245,7 +245,7 @@ class Screener(Brief, Judge):
             logger.warning("%s", note)
         if not tables:
             raise InputError("there are no images to screen")
-        table = ranked(levelled(pa.concat_tables(tables), self, seen, adapting=adapting))
+        table = ranked(levelled(pa.concat_tables(tables), self, partial(self.schema, seen), adapting=adapting))
         if told and (labels is not None or not isinstance(items, ImageSet)):
             table = labelled(table, told, self.model)
         where = items.root if isinstance(items, OutputTable) else items

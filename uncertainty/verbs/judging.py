@@ -66,8 +66,7 @@ def screen(
         saved = SavedScreener(Path(screener), model, device, asked, embedder, trust_model_file)
         if isinstance(images, str | os.PathLike):
             ray = OnRay(actors, gpus_per_actor, ray_address) if on_ray else None
-            more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
-            return screen_folder(saved, os.fspath(images), Path(out), settings, **more)
+            return screen_folder(saved, str(images), Path(out), settings, ray=ray, resume=resume, progress=showing)
         judge = saved.load()
     else:
         judge = screener if asked is None else screener.with_policy(asked)
