@@ -7,6 +7,7 @@ from tests.output_tables.tables import CLASSES, WRITERS, probabilities, rows, wr
 from uncertainty import ModelOutputs, Screener
 from uncertainty.combination.evidence import Shares
 from uncertainty.decisions.policies import Policy
+from uncertainty.defaults import EXPECT_UNKNOWN
 from uncertainty.errors import CalibrationError, InputError, ModelError, OverlapError
 from uncertainty.images.manifests import Columns, Grouping
 from uncertainty.output_tables.output_table import OutputTable
@@ -27,7 +28,7 @@ def outputs(tag, **changes):
 
 
 def fitted(reference, calibration, **asked):
-    settings = FitSettings(shares=Shares(0.0, 0.0), policy=Policy.of(budget=0.1), **asked)
+    settings = FitSettings(shares=Shares(0.0, EXPECT_UNKNOWN), policy=Policy.of(budget=0.1), **asked)
     tables = [None if spec is None else OutputTable.open(spec) for spec in (reference, calibration)]
     return Screener.of(from_tables(*tables, settings))
 
