@@ -7,7 +7,8 @@ import pytest
 from problems import known_good, made_problem
 
 from uncertainty.combination.evidence import Shares, evidence, signals
-from uncertainty.combination.fit import FOLDS, _folds, folds
+from uncertainty.combination.fit import _folds
+from uncertainty.combination.folds import FOLDS, folds
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators import create
 

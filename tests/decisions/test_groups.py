@@ -7,7 +7,7 @@ import pytest
 
 from experiments.decisions.guarantees_page import most_violations
 from uncertainty import ModelOutputs, Policy, Screener
-from uncertainty.combination.fit import folds
+from uncertainty.combination.folds import folds
 from uncertainty.combination.mixture import Signals
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import decide

@@ -14,6 +14,7 @@ from uncertainty.metrics.intervals import Interval
 from uncertainty.monitoring import accuracy
 from uncertainty.monitoring.accuracy import ADAPTED, P_WRONG, adapted_shares, atc, estimate_accuracy, from_p_wrong
 from uncertainty.monitoring.baseline import Baseline, Rows, certainty, fitted_temperature, rows_of_table
+from uncertainty.monitoring.batch import declared_shares
 
 NO_SHARES = {"clean": 1.0, "damaged": 0.0, "foreign": 0.0}
 
@@ -111,7 +112,7 @@ def test_the_last_share_keeps_its_limit_and_the_others_share_the_rest():
 
 def test_a_batch_that_looks_damaged_gets_the_error_rate_of_damage(made):
     rng = np.random.default_rng(0)
-    declared = {"clean": 0.9, "damaged": 0.1, "foreign": 0.0}
+    declared = declared_shares(made.calibrated_on)
     pool = made_problem(6000, 9)
     damaged = pool.quality[:, 0] < 0.45
     for rows in (np.flatnonzero(damaged), np.flatnonzero(~damaged)):
@@ -136,7 +137,7 @@ def test_conditions_that_look_alike_leave_the_shares_as_declared():
     outputs = rows.take(range(2000, 2300))
     known = signals(alike.estimators, outputs)
     batch = accuracy_rows(alike, outputs, known)
-    found = from_p_wrong(alike.combiner, {"clean": 0.95, "damaged": 0.05}, alike.baseline, batch)
+    found = from_p_wrong(alike.combiner, declared_shares(alike.calibrated_on), alike.baseline, batch)
     assert found.estimates[ADAPTED] == found.estimates[P_WRONG]
     assert found.shares == {}
 

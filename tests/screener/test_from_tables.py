@@ -7,6 +7,7 @@ from tests.output_tables.tables import CLASSES, WRITERS, probabilities, rows, wr
 from uncertainty import ModelOutputs, Screener
 from uncertainty.combination.evidence import Shares
 from uncertainty.decisions.policies import Policy
+from uncertainty.defaults import EXPECT_UNKNOWN
 from uncertainty.errors import CalibrationError, InputError, ModelError, OverlapError
 from uncertainty.images.manifests import Columns, Grouping
 from uncertainty.output_tables.output_table import OutputTable
@@ -27,7 +28,7 @@ def outputs(tag, **changes):
 
 
 def fitted(reference, calibration, **asked):
-    settings = FitSettings(shares=Shares(0.0, 0.0), policy=Policy.of(budget=0.1), **asked)
+    settings = FitSettings(**{"shares": Shares(0.0, EXPECT_UNKNOWN), "policy": Policy.of(budget=0.1)} | asked)
     tables = [None if spec is None else OutputTable.open(spec) for spec in (reference, calibration)]
     return Screener.of(from_tables(*tables, settings))
 
@@ -93,7 +94,7 @@ def test_a_network_and_a_table_of_what_it_said_agree(world, tmp_path):
         path = tmp_path / f"{tag}.npz"
         np.savez(path, **{name: values for name, values in columns.items() if values is not None})
         specs[tag] = f"table:{path}"
-    judge = fitted(specs["reference"], specs["calibration"])
+    judge = fitted(specs["reference"], specs["calibration"], shares=Shares(0.0, 0.0))
     found, expected = judge.screen(specs["incoming"]).table, whole.screen(world.incoming).table
     assert [e.name for e in judge.estimators] == [e.name for e in whole.estimators]
     assert np.abs(found["p_wrong"].to_numpy() - expected["p_wrong"].to_numpy()).max() < 1e-4

@@ -21,6 +21,8 @@ from uncertainty.screening import second_pass
 from uncertainty.screening.second_pass import FEATURES_FILE
 from uncertainty.verdicts import FORMATS, Verdicts
 from uncertainty.workflows import screen
+from uncertainty.workflows.monitor import monitor_folder
+from uncertainty.workflows.reflag import finished
 from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 
@@ -288,3 +290,30 @@ def test_verdicts_hold_the_quality_of_each_image(world, mixed, tmp_path):
         if row["error"] is None
     ]
     assert np.mean(inside) > 0.6
+
+
+def test_adapted_to_the_batch_it_is_what_memory_holds_and_monitoring_is_not_fooled(world, mixed, tmp_path):
+    settings = ScreenSettings(adapt="batch", batch_size=8)
+    summary = screen_into(tmp_path / "a", world.screener, mixed, settings)
+    usual = screen_into(tmp_path / "b", world.screener, mixed, ScreenSettings(batch_size=8))
+    verdicts, expected = Verdicts.read(tmp_path / "a"), world.screener.screen(mixed, adapt="batch")
+    told = verdicts.provenance["adapted_to_batch"]
+    assert summary["provenance"]["adapted_to_batch"] == told
+    assert any(told["in_words"] in note for note in summary["notes_on_images"])
+    assert "adapted_to_batch" not in usual["provenance"]
+    for name in ("file_name", "flagged", "rank", "reasons"):
+        assert verdicts.table[name].to_pylist() == expected.table[name].to_pylist()
+    np.testing.assert_allclose(
+        verdicts.table["p_wrong"].to_pylist()[:5], expected.table["p_wrong"].to_pylist()[:5], rtol=1e-4
+    )
+    assert (tmp_path / "a" / "monitoring.json").read_bytes() == (tmp_path / "b" / "monitoring.json").read_bytes()
+    again = monitor_folder(tmp_path / "a", world.screener)
+    assert again.to_json()["accuracy"]["p_wrong"]["value"] == pytest.approx(
+        json.loads((tmp_path / "b" / "monitoring.json").read_text())["accuracy"]["p_wrong"]["value"], abs=1e-6
+    )
+    with pytest.raises(InputError, match="adapted to its batch"):
+        finished(tmp_path / "a", world.screener)
+    with pytest.raises(InputError, match="another screening"):
+        screen_into(tmp_path / "a", world.screener, mixed, ScreenSettings(batch_size=8))
+    with pytest.raises(InputError, match="leave --no-features out"):
+        ScreenSettings(adapt="batch", features=False)

@@ -18,7 +18,7 @@ from uncertainty.classifiers.base import Classifier, Collected, Images, Look, im
 from uncertainty.combination.calibration_images import calibration_images, refuse_another_order
 from uncertainty.combination.chance import refuse_chance
 from uncertainty.combination.evidence import Shares
-from uncertainty.combination.fit import FOLDS
+from uncertainty.combination.folds import FOLDS
 from uncertainty.combination.halves import halves
 from uncertainty.combination.same_images import looks_of, refuse_same_images, without_copies
 from uncertainty.combination.truth import labelled_if_known, understood, with_reference_labels, with_truth

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.fit import CONDITIONS, Evidence, folds
+from uncertainty.combination.fit import CONDITIONS, Evidence
+from uncertainty.combination.folds import folds
 from uncertainty.combination.mixture import Signals
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators.base import Estimator
-from uncertainty.outputs import ModelOutputs
+from uncertainty.outputs import ModelOutputs, Task
 
 # Of the quality statistics, those that damage changes; size and aspect are of the file and not of its condition.
 _CONTEXT = 6
@@ -57,6 +58,19 @@ def _signals(scores: NDArray[np.float64], outputs: ModelOutputs) -> Signals:
         context=np.empty((len(outputs), 0)) if outputs.quality is None else _context(outputs),
         predicted=np.full(len(outputs), -1) if outputs.task == "multilabel" else outputs.predictions,
     )
+
+
+def far(estimators: Sequence[Estimator], task: Task) -> NDArray[np.bool_]:
+    """Return (m,) which scores tell images of no known class, without one to learn from; of several labels none can."""
+    return np.array([task == "multiclass" and e.tells_far() for e in estimators])
+
+
+def shares_of(
+    asked: Shares, estimators: Sequence[Estimator], calibration: ModelOutputs, copies: Sequence[ModelOutputs | None]
+) -> Shares:
+    """Return the shares of those conditions that there are copies of, or that a distance tells."""
+    damaged, foreign = (part is not None and len(part) > 0 for part in copies)
+    return asked.of(damaged=damaged, foreign=foreign or bool(far(estimators, calibration.task).any()))
 
 
 def counted(rows: Evidence, shares: Shares) -> dict[str, Any]:
@@ -121,6 +135,8 @@ def evidence(
         weights=np.concatenate([np.full(len(part), weight) for _, part, weight in parts]),
         groups=np.concatenate(groups),
         clusters=None if clusters is None else clusters[np.concatenate(groups)],
+        far=far(estimators, calibration.task),
+        unknown=shares.foreign / shares.clean,
     )
 
 

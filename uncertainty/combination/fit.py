@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.combination.folds import FOLDS, folds
 from uncertainty.combination.mixture import Basis, Condition, Floats, Linear, Mixture, Scale, Signals, expit
+from uncertainty.combination.tails import Tails
 from uncertainty.errors import CalibrationError
 from uncertainty.metrics.row_log_loss import row_losses
 
 FEW_ERRORS = 10
-FOLDS = 5
 CONDITIONS: tuple[Condition, ...] = ("clean", "damaged", "foreign")
 # How strongly experts are held back. One strength for all: choosing it by few errors chooses noise.
 RIDGES: dict[Condition, float] = {"clean": 10.0, "damaged": 30.0}
@@ -44,6 +45,8 @@ class Evidence:
         copies so much that each condition has its declared share.
     groups : (n,) the image that a row comes from; copies are in the fold of their original.
     clusters : (n,) which images belong together, such as frames of a film; they share a fold. None: none do.
+    far : (m,) those that are distances to known-good images; None: none are.
+    unknown : odds of an image of no known class against a clean one, where there are no foreign rows to learn from.
 
     """
 
@@ -58,6 +61,8 @@ class Evidence:
     weights: Floats
     groups: NDArray[np.int64]
     clusters: NDArray[np.int64] | None = None
+    far: NDArray[np.bool_] | None = None
+    unknown: float = 0.0
 
     def rows(self, condition: Condition) -> NDArray[np.bool_]:
         """(n,) which rows are of a condition."""
@@ -72,6 +77,7 @@ class Evidence:
             scales=tuple(self.scales[k] for k in kept),
             start=self.start[kept],
             posterior=self.posterior[kept],
+            far=None if self.far is None else self.far[kept],
             signals=replace(self.signals, scores=self.signals.scores[:, kept]),
         )
 
@@ -80,6 +86,11 @@ class Evidence:
         facts = {name: getattr(self, name)[rows] for name in ("wrong", "condition", "weights", "groups")}
         clusters = None if self.clusters is None else self.clusters[rows]
         return replace(self, signals=self.signals.take(rows), clusters=clusters, **facts)
+
+    @property
+    def by_distance(self) -> bool:
+        """Whether images of no known class are told by distance, for want of foreign rows."""
+        return bool(self.unknown > 0 and self.far is not None and self.far.any() and not self.rows("foreign").any())
 
     def errors(self, condition: Condition) -> int:
         """Return the number of errors among the rows of a condition."""
@@ -118,7 +129,7 @@ def combined_without(evidence: Evidence, left_out: NDArray[np.bool_], like: Mixt
 
 def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
     """Fit once without each fold and once to all rows."""
-    gates = [c for c in CONDITIONS[1:] if evidence.rows(c).any()]
+    gates = [c for c in CONDITIONS[1:] if evidence.rows(c).any() or (c == "foreign" and evidence.by_distance)]
     experts: list[Condition] = ["clean"]
     if "damaged" in gates and evidence.errors("damaged") >= FEW_ERRORS:
         experts.append("damaged")
@@ -173,35 +184,6 @@ def _few_clean_errors(evidence: Evidence) -> list[str]:
     ]
 
 
-def folds(wrong: NDArray[np.bool_], seed: int, clusters: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """Deal images to folds 0 … FOLDS - 1, wrong ones first, so that each fold has its share of the errors.
-
-    Whatever learns from calibration errors is held out by these same folds. Images of one of `clusters` (n,) come into
-    one fold: those with most errors first, each into the fold with the fewest errors and then rows.
-
-    >>> sorted(folds(np.array([False, True] * 5), seed=0)[1::2].tolist())  # the five errors
-    [0, 1, 2, 3, 4]
-    """
-    if clusters is not None:
-        return _dealt_together(wrong, seed, np.unique(clusters, return_inverse=True)[1])
-    order = np.random.default_rng(seed).permutation(len(wrong))
-    dealt = order[np.argsort(~wrong[order], kind="stable")]
-    fold = np.empty(len(wrong), dtype=np.int64)
-    fold[dealt] = np.arange(len(wrong)) % FOLDS
-    return fold
-
-
-def _dealt_together(wrong: NDArray[np.bool_], seed: int, clusters: NDArray[np.int64]) -> NDArray[np.int64]:
-    errors, sizes = np.bincount(clusters, wrong), np.bincount(clusters)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    order = order[np.lexsort((-sizes[order], -errors[order]))]
-    fold, load = np.empty(len(sizes), dtype=np.int64), np.zeros((FOLDS, 2))
-    for cluster in order.tolist():
-        fold[cluster] = emptiest = int(np.lexsort((load[:, 1], load[:, 0]))[0])
-        load[emptiest] += errors[cluster], sizes[cluster]
-    return fold[clusters]
-
-
 def _folds(evidence: Evidence, seed: int) -> NDArray[np.int64]:
     """Put each row into the fold of its image; the first row of an image is the clean one."""
     images, first = np.unique(evidence.groups, return_index=True)
@@ -209,10 +191,20 @@ def _folds(evidence: Evidence, seed: int) -> NDArray[np.int64]:
     return folds(evidence.wrong[first], seed, clusters)[np.searchsorted(images, evidence.groups)]
 
 
-def _basis(evidence: Evidence, rows: NDArray[np.bool_]) -> Basis:
+def _clean(evidence: Evidence, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
     clean = rows & evidence.rows("clean")
-    if not clean.any():  # a single row of calibration: its fold leaves nothing
-        clean = evidence.rows("clean")
+    # Of a single row of calibration its fold leaves nothing.
+    return clean if clean.any() else evidence.rows("clean")
+
+
+def _tails(evidence: Evidence, rows: NDArray[np.bool_]) -> Tails:
+    clean = _clean(evidence, rows)
+    columns = [] if evidence.far is None else np.flatnonzero(evidence.far).tolist()
+    return Tails.of(evidence.signals.scores[clean], columns, evidence.weights[clean], evidence.unknown)
+
+
+def _basis(evidence: Evidence, rows: NDArray[np.bool_]) -> Basis:
+    clean = _clean(evidence, rows)
     classes = evidence.classes if evidence.classes <= _MOST_CLASSES else 0
     return Basis.of(evidence.scales, evidence.signals.take(clean), classes, evidence.weights[clean])
 
@@ -233,7 +225,7 @@ def _mixture(
         names=evidence.names,
         basis=basis,
         experts={c: _expert(evidence, rows & evidence.rows(c), basis, c) for c in experts},
-        gates={c: _gate(evidence, rows, basis, c) for c in gates},
+        gates={c: _gate(evidence, rows, basis, c) if evidence.rows(c).any() else _tails(evidence, rows) for c in gates},
     )
 
 

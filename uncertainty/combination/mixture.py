@@ -13,6 +13,7 @@ scores has to compromise. Experts are additive, logistic, and never fall as a sc
 
 since every score rises with the chance of an error: few errors can silence an estimator but never turn it round.
 The weights start from the best score of each kind of evidence and are drawn back to it, see `fit.py`.
+Without foreign copies the distance to known-good images is the gate of the foreign condition, see `tails.py`.
 A gate may close as a score rises, so the mixture can fall a little where the experts do not.
 z_j is the j-th score on its scale, centred and spread by clean calibration quantiles and clipped; b_k,ŷ is how much
 more often than others the predicted class is wrong, shrunk towards 0.
@@ -26,6 +27,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.combination.tails import Tails
 from uncertainty.errors import ArtifactError
 
 Floats = NDArray[np.float64]
@@ -113,14 +115,14 @@ class Mixture:
     names: tuple[str, ...]
     basis: Basis
     experts: dict[Condition, Linear]
-    gates: dict[Condition, Linear]
+    gates: dict[Condition, Linear | Tails]
 
     def p_wrong(self, signals: Signals) -> Floats:
         """Return (n,) in 0..1; each row on its own."""
-        return self._p_wrong(self.basis(signals))
+        return self._p_wrong(signals, self.basis(signals))
 
-    def _p_wrong(self, inputs: Floats) -> Floats:
-        odds, wrong = self._conditions(inputs)
+    def _p_wrong(self, signals: Signals, inputs: Floats) -> Floats:
+        odds, wrong = self._conditions(signals, inputs)
         share = np.exp(odds - odds.max(axis=1, keepdims=True))
         return np.asarray((share * wrong).sum(axis=1) / share.sum(axis=1))
 
@@ -129,10 +131,11 @@ class Mixture:
 
         Clean comes first, its log-odds are 0; then the conditions in the order of `gates`.
         """
-        return self._conditions(self.basis(signals))
+        return self._conditions(signals, self.basis(signals))
 
-    def _conditions(self, inputs: Floats) -> tuple[Floats, Floats]:
-        odds = np.stack([np.zeros(len(inputs)), *(gate(inputs) for gate in self.gates.values())], axis=1)
+    def _conditions(self, signals: Signals, inputs: Floats) -> tuple[Floats, Floats]:
+        gates = (gate(signals.scores if isinstance(gate, Tails) else inputs) for gate in self.gates.values())
+        odds = np.stack([np.zeros(len(inputs)), *gates], axis=1)
         wrong = [expit(self.experts["clean"](inputs))]
         wrong += [expit(self.experts[k](inputs)) if k in self.experts else np.ones(len(inputs)) for k in self.gates]
         return odds, np.stack(wrong, axis=1)
@@ -148,9 +151,17 @@ class Mixture:
         parts = self._by_source(inputs, clean)
         if not self.gates:
             return parts
-        pull = sum((np.maximum(self._by_source(inputs, gate), 0) for gate in self.gates.values()), np.zeros(1))
-        moved = logit(self._p_wrong(inputs)) - clean(inputs)
+        pulls = (np.maximum(self._pull(signals, inputs, gate), 0) for gate in self.gates.values())
+        pull = sum(pulls, np.zeros(1))
+        moved = logit(self._p_wrong(signals, inputs)) - clean(inputs)
         return np.asarray(parts + moved[:, None] * pull / np.maximum(pull.sum(axis=1, keepdims=True), _TINY))
+
+    def _pull(self, signals: Signals, inputs: Floats, gate: Linear | Tails) -> Floats:
+        if isinstance(gate, Linear):
+            return self._by_source(inputs, gate)
+        pull = np.zeros((len(inputs), len(self.names) + 2))
+        pull[:, list(gate.columns)] = gate.each(signals.scores)
+        return pull
 
     def _by_source(self, inputs: Floats, linear: Linear) -> Floats:
         terms, sources = inputs * np.array(linear.weights), self.basis.sources
@@ -173,8 +184,8 @@ def from_dict(saved: dict[str, Any]) -> Mixture:
 
 def _rebuilt(values: dict[str, Any]) -> Mixture:
     values["basis"] = Basis(**values["basis"])
-    for part in ("experts", "gates"):
-        values[part] = {k: Linear(**linear) for k, linear in values[part].items()}
+    values["experts"] = {k: Linear(**linear) for k, linear in values["experts"].items()}
+    values["gates"] = {k: (Linear if "weights" in gate else Tails)(**gate) for k, gate in values["gates"].items()}
     return Mixture(**values)
 
 

@@ -129,6 +129,15 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
+class Adapt(StrEnum):
+    """What p_wrong is adapted to."""
+
+    BATCH = "batch"
+
+
+AdaptTo = Annotated[Adapt | None, typer.Option("--adapt", help="Fit p_wrong to the shares of these images, together.")]
+
+
 class Engine(StrEnum):
     """Where images are screened."""
 

@@ -13,6 +13,7 @@ import typer
 from uncertainty.commands.explain import say_explanations
 from uncertainty.commands.options import (
     Actors,
+    AdaptTo,
     BatchSize,
     Device,
     Engine,
@@ -52,9 +53,7 @@ def screen(
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a screening that was interrupted.")] = False,
-    features: Annotated[
-        bool, typer.Option(help="Also write features.parquet, for choosing images that differ.")
-    ] = True,
+    features: Annotated[bool, typer.Option(help="Also write features.parquet, to choose images that differ.")] = True,
     engine: Annotated[Engine, typer.Option(help="Where the work is done: in this process, or on Ray.")] = Engine.LOCAL,
     actors: Actors = None,
     gpus_per_actor: GpusPerActor = None,
@@ -62,6 +61,7 @@ def screen(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a finished screening of something else.")
     ] = False,
+    adapt: AdaptTo = None,
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
     from uncertainty.screening.saved_screener import SavedScreener
@@ -76,7 +76,7 @@ def screen(
         SavedScreener(screener, model, device, policy, embedder, trust_model_file),
         images,
         out,
-        ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column),
+        ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column, adapt),
         ray=ray,
         resume=resume,
         progress=partial(_interruptible, out),

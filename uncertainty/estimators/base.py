@@ -136,6 +136,10 @@ class Estimator(ABC):
         """Return `start`, or 0 where this fit is no good to start from."""
         return self.start
 
+    def tells_far(self) -> bool:
+        """Return whether it is a distance to known-good images that tells what belongs to no known class."""
+        return False
+
     def note(self) -> str:
         """Return what a user should know of this fit, such as that it fell back to something simpler; mostly ""."""
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.estimators._known_good import KnownGoodEstimator, neighbours_for
+from uncertainty.estimators._known_good import KnownGoodEstimator, enough, neighbours_for
 from uncertainty.neighbors import LARGEST_DISTANCE
 from uncertainty.outputs import ModelOutputs
 
@@ -46,6 +46,13 @@ class NNDistance(KnownGoodEstimator):
     def _fit(self, reference: ModelOutputs) -> None:
         super()._fit(reference)
         self.k_ = self.k or neighbours_for(len(self.index_.classes))
+
+    def tells_far(self) -> bool:
+        """Return whether each class has enough known-good images.
+
+        Far in the eyes of a second network, which knows nothing of the classes, are many clean images too.
+        """
+        return enough(self.index_.classes)
 
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         return self.index_.search(outputs.features, int(self.k_))[:, -1]

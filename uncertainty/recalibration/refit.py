@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from uncertainty.brief import Brief
 from uncertainty.combination import calibration_sets
-from uncertainty.combination.evidence import Shares, counted
+from uncertainty.combination.evidence import Shares, counted, far
 from uncertainty.combination.fit import CONDITIONS, Combination, Evidence, few_errors
 from uncertainty.combination.mixture import Signals
 from uncertainty.decisions.calibration_rows import HeldOut
@@ -210,7 +210,13 @@ def evidence_of(screener: Screener, rows: HeldOut) -> Evidence:
         weights=_double(rows.weights),
         groups=rows.groups,
         clusters=rows.clusters,
+        far=far(screener.estimators, screener.model.task),
+        unknown=_shares(screener).foreign / _shares(screener).clean,
     )
+
+
+def _shares(screener: Screener) -> Shares:
+    return Shares(screener.calibrated_on["expected_damage"], screener.calibrated_on["expected_unknown"])
 
 
 def _joined(old: HeldOut, batch: Incoming, weights: RowWeights) -> HeldOut:
@@ -287,6 +293,10 @@ def _baseline(old: Baseline, rows: HeldOut, batch: Incoming) -> Baseline:
 
 def _calibrated_on(screener: Screener, evidence: Evidence, combination: Combination, batch: Incoming) -> dict[str, Any]:
     old = screener.calibrated_on
-    shares = Shares(old["expected_damage"], old["expected_unknown"])
     step = {"from": screener.id, "labels": len(batch.wrong), "errors": int(batch.wrong.sum())}
-    return {**old, **counted(evidence, shares), **combination.report, "updates": [*old.get("updates", []), step]}
+    return {
+        **old,
+        **counted(evidence, _shares(screener)),
+        **combination.report,
+        "updates": [*old.get("updates", []), step],
+    }

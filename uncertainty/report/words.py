@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from uncertainty.screener.batch_level import ADAPTED_TO_BATCH
+
 
 class Stressed(str):
     """The part of a sentence that it is about."""
@@ -86,8 +88,18 @@ def basis(provenance: Mapping[str, Any]) -> str:
     expecting = f", expecting {' and '.join(expected)}" if expected else ""
     return (
         f"It was calibrated on {on['calibration']:,} labelled images with {on.get('errors', 0):,} errors{beside}"
-        f"{expecting}."
+        f"{expecting}.{_of_batch(provenance.get(ADAPTED_TO_BATCH))}"
     )
+
+
+def _of_batch(adapted: Any) -> str:
+    """Say that p_wrong depends on all images that were screened.
+
+    >>> _of_batch({"in_words": "taken to be damaged are 20.0 % of these images"})
+    ' It is adapted to these images as a batch: taken to be damaged are 20.0 % of these images.'
+    """
+    why = adapted.get("in_words") if isinstance(adapted, Mapping) else None
+    return f" It is adapted to these images as a batch: {why}." if isinstance(why, str) else ""
 
 
 def missing(data: Mapping[str, Any], *, one_class_each: bool, pictures: int, shown: int) -> list[str]:

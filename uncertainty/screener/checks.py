@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from uncertainty.combination.fit import CONDITIONS
 from uncertainty.combination.mixture import Mixture
+from uncertainty.combination.tails import Tails
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision
 from uncertainty.decisions.policies import Kind
@@ -125,10 +126,23 @@ def _of_combiner(combiner: Mixture, names: list[str], where: str) -> Iterator[st
     if "clean" not in combiner.experts or not combiner.experts.keys() | combiner.gates.keys() <= set(CONDITIONS):
         yield f"the {where} has experts for {list(combiner.experts)} and gates for {list(combiner.gates)}"
     linear = [*combiner.experts.values(), *combiner.gates.values()]
-    numbers = [n for one in linear for n in (*one.weights, one.intercept)]
+    numbers = [n for one in linear if not isinstance(one, Tails) for n in (*one.weights, one.intercept)]
+    for tails in (gate for gate in combiner.gates.values() if isinstance(gate, Tails)):
+        yield from _of_tails(tails, len(names), where)
+        numbers.append(tails.intercept)
     numbers += [*basis.centers, *basis.spreads, *basis.context_centers, *basis.context_spreads]
     if not all(isinstance(n, int | float) and abs(n) <= _LARGEST for n in numbers):
         yield f"the {where} has numbers that are out of range"
+
+
+def _of_tails(tails: Tails, estimators: int, where: str) -> Iterator[str]:
+    if not tails.columns or not all(isinstance(k, int) and 0 <= k < estimators for k in tails.columns):
+        yield f"the {where} has distances in the columns {list(tails.columns)}"
+    for distances, p_values in zip(tails.distances, tails.p_values, strict=True):
+        if len(distances) != len(p_values) or not all(map(_is_number, (*distances, *p_values))):
+            yield f"the {where} has distances that are not numbers"
+        elif list(distances) != sorted(distances) or not all(0 < p <= 1 for p in (*p_values, tails.beyond)):
+            yield f"the {where} has distances out of order, or p-values out of range"
 
 
 def _of_decision(decision: Decision, classes: int, *, multilabel: bool) -> Iterator[str]:

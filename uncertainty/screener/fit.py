@@ -16,7 +16,7 @@ from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets, counted_once
 from uncertainty.combination.class_order import refuse_another_order
 from uncertainty.combination.equal_outputs import equal_outputs
-from uncertainty.combination.evidence import counted, evidence
+from uncertainty.combination.evidence import counted, evidence, shares_of
 from uncertainty.combination.fit import Combination, Evidence, combine
 from uncertainty.combination.mixture import Condition, Mixture
 from uncertainty.combination.worth import worth
@@ -100,7 +100,7 @@ def from_outputs(
         copies = (damaged, foreign)
     kept_back = _kept_back(calibration, asked.certify_share, asked.seed)
     usable, off = calibration_sets.fit_estimators(list(wanted), reference, calibration.take(~kept_back))
-    shares, seed = asked.shares.of(damaged=bool(copies[0]), foreign=bool(copies[1])), asked.seed
+    shares, seed = shares_of(asked.shares, usable, calibration, copies), asked.seed
     rows = evidence(usable, calibration, copies, shares, seed, kept_back)
     certifying = kept_back[rows.groups]
     learn = partial(learnt, certifying=certifying, seed=seed)
@@ -146,7 +146,7 @@ def _baseline(
     names = [str(calibration.ids[row]) for row in rows.groups[rows.rows("damaged")]]
     if asked.damage_kinds is None or not names:
         return baseline
-    shares = asked.shares.of(damaged=True, foreign=bool(rows.rows("foreign").any()))
+    shares = asked.shares.of(damaged=True, foreign="foreign" in learnt.combiner.gates)
     declared: dict[Condition, float] = {"clean": shares.clean, "damaged": shares.damaged, "foreign": shares.foreign}
     kinds = [asked.damage_kinds.get(name, "") for name in names]
     return replace(baseline, between=between_kinds(rows, learnt.combiner, declared, kinds, asked.seed))

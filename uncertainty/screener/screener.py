@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit, known_good, serialization
 from uncertainty.screener.artifact import SavedModel
+from uncertainty.screener.batch_level import ADAPTED_TO_BATCH, Adapt, levelled, wanted
 from uncertainty.screener.cascade import dear_columns
 from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.fitted import Fitted
@@ -216,29 +217,32 @@ class Screener(Brief, Judge):
         """Return one that compares no more with the reference images of these names; calibration stays."""
         return known_good.removed(self, names)
 
-    def screen_outputs(self, outputs: ModelOutputs) -> Verdicts:
-        """Return one verdict a row; rows that fitted this screener are refused."""
+    def screen_outputs(self, outputs: ModelOutputs, *, adapt: Adapt = None) -> Verdicts:
+        """Return one verdict a row; rows that fitted this screener are refused. `adapt`: see `screen`."""
         seen = calibration_sets.among(map(str, outputs.ids), self.fitted_on)
         if seen.any():
             calibration_sets.refuse(int(seen.sum()), str(outputs.ids[int(seen.argmax())]))
         rows = tuple(Row(str(name), None, "", None) for name in outputs.ids)
         deeper = None if self.cascade is None else self.cascade.taken(self.estimators, outputs)
-        return Verdicts(ranked(self.verdict_rows(Batch(rows, outputs, deeper))))
+        table = self.verdict_rows(Batch(rows, outputs, deeper), otherwise=wanted(adapt, self))
+        return Verdicts(ranked(levelled(table, self, self.schema, adapting=adapt is not None)))
 
-    def screen(self, images: Images | OutputTable, *, labels: Any = None, **options: Any) -> Verdicts:
+    def screen(
+        self, images: Images | OutputTable, *, labels: Any = None, adapt: Adapt = None, **options: Any
+    ) -> Verdicts:
         """Classify and screen images; one row for every image, unreadable ones included.
 
         `images` are what `Classifier.run` takes, or "table:FILE", outputs that fit a screener of tables. With `labels`,
         one for each image, or of a Dataset or table that has some, the verdicts have the columns `label` and `correct`.
         `options` are batch_size, workers and progress of `Classifier.stream`. The provenance counts images that fitted
-        this screener, since their p_wrong is not to be trusted. What is odd about the images, such as deep ones that
-        are decoded nearly black, is logged as a warning.
+        this screener, since their p_wrong is not to be trusted. What is odd about the images is logged as a warning.
+        adapt="batch": p_wrong fits the shares of damaged, of unknown images and of classes among these, all together.
         """
-        tables, seen, items = [], 0, items_of(images, labels)
+        tables, seen, items, adapting = [], 0, items_of(images, labels), wanted(adapt, self)
         told: dict[str, str | int] = {}
-        remarks: Counter[str] = Counter()
+        remarks = Counter[str]()
         for batch in self.stream(items, **options):
-            tables.append(self.verdict_rows(batch))
+            tables.append(self.verdict_rows(batch, otherwise=adapting))
             seen += self.count_fitted_on(batch)
             told |= {row.name: row.label for row in batch.rows if row.label is not None}
             remarks.update(remark for row in batch.rows for remark in row.remarks)
@@ -246,7 +250,7 @@ class Screener(Brief, Judge):
             logger.warning("%s", note)
         if not tables:
             raise InputError("there are no images to screen")
-        table = ranked(pa.concat_tables(tables)).replace_schema_metadata(self.schema(seen).metadata)
+        table = ranked(levelled(pa.concat_tables(tables), self, partial(self.schema, seen), adapting=adapting))
         if told and (labels is not None or not isinstance(items, ImageSet)):
             table = labelled(table, told, self.model)
         where = items.root if isinstance(items, OutputTable) else items
@@ -294,27 +298,31 @@ class Screener(Brief, Judge):
         """Return how many images of a batch, by content, fitted this screener."""
         return int(self.seen(batch).sum())
 
-    def schema(self, seen: int = 0) -> pa.Schema:
+    def schema(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
         names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
         if quality and self.telling.image is not None:
             quality = list(QUALITY_NAMES)
         told = {"effort": self.cascade is not None, "suggested": any(e.posterior for e in self.estimators)}
-        return schema(self.model.classes, names, self.provenance(seen), quality, **told)
+        return schema(self.model.classes, names, self.provenance(seen, adapted), quality, **told)
 
-    def provenance(self, seen: int = 0) -> dict[str, Any]:
+    def provenance(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""
-        return {
-            "screen_id": self.id,
-            "model_sha256": self.model.sha256,
-            "calibrated_on": self.calibrated_on,
-            "budget": None if math.isnan(self.budget) else self.budget,
-            "policy": self.decision.to_dict() | {"in_words": str(self.decision.policy)},
-            "earlier_policies": list(self.history),
-            "notes": list(self.notes),
-            "images_that_fitted_the_screener": seen,
-            "usual_quality": usual_quality(self.estimators),
-        } | read_as(self.model)
+        return (
+            {
+                "screen_id": self.id,
+                "model_sha256": self.model.sha256,
+                "calibrated_on": self.calibrated_on,
+                "budget": None if math.isnan(self.budget) else self.budget,
+                "policy": self.decision.to_dict() | {"in_words": str(self.decision.policy)},
+                "earlier_policies": list(self.history),
+                "notes": list(self.notes),
+                "images_that_fitted_the_screener": seen,
+                "usual_quality": usual_quality(self.estimators),
+            }
+            | read_as(self.model)
+            | ({} if adapted is None else {ADAPTED_TO_BATCH: adapted})
+        )
 
     @cached_property
     def id(self) -> str:

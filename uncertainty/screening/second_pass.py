@@ -7,7 +7,7 @@ doing it again ends the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from uncertainty.files import alone, replacing, write_json
 from uncertainty.images.remarks import in_words
 from uncertainty.monitoring.batch import Calibrated, Monitoring, monitor
 from uncertainty.screener import Screener
+from uncertainty.screener.batch_level import BatchLevel
+from uncertainty.screener.verdict_rows import OTHERWISE
 from uncertainty.screening.journal import FOLDER, Parts, moved, part_name
 from uncertainty.screening.part_tables import FEATURES, REMARK, counts_of
 from uncertainty.verdicts import FORMATS, SUMMARY, metadata_table, ranks, write_batches
@@ -36,24 +38,34 @@ Metadata = Mapping[str, Sequence[str | None]]
 
 
 def finish(
-    parts: Parts, screener: Screener, metadata: Metadata, *, ending: str = ".parquet", **about: Any
+    parts: Parts,
+    screener: Screener,
+    metadata: Metadata,
+    *,
+    ending: str = ".parquet",
+    adapting: bool = False,
+    **about: Any,
 ) -> dict[str, Any]:
     """Make the files of a screening of which every part is done, beside the folder of the parts; return the summary.
 
-    `metadata` are the columns of the manifest, `about` goes into the summary.
+    `metadata` are the columns of the manifest, `about` goes into the summary. With `adapting` p_wrong is that of the
+    batch which all parts are together, see `screener.batch_level`.
     """
     try:
         survey = _Survey.of(parts, screener)
+        survey = survey.levelled(parts, screener) if adapting else survey
     except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise InputError(
             f"{parts.folder} holds parts of something else ({in_one_line(error)}); remove it to begin anew"
         ) from error
     written = [f"verdicts{ending}", SUMMARY, MONITORING]
-    schema = _with(screener.schema(survey.counts["seen"]), metadata_table({name: [] for name in metadata}).schema)
+    schema = _with(
+        screener.schema(survey.counts["seen"], survey.adapted), metadata_table({name: [] for name in metadata}).schema
+    )
     write_batches(schema, _ranked(parts, survey, schema, metadata), parts.folder / written[0])
     if FEATURES in survey.extras.names:
         written.append(FEATURES_FILE)
-        _write_features(parts, survey.extras, parts.folder / FEATURES_FILE)
+        _write_features(parts, survey, parts.folder / FEATURES_FILE)
     found = monitored(_batches(parts), screener)
     summary = _summary(survey, screener) | about
     notes = [*about.get("notes_on_images", ()), *_notes(survey, summary)]
@@ -103,6 +115,21 @@ class _Survey:
     rank: NDArray[np.int64]
     counts: dict[str, int]
     extras: pa.Schema
+    level: BatchLevel | None = None
+
+    @property
+    def adapted(self) -> dict[str, Any] | None:
+        """What provenance says of a p_wrong that was adapted."""
+        return None if self.level is None else self.level.found.told()
+
+    def levelled(self, parts: Parts, screener: Screener) -> _Survey:
+        """Return the same with p_wrong and flags of the batch."""
+        level, flagged, start = BatchLevel.of(_batches(parts), screener), [], 0
+        for batch in _batches(parts, ["predicted_index"]):
+            flagged.append(level.flagged(batch, start))
+            start += len(batch)
+        p = level.p_wrong
+        return replace(self, p_wrong=p, flagged=np.concatenate(flagged), rank=ranks(p), level=level)
 
     @classmethod
     def of(cls, parts: Parts, screener: Screener) -> _Survey:
@@ -132,10 +159,11 @@ def _batches(parts: Parts, columns: Sequence[str] | None = None) -> Iterator[pa.
 
 def _ranked(parts: Parts, survey: _Survey, schema: pa.Schema, metadata: Metadata) -> Iterator[pa.RecordBatch]:
     own = [name for name in schema.names if name in pq.read_schema(parts.folder / part_name(0)).names]
-    start = 0
-    for batch in _grouped(_batches(parts, own)):
+    read, start = own if survey.level is None else [*own, OTHERWISE], 0
+    for batch in _grouped(_batches(parts, read)):
+        now = {} if survey.level is None else survey.level.columns(batch, start)
         rows = slice(start, start := start + len(batch))
-        columns = {name: batch[name] for name in own} | {"rank": pa.array(survey.rank[rows])}
+        columns = {name: now.get(name, batch[name]) for name in own} | {"rank": pa.array(survey.rank[rows])}
         brought = metadata_table({name: values[rows] for name, values in metadata.items()})
         columns |= {name: column.chunk(0) for name, column in zip(brought.column_names, brought.columns, strict=True)}
         yield pa.record_batch([columns[name] for name in schema.names], schema=schema)
@@ -154,22 +182,26 @@ def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.concat_batches(waiting)
 
 
-def _write_features(parts: Parts, extras: pa.Schema, path: Path) -> None:
-    schema = pa.schema([pa.field("file_name", pa.string()), *extras])
+def _write_features(parts: Parts, survey: _Survey, path: Path) -> None:
+    schema = pa.schema([pa.field("file_name", pa.string()), *survey.extras])
     dictionaries = [field.name for field in schema if pa.types.is_string(field.type)]
     thrifty = {"use_dictionary": dictionaries, "compression": "zstd", "write_statistics": False}
     with replacing(path) as file, pq.ParquetWriter(file, schema, **thrifty) as writer:
-        for batch in _grouped(_filled(parts, schema)):
+        for batch in _grouped(_filled(parts, schema, survey.level)):
             writer.write_batch(batch)
 
 
-def _filled(parts: Parts, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _filled(parts: Parts, schema: pa.Schema, level: BatchLevel | None) -> Iterator[pa.RecordBatch]:
     """Yield the columns of a schema; a part of unreadable images alone does not have them all."""
+    start, more = 0, () if level is None else ("flagged", "reasons", "predicted_index")
     for part in range(parts.task.parts):
         present = set(pq.read_schema(parts.folder / part_name(part)).names)
-        for batch in parts.read(part, [name for name in schema.names if name in present]).to_batches():
+        for batch in parts.read(part, [name for name in (*schema.names, *more) if name in present]).to_batches():
+            now = {} if level is None else level.columns(batch, start)
+            start += len(batch)
             columns = [
-                batch[field.name] if field.name in present else pa.nulls(len(batch), field.type) for field in schema
+                now.get(field.name, batch[field.name]) if field.name in present else pa.nulls(len(batch), field.type)
+                for field in schema
             ]
             yield pa.record_batch(columns, schema=schema)
 
@@ -185,7 +217,7 @@ def _summary(survey: _Survey, screener: Screener) -> dict[str, Any]:
         "policy": str(screener.decision.policy),
         "threshold": None if screener.decision.policy.per_class else screener.threshold,
         "classes": list(screener.model.classes),
-        "provenance": screener.provenance(survey.counts["seen"]),
+        "provenance": screener.provenance(survey.counts["seen"], survey.adapted),
         **deeper,
     }
 
@@ -194,6 +226,8 @@ def _notes(survey: _Survey, summary: Mapping[str, Any]) -> list[str]:
     """Say what is odd about the images of a screening, all together."""
     remarks = {name.removeprefix(REMARK): n for name, n in survey.counts.items() if name.startswith(REMARK)}
     notes = in_words(remarks)
+    if survey.level is not None:
+        notes.append(f"p_wrong is adapted to these images as a batch: {survey.level.found.why}")
     if summary["unreadable"] == summary["images"]:
         notes.append("not one of the images can be read; the column error says why")
     return notes

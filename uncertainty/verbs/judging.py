@@ -43,6 +43,7 @@ def screen(
     gpus_per_actor: float | None = None,
     ray_address: str | None = None,
     overwrite: bool = False,
+    adapt: str | None = None,
     progress: bool = False,
     **policy: Any,
 ) -> Screening:
@@ -54,7 +55,7 @@ def screen(
     from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.workflows import screen as work
 
-    settings = work.ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column)
+    settings = work.ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column, adapt)
     showing, on_ray = shown(progress), _on_ray(engine, screener, images)
     asked = policy_of(policy)
     if not on_ray:

@@ -8,7 +8,7 @@ from typing import Any
 
 from uncertainty.classifiers.progress import Progress
 from uncertainty.combination.evidence import Shares
-from uncertainty.defaults import CASCADE_LOSS
+from uncertainty.defaults import CASCADE_LOSS, EXPECT_UNKNOWN
 from uncertainty.errors import InputError
 from uncertainty.images.manifests import Columns
 from uncertainty.output_tables.output_table import OutputTable
@@ -40,7 +40,7 @@ def fit_tables(
         )
     good = None if reference is None else OutputTable.open(*reference, classes)
     settings = FitSettings(
-        shares=Shares(0.0, 0.0),
+        shares=Shares(0.0, EXPECT_UNKNOWN),
         policy=one_policy(asked.get("budget"), asked.get("policy")),
         seed=asked.get("seed", 0),
         certify_share=asked.get("certify_share", 0.0),

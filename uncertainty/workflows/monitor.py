@@ -11,8 +11,9 @@ from uncertainty.files import write_json
 from uncertainty.images.groups import APART, Grouping
 from uncertainty.monitoring.batch import Monitoring
 from uncertainty.screener import Screener
+from uncertainty.screener.batch_level import ADAPTED_TO_BATCH, as_calibrated
 from uncertainty.screening.second_pass import MONITORING, monitored
-from uncertainty.verdicts import Verdicts, file_of, folder_of, metadata_of_rows
+from uncertainty.verdicts import Verdicts, file_of, folder_of, metadata_of_rows, read_summary
 from uncertainty.written import fingerprint, written
 
 
@@ -32,11 +33,14 @@ def monitor_folder(
     """
     made = screener if isinstance(screener, Screener) else Screener.load(screener, None)
     verdicts = Verdicts.read(folder)
-    made_by = verdicts.provenance.get("calibrated_on")
+    provenance, table = verdicts.provenance or read_summary(folder).get("provenance", {}), verdicts.table
+    made_by = provenance.get("calibrated_on")
     if made_by is not None and made_by != json.loads(json.dumps(made.calibrated_on)):
         raise InputError(f"{folder} was judged by another screener than the one given; give the one that made it")
-    options["groups"] = grouping.of(verdicts.table["file_name"].to_pylist(), metadata_of_rows(verdicts.table))
-    found = monitored(verdicts.table.to_batches(max_chunksize=4096), made, **options)
+    options["groups"] = grouping.of(table["file_name"].to_pylist(), metadata_of_rows(table))
+    if ADAPTED_TO_BATCH in provenance:  # else what the batch taught would be counted twice
+        table = as_calibrated(table, made)
+    found = monitored(table.to_batches(max_chunksize=4096), made, **options)
     with written(folder_of(folder), [MONITORING], fingerprint(file_of(folder)), overwrite=overwrite) as where:
         write_json(where / MONITORING, found.to_json(), allow_nan=True)
     return found

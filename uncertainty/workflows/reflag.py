@@ -20,7 +20,7 @@ from uncertainty.screening.journal import Task, opened, writing
 from uncertainty.screening.part_tables import with_counts
 from uncertainty.screening.second_pass import FEATURES_FILE, FILES, finish, move_completed
 from uncertainty.verdicts import METADATA, Verdicts, file_of, metadata_of_rows, read_summary
-from uncertainty.workflows.screen import TASK
+from uncertainty.workflows.screen import ADAPTED, TASK
 from uncertainty.written import is_ours, read_ledger
 
 
@@ -47,6 +47,8 @@ def finished(folder: Path, screener: Screener) -> Finished:
     task = Task.from_dict(summary.get(TASK))
     if task is None or not (folder / FEATURES_FILE).is_file():
         raise InputError(f"{folder} is no finished screening with its {FEATURES_FILE}; give the folder of one")
+    if task.policy.endswith(ADAPTED):
+        raise InputError(f"{folder} was adapted to its batch, and the policy is part of that; screen again")
     for name in FILES:
         if (folder / name).exists() and not is_ours(folder / name, known.get(name)):
             raise InputError(f"{folder / name} was changed since it was written; screen again, into another folder")
@@ -69,7 +71,8 @@ def reflag(done: Finished, screener: Screener) -> dict[str, Any]:
     """
     task = replace(done.task, screen_id=screener.id, policy=str(screener.decision.policy))
     table, ending = done.verdicts.table, file_of(done.folder).suffix
-    about = {name: done.summary[name] for name in ("input_root", "notes_on_images") if name in done.summary}
+    about: dict[str, Any] = {TASK: asdict(task)}
+    about |= {name: done.summary[name] for name in ("input_root", "notes_on_images") if name in done.summary}
     counts = {"seen": int(done.summary["provenance"]["images_that_fitted_the_screener"])}
     with opened(done.folder, task, resume=True) as parts:
         tables = _parts(done.folder, table, [len(task.positions(part)) for part in range(task.parts)])
@@ -77,7 +80,7 @@ def reflag(done: Finished, screener: Screener) -> dict[str, Any]:
             with writing(done.folder):
                 parts.write(part, with_counts(_flagged(rows, extras, screener), counts if part == 0 else {"seen": 0}))
         with writing(done.folder):
-            return finish(parts, screener, metadata_of_rows(table), ending=ending, **{TASK: asdict(task)}, **about)
+            return finish(parts, screener, metadata_of_rows(table), ending=ending, **about)
 
 
 def _parts(folder: Path, table: pa.Table, counts: Sequence[int]) -> Iterator[tuple[pa.Table, pa.Table]]:

@@ -20,6 +20,7 @@ from uncertainty.images.sources import ImageSet, find_images, metadata_of
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.output_tables.spec import is_table
 from uncertainty.screener import Screener
+from uncertainty.screener.batch_level import wanted
 from uncertainty.screener.from_tables import fitting, items_of
 from uncertainty.screening.journal import ROWS_IN_A_PART, Parts, Task, Written, clear, in_progress, opened, writing
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
@@ -30,6 +31,8 @@ from uncertainty.written import is_ours, read_ledger
 
 TASK = "task"
 """In the summary: what was done."""
+ADAPTED = ", adapted to the batch"
+"""Behind the policy of a task whose p_wrong is."""
 Engine = Callable[[Any, Task, Path, Sequence[int]], Iterable[Written]]
 """(an ImageSet or items, task, folder of the parts, parts that are missing) to what was written, in any order."""
 
@@ -47,6 +50,7 @@ class ScreenSettings:
     workers : threads that decode images, in each process that does.
     overwrite : whether a finished screening of something else may be replaced.
     name_column : that of a manifest with the file names, where it is called otherwise.
+    adapt : "batch", and p_wrong fits the shares of these images, see `screener.batch_level`; None: each on its own.
 
     """
 
@@ -56,10 +60,13 @@ class ScreenSettings:
     workers: int = WORKERS
     overwrite: bool = False
     name_column: str | None = None
+    adapt: str | None = None
 
     def __post_init__(self) -> None:
         if self.ending not in FORMATS:
             raise InputError(f"format {self.ending!r} is not one of {', '.join(FORMATS)}")
+        if self.adapt is not None and not self.features:
+            raise InputError("to adapt p_wrong to the batch takes what is kept of each image; leave --no-features out")
 
 
 @dataclass(frozen=True)
@@ -163,6 +170,7 @@ def screen_into(
     with, a finished screening of something else that `settings` do not let replace, or a disk that is full (then it can
     be resumed).
     """
+    adapting = wanted(settings.adapt, screener)
     folder.mkdir(parents=True, exist_ok=True)
     images = _counted(items_of(images))
     if not len(images):
@@ -170,6 +178,7 @@ def screen_into(
     if isinstance(images, OutputTable):  # no forward pass: larger batches cost nothing
         images, settings = fitting(screener, images), replace(settings, batch_size=ROWS_IN_A_PART)
     task = task_of(screener, images, batch_size=settings.batch_size, features=settings.features)
+    task = replace(task, policy=task.policy + ADAPTED) if adapting else task
     read_ledger(folder)  # which says where it can't be written in the end
     if resume and (summary := finished_summary(folder)) is not None:
         _refuse_another(folder, summary, task)
@@ -193,7 +202,8 @@ def screen_into(
         if engine is not None:
             _note_all(parts, engine(images, task, parts.folder, [part for run in missing for part in run]), progress)
         with writing(folder):
-            return finish(parts, screener, metadata_of(images), ending=settings.ending, **about)
+            brought = metadata_of(images)
+            return finish(parts, screener, brought, ending=settings.ending, adapting=adapting, **about)
 
 
 def _counted(images: Items | OutputTable) -> ImageSet | OutputTable | Sequence[ArrayItem]:
