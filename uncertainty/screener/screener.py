@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -38,7 +37,8 @@ from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.from_tables import fitting, items_of
 from uncertainty.screener.judge import Judge
-from uncertainty.screener.recorded_model import RecordedModel, read_as, without_network
+from uncertainty.screener.provenance import provenance
+from uncertainty.screener.recorded_model import RecordedModel, without_network
 from uncertainty.screener.verdict_labels import labelled
 from uncertainty.screener.verdict_rows import OTHERWISE, judged_by_effort, with_unreadable
 from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
@@ -308,21 +308,8 @@ class Screener(Brief, Judge):
 
     def provenance(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""
-        return (
-            {
-                "screen_id": self.id,
-                "model_sha256": self.model.sha256,
-                "calibrated_on": self.calibrated_on,
-                "budget": None if math.isnan(self.budget) else self.budget,
-                "policy": self.decision.to_dict() | {"in_words": str(self.decision.policy)},
-                "earlier_policies": list(self.history),
-                "notes": list(self.notes),
-                "images_that_fitted_the_screener": seen,
-                "usual_quality": usual_quality(self.estimators),
-            }
-            | read_as(self.model)
-            | ({} if adapted is None else {ADAPTED_TO_BATCH: adapted})
-        )
+        more = {} if adapted is None else {ADAPTED_TO_BATCH: adapted}
+        return provenance(self, self.id, seen) | more
 
     @cached_property
     def id(self) -> str:
