@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from screener.sealing import sealed_again
 
 from commands.command_lines import fit_arguments
+from uncertainty.commands.shared import say_notes
 from uncertainty.screener import Screener
 
 HOLD = (
@@ -38,12 +39,13 @@ def test_a_change_waits_for_one_that_is_under_way(run, fitted, tmp_path):
     assert Screener.load(screener).budget == 0.3
 
 
-def test_a_note_can_t_disturb_a_terminal(run, world, fitted, tmp_path):
+def test_a_note_can_t_disturb_a_terminal(capsys, run, world, fitted, tmp_path):
+    say_notes(["all\x1b[2J is\nwell"])
+    assert capsys.readouterr().err == "note: all\\x1b[2J is well\n"
     screener = shutil.copytree(fitted, tmp_path / "s")
     sealed_again(screener, notes=["all\x1b[2J is\nwell"])
     status, out, err = run("screen", screener, world.incoming, "-o", tmp_path / "out")
     assert status == 0
-    assert "note: all\\x1b[2J is well\n" in err
     assert "\x1b" not in out + err
 
 
