@@ -76,8 +76,9 @@ def test_weights(file: str) -> None:
     assert torch.equal(head(classifier), TENSORS["3.weight"])
     assert not torch.equal(head(Classifier.load(f"{NETWORK}?size=4")), TENSORS["3.weight"])
     assert classifier.notes == (
-        "nothing says how images are prepared: crop_pct=1.0&interpolation=bicubic&mean=0.485,0.456,0.406&"
-        "std=0.229,0.224,0.225 is assumed; where the accuracy is not the one you know, say how",
+        "of how images are prepared this is only assumed: resize=short_side&crop_pct=1.0&"
+        "interpolation=bicubic&mean=0.485,0.456,0.406&std=0.229,0.224,0.225; "
+        "where the accuracy is not the one you know, say how",
     )
     assert classifier.classes == ("0", "1", "2")
 

@@ -38,6 +38,13 @@ def test_doctor_tells_assumed_settings_from_stated_ones(run):
     spec = "user_models:network?size=8&mean=0.5&std=0.25&features=0"
     _, text, _ = run("doctor", "--model", spec)
     lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    assert "resize" not in lines["preprocessing, stated"]
     assert "mean=0.5,0.5,0.5, std=0.25,0.25,0.25" in lines["preprocessing, stated"]
-    assert lines["preprocessing, assumed"].split() == ["crop_pct=1.0,", "interpolation=bicubic"]
+    assert lines["preprocessing, assumed"].split() == ["crop_pct=1.0,", "resize=short_side,", "interpolation=bicubic"]
     assert lines["features"].strip() == "6, the output of '0'"
+
+
+def test_what_rounds_to_one_pass_is_one_pass():
+    from uncertainty.classifiers.findings import _in_passes
+
+    assert [_in_passes(x) for x in (1, 1.003, 1.01, 3.2)] == ["1 pass", "1 pass", "1.01 passes", "3.2 passes"]

@@ -28,7 +28,7 @@ def test_short_work_says_nothing_where_there_is_no_terminal(capsys):
 
 
 def test_long_work_says_every_half_minute_how_far_it_is(capsys, monkeypatch):
-    times = iter([0.0, 10.0, 31.0, 40.0, 62.0, 100.0])
+    times = iter([0.0, 10.0, 31.0, 40.0, 62.0, 71.4])
     monkeypatch.setattr("uncertainty.commands.progress.time.monotonic", lambda: next(times))
     with progress("screening", 50) as advance:
         for _ in range(5):
@@ -37,7 +37,7 @@ def test_long_work_says_every_half_minute_how_far_it_is(capsys, monkeypatch):
         "",
         "note: screening: 20 of 50 images, 0.645 a second, 46 s left\n"
         "note: screening: 40 of 50 images, 0.645 a second, 16 s left\n"
-        "note: screening: 50 of 50 images, 0.5 a second\n",
+        "note: screening: 50 of 50 images, 0.7 a second, now what they say together\n",
     )
 
 

@@ -25,7 +25,8 @@ def test_images_are_explained_by_their_verdict_and_what_they_are_like(world, tmp
         assert {near.name for near in one.nearest} <= set(world.screener.known_good)
         assert not one.seen
     assert found[3].words() == [f"bad.png: can't be read ({found[3].error}), so it is flagged"]
-    assert replace(found[0], voices=("flipped, it answers cat",)).words()[3] == "flipped, it answers cat"
+    said = "flipped, the classifier answers cat"
+    assert replace(found[0], voices=(said,)).words()[3] == said
     assert found[4].seen
     assert found[4].nearest[0].distance < 0.001
     assert found[4].words()[-1] == "this image fitted the screener, so its p_wrong is too low to be trusted"

@@ -43,7 +43,7 @@ __all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Deeper", 
 
 logger = logging.getLogger("uncertainty")
 
-_ASSUMED = "nothing says how images are prepared: {} is assumed; where the accuracy is not the one you know, say how"
+_ASSUMED = "of how images are prepared this is only assumed: {}; where the accuracy is not the one you know, say how"
 _NOT_FINITE = "the classifier answers with values that are NaN or infinite"
 
 

@@ -140,12 +140,17 @@ def costs(classifier: Classifier) -> Iterator[Line]:
     fast = 1 + (passes * network.dropout_cost if network.dropout else 0)
     all_dropout = 1 + (MC_PASSES * network.dropout_cost if network.dropout else 0)
     second = _second_opinion(one, seconds)
-    yield "effort fast", f"{fast:.3g} passes" if fast > 1 else "1 pass"
-    yield "effort balanced", f"{fast + 1:.3g} passes at most, with the flip, and a second opinion, {second}"
+    yield "effort fast", _in_passes(fast)
+    yield "effort balanced", f"{_in_passes(fast + 1)} at most, with the flip, and a second opinion, {second}"
     yield (
         "effort thorough",
-        f"{all_dropout + _views():.3g} passes at most, with all views, and a second opinion, {second}",
+        f"{_in_passes(all_dropout + _views())} at most, with all views, and a second opinion, {second}",
     )
+
+
+def _in_passes(number: float) -> str:
+    """Say a number of passes; what rounds to one is one pass."""
+    return "1 pass" if (said := f"{number:.3g}") == "1" else f"{said} passes"
 
 
 def _views() -> int:

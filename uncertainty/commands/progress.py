@@ -43,10 +43,13 @@ class _Lines:
     def __call__(self, done: int) -> None:
         self.done += done
         now = time.monotonic()
-        if now - self.said < EVERY:
+        # What follows the last image has no count and may take minutes, so the last line of long work never waits.
+        seen = self.done >= self.total > self.done - done and now - self.begun >= EVERY
+        if not seen and now - self.said < EVERY:
             return
         self.said, speed = now, self.done / (now - self.begun)
         left = f", {_duration((self.total - self.done) / speed)} left" if speed and self.done < self.total else ""
+        left = ", now what they say together" if seen else left
         typer.echo(f"note: {self.what}: {self.done} of {self.total} images, {speed:.3g} a second{left}", err=True)
 
 

@@ -37,7 +37,7 @@ _WORDS = {
     "dropout": "how much it depends on dropout",
     "neighbours": "how like known-good images they are",
     "second opinion": "what the second opinion says",
-    "views": "how the answer bears flips and shifts",
+    "views": "how the answer bears other views",
     "image": "light, contrast and sharpness",
     PREDICTED: "which classes are predicted",
 }

@@ -7,15 +7,15 @@ from uncertainty.screener.judge import Judge
 
 _SAID = {
     "second_opinion_disagrees": "the second opinion says",
-    "unstable_under_augmentation": "in other views it answers",
-    "unstable_under_dropout": "without some of its units it answers",
+    "unstable_under_augmentation": "in other views the classifier answers",
+    "unstable_under_dropout": "without some of its units the classifier answers",
 }
 """How a kind of source is introduced, by its word in a reason; softmax only repeats the prediction."""
-_FLIPPED = {"unstable_under_augmentation": "flipped, it answers"}
+_FLIPPED = {"unstable_under_augmentation": "flipped, the classifier answers"}
 
 
 def voices(screener: Judge, outputs: ModelOutputs) -> dict[str, tuple[str, ...]]:
-    """Return by id of each row such as ("the second opinion says dog", "flipped, it answers cat").
+    """Return by id of each row such as ("the second opinion says dog", "flipped, the classifier answers cat").
 
     Each kind of source of the fused posterior has one voice, the class that its sources find likeliest together, as
     calibration weighs them. Without that posterior, or a column that it reads (in a cascade that did not look deeper),

@@ -223,7 +223,7 @@ def test_no_image_processor_is_told(tmp_path: Path) -> None:
     (saved(tmp_path) / "preprocessor_config.json").unlink()
     one = Classifier.load(f"hf:{tmp_path}")
     assert one.preprocess.size == 32
-    assert any("nothing says how images are prepared: crop_pct" in note for note in one.notes)
+    assert any("this is only assumed: resize=" in note for note in one.notes)
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def _of_bands(folder: Path, module: Any, channels: int) -> tuple[Preprocess, tup
         if config.get("do_normalize", True) and len(config.get(key) or ()) in (1, channels):
             known[name] = tuple(config[key])
     stated = known.keys() & ({"size", "mean", "std"} if config else {"size"})
-    assumed = tuple(k for k in ("resize", *ASSUMED) if k not in stated and k != "crop_pct")
+    assumed = tuple(k for k in ASSUMED if k not in stated and k != "crop_pct")
     return Preprocess(**known, channels=channels, draft=0, exif=True), assumed
 
 

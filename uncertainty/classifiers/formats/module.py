@@ -19,7 +19,7 @@ PRESETS = {
 }
 """Names for model specs that need no weights of the user's; what a spec may say after "?" they may too."""
 
-ASSUMED = ("size", "crop_pct", "interpolation", "mean", "std")
+ASSUMED = ("size", "resize", "crop_pct", "interpolation", "mean", "std")
 """What a bare module does not say of its preprocessing, and what changes answers most."""
 
 
