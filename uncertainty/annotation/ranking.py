@@ -29,7 +29,7 @@ HOPELESS = MappingProxyType({"contrast": (-1, 0.05), "darkness": (1, 0.94), "ent
 between its 5 % and its 95 % quantile, or 95 % of it darker than 15 of 255, or less than one bit of information, or no
 detail at all. See `uncertainty.images.quality`."""
 _COLUMNS = ("file_name", "predicted_label", "confidence", *SUGGESTED, "p_wrong", "flagged", "reasons")
-_BY_STRATEGY, _BY_CHANCE = "strategy", "explore"
+_BY_STRATEGY, BY_CHANCE = "strategy", "explore"
 _WHY = ("group", "duplicates", "drawn_by", "inclusion_probability")
 LISTED = ("rank", *(name for name in _COLUMNS if name not in SUGGESTED), *_WHY)
 """The columns of a list, but for the suggested labels that not every list has."""
@@ -186,7 +186,7 @@ def _listed(
         "rank": pa.array(np.arange(1, len(order) + 1)),
         "group": pa.array([names[stand_ins.get(row, row)] for row in order.tolist()], pa.string()),
         "duplicates": pa.array([folded.get(row, []) for row in order.tolist()], pa.list_(pa.string())),
-        "drawn_by": pa.array(np.where(by_chance, _BY_CHANCE, _BY_STRATEGY).tolist(), pa.string()),
+        "drawn_by": pa.array(np.where(by_chance, BY_CHANCE, _BY_STRATEGY).tolist(), pa.string()),
         "inclusion_probability": pa.array(np.where(by_chance, chance, 1.0)),
     }
     listed = with_columns(

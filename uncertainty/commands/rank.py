@@ -59,6 +59,7 @@ def rank(
 ) -> None:
     """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
     from uncertainty.annotation.expected_yield import should_stop
+    from uncertainty.annotation.ranking import BY_CHANCE
     from uncertainty.commands.tables import shown
     from uncertainty.images.groups import Grouping
     from uncertainty.workflows.rank import rank_folder
@@ -81,7 +82,8 @@ def rank(
     say_notes(found.notes)
     for row in found.table.slice(0, 10).to_pylist():
         label, name = shown(row["predicted_label"]), shown(row["file_name"])
-        say(f"{row['rank']:>4}  p_wrong {probability(row['p_wrong']):>6}  {label}  {name}")
+        drawn = "  (drawn)" if row["drawn_by"] == BY_CHANCE else ""
+        say(f"{row['rank']:>4}  p_wrong {probability(row['p_wrong']):>6}  {label}  {name}{drawn}")
     say(str(found.expected))
     if stop_below is not None and should_stop(found.expected, stop_below):
         say(f"time to stop: {percent(found.expected.share)} of these are expected to be errors, below {stop_below:.1%}")

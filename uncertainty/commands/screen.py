@@ -90,6 +90,8 @@ def screen(
 
 
 def _say(summary: dict[str, Any], fitted: Screener, *, asked: bool) -> None:
+    from uncertainty.screener.batch_level import ADAPTED_TO_BATCH
+
     say_notes(fitted.decision.notes(fitted.model.classes) if asked else ())
     say_notes(summary.get("notes_on_images", ()))
     if seen := summary["provenance"]["images_that_fitted_the_screener"]:
@@ -104,7 +106,8 @@ def _say(summary: dict[str, Any], fitted: Screener, *, asked: bool) -> None:
         say_notes([summary["drift"]["in_words"]])
     say(
         f"{number_of(summary['images'], 'image')}: {summary['flagged']} flagged, {summary['unreadable']} of them "
-        f"unreadable; about {number_of(round(summary['predicted_errors']), 'error')} expected\n{fitted.describe()}"
+        f"unreadable; about {number_of(round(summary['predicted_errors']), 'error')} expected"
+        f"{', as adapted to this batch' if ADAPTED_TO_BATCH in summary['provenance'] else ''}\n{fitted.describe()}"
     )
 
 

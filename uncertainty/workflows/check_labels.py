@@ -39,8 +39,8 @@ _PICKED = (
     "labels, have a random draw of them labelled (`uncertainty rank --explore`)"
 )
 _SOONER = (
-    "{}, so the given labels are believed sooner: right at least {:.0%} of the time, not {:.0%}, and p_wrong is taken "
-    "to be too low; {} more would else be called likely wrong"
+    "{}, so the given labels are believed sooner: right at least {:.0%} of the time, not {:.0%}, as if p_wrong were "
+    "too low, which it may be"
 )
 
 
@@ -220,7 +220,8 @@ def words(check: LabelCheck) -> list[str]:
     lines = [f"{number_of(len(check.table), 'label')} judged, {check.likely} of them likely wrong"]
     lines += [_PICKED.format(f"a {check.picked}")] * bool(check.picked)
     if check.unlike:
-        lines.append(_SOONER.format(check.unlike, TRUST[True].least_right, TRUST[False].least_right, check.spared))
+        spared = f"; {check.spared} more would else be called likely wrong" if check.spared else ""
+        lines.append(_SOONER.format(check.unlike, TRUST[True].least_right, TRUST[False].least_right) + spared)
     lines += [_agreement(one) for one in check.agreement]
     people = Counter(one.annotator for one in check.returned.answers)
     if len(people) > 1 and not check.agreement:

@@ -75,7 +75,7 @@ class Explanation:
             f"{self.file_name}: predicted {a.predicted or 'no class'}, confidence {percent(self.confidence)}",
             f"p_wrong {probability(a.p_wrong)}, {side}: {abs(a.distance):.3f} {where} the line "
             f"at {a.threshold:.3f} ({a.policy})",
-            f"{'reasons' if a.flagged else 'what raised it most'}: {', '.join(self.reasons) or 'none'}",
+            f"{'reasons' if a.flagged else 'what speaks against it most'}: {', '.join(self.reasons) or 'none'}",
         ]
         if self.voices:
             lines.append("; ".join(self.voices))
