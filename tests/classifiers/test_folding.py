@@ -34,6 +34,15 @@ class Norm(nn.BatchNorm2d):
         )
 
 
+class Checked(nn.BatchNorm2d):
+    """As timm writes it: what it gets is looked at first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch._assert(x.ndim == 4, f"{x.ndim} axes")
+        torch._assert(x.size(1) == 8, "8 channels")
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.1, self.eps)
+
+
 class Doubled(nn.Module):
     def forward(self, w: Tensor) -> Tensor:
         return 2 * w
@@ -72,6 +81,7 @@ FOLDED: dict[str, tuple[Forward, dict[str, nn.Module], int]] = {
     "dropout between": (fallen, {"drop": nn.Dropout(0.5)}, 2),
     "a convolution's own forward": (straight, {"conv": Padded(3, 8, 3)}, 2),
     "batch norm as a function": (straight, {"norm2": Norm(8)}, 2),
+    "a shape that is checked": (straight, {"norm2": Checked(8)}, 2),
     "no weights of its own": (straight, {"norm2": nn.BatchNorm2d(8, affine=False)}, 2),
     "grouped": (straight, {"conv2": nn.Conv2d(8, 8, 3, padding=1, groups=4)}, 2),
     "one convolution twice": (
