@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.utils import parametrize
 
 from classifiers.networks import answers, classifier, inputs, made, unfolded
@@ -30,6 +32,15 @@ class Norm(nn.BatchNorm2d):
         return F.relu(
             F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.1, self.eps)
         )
+
+
+class Checked(nn.BatchNorm2d):
+    """As timm writes it: what it gets is looked at first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch._assert(x.ndim == 4, f"{x.ndim} axes")
+        torch._assert(x.size(1) == 8, "8 channels")
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.1, self.eps)
 
 
 class Doubled(nn.Module):
@@ -70,6 +81,7 @@ FOLDED: dict[str, tuple[Forward, dict[str, nn.Module], int]] = {
     "dropout between": (fallen, {"drop": nn.Dropout(0.5)}, 2),
     "a convolution's own forward": (straight, {"conv": Padded(3, 8, 3)}, 2),
     "batch norm as a function": (straight, {"norm2": Norm(8)}, 2),
+    "a shape that is checked": (straight, {"norm2": Checked(8)}, 2),
     "no weights of its own": (straight, {"norm2": nn.BatchNorm2d(8, affine=False)}, 2),
     "grouped": (straight, {"conv2": nn.Conv2d(8, 8, 3, padding=1, groups=4)}, 2),
     "one convolution twice": (
@@ -151,7 +163,29 @@ def put_layer(module: nn.Module) -> None:
     module.norm2 = nn.BatchNorm2d(8)
 
 
-@pytest.mark.parametrize("change", [load, write, write_unseen, write_statistics, put, put_layer])
+def set_epsilon(module: nn.Module) -> None:
+    norm: Any = module.get_submodule("norm2")
+    norm.eps = 1.0
+
+
+def set_padding(module: nn.Module) -> None:
+    conv: Any = module.get_submodule("conv2")
+    conv.padding_mode, conv._reversed_padding_repeated_twice = "circular", [1, 1, 1, 1]
+
+
+def patch_norm(module: nn.Module) -> None:
+    norm: Any = module.get_submodule("norm2")
+    norm.forward = lambda x: 2 * x
+
+
+def patch_activation(module: nn.Module) -> None:
+    module.get_submodule("act").__class__ = nn.SELU
+
+
+CHANGES = (load, write, write_unseen, write_statistics, put, put_layer, set_epsilon, set_padding, patch_norm)
+
+
+@pytest.mark.parametrize("change", [*CHANGES, patch_activation])
 @pytest.mark.parametrize("forward", [straight, fallen])
 def test_other_weights_answer_for_themselves(change: Callable[[nn.Module], None], forward: Forward) -> None:
     module = network(forward, drop=nn.Dropout(0.5))
@@ -173,6 +207,50 @@ def test_a_hook_is_not_skipped(layer: str, forward: Forward) -> None:
     module.get_submodule(layer).register_forward_hook(lambda _, __, output: seen.append(len(output)))
     one.network(inputs(4))
     assert 4 in seen
+
+
+@pytest.mark.parametrize("forward", [straight, fallen])
+def test_a_hook_of_all_modules_is_not_skipped(forward: Forward) -> None:
+    one, x = classifier(network(forward, drop=nn.Dropout(0.5))), inputs(4)
+    seen: list[str] = []
+    for register in (register_module_forward_hook, register_module_forward_pre_hook):
+        handle = register(lambda layer, *_: seen.append(type(layer).__name__))
+        one.network(x)
+        handle.remove()
+    assert seen.count("BatchNorm2d") == 4
+    assert one.network.folds()
+
+
+class Scaled(nn.Module):
+    """Computes with what it holds before any image is seen, as a frozen batch norm does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(8))
+        self.tensor, self.settings = torch.ones(8), {"by": [1.0]}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (self.get_buffer("scale") * 2 * (self.tensor + 1) * self.settings["by"][0])[:, None, None]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.scale.mul_(3),
+        lambda m: setattr(m, "scale", torch.full((8,), 3.0)),
+        lambda m: m.tensor.mul_(3),
+        lambda m: m.settings["by"].__setitem__(0, 3.0),
+    ],
+)
+@pytest.mark.parametrize("forward", [straight, fallen])
+def test_what_a_layer_computes_with_may_change(change: Callable[[Any], None], forward: Forward) -> None:
+    module = network(forward, norm3=Scaled(), drop=nn.Dropout(0.5))
+    one, x = classifier(module), inputs(4)
+    assert one.network.folds()
+    change(module.get_submodule("norm3"))
+    with torch.no_grad():
+        expected = module.eval()(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(one.network(x, 2).logits, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["norm2", "conv", "act", "conv2"])
@@ -208,3 +286,16 @@ def test_heat_maps_and_gradients_are_of_the_network_itself() -> None:
     assert maps.shape == (2, 4, 4)
     assert not module.get_submodule("act").inplace
     assert [name for name, _ in module.named_modules() if "folded" in name] == []
+
+
+def test_threads_do_not_see_each_other() -> None:
+    module = network(fallen, drop=nn.Dropout(0.5)).train()
+    one = classifier(module)
+    images = [inputs(6, seed) for seed in range(4)]
+    expected = [one.network(x, 4, views=("flip",)) for x in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda x: one.network(x, 4, views=("flip",)), images * 10))
+    for k, forward in enumerate(found):
+        for name in ("logits", "features", "mc_logits", "tta_logits"):
+            np.testing.assert_array_equal(getattr(forward, name), getattr(expected[k % 4], name))
+    assert module.training

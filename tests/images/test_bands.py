@@ -1,6 +1,8 @@
 """Images of any number of bands: every reader gives the same values, and what can't be known is asked for."""
 
 import io
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import tifffile
 import torch
 from PIL import Image
 
-from uncertainty.errors import ImageError, ModelError
+from uncertainty.errors import ImageError, InputError, ModelError
 from uncertainty.images.bands import Bands, Multiband, damaged, in_bands, upright
 from uncertainty.images.corruptions import CORRUPTIONS, corrupt
 from uncertainty.images.decoding import TO_SHOW, Reading, decode, decoded_to_show, digest_picture, size
@@ -90,6 +92,50 @@ def test_white_is_what_the_type_holds_or_what_is_said():
     image = from_array(np.full((2, 2, 4), 2500, np.uint16), Reading(multiband=Multiband(4, white=10000)))
     assert (image.pixels == 128).all()  # the square root of a quarter
     assert from_array(TILE, THIRTEEN).remarks == ("deep:16:12",)
+
+
+def test_white_of_wide_numbers_is_the_same_in_every_format():
+    wide = TILE.astype(np.int32)
+    whites = [decode(data, reading=THIRTEEN).bands.white for data in (npy(wide), tiff(wide, **ONE_PAGE))]
+    assert whites == [65535, 65535]
+
+
+def header(shape, text=None):
+    head = io.BytesIO()
+    told = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    if text is None:
+        np.lib.format.write_array_header_1_0(head, told)
+        return head.getvalue()
+    return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text
+
+
+def test_a_small_file_can_not_become_large():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("tile.npy", "w") as member:
+        member.write(header((10**6, 10**6, 13)))
+        for _ in range(64):
+            member.write(bytes(1 << 20))
+    tracemalloc.start()
+    assert "more than the limit" in refused(packed.getvalue())
+    assert size(packed.getvalue()) == (10**6, 10**6)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()
+    assert "header of 2,147,483,648 bytes" in refused(b"\x93NUMPY\2\0" + (1 << 31).to_bytes(4, "little"))
+
+
+def test_headers_that_say_nonsense():
+    rest = bytes(13 * 64)
+    assert "is an array of shape (-1, 8, 13)" in refused(header((-1, 8, 13)) + rest)
+    assert "is truncated" in refused(header((8, 8, 13))[:40])
+    for text in (b"(" * 5000, b"open('x')", b"{'descr': 'zz9', 'fortran_order': False, 'shape': (8, 8, 13)}"):
+        assert refused(header(None, text) + rest) == "has a header that is none of NumPy"
+
+
+def test_values_that_no_float_holds_are_refused_quietly():
+    for values in (np.full((4, 4, 13), 1e300), np.resize([np.inf, -np.inf], (4, 4, 13)), np.full((4, 4, 13), np.nan)):
+        assert "NaN or infinite" in refused(npy(values))
+        with pytest.raises(ImageError, match="takes pictures of 8 bits"):
+            decoded_to_show(npy(values))
 
 
 def test_which_bands_are_taken_and_shown():
@@ -225,6 +271,17 @@ def test_packed_arrays_of_bands(tmp_path):
     found = find_images(tmp_path / "a.npz")
     values = [decode(one.data, reading=THIRTEEN).bands.values[0, 0, 0] for one in found]
     assert (values, list(found.labels)) == ([TILE[0, 0, 0], TILE[0, 0, 0] + 1], [1, 0])
+
+
+def test_packed_arrays_that_lack_what_they_declare(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("train_images.npy", header((1 << 40, 8, 8)) + bytes(64))
+    with pytest.raises(InputError, match="is truncated: it lacks some of 1,099,511,627,776 images"):
+        find_images(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
+        archive.writestr("train_images.npy", header(None, b"open('x')"))
+    with pytest.raises(InputError, match=r"b\.npz has train_images\.npy, which has a header that is none of NumPy"):
+        find_images(tmp_path / "b.npz")
 
 
 def test_settings_that_can_not_be():

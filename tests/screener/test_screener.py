@@ -394,6 +394,14 @@ def test_saved_and_loaded_it_answers_the_same_bytes(tmp_path, task, n):
 # From images
 
 
+def test_a_screener_of_few_labels_is_saved_and_loaded(tmp_path):
+    calibration, batch = made_problem(300, 2), made_problem(20, 3)
+    rows = np.concatenate([np.flatnonzero(calibration.wrong)[:8], np.flatnonzero(~calibration.wrong)[:11]])
+    screener = Screener.fit_outputs(known_good(60, 1), calibration.take(rows))
+    screener.save(tmp_path / "s")
+    assert Screener.load(tmp_path / "s").screen_outputs(batch).table.equals(screener.screen_outputs(batch).table)
+
+
 def test_fit_says_what_it_was_fitted_on(world):
     on = world.screener.calibrated_on
     assert on["calibration"] == 150

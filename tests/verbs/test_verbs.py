@@ -13,7 +13,7 @@ from uncertainty import Screener, Verdicts, cli, verbs
 from uncertainty.decisions.policies import Policy
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.sources import find_images
-from uncertainty.verbs.ranges import RANGES
+from uncertainty.verbs.ranges import RANGES, in_range
 
 SHOWS = {"demo", "doctor", "estimators"}
 """Commands that show something, and do nothing for anybody's images."""
@@ -65,7 +65,7 @@ def test_every_range_of_the_command_line_is_that_of_the_verb():
     found = list(with_a_range())
     assert {option for _, option, *_ in found} == RANGES.keys()
     for _, option, least, most in found:
-        assert RANGES[option] == (least, most), option
+        assert RANGES[option][:2] == (least, most), option
 
 
 @pytest.mark.parametrize(("name", "option", "least", "most"), list(with_a_range()))
@@ -77,9 +77,29 @@ def test_a_verb_refuses_what_its_command_refuses(name, option, least, most):
         p for p in inspect.signature(verb).parameters.values() if p.default is p.empty and p.kind < p.VAR_POSITIONAL
     ]
     given = {p.name: "nowhere" for p in needed}
-    for value in [least - 1, *([] if most is None else [most + 1]), float("nan"), "many"]:
-        with pytest.raises(InputError, match=rf"^{option} is .*; it must be a number, "):
+    for value in [
+        least - 1,
+        *([] if most is None else [most + 1]),
+        float("nan"),
+        "many",
+        float("inf"),
+        np.array([least, least]),
+    ]:
+        with pytest.raises(InputError, match=rf"^{option} is .*; it must be a (whole )?number, "):
             verb(**given | {option: value})
+
+
+def test_numbers_of_any_kind_arrive_as_numbers_of_python():
+    @in_range
+    def verb(*, seed=0, precision=None, **policy):
+        return seed, precision, policy
+
+    found = verb(seed=np.int64(3), precision=np.float64(0.5), budget=np.float32(0.25))
+    assert found == (3, 0.5, {"budget": 0.25})
+    assert [type(value) for value in (*found[:2], found[2]["budget"])] == [int, float, float]
+    for seed in (2.5, 1.0, "3", 2j, np.array(1)):
+        with pytest.raises(InputError, match=r"^seed is .*; it must be a whole number, 0 or more$"):
+            verb(seed=seed)
 
 
 @pytest.fixture(scope="module")

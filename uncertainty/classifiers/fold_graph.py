@@ -17,6 +17,7 @@ _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish)
 _CONVOLUTION_CALLS = (F.conv1d, F.conv2d, F.conv3d)
 _ACTIVATION_CALLS = (F.relu, F.relu6, F.silu, F.hardswish)
 _NORM_TENSORS = ("running_mean", "running_var", "weight", "bias")  # as F.batch_norm calls them
+_SHAPES, _SHAPE_CALLS = ("ndim", "shape"), ("dim", "size")
 _SUMS = (operator.add, torch.add)
 
 
@@ -81,7 +82,7 @@ def _pair(graph: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, _Convolution, 
     """Return the convolution before a batch norm which nobody else reads, and both."""
     norm = _norm(graph, node)
     before = node.args[0] if norm is not None and node.args else None
-    if norm is None or not isinstance(before, fx.Node) or len(before.users) > 1:
+    if norm is None or not isinstance(before, fx.Node) or _readers(before) > 1:
         return None
     convolution = _convolution(graph, before)
     return None if convolution is None else (before, convolution, norm)
@@ -135,7 +136,7 @@ def _put(graph: fx.GraphModule, node: fx.Node, made: _Convolution) -> None:
 def _in_place(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     """Let an activation write over its input, where that was made for it alone; return the module it stands in for."""
     before = node.args[0] if node.args else None
-    if not isinstance(before, fx.Node) or len(before.users) > 1 or not _made_anew(graph, before):
+    if not isinstance(before, fx.Node) or _readers(before) > 1 or not _made_anew(graph, before):
         return None
     module = _module(graph, node)
     if module is not None and type(module) in _ACTIVATIONS and not module.inplace:
@@ -148,6 +149,17 @@ def _in_place(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     if node.op == "call_function" and node.target in _ACTIVATION_CALLS and len(node.args) == 1:
         node.kwargs = {**node.kwargs, "inplace": True}
     return None
+
+
+def _readers(node: fx.Node) -> int:
+    """How many nodes read its values, and not its shape alone, as batch norm of timm does to check it."""
+    return sum(not _reads_shape(user) for user in node.users)
+
+
+def _reads_shape(node: fx.Node) -> bool:
+    if node.op == "call_method":
+        return node.target in _SHAPE_CALLS
+    return node.op == "call_function" and node.target is getattr and node.args[1] in _SHAPES
 
 
 def _made_anew(graph: fx.GraphModule, node: fx.Node) -> bool:

@@ -23,7 +23,7 @@ from uncertainty.classifiers.feature_layer import FeatureLayer
 from uncertainty.classifiers.fold_graph import fold_graph
 from uncertainty.classifiers.modes import ROUNDING
 from uncertainty.classifiers.replay import hooked
-from uncertainty.classifiers.tracing import Trace
+from uncertainty.classifiers.tracing import Trace, attributes, written
 
 _LOOKED_AT = 64  # values of a weight that are compared before each batch
 
@@ -52,7 +52,7 @@ class Folded:
         return self.trace.holds() and self.weights_hold()
 
     def weights_hold(self) -> bool:
-        """Whether no layer that it stands in for has a hook or other weights.
+        """Whether no layer that it stands in for has a hook, other settings or other weights.
 
         Other weights are other tensors, tensors that torch has seen written to, or other values at 64 places of each.
         """
@@ -61,26 +61,18 @@ class Folded:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    held: tuple[int, ...]
+    layers: tuple[Any, ...]
     written: tuple[tuple[int, int], ...]
     values: Tensor
 
     @classmethod
     def of(cls, layers: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> _State:
-        return cls(_held(layers), tuple(map(_written, tensors)), _looked_at(tensors))
+        return cls(attributes(layers), tuple(map(written, tensors)), _looked_at(tensors))
 
     def holds(self, layers: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> bool:
-        if self.held != _held(layers) or self.written != tuple(map(_written, tensors)):
+        if self.layers != attributes(layers) or self.written != tuple(map(written, tensors)):
             return False
         return torch.equal(self.values, _looked_at(tensors))
-
-
-def _held(layers: tuple[nn.Module, ...]) -> tuple[int, ...]:
-    return tuple(id(t) for layer in layers for held in (layer._parameters, layer._buffers) for t in held.values())
-
-
-def _written(tensor: Tensor) -> tuple[int, int]:
-    return tensor._version, tensor.data_ptr()
 
 
 def _looked_at(tensors: tuple[Tensor, ...]) -> Tensor:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import chain
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from uncertainty.classifiers.output_form import original
 from uncertainty.errors import ModelError, in_one_line
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -19,9 +22,26 @@ ROUNDING = {None: 1e-4, "bf16": 3e-2, "fp16": 4e-3}
 """What rounding may do in them, as a share of the largest logit; None: without autocast."""
 
 
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_OF_LOCKS = threading.Lock()
+
+
+def _lock_of(module: nn.Module) -> threading.RLock:
+    with _OF_LOCKS:
+        return _LOCKS.setdefault(original(module), threading.RLock())
+
+
 @contextmanager
 def evaluating(module: nn.Module, autocast: str | None = None) -> Iterator[None]:
-    """Put the module in eval mode without gradients; afterwards every training flag is as it was, whatever happens."""
+    """Put the module in eval mode without gradients; afterwards every training flag is as it was, whatever happens.
+
+    One thread at a time: what is set, hooked or masked for one of them would be so for the others.
+    """
+    with _lock_of(module):
+        yield from _evaluating(module, autocast)
+
+
+def _evaluating(module: nn.Module, autocast: str | None) -> Iterator[None]:
     training = [m for m in module.modules() if getattr(m, "training", False)]
     if training:
         _evaluate(module)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as torch_modules
 
 from uncertainty.classifiers.dropout import Masks, SharedMasks
 from uncertainty.classifiers.products import AsProducts
@@ -102,7 +103,9 @@ class Replay(ABC):
 
 
 def hooked(part: nn.Module) -> bool:
-    """Whether a hook of the user's runs with this part."""
+    """Whether a hook of the user's runs with this part, its own or one of all modules."""
+    if torch_modules._global_forward_hooks or torch_modules._global_forward_pre_hooks:
+        return True
     hooks = (*part._forward_hooks.values(), *part._forward_pre_hooks.values())
     # An exported program has one that looks at the shape of its input.
     return any(not (getattr(hook, "__module__", None) or "").startswith("torch.export") for hook in hooks)

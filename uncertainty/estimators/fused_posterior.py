@@ -25,6 +25,7 @@ _SMALLEST = 1e-4  # no source is surer than that: whoever is surely wrong must b
 _AXES, _FURTHEST = 64, 6.0
 # Spreads of calibration's distances beyond their median from which on B and b fade, and how fast; rows that tell them.
 _FAR, _FADING, _FEWEST_USUAL = 2.5, 2.0, 20
+_ENDLESS = float(np.finfo(np.float64).max)  # a screener on disk holds finite numbers alone
 _ROWS_A_CLASS = 10  # calibration rows from which on B is learnt
 # Multiplications in one pass of a probe over the reference, and numbers that the weights are learnt from: where classes
 # are many, fewer rows serve, since a source has one weight whatever the number of classes.
@@ -196,7 +197,7 @@ class FusedPosterior(KnownGoodEstimator):
     def _usual(self, rows: ModelOutputs) -> Array:
         """Return median and spread of the log distance of calibration rows; of few rows the spread has no end."""
         if len(rows) < _FEWEST_USUAL:
-            return np.array([0.0, np.inf])
+            return np.array([0.0, _ENDLESS])
         low, middle, high = np.quantile(self._log_distance(rows), (0.1, 0.5, 0.9))
         return np.array([middle, max((high - low) / 2.5631, 1e-6)])  # 2.5631 deviations of a normal distribution
 
@@ -206,7 +207,7 @@ class FusedPosterior(KnownGoodEstimator):
     def _support(self, outputs: ModelOutputs) -> Array:
         """Return (n,) in [0, 1]: 1 where known-good rows are about as near as to calibration rows, less far away."""
         middle, spread = self.usual_
-        if not np.isfinite(spread) or not len(outputs):
+        if spread >= _ENDLESS or not len(outputs):
             return np.ones(len(outputs))
         return np.asarray(np.exp(-_FADING * np.maximum((self._log_distance(outputs) - middle) / spread - _FAR, 0)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
@@ -12,7 +13,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import InputError, in_one_line
+from uncertainty.errors import ImageError, InputError, in_one_line
+from uncertainty.images.formats.npy import header
 from uncertainty.images.image_set import Inside
 from uncertainty.images.manifests import Label
 from uncertainty.images.packed_text import Coded, Texts
@@ -56,7 +58,9 @@ def _contents(path: AnyFile) -> tuple[list[str], list[Label], list[str | None]]:
         for member in _images(archive):
             part = member.partition("_")[0]
             with archive.open(member) as stream:
-                shape, _ = _header(stream, path, member)
+                shape, dtype = _header(stream, path, member)
+            if math.prod(shape) * dtype.itemsize > archive.getinfo(member).file_size:
+                raise InputError(f"{path} has {member} that is truncated: it lacks some of {shape[0]:,} images")
             names += [f"{part}/{i:07d}" for i in range(shape[0])]
             labels += _labels(archive, f"{part}_labels.npy", shape[0], path)
     return names, labels, [name.partition("/")[0] for name in names]
@@ -120,14 +124,15 @@ def _images(archive: zipfile.ZipFile) -> list[str]:
 
 def _header(stream: IO[bytes], path: AnyFile, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Read shape and type of an array, and leave the stream where its values begin."""
-    version = np.lib.format.read_magic(stream)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, by_column, dtype = read_header(stream)
-    if dtype.kind not in "uif" or by_column or len(shape) not in (3, 4) or 0 in shape[1:]:
+    try:
+        shape, by_column, dtype = header(stream)
+    except ImageError as error:
+        raise InputError(f"{path} has {member}, which {error}") from error
+    if dtype.kind not in "uif" or by_column or len(shape) not in (3, 4) or min(shape[1:]) < 1:
         raise InputError(
             f"{path} has {member} of {dtype} {shape}; images are numbers of shape (n, h, w) or (n, h, w, 3)"
         )
-    return tuple(map(int, shape)), dtype
+    return shape, dtype
 
 
 @contextmanager
@@ -135,5 +140,7 @@ def _archive(path: AnyFile) -> Iterator[zipfile.ZipFile]:
     try:
         with opened(path) as raw, zipfile.ZipFile(raw) as archive:
             yield archive
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{path} can't be read as arrays ({in_one_line(error)})") from error

@@ -116,7 +116,8 @@ def in_bands(
     if max(*picked, *shown) > there:
         raise ImageError(f"has {there} band{'s' * (there != 1)}, and band {max(*picked, *shown)} is asked for")
     white = _white(values, multiband, bits)
-    kept = values if values.dtype == np.uint8 else values.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused below
+        kept = values if values.dtype == np.uint8 else values.astype(np.float32)
     picture, found = _taken(kept, shown), Bands(_taken(kept, picked), white)
     _refuse_unfit(found)
     return _shown(picture, white), found
@@ -133,7 +134,8 @@ def _white(values: NDArray[Any], multiband: Multiband, bits: int | None) -> floa
     if multiband.white is not None:
         return multiband.white
     if multiband.count == ALL and values.dtype != np.uint8:
-        return float(max(np.nanpercentile(values, 99), 1e-6))
+        finite = values[np.isfinite(values)]
+        return float(max(np.percentile(finite, 99), 1e-6)) if len(finite) else 1.0
     if kind == _FLOAT:
         return 1.0
     return float((1 << min(bits or _MOST_BITS, size - (kind == _SIGNED))) - 1)
@@ -142,7 +144,8 @@ def _white(values: NDArray[Any], multiband: Multiband, bits: int | None) -> floa
 def _refuse_unfit(found: Bands) -> None:
     if found.values.dtype == np.uint8:
         return
-    mean = float(found.values.mean(dtype=np.float64))
+    with np.errstate(invalid="ignore"):
+        mean = float(found.values.mean(dtype=np.float64))
     if not np.isfinite(mean):
         raise ImageError("has values that are NaN or infinite")
     if mean > _FAR_BEYOND * found.white:

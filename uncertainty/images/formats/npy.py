@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
@@ -19,6 +22,7 @@ ENDINGS: tuple[
 ] = ()  # features and labels often lie beside pictures in such files; see `sources` for where they are images
 SUFFIXES = (".npy", ".npz")
 """How the names of such files end."""
+_LONGEST = 10_000  # bytes of a header, as NumPy has it
 _MAGIC, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 
 
@@ -34,11 +38,11 @@ def recognises(head: bytes) -> bool:
 def read(stream: IO[bytes], task: Task) -> DecodedImage:
     """Return the array as an image, see `of_array`; ImageError for a file of several arrays, or of objects."""
     with _member(stream) as member:
-        shape, by_column, dtype = _header(member)
+        shape, by_column, dtype = header(member)
         if dtype.hasobject:
             raise ImageError(f"is an array of {dtype}, which could run code; save numbers")
         sides = sorted(shape, reverse=True)
-        if len(sides) in (2, 3):  # anything else is refused below, by its shape
+        if len(sides) in (2, 3) and sides[-1] >= 0:  # anything else is refused below, by its shape
             task.check(sides[0], sides[1], sides[2] if len(sides) == 3 else 1)
             values = np.frombuffer(_exactly(member, shape, dtype), dtype=dtype)
             return of_array(values.reshape(shape, order="F" if by_column else "C"), task.reading)
@@ -48,7 +52,7 @@ def read(stream: IO[bytes], task: Task) -> DecodedImage:
 def size(stream: IO[bytes], task: Task) -> tuple[int, int]:
     """Return (width, height); where bands are is told by the sides, of which the smallest counts as bands."""
     with _member(stream) as member:
-        shape, _, _ = _header(member)
+        shape, _, _ = header(member)
     sides = list(shape)
     if len(sides) == 3:
         del sides[0 if sides[0] < sides[2] else 2]
@@ -90,29 +94,45 @@ def of_array(values: NDArray[Any], reading: Reading, *, last: bool = False) -> D
     return DecodedImage(np.ascontiguousarray(pixels), pixels.shape[1], pixels.shape[0], remarks)
 
 
-def _member(stream: IO[bytes]) -> IO[bytes]:
+@contextmanager
+def _member(stream: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Give what is read no further than asked for: what is zipped may become very large."""
     start = stream.read(len(_ZIP))
     stream.seek(0)
     if start != _ZIP:
-        return io.BytesIO(stream.read())
+        yield stream
+        return
     with zipfile.ZipFile(stream) as archive:
         names = archive.namelist()
         if len(names) != 1:
             shown = ", ".join(name.removesuffix(".npy") for name in names[:5])
             raise ImageError(f"holds {len(names)} arrays ({shown}); one image a file must be the only one")
-        return io.BytesIO(archive.read(names[0]))
+        with archive.open(names[0]) as member:
+            yield member
 
 
-def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
+def header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
+    """Read shape, whether columns lie together, and type of an array, and leave the stream where its values begin."""
     version = np.lib.format.read_magic(member)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, by_column, dtype = read_header(member)
+    told = member.read(2 if version == (1, 0) else 4)
+    length = int.from_bytes(told, "little")
+    if length > _LONGEST:
+        raise ImageError(f"has a header of {length:,} bytes, where an array has some hundred")
+    text = member.read(length)
+    if len(text) < length:
+        raise ImageError("is truncated")
+    try:
+        shape, by_column, dtype = read_header(io.BytesIO(told + text))
+    except Exception as error:  # of the parser of Python, whose words are of another place each time
+        raise ImageError("has a header that is none of NumPy") from error
     return tuple(map(int, shape)), by_column, dtype
 
 
 def _exactly(member: IO[bytes], shape: tuple[int, ...], dtype: Any) -> bytes:
-    wanted = int(np.prod(shape)) * dtype.itemsize
+    wanted = math.prod(shape) * dtype.itemsize
     data = member.read(wanted)
     if len(data) < wanted:
         raise ImageError("is truncated")
+    member.read(1)  # at its end a zip file looks whether what was read is what was written
     return data

@@ -28,6 +28,7 @@ _NEXT = 0
 _BIG_ENDIAN_BIG = b"MM\0+"  # which Pillow takes for another TIFF
 _ALPHA = (1, 2)
 _SEPARATE = 2
+_DEEPEST = 16
 _KINDS = {_SIGNED: "signed", _FLOAT: "floating-point"}
 _RAW_TAGS = (50706, 33421, 33422)  # DNGVersion and the two that describe a colour filter before the lens
 
@@ -216,7 +217,8 @@ def _multiband(stream: IO[bytes], page: _Page, task: Task) -> DecodedImage:
         values, remarks = _every_band(file, page, task)
     if page.photometric == _WHITE_IS_ZERO and values.dtype.kind == "u":
         values = ((1 << page.bits) - 1) - values
-    return DecodedImage.of_bands(upright(values, page.orientation), task.reading, page.bits, remarks)
+    bits = page.bits if page.bits <= _DEEPEST else None  # wider numbers hold what 16 bits hold, as in other formats
+    return DecodedImage.of_bands(upright(values, page.orientation), task.reading, bits, remarks)
 
 
 def _every_band(file: Any, page: _Page, task: Task) -> tuple[NDArray[Any], tuple[str, ...]]:
