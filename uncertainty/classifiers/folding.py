@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import torch
@@ -61,30 +62,33 @@ class Folded:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    held: tuple[int, ...]
+    """What layers held then; `places` are views of the memory that is looked at, which is that of the tensors for as
+    long as `written` is as it was.
+    """
+
+    held: tuple[Tensor | None, ...]
     written: tuple[tuple[int, int], ...]
+    places: tuple[Tensor, ...]
     values: Tensor
 
     @classmethod
     def of(cls, layers: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> _State:
-        return cls(_held(layers), tuple(map(_written, tensors)), _looked_at(tensors))
+        places = tuple(_some(tensor.detach()) for tensor in tensors)
+        return cls(_held(layers), _written(tensors), places, torch.cat(places))
 
     def holds(self, layers: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> bool:
-        if self.held != _held(layers) or self.written != tuple(map(_written, tensors)):
+        now = _held(layers)
+        if len(now) != len(self.held) or not all(map(is_, now, self.held)) or self.written != _written(tensors):
             return False
-        return torch.equal(self.values, _looked_at(tensors))
+        return torch.equal(self.values, torch.cat(self.places))
 
 
-def _held(layers: tuple[nn.Module, ...]) -> tuple[int, ...]:
-    return tuple(id(t) for layer in layers for held in (layer._parameters, layer._buffers) for t in held.values())
+def _held(layers: tuple[nn.Module, ...]) -> tuple[Tensor | None, ...]:
+    return tuple(t for layer in layers for held in (layer._parameters, layer._buffers) for t in held.values())
 
 
-def _written(tensor: Tensor) -> tuple[int, int]:
-    return tensor._version, tensor.data_ptr()
-
-
-def _looked_at(tensors: tuple[Tensor, ...]) -> Tensor:
-    return torch.cat([_some(tensor.detach()) for tensor in tensors])
+def _written(tensors: tuple[Tensor, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple((tensor._version, tensor.data_ptr()) for tensor in tensors)
 
 
 def _some(tensor: Tensor) -> Tensor:
