@@ -98,7 +98,7 @@ class Classifier(Brief):
         from uncertainty.classifiers.probing import probed
 
         preprocess, network, told = probed(known)
-        count, form = network.outputs, OutputForm(known.output, known.binary, known.features)
+        count, form = network.outputs, OutputForm(known.output, known.binary, known.features)  # type: ignore[arg-type]  # it refuses others
         names = names_in_order(range(count) if known.classes is None else known.classes, count)
         thresholds = _decision_thresholds(known.decision_thresholds, count, known.task)
         return cls(network, names, preprocess, known.task, thresholds, known.spec, form=form, told=told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.outputs import Task
@@ -34,7 +34,7 @@ class Description:
     decision_thresholds: Sequence[float] | None = None
     autocast: str | None = None
     spec: str | None = None
-    output: Literal["logits", "probabilities"] = "logits"
+    output: str = "logits"
     binary: bool = False
     features: str | None = None
     assumed: tuple[str, ...] = ()
