@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -168,6 +168,17 @@ class ModelOutputs(Brief):
         picked = picked if picked.dtype == bool else picked.astype(np.int64)
         columns: dict[str, Any] = {name: frozen(getattr(self, name)[picked]) for name in self._row_columns()}
         return replace(self, **columns)
+
+    def in_blocks(self, rows: int) -> Iterator[ModelOutputs]:
+        """Yield all rows in their order, at most so many at once.
+
+        >>> [len(some) for some in ModelOutputs(ids=["a", "b", "c"], logits=np.zeros((3, 2))).in_blocks(2)]
+        [2, 1]
+        """
+        if len(self) <= rows:
+            yield self
+            return
+        yield from (self[start : start + rows] for start in range(0, len(self), rows))
 
     def _row_columns(self) -> list[str]:
         names = [f.name for f in fields(self) if f.name not in ("task", "decision_thresholds")]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from uncertainty.checks import verdict_tables
-from uncertainty.checks.csv_cells import cell, looks_like_formula
+from uncertainty.checks.csv_cells import cell, cells, looks_like_formula
 from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import replacing
 from uncertainty.notebook.verdict_looks import Shown
@@ -255,8 +255,7 @@ def _write_csv(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: IO[st
     writer = csv.writer(file)
     writer.writerow([cell(name) for name in schema.names])
     for batch in batches:
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            writer.writerow([cell(value) for value in row])
+        writer.writerows(zip(*(cells(column.to_pylist()) for column in batch.columns), strict=True))
 
 
 def _write_jsonl(batches: Iterable[pa.RecordBatch], file: IO[str]) -> None:

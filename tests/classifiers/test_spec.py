@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from uncertainty import Classifier, Preprocess
+from uncertainty.classifiers.network import Network
 from uncertainty.errors import InputError, ModelError, UncertaintyError
 
 SOURCE = """
@@ -229,3 +231,50 @@ def test_classes_given_by_hand_need_no_file_later(folder: Path) -> None:
     classifier = Classifier.load(f"{NETWORK}?size=4&classes=names.txt")
     (folder / "names.txt").unlink()
     assert Classifier.load(str(classifier.spec), classes=classifier.classes).sha256 == classifier.sha256
+
+
+# A Classifier that a factory returns is not probed twice
+
+
+MADE = {
+    "as it was": "",
+    "other weights": "with torch.no_grad(): made.network.module[2].weight.mul_(2)",
+    "other dropout": "made.network.module[1].p = 0.5",
+    "another size": "?size=8",
+    "a device": "?",
+}
+
+
+@pytest.mark.parametrize("what", MADE)
+def test_a_classifier_is_probed_again_only_where_something_changed(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = MADE[what]
+    statement = "" if after.startswith("?") else after
+    (tmp_path / "wrapped_models.py").write_text(f"""
+import torch
+from torch import nn
+from uncertainty import Classifier, Preprocess
+
+def made():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Linear(48, 3))
+    made = Classifier.from_module(network, None, Preprocess(size=4))
+    {statement}
+    return made
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wrapped_models", raising=False)
+    probes: list[Any] = []
+    probe = Network.probe.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(Network, "probe", classmethod(lambda *given: probes.append(given) or probe(*given)))
+    if what == "another size":
+        with pytest.raises(ModelError, match="fails on an input of shape"):
+            Classifier.load("wrapped_models:made?size=8")
+        assert len(probes) == 2
+        return
+    device = "cpu" if what == "a device" else None
+    loaded = Classifier.load("wrapped_models:made", device=device)
+    assert len(probes) == (1 if what == "as it was" else 2)
+    fresh = Classifier.from_module(loaded.network.module, preprocess=loaded.preprocess)
+    assert np.array_equal(loaded.network.answers, fresh.network.answers)

@@ -18,7 +18,7 @@ from uncertainty.brief import Brief
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.class_names import names_in_order
-from uncertainty.classifiers.description import Description
+from uncertainty.classifiers.description import Before, Description
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.forward import Forward
 from uncertainty.classifiers.image_loader import ArrayItem, Damage, Images, Loaded, image_items, load
@@ -89,13 +89,19 @@ class Classifier(Brief):
         … With `autocast` torch runs what bears it in that precision. `output`, `binary` and `features` say what the
         answer is and where features are, see `OutputForm`. Raises ModelError where the output does not fit the classes.
         """
+        way = preprocess or Preprocess()
+        how = (task, decision_thresholds, autocast, spec, output, binary, features)
+        return cls._of(Description(module, classes, way, *how))
+
+    @classmethod
+    def _of(cls, known: Description) -> Self:
         from uncertainty.classifiers.probing import probed
 
-        form = OutputForm(output, binary, features)
-        preprocess, network, told = probed(module, preprocess or Preprocess(), autocast, form)
-        names = names_in_order(range(network.outputs) if classes is None else classes, network.outputs)
-        thresholds = _decision_thresholds(decision_thresholds, network.outputs, task)
-        return cls(network, names, preprocess, task, thresholds, spec, form=form, told=told)
+        preprocess, network, told = probed(known)
+        count, form = network.outputs, OutputForm(known.output, known.binary, known.features)  # type: ignore[arg-type]  # it refuses others
+        names = names_in_order(range(count) if known.classes is None else known.classes, count)
+        thresholds = _decision_thresholds(known.decision_thresholds, count, known.task)
+        return cls(network, names, preprocess, known.task, thresholds, known.spec, form=form, told=told)
 
     @classmethod
     def load(
@@ -105,10 +111,9 @@ class Classifier(Brief):
 
         `trust` allows files that run code of their own while they are read.
         """
-        described = dict(vars(describe(spec, classes=classes, device=device, trust=trust)))
-        assumed, told, _ = (described.pop(name) for name in ("assumed", "notes", "settled"))
-        made = cls.from_module(**described)
-        return replace(made, assumed=assumed, told=(*told, *made.told))
+        known = describe(spec, classes=classes, device=device, trust=trust)
+        made = cls._of(known)
+        return replace(made, assumed=known.assumed, told=(*known.notes, *made.told))
 
     @property
     def description(self) -> Description:
@@ -116,7 +121,7 @@ class Classifier(Brief):
         n = self.network
         thresholds = self.decision_thresholds
         made = (n.original, self.classes, self.preprocess, self.task, thresholds, n.autocast, self.spec)
-        return Description(*made, **vars(self.form))
+        return Description(*made, **vars(self.form), before=Before(n, self.preprocess, self.form))
 
     @property
     def notes(self) -> tuple[str, ...]:

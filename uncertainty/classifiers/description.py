@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.outputs import Task
+
+
+class Before(NamedTuple):
+    """The network of a Classifier, as it was probed, and what the probe depended on beside the module."""
+
+    network: Any
+    preprocess: Preprocess
+    form: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +24,7 @@ class Description:
 
     `assumed` are the settings of `preprocess` that nobody stated; `notes` what else is to be told of the model.
     `settled` are keys of the spec that were decided by what is installed here; they are kept in the spec, so that it
-    means the same elsewhere.
+    means the same elsewhere. `before` is what an earlier probe found: none is needed where all is as then.
     """
 
     module: Any
@@ -32,3 +40,4 @@ class Description:
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     settled: Mapping[str, str] = field(default_factory=dict)
+    before: Before | None = None

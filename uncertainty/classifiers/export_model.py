@@ -115,7 +115,7 @@ def _in_float32(classifier: Classifier) -> tuple[Classifier, tuple[str, ...]]:
     if kinds <= {"float32"}:
         return classifier, ()
     described = dict(vars(replace(classifier.description, module=copy.deepcopy(module).float())))
-    for told in ("assumed", "notes", "settled"):  # what only a spec tells
+    for told in ("assumed", "notes", "settled", "before"):  # what only a spec tells, and a probe of other weights
         described.pop(told)
     return Classifier.from_module(**described), (f"its weights, of {', '.join(sorted(kinds))}, are written as float32",)
 

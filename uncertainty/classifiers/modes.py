@@ -101,3 +101,10 @@ def placed(module: nn.Module, images: Tensor) -> Tensor:
     if (device := device_of(module)).type == "meta":
         raise ModelError("the weights of the model hold no values (device 'meta'); load them first")
     return images.to(device, kind)
+
+
+def devices() -> list[str]:
+    """Return the names of the devices that torch finds here."""
+    found = ["cpu"]
+    found += [f"cuda:{k} {torch.cuda.get_device_name(k)}" for k in range(torch.cuda.device_count())]
+    return found + (["mps"] if torch.backends.mps.is_available() else [])

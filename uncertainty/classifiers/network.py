@@ -78,9 +78,7 @@ class Network:
             raise ModelError(f"autocast is {autocast!r}; it must be one of {', '.join(AUTOCAST)}")
         if not isinstance(module, nn.Module):
             raise ModelError(f"the model is {type(module).__name__}; give a torch.nn.Module")
-        # Noise from a seed, since in a blank image two different networks can look alike.
-        noise = torch.randn((3, *example.shape), generator=torch.Generator().manual_seed(0))
-        images = placed(module, torch.from_numpy(example) + noise)
+        images = noisy(module, example)
         module = _adapted(module, form or OutputForm(), images)
         run = partial(_answer, module)
         with evaluating(module):
@@ -200,6 +198,20 @@ class Network:
             raise ModelError(f"the model answers with {logits.shape[1]} outputs; at its probe it had {self.outputs}")
         return logits
 
+    def answers_as_probed(self, example: NDArray[np.float32]) -> bool:
+        """Whether the module answers as it did when it was probed on this example, to the bit."""
+        images = noisy(self.module, example)
+        run = partial(_answer, self.module)
+        with evaluating(self.module):
+            with self.habits.plain(len(images)):
+                found = [run(images)]
+            if self.channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
+            if self.dropout:
+                with in_training(self.switched):
+                    found += one_sub_network(run, images, alone=False)
+        return np.array_equal(_numpy(torch.cat(found)), self.answers)
+
     def _caught(self) -> AbstractContextManager[list[Tensor]]:
         return self.feature_layer.caught() if self.feature_layer else nullcontext([])
 
@@ -271,6 +283,12 @@ def _dropout_of(module: nn.Module, run: Run, images: Tensor, alone: bool) -> _Dr
     return _Dropout(switched, other, silent, called, shared, answers)
 
 
+def noisy(module: nn.Module, example: NDArray[np.float32]) -> Tensor:
+    """Return what a module is probed on: noise from a seed, since in a blank image two networks can look alike."""
+    noise = torch.randn((3, *example.shape), generator=torch.Generator().manual_seed(0))
+    return placed(module, torch.from_numpy(example) + noise)
+
+
 def _trace(module: nn.Module) -> Trace | None:
     try:
         return Trace.of(module)
@@ -329,10 +347,3 @@ def _notes(layer: FeatureLayer | None, dropout: Sequence[str], habits: Habits) -
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:
     """Return a copy: a module may hand out memory that it writes to again."""
     return frozen(np.array(tensor.detach().to(torch.float32).cpu().numpy()))
-
-
-def devices() -> list[str]:
-    """Return the names of the devices that torch finds here."""
-    found = ["cpu"]
-    found += [f"cuda:{k} {torch.cuda.get_device_name(k)}" for k in range(torch.cuda.device_count())]
-    return found + (["mps"] if torch.backends.mps.is_available() else [])

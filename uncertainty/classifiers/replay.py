@@ -106,6 +106,8 @@ def hooked(part: nn.Module) -> bool:
     """Whether a hook of the user's runs with this part, its own or one of all modules."""
     if torch_modules._global_forward_hooks or torch_modules._global_forward_pre_hooks:
         return True
+    if not (part._forward_hooks or part._forward_pre_hooks):
+        return False
     hooks = (*part._forward_hooks.values(), *part._forward_pre_hooks.values())
     # An exported program has one that looks at the shape of its input.
     return any(not (getattr(hook, "__module__", None) or "").startswith("torch.export") for hook in hooks)

@@ -106,6 +106,7 @@ def describe(
         autocast=options.get("autocast", known.autocast),
         spec=said if prefix == "module" else f"{prefix}:{said}",
         assumed=tuple(key for key in known.assumed if key not in settings),
+        before=None if device else known.before,
         **form,
     )
 

@@ -18,6 +18,8 @@ from uncertainty.outputs import ModelOutputs, Task
 
 # Of the quality statistics, those that damage changes; size and aspect are of the file and not of its condition.
 _CONTEXT = 6
+ROWS_AT_ONCE = 256
+"""So many rows are scored together: neighbour estimators then share one look at their index, and memory stays flat."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,11 @@ class Shares:
 
 def signals(estimators: Sequence[Estimator], outputs: ModelOutputs) -> Signals:
     """Return the scores of fitted estimators, the image statistics that damage changes, and the predicted class."""
-    return _signals(np.stack([estimator.score(outputs) for estimator in estimators], axis=1), outputs)
+    scores = [
+        np.stack([estimator.score(some) for estimator in estimators], axis=1)
+        for some in outputs.in_blocks(ROWS_AT_ONCE)
+    ]
+    return _signals(np.concatenate(scores), outputs)
 
 
 def _signals(scores: NDArray[np.float64], outputs: ModelOutputs) -> Signals:

@@ -186,6 +186,6 @@ def _version(distribution: str) -> str | None:
 def _devices() -> str:
     if importlib.util.find_spec("torch") is None:
         return "nothing: torch is missing"
-    from uncertainty.classifiers.network import devices
+    from uncertainty.classifiers.modes import devices
 
     return ", ".join(devices())

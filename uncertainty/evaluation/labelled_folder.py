@@ -11,9 +11,7 @@ from uncertainty.annotation.ranking import LISTED
 from uncertainty.evaluation.matching import Returned, returned_labels
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.evaluation.screening_quality import Match, join_labels
-from uncertainty.images.manifests import USUAL, Columns, read_manifest
-from uncertainty.labels.imports import tables
-from uncertainty.labels.imports.formats import format_of
+from uncertainty.images.manifests import USUAL, Columns, Manifest
 from uncertainty.verdicts import METADATA, SUGGESTED, Verdicts, file_of, folder_of, read_summary, with_columns
 from uncertainty.written import fingerprint
 
@@ -49,7 +47,7 @@ def labelled(folder: Path, labels: Path, columns: Columns = USUAL) -> Labelled:
     verdicts = Verdicts.read(folder)
     classes = classes_of(verdicts, folder)
     known = returned_labels(labels, verdicts.table, classes, columns)
-    table = _with_more(join_labels(verdicts.table, known.labels), labels, columns)
+    table = _with_more(join_labels(verdicts.table, known.labels), known.manifest)
     of = fingerprint(file_of(folder))
     known.write(folder_of(folder), of)
     provenance = verdicts.provenance or read_summary(folder).get("provenance", {})
@@ -62,13 +60,12 @@ def classes_of(verdicts: Verdicts, folder: Path) -> Sequence[str] | None:
     return verdicts.classes or read_summary(folder).get("classes")
 
 
-def _with_more(table: pa.Table, labels: Path, columns: Columns) -> pa.Table:
+def _with_more(table: pa.Table, manifest: Manifest | None) -> pa.Table:
     """Add the further columns of a table of labels; where the verdicts have a column already, its values go first."""
-    if format_of(labels, columns) is not tables:
+    if manifest is None:
         return table
     import pyarrow as pa
 
-    manifest = read_manifest(labels, columns)
     position = {name: i for i, name in enumerate(manifest.names)}
     rows = [position.get(name) for name in table["file_name"].to_pylist()]
     # A list of `uncertainty rank` with labels: what it repeats of the verdicts is no news of the images.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import Match, match_labels
 from uncertainty.figures import number_of
-from uncertainty.images.manifests import USUAL, Columns
+from uncertainty.images.manifests import USUAL, Columns, Manifest
 from uncertainty.labels.imports import read_annotations
 from uncertainty.labels.imports.base import Annotation
 from uncertainty.labels.meaning import NO_KNOWN_CLASS, Meanings, meanings
@@ -58,6 +58,7 @@ class Returned:
     apart: tuple[Apart, ...]
     notes: tuple[str, ...] = ()
     more: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    manifest: Manifest | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -129,6 +130,7 @@ def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None, 
         tuple(apart),
         (*found.notes, *told),
         found.more,
+        found.table,
     )
 
 

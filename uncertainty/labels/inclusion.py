@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from uncertainty.errors import InputError
-from uncertainty.images.manifests import USUAL, Columns, read_manifest
+from uncertainty.images.manifests import USUAL, Columns, Manifest, read_manifest
 from uncertainty.labels.imports import read_annotations, tables
 from uncertainty.labels.imports.formats import format_of
 
@@ -20,9 +20,18 @@ def read_inclusion(labels: Path, column: str = INCLUSION, columns: Columns = USU
     Where `inclusion` is looked for, `inclusion_probability` does as well, but for a list that was not drawn at all.
     Raises InputError: a column that was asked for is absent, a cell is no number, or one name has two of them.
     """
-    cells = _columns(labels, column, columns)
+    if format_of(labels, columns) is tables:
+        return inclusion(read_manifest(labels, columns), {}, labels, column)
+    return inclusion(None, read_annotations(labels, columns).more, labels, column)
+
+
+def inclusion(
+    table: Manifest | None, more: Mapping[str, Mapping[str, str | None]], labels: Path, column: str = INCLUSION
+) -> dict[str, float] | None:
+    """Return what `read_inclusion` does, of labels that were read: a table, or what Label Studio's tasks carry."""
+    cells = _cells(table, more, column)
     if column == INCLUSION and not cells:
-        ranked = _columns(labels, RANKED_INCLUSION, columns)
+        ranked = _cells(table, more, RANKED_INCLUSION)
         cells = ranked if any(_below_one(cell) for _, cell in ranked) else []
     if not cells:
         if column != INCLUSION:
@@ -35,12 +44,12 @@ def read_inclusion(labels: Path, column: str = INCLUSION, columns: Columns = USU
     return chances
 
 
-def _columns(labels: Path, column: str, columns: Columns) -> list[tuple[str, str | None]]:
-    """Return (file name, cell) of a column of a table, or of what Label Studio's tasks carry; [] where it is absent."""
-    if format_of(labels, columns) is tables:
-        manifest = read_manifest(labels, columns)
-        return list(zip(manifest.names, manifest.metadata.get(column, ()), strict=False))
-    more = read_annotations(labels, columns).more
+def _cells(
+    table: Manifest | None, more: Mapping[str, Mapping[str, str | None]], column: str
+) -> list[tuple[str, str | None]]:
+    """Return (file name, cell) of a column; [] where it is absent."""
+    if table is not None:
+        return list(zip(table.names, table.metadata.get(column, ()), strict=False))
     return [(name, values.get(column)) for name, values in more.items()] if _has(more, column) else []
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from uncertainty.brief import Brief
-from uncertainty.classifiers.base import Batch, Classifier, Images, Look, Row, image_items
+from uncertainty.classifiers.base import Batch, Classifier, Images, Look, image_items
 from uncertainty.combination import calibration_sets
 from uncertainty.combination.evidence import Shares
 from uncertainty.decisions.policies import Policy
@@ -37,6 +37,7 @@ from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.from_tables import fitting, items_of
 from uncertainty.screener.judge import Judge
+from uncertainty.screener.output_batches import in_batches
 from uncertainty.screener.provenance import provenance
 from uncertainty.screener.recorded_model import RecordedModel, without_network
 from uncertainty.screener.verdict_labels import labelled
@@ -222,10 +223,10 @@ class Screener(Brief, Judge):
         seen = calibration_sets.among(map(str, outputs.ids), self.fitted_on)
         if seen.any():
             calibration_sets.refuse(int(seen.sum()), str(outputs.ids[int(seen.argmax())]))
-        rows = tuple(Row(str(name), None, "", None) for name in outputs.ids)
-        deeper = None if self.cascade is None else self.cascade.taken(self.estimators, outputs)
-        table = self.verdict_rows(Batch(rows, outputs, deeper), otherwise=wanted(adapt, self))
-        return Verdicts(ranked(levelled(table, self, self.schema, adapting=adapt is not None)))
+        adapting = wanted(adapt, self)
+        batches = in_batches(outputs, self.cascade, self.estimators)
+        table = pa.concat_tables(self.verdict_rows(batch, otherwise=adapting) for batch in batches)
+        return Verdicts(ranked(levelled(table, self, self.schema, adapting=adapting)))
 
     def screen(
         self, images: Images | OutputTable, *, labels: Any = None, adapt: Adapt = None, **options: Any

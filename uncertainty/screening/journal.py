@@ -183,7 +183,10 @@ class Parts:
 
         path = self.folder / part_name(part)
         try:
-            return pq.read_table(path, columns=columns)
+            with pq.ParquetFile(
+                path
+            ) as file:  # `read_table` would import pyarrow.dataset, which takes a quarter second
+                return file.read(columns)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path} is damaged ({in_one_line(error)}); --resume makes it again") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from uncertainty.evaluation.slices import SliceReport, slice_report
 from uncertainty.evaluation.tables import class_table, pair_table, slice_table
 from uncertainty.files import plain, write_json
 from uncertainty.images.manifests import USUAL, Columns
-from uncertainty.labels.inclusion import read_inclusion
+from uncertainty.labels.inclusion import inclusion
 from uncertainty.recalibration.label_origin import LabelOrigin, label_origin
 from uncertainty.recalibration.sampling_weights import DesignEstimate, design_estimate
 from uncertainty.verdicts import WIDE_CLASSES, folder_of, metadata_of_rows, write_table
@@ -98,7 +99,7 @@ def evaluate_folder(
         class_report(found.outcomes, **wanted),
         slice_report(found.outcomes, usual=found.usual),
         found.returned,
-        *_sampling(found.table, labels, columns),
+        *_sampling(found.table, inclusion(found.returned.manifest, found.returned.more, labels) or {}),
         outcomes=found.outcomes,
     )
     with written(folder_of(folder), FILES, found.of, overwrite=overwrite) as where:
@@ -109,12 +110,11 @@ def evaluate_folder(
     return findings
 
 
-def _sampling(table: pa.Table, labels: Path, columns: Columns) -> tuple[LabelOrigin, DesignEstimate | None]:
+def _sampling(table: pa.Table, chances: Mapping[str, float]) -> tuple[LabelOrigin, DesignEstimate | None]:
     """Tell how images came by their labels, and estimate the accuracy of all from the chances that they had.
 
     No estimate where no chance is below 1.
     """
-    chances = read_inclusion(labels, columns=columns) or {}
     read = table.filter(pc.is_null(table["error"]))
     right = read["correct"].to_pylist()
     labelled, wrong = np.array([one is not None for one in right]), np.array([one is False for one in right])

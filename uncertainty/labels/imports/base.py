@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from uncertainty.images.manifests import Manifest
+
 
 @dataclass(frozen=True)
 class Annotation:
@@ -24,8 +26,12 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Annotations:
-    """All answers of a file, what there is to say about it, and what else it knows of an image, by name and column."""
+    """All answers of a file, what there is to say about it, and what else it knows of an image, by name and column.
+
+    `table` is the whole of a plain table of labels, which need not be read again for its other columns.
+    """
 
     rows: tuple[Annotation, ...]
     notes: tuple[str, ...] = ()
     more: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    table: Manifest | None = None

@@ -33,4 +33,4 @@ def read(source: Source) -> Annotations:
     )
     if not rows:
         raise InputError(f"{path} names {len(manifest.names)} images and labels none of them")
-    return Annotations(rows, manifest.notes)
+    return Annotations(rows, manifest.notes, table=manifest)
