@@ -3,11 +3,11 @@ python -m experiments.detection.efforts --data FOLDER.
 
 `fast` is one pass, with dropout where that costs little (on CIFAR-10 the dropout of the network stands in its middle
 and waits for `thorough`). `balanced` adds an independent backbone: EfficientNet-Lite0, at 128 pixels for CIFAR-10 and
-at 64 for the digits; Lite1 for the solar cells, whose classifier has the weights of Lite0. `thorough` adds augmented
-views: flips and shifts on CIFAR-10, and on the others those that the classifier bears, judged on calibration; for solar
-cells they would take hours, and are measured only where they are in the cache. With `--cascade` only images whose
-verdict it could still change are looked at more deeply, at a loss of 1 % or of 5 % of E-AURC on calibration. Cost is in
-passes of the classifier, by multiplications; for the digits it is tiny.
+at 64 for the digits; Lite1 for the solar cells, whose classifier has the weights of Lite0; and the flipped image where
+the classifier bears it. `thorough` adds other augmented views: shifts on CIFAR-10, and on the others those that the
+classifier bears, judged on calibration. With `--cascade` only images whose verdict it could still change are looked at
+more deeply, at a loss of 1 % or of 5 % of E-AURC on calibration. Cost is in passes of the classifier, by
+multiplications; for the digits it is tiny.
 """
 
 from __future__ import annotations
