@@ -44,8 +44,7 @@ class Network:
     `dropout_cost` is what one sub-network costs, as a share of the multiplications of a full pass. `channels_last` says
     that convolutions get their inputs in that order of memory, which is faster; `autocast` in which precision torch may
     run them. `habits` say how it must be run so that an answer depends on the image alone; `answers` (k, c) are its
-    logits for noise, and those of one sub-network. `switched` are modules that drop units in their
-    training mode alone
+    logits for noise, and those of one sub-network. `switched` are modules that drop units in their training mode alone
     (fused attention), which is set for the sub-networks and does nothing else there. `folded` gives the same answers
     with less work, as long as the weights are those that were folded.
     """
