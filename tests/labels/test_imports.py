@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 
+from tests.damage import with_a_wrong_block
 from uncertainty.errors import InputError
 from uncertainty.labels.imports import read_annotations
 from uncertainty.labels.imports.base import Annotation
@@ -113,6 +114,15 @@ def test_cvat_xml_alone_in_a_folder_and_in_a_zip(tmp_path):
         found = read_annotations(where)
         assert said(found) == EXPECTED
         assert found.notes == ("1 image keeps the tag that was predicted, unchanged: it counts as confirmed",)
+
+
+def test_a_zip_that_was_packed_wrongly_is_one_line(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.xml", XML)
+    with_a_wrong_block(path, "annotations.xml")
+    with pytest.raises(InputError, match=r"a\.zip can't be read as a zip \(.*invalid block type"):
+        read_annotations(path)
 
 
 @pytest.mark.parametrize("prefix", ["", "train/"])

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.damage import with_a_wrong_block
 from tests.output_tables.tables import CLASSES, WRITERS, probabilities, rows, write_csv, write_npz, write_parquet
 from uncertainty.errors import InputError
+from uncertainty.output_tables.npz_file import NpzFile
 from uncertainty.output_tables.output_table import OutputTable
 
 
@@ -211,3 +213,11 @@ def test_class_names_in_the_schema_win_over_numbers(tmp_path):
     spec = write_parquet(tmp_path / "t.parquet", rows())
     assert json.loads(pq.read_schema(tmp_path / "t.parquet").metadata[b"classes"]) == list(CLASSES)
     assert OutputTable.open(spec).classes == CLASSES
+
+
+def test_arrays_that_were_packed_wrongly_are_one_line(tmp_path):
+    path = tmp_path / "outputs.npz"
+    np.savez_compressed(path, label=np.arange(50), logits=np.zeros((50, 2)))
+    with_a_wrong_block(path, "label.npy")
+    with pytest.raises(InputError, match=r"outputs\.npz can't be read as arrays \(.*invalid block type"):
+        NpzFile.of(path)

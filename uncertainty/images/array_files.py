@@ -5,20 +5,19 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import ImageError, InputError, in_one_line
+from uncertainty.errors import ImageError, InputError
+from uncertainty.images.array_archive import archive_of_arrays
 from uncertainty.images.formats.npy import header
 from uncertainty.images.image_set import Inside
 from uncertainty.images.manifests import Label
 from uncertainty.images.packed_text import Coded, Texts
-from uncertainty.images.remote import AnyFile, opened
+from uncertainty.images.remote import AnyFile
 from uncertainty.images.several_files import SeveralFiles
 
 SUFFIXES = (".npz",)
@@ -28,7 +27,7 @@ _READ = 1 << 20
 
 def holds_images(path: AnyFile) -> bool:
     """Whether the file has arrays called as MedMNIST calls them."""
-    with _archive(path) as archive:
+    with archive_of_arrays(path) as archive:
         return bool(_images(archive))
 
 
@@ -54,7 +53,7 @@ def read(paths: Sequence[AnyFile]) -> Inside:
 def _contents(path: AnyFile) -> tuple[list[str], list[Label], list[str | None]]:
     names: list[str] = []
     labels: list[Label] = []
-    with _archive(path) as archive:
+    with archive_of_arrays(path) as archive:
         for member in _images(archive):
             part = member.partition("_")[0]
             with archive.open(member) as stream:
@@ -89,7 +88,7 @@ class ArrayReader(SeveralFiles):
 
 def _pixmaps(path: AnyFile, wanted: NDArray[np.int64]) -> Iterator[bytes]:
     start = 0
-    with _archive(path) as archive:
+    with archive_of_arrays(path) as archive:
         for member in _images(archive):
             with archive.open(member) as stream:
                 (n, *shape), dtype = _header(stream, path, member)
@@ -133,14 +132,3 @@ def _header(stream: IO[bytes], path: AnyFile, member: str) -> tuple[tuple[int, .
             f"{path} has {member} of {dtype} {shape}; images are numbers of shape (n, h, w) or (n, h, w, 3)"
         )
     return shape, dtype
-
-
-@contextmanager
-def _archive(path: AnyFile) -> Iterator[zipfile.ZipFile]:
-    try:
-        with opened(path) as raw, zipfile.ZipFile(raw) as archive:
-            yield archive
-    except InputError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"{path} can't be read as arrays ({in_one_line(error)})") from error

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import InputError, in_one_line
-from uncertainty.images.remote import AnyFile, opened
+from uncertainty.errors import InputError
+from uncertainty.images.array_archive import archive_of_arrays
+from uncertainty.images.remote import AnyFile
 
 _READ = 1 << 20
 _CLASSES = "classes"
@@ -31,7 +32,7 @@ class NpzFile:
     @classmethod
     def of(cls, path: AnyFile) -> NpzFile:
         """Read the heads of all arrays; InputError where they are not of one length."""
-        with _archive(path) as archive:
+        with archive_of_arrays(path) as archive:
             inside = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
             shapes = {name: _shape(archive, name, path) for name in inside}
             classes = _texts(_whole(archive, _CLASSES)) if _CLASSES in inside else None
@@ -46,7 +47,7 @@ class NpzFile:
 
     def chunks(self, columns: Sequence[str], start: int, size: int) -> Iterator[dict[str, Any]]:
         """Yield rows as `TableFile` says."""
-        with _archive(self.path) as archive, ExitStack() as stack:
+        with archive_of_arrays(self.path) as archive, ExitStack() as stack:
             readers = {name: _Column(stack.enter_context(archive.open(f"{name}.npy"))) for name in columns}
             for reader in readers.values():
                 reader.skip(start)
@@ -108,14 +109,3 @@ def _shape(archive: zipfile.ZipFile, name: str, path: AnyFile) -> tuple[int, ...
 def _whole(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(f"{name}.npy") as stream:
         return np.asarray(np.lib.format.read_array(stream, allow_pickle=False)).reshape(-1)
-
-
-@contextmanager
-def _archive(path: AnyFile) -> Iterator[zipfile.ZipFile]:
-    try:
-        with opened(path) as raw, zipfile.ZipFile(raw) as archive:
-            yield archive
-    except InputError:
-        raise
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path} can't be read as arrays ({in_one_line(error)})") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -46,7 +47,7 @@ def read_zip(path: Path) -> Annotations:
     try:
         with zipfile.ZipFile(path) as archive:
             return _from_zip(archive, path)
-    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise InputError(f"{path} can't be read as a zip ({error}); export it again") from error
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror or error})") from error

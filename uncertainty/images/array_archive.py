@@ -1,0 +1,23 @@
+"""Files of several arrays (.npz), which are zip files: opened, and refused in one line where they are damaged."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from uncertainty.errors import InputError, in_one_line
+from uncertainty.images.remote import AnyFile, opened
+
+
+@contextmanager
+def archive_of_arrays(path: AnyFile) -> Iterator[zipfile.ZipFile]:
+    """Open one; InputError for what is none, is truncated, encrypted, or was packed wrongly, also while it is read."""
+    try:
+        with opened(path) as raw, zipfile.ZipFile(raw) as archive:
+            yield archive
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path} can't be read as arrays ({in_one_line(error)})") from error
