@@ -135,7 +135,7 @@ class Network:
             with self.habits.plain(len(x)), self._caught() as captured:
                 answer, prefix = self.replay.begin(self._own(x)) if self.replay else (None, None)
                 if answer is None:
-                    answer = self._plain(x)
+                    answer = self._lightest()(self._own(x))
                 logits = self._numbers(answer, len(x))
             samples = self._samples(x, prefix, passes, seed) if self.dropout and passes else None
             viewed = self._views(x, views) if views else None
@@ -175,17 +175,19 @@ class Network:
         with evaluating(self.module):
             return self.folded is not None and self.folded.holds()
 
-    def _plain(self, x: Tensor) -> Any:
-        """Run the network in the lightest way."""
-        return self.folded(self._own(x)) if self.folded and self.folded.holds() else self._run(x)
+    def _lightest(self) -> Folded | nn.Module:
+        """Return what runs plain passes of one batch; to find out takes as long as a small pass."""
+        return self.folded if self.folded and self.folded.holds() else self.module
 
     def _own(self, x: Tensor) -> Tensor:
         return x.clone() if self.habits.writes else x
 
     def _views(self, x: Tensor, views: Sequence[str]) -> NDArray[np.float32]:
+        network = self._lightest()
+
         def run(view: Tensor) -> Tensor:
             # As numbers at once: a module may hand out the same memory again.
-            return torch.tensor(self._numbers(self._plain(view), len(view)))
+            return torch.tensor(self._numbers(network(self._own(view)), len(view)))
 
         with self.habits.plain(len(x)):
             return _numpy(view_logits(run, x, views))
