@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +24,7 @@ from uncertainty.classifiers.look import Deeper, Look
 from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.classifiers.progress import advancing
-from uncertainty.classifiers.spec import describe
+from uncertainty.classifiers.spec import describe, with_key
 from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.ahead import load_ahead
@@ -95,9 +93,11 @@ class Classifier(Brief):
 
     @classmethod
     def _of(cls, known: Description) -> Self:
-        from uncertainty.classifiers.probing import probed
+        from uncertainty.classifiers.probing import probed, run_by
 
         preprocess, network, told = probed(known)
+        if known.runtime is not None:
+            network = run_by(network, known.runtime, preprocess)
         count, form = network.outputs, OutputForm(known.output, known.binary, known.features)  # type: ignore[arg-type]  # it refuses others
         names = names_in_order(range(count) if known.classes is None else known.classes, count)
         thresholds = _decision_thresholds(known.decision_thresholds, count, known.task)
@@ -121,7 +121,10 @@ class Classifier(Brief):
         n = self.network
         thresholds = self.decision_thresholds
         made = (n.original, self.classes, self.preprocess, self.task, thresholds, n.autocast, self.spec)
-        return Description(*made, **vars(self.form), before=Before(n, self.preprocess, self.form))
+        before = Before(n, self.preprocess, self.form)
+        return Description(
+            *made, **vars(self.form), runtime=None if n.runtime is None else str(n.runtime), before=before
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -138,16 +141,9 @@ class Classifier(Brief):
 
         What a forward pass computes with them only its answers tell, see `Network.answers`.
         """
-        from uncertainty.classifiers.fingerprint import hash_module
+        from uncertainty.classifiers.fingerprint import of_classifier
 
-        settings: list[Any] = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds]
-        settings += [self.network.autocast] if self.network.autocast else []
-        settings += [form] if (form := self.form.to_dict()) else []
-        sha = hashlib.sha256(json.dumps(settings).encode())
-        hash_module(sha.update, self.network.original)
-        if self.embedder is not None:
-            sha.update(self.embedder.sha256.encode())
-        return sha.hexdigest()
+        return of_classifier(self)
 
     def with_embedder(self, embedder: Classifier | str, **where: Any) -> Classifier:
         """Return the same classifier with a second opinion: a preset's name, a model spec, or another Classifier.
@@ -160,6 +156,13 @@ class Classifier(Brief):
         if other.multiband is not None and other != own:
             raise ModelError("a second opinion takes ordinary pictures, or the same bands as the classifier")
         return replace(self, embedder=model.with_draft(self.preprocess.draft).as_embedder())
+
+    def with_runtime(self, runtime: str) -> Classifier:
+        """Return it with plain passes run by "openvino", …, see `runtimes`; before a second opinion is added."""
+        from uncertainty.classifiers.probing import run_by
+
+        spec = None if self.spec is None else with_key(self.spec, "runtime", runtime)
+        return replace(self, network=run_by(self.network, runtime, self.preprocess), spec=spec)
 
     def as_embedder(self) -> Embedder:
         """Return the backbone of this classifier, whose features are an embedding; its classes don't matter."""

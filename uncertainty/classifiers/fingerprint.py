@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty.classifiers.modes import device_of
+
+if TYPE_CHECKING:
+    from uncertainty.classifiers.base import Classifier
 
 _MOST_OUTPUTS = 100  # of an answer that are kept: those of 50,000 classes would make a manifest of a megabyte
 _DIGITS = 5
@@ -22,6 +27,21 @@ _SAME_DEVICE = 2e-4  # of the largest one: what another processor does, and far 
 
 Update = Callable[[bytes], None]
 """Takes bytes into a hash."""
+
+
+def of_classifier(classifier: Classifier) -> str:
+    """Return the SHA-256 of a classifier, see its `sha256`."""
+    network, form, second = classifier.network, classifier.form.to_dict(), classifier.embedder
+    way = classifier.preprocess.to_dict()
+    settings: list[Any] = [classifier.classes, way, classifier.task, classifier.decision_thresholds]
+    settings += [network.autocast] if network.autocast else []
+    settings += [form] if form else []
+    settings += [str(network.runtime)] if network.runtime else []
+    sha = hashlib.sha256(json.dumps(settings).encode())
+    hash_module(sha.update, network.original)
+    if second is not None:
+        sha.update(second.sha256.encode())
+    return sha.hexdigest()
 
 
 def hash_module(update: Update, module: nn.Module) -> None:

@@ -12,6 +12,7 @@ axes, show : as in `Preprocess`, of images with other bands than red, green and 
 bits, bands, frame, exif : how deep, multi-band, many-paged and turned files are read, as in `Preprocess`: 12, 4,3,2, 1
     and false.
 autocast : bf16 or fp16, the precision in which torch runs what bears it.
+runtime : what runs plain passes in torch's place, openvino, openvino:bf16 or onnxruntime; see `runtimes/base.py`.
 output, binary, features : what the answer is and where features are, as in `OutputForm`: probabilities, true, layer4.
 """
 
@@ -28,6 +29,7 @@ from uncertainty.classifiers.formats.base import NOT_TRUSTED, Format, Request, f
 from uncertainty.classifiers.formats.module import PRESETS
 from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.classifiers.runtimes.base import runtime_of
 from uncertainty.errors import ModelError, in_one_line
 
 
@@ -74,7 +76,7 @@ _PREPROCESS: dict[str, Callable[[str], Any]] = {
     "show": _whole_numbers,
 }
 _FORM: dict[str, Callable[[str], Any]] = {"output": str, "binary": _truth, "features": str}
-_KEYS = ("classes", *_PREPROCESS, "autocast", *_FORM)
+_KEYS = ("classes", *_PREPROCESS, "autocast", "runtime", *_FORM)
 
 
 def describe(
@@ -89,6 +91,8 @@ def describe(
     options = _options(query, found)
     # All that can be known to be wrong is, before any code of the user's runs.
     settings, form = _read(options, _PREPROCESS), _read(options, _FORM)
+    if (runtime := options.get("runtime")) is not None:
+        runtime_of(runtime)
     replace(Preprocess(), **settings)
     OutputForm(**form)
     if classes is None and "classes" in options:
@@ -104,11 +108,21 @@ def describe(
         classes=known.classes if classes is None else classes,
         preprocess=replace(known.preprocess, **settings),
         autocast=options.get("autocast", known.autocast),
+        runtime=options.get("runtime"),
         spec=said if prefix == "module" else f"{prefix}:{said}",
         assumed=tuple(key for key in known.assumed if key not in settings),
         before=None if device else known.before,
         **form,
     )
+
+
+def with_key(spec: str, key: str, value: str) -> str:
+    """Return a spec that says this too.
+
+    >>> with_key("timm:resnet18?size=64", "runtime", "openvino")
+    'timm:resnet18?size=64&runtime=openvino'
+    """
+    return f"{spec}{'&' if '?' in spec else '?'}{key}={value}"
 
 
 def _options(query: str, found: Format) -> dict[str, str]:
