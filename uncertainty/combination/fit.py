@@ -16,9 +16,10 @@ from uncertainty.metrics.row_log_loss import row_losses
 
 FEW_ERRORS = 10
 CONDITIONS: tuple[Condition, ...] = ("clean", "damaged", "foreign")
-# How strongly experts are held back. One strength for all: choosing it by few errors chooses noise.
-RIDGES: dict[Condition, float] = {"clean": 10.0, "damaged": 30.0}
-_GATE_RIDGE, _CLASS_RIDGE = 3.0, 10.0
+# How strongly weights are held back. No strength is chosen by errors: of few errors that chooses noise.
+_RIDGE, _GATE_RIDGE, _CLASS_RIDGE = 10.0, 3.0, 10.0
+_FEW = 10
+"""With e errors all of them are 1 + 10 / (e + 1) times as strong, since what so few say is mostly chance."""
 _MOST_CLASSES = 1000
 # The start: so much of log-odds a spread, shared by the scores that are begun with; they repeat each other in part.
 _START, _SHARED = 1.8, 0.75
@@ -147,7 +148,7 @@ def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
         out_of_fold=out_of_fold,
         report={
             "combiner": "mixture",
-            "experts": {c: {"errors": evidence.errors(c), "ridge": RIDGES[c]} for c in experts},
+            "experts": {c: {"errors": evidence.errors(c), "ridge": _RIDGE * _held(evidence, every)} for c in experts},
             "estimators": list(evidence.names),
             **_judged(evidence, out_of_fold),
         },
@@ -221,28 +222,40 @@ def _mixture(
     experts: list[Condition],
     gates: list[Condition],
 ) -> Mixture:
+    clean = _expert(evidence, rows, basis, "clean")
     return Mixture(
         names=evidence.names,
         basis=basis,
-        experts={c: _expert(evidence, rows & evidence.rows(c), basis, c) for c in experts},
+        experts={c: clean if c == "clean" else _expert(evidence, rows, basis, c, clean) for c in experts},
         gates={c: _gate(evidence, rows, basis, c) if evidence.rows(c).any() else _tails(evidence, rows) for c in gates},
     )
 
 
-def _expert(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition) -> Linear:
-    """Fit P(wrong | x, condition); the clean one does not read context, which says nothing about clean images."""
-    m = len(evidence.names)
-    inputs, wrong = basis(evidence.signals.take(rows)), evidence.wrong[rows]
-    weights = _counts(evidence, rows, condition)
+def _held(evidence: Evidence, rows: NDArray[np.bool_]) -> float:
+    """Return how many times as strong as with many errors ridges are, for the errors among clean rows."""
+    wrong = rows & evidence.rows("clean") & evidence.wrong
+    return 1 + _FEW / (1 + float(evidence.weights[wrong].sum()))
+
+
+def _expert(
+    evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition, like: Linear | None = None
+) -> Linear:
+    """Fit P(wrong | x, condition), drawn to another expert, or to the start.
+
+    The clean one does not read context, which says nothing about clean images.
+    """
+    m, own = len(evidence.names), rows & evidence.rows(condition)
+    weights = _counts(evidence, own, condition)
     used = np.append(np.ones(m, dtype=bool), [condition != "clean", True])[basis.sources]
     of_class = basis.sources == m + 1
+    center = _start(evidence, own, basis) if like is None else np.array(like.weights)
     prior = _Prior(
-        ridge=np.where(of_class, _CLASS_RIDGE, RIDGES[condition])[used],
+        ridge=_held(evidence, rows) * np.where(of_class, _CLASS_RIDGE, _RIDGE)[used],
         lowest=np.where(of_class, -np.inf, 0.0)[used],
-        center=_start(evidence, rows, basis)[used] if condition == "clean" else 0.0,
+        center=center[used],
         further=1.0,
     )
-    return _fit(inputs, wrong, weights, prior, used)
+    return _fit(basis(evidence.signals.take(own)), evidence.wrong[own], weights, prior, used)
 
 
 def _start(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis) -> Floats:
@@ -281,7 +294,8 @@ def _gate(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: 
     """Fit the log-odds of a condition against clean; weights may have either sign, the intercept holds the shares."""
     both = rows & (evidence.rows("clean") | evidence.rows(condition))
     used = basis.sources != len(evidence.names) + 1
-    prior = _Prior(np.full(int(used.sum()), _GATE_RIDGE), np.full(int(used.sum()), -np.inf))
+    ridge = _held(evidence, rows) * _GATE_RIDGE
+    prior = _Prior(np.full(int(used.sum()), ridge), np.full(int(used.sum()), -np.inf))
     hit = evidence.rows(condition)[both]
     return _fit(basis(evidence.signals.take(both)), hit, evidence.weights[both], prior, used)
 
