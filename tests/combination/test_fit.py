@@ -206,6 +206,34 @@ def test_few_errors_do_not_lose_to_a_start_that_says_all(errors):
     assert np.mean(lost) < 0.01
 
 
+@pytest.mark.parametrize(("errors", "times"), [(0, 11.0), (1, 6.0), (9, 2.0), (99, 1.1)])
+def test_the_fewer_errors_the_harder_the_weights_are_held(errors, times):
+    found = with_copies(evidence(400, errors=errors), 0.05)
+    for expert in combine(found).report["experts"].values():
+        assert expert["ridge"] == pytest.approx(10 * times)
+
+
+@pytest.mark.parametrize("errors", [0, 5])
+def test_a_handful_of_rows_and_their_copies_do_not_lose_to_the_start(errors):
+    """Forty rows tell little of what damage looks like, and must not outweigh the score that knows."""
+    lost = []
+    for seed in range(4):
+        found = one_that_knows(
+            with_copies(evidence(40, m=8, seed=seed, signal=0, errors=errors), 0.05, seed=seed, seen=1)
+        )
+        test = one_that_knows(evidence(6000, m=8, seed=50 + seed, signal=0, errors=750))
+        lost.append(auroc(test.wrong, test.signals.scores[:, 1]) - auroc(test.wrong, p_of(combine(found), test)))
+    assert np.mean(lost) < 0.003
+
+
+def test_few_damaged_copies_say_what_the_clean_rows_say():
+    """Without a difference that copies show, the damaged expert ranks as the clean one."""
+    found = with_copies(evidence(200, errors=20), 0.05, rise=0, wrong=0, seen=0)
+    clean, damaged = (np.array(combine(found).combiner.experts[c].weights) for c in ("clean", "damaged"))
+    assert damaged == pytest.approx(clean, abs=0.3)
+    assert clean.max() > 1
+
+
 def test_many_errors_leave_the_start_behind():
     """The start knows nothing and the others do: weights that it keeps would be noise in the ranking."""
     found, test = evidence(3000), evidence(5000, seed=9)

@@ -112,7 +112,8 @@ def combine(evidence: Evidence, seed: int = 0) -> Combination:
     """Fit a combiner to calibration rows.
 
     The clean expert is drawn towards a start that needs no errors: equal weights on the best score of each kind of
-    evidence, and with more errors on the posterior that labels have taught. Errors move it from there.
+    evidence, and with more errors on the posterior that labels have taught. Errors move it from there. The damaged
+    expert is drawn towards the clean one. Few errors move all of it less, see `_held`.
     """
     if not evidence.rows("clean").any():
         raise CalibrationError("calibration has no rows; give labelled images that the classifier was not trained on")

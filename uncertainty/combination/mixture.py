@@ -12,7 +12,8 @@ scores has to compromise. Experts are additive, logistic, and never fall as a sc
     logit P(wrong | x, k) = a_k + b_k,ŷ + Σ_j Σ_h w_kjh · max(z_j - h, 0),   w_kjh >= 0,
 
 since every score rises with the chance of an error: few errors can silence an estimator but never turn it round.
-The weights start from the best score of each kind of evidence and are drawn back to it, see `fit.py`.
+The weights start from the best score of each kind of evidence and are drawn back to it, those of the damaged expert to
+those of the clean one, all the harder the fewer errors there are, see `fit.py`.
 Without foreign copies the distance to known-good images is the gate of the foreign condition, see `tails.py`.
 A gate may close as a score rises, so the mixture can fall a little where the experts do not.
 z_j is the j-th score on its scale, centred and spread by clean calibration quantiles and clipped; b_k,ŷ is how much
