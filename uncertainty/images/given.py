@@ -149,7 +149,7 @@ def _form(images: Any) -> Form:
         return Form(image, label, tuple(map(str, features[label].names)))
     inner = {name: getattr(kind, "feature", None) for name, kind in features.items()}
     label = next((name for name, kind in inner.items() if type(kind).__name__ == "ClassLabel"), None)
-    return Form(image, label, None if label is None else tuple(map(str, inner[label].names)), label is not None)
+    return Form(image) if label is None else Form(image, label, tuple(map(str, features[label].feature.names)), True)
 
 
 def _labelled(items: Items, labels: Any) -> Items:

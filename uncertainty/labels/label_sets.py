@@ -40,7 +40,7 @@ def text_of(row: NDArray[np.int64], classes: Sequence[str]) -> str:
     >>> text_of(np.array([1, 0, -1]), ["cat", "dog", "eel"])
     'cat;?eel'
     """
-    return joined(*([classes[k] for k in np.flatnonzero(row == kind)] for kind in (CARRIED, UNANSWERED)))
+    return joined(*([classes[k] for k in np.flatnonzero(row == kind).tolist()] for kind in (CARRIED, UNANSWERED)))
 
 
 def resolve_sets(labels: Sequence[Label], classes: Sequence[str], of: str = "") -> ResolvedSets:
@@ -116,4 +116,3 @@ def _named(names: Sequence[str]) -> str:
     shown = ", ".join(map(repr, names[:_EXAMPLES]))
     more = f" and {len(names) - _EXAMPLES} more" if len(names) > _EXAMPLES else ""
     return f"class {shown} is" if len(names) == 1 else f"classes {shown}{more} are"
-

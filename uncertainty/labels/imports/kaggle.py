@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from uncertainty.errors import InputError
-from uncertainty.images.table_rows import rows_of, told
 from uncertainty.images.label_text import joined
+from uncertainty.images.table_rows import rows_of, told
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.source import Source
 
