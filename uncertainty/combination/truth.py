@@ -17,7 +17,7 @@ from uncertainty.errors import CalibrationError
 from uncertainty.images.label_text import NO_LABEL
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.class_folders import class_folders
-from uncertainty.labels.label_sets import ResolvedSets, one_sided, understand
+from uncertainty.labels.label_sets import ResolvedSets, of_columns, one_sided, understand
 from uncertainty.labels.meaning import Label, Resolved
 from uncertainty.outputs import Task
 
@@ -98,6 +98,8 @@ def _without_labels(classifier: Model, labels: Sequence[Label]) -> str:
 
 def labelled_if_known(reference: Any, classifier: Model) -> tuple[Any, list[str]]:
     """Give reference images the class folders that they lie in as labels, and say where they have none."""
+    if isinstance(reference, ImageSet) and reference.asked is not None:
+        return replace(reference, labels=of_columns(reference.labels or (), reference.asked, classifier.classes)[0]), []
     if not isinstance(reference, ImageSet) or reference.labels is not None or reference.folder_labels is None:
         return reference, []
     labels = class_folders(reference.names, classifier.classes)
