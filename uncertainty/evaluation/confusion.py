@@ -123,7 +123,7 @@ class Counts:
             return cls(*(which.sum(axis=0) for which in counted))
         hits = truth[truth == predicted]
         counts = [np.bincount(values, minlength=c) for values in (truth, predicted, hits)]
-        return cls(*counts, np.full(c, len(truth)))
+        return cls(*[*counts, np.full(c, len(truth))])
 
     def averages(self) -> dict[str, Averages]:
         """Return macro (mean over the classes that occur), weighted (by support) and micro averages.
