@@ -35,7 +35,7 @@ Method = Literal["fixed-sequence", "sgr"]
 METHODS: tuple[Method, ...] = ("fixed-sequence", "sgr")
 """Of a policy, whose chances are calibrated."""
 STARTS = 3
-"""Of "several-starts": from one, calibrated chances certify a little more, and chances that are far too sure nothing."""
+"""Of "several-starts": from one, calibrated chances certify a little more, and chances far too sure nothing."""
 _STEPS = 200
 _TINY, _SURE = 1e-12, 1e-4
 
