@@ -104,7 +104,7 @@ def test_a_policy_on_decisions_comes_back_from_json():
 @pytest.mark.parametrize("asked", [{"max_error": 0.08}, {"min_recall": 0.6}, {"min_precision": 0.3}])
 def test_promises_are_broken_in_no_more_draws_than_allowed(asked, each):
     rng, draws = np.random.default_rng(7), 2000
-    p, wrong = drawn(200_000, rng)
+    p, wrong = drawn(50_000, rng)
     policy = Policy.of(confidence=0.9, per_decision=True, per_class=each, **asked)
     broken = kept = 0
     for _ in range(draws):
