@@ -32,7 +32,8 @@ from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.ahead import load_ahead
 from uncertainty.images.decoding import Least
-from uncertainty.labels.meaning import meanings, resolve
+from uncertainty.labels.label_sets import understand
+from uncertainty.labels.meaning import meanings
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Classifier(Brief):
         collected = self.collect(image_items(images, labels), Look(**options))
         for name, error in collected.failures:
             logger.warning("left out %r: %s", name, error)
-        if collected.outputs.labels is None and self.task == "multiclass" and set(collected.labels) != {None}:
+        if collected.outputs.labels is None and set(collected.labels) != {None}:
             logger.warning("the outputs have no labels: not every image has one that is a class of the model")
         return collected.outputs
 
@@ -218,9 +219,9 @@ class Classifier(Brief):
             first = f"; the first, {bad[0].name!r}: {bad[0].error}" if bad else ""
             raise InputError(f"not one of {len(bad)} images can be read{first}")
         found = Collected.of(ModelOutputs.concatenate(parts), rows)
-        if self.task != "multiclass" or None in found.labels:
+        if None in found.labels:
             return found
-        truth = resolve(found.labels, self.classes)
+        truth = understand(found.labels, self.classes, self.task)
         if not truth.usable.all():
             return found
         return replace(found, outputs=replace(found.outputs, labels=truth.positions))

@@ -55,8 +55,8 @@ def in_order(thresholds: Thresholds, classes: Sequence[str]) -> tuple[float, ...
         raise ModelError(f"decision has {len(values)} thresholds for {len(classes)} classes; give one for each, or one")
     if odd := next(((k, t) for k, t in enumerate(values) if not 0 < t < 1), None):
         raise ModelError(
-            f"the decision threshold of {classes[odd[0]]!r} is {odd[1]:g}; it must lie between 0 and 1, neither of them: "
-            "a label is given where its probability reaches it"
+            f"the decision threshold of {classes[odd[0]]!r} is {odd[1]:g}; it must lie between 0 and 1, neither of "
+            "them: a label is given where its probability reaches it"
         )
     return values
 

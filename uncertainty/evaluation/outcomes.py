@@ -82,7 +82,7 @@ class Outcomes(Plots, Brief):
         """Run a classifier over images that have labels, or `labels` beside them, one for each.
 
         `images` and `options` are those of `Classifier.run`; images that can't be read, or whose label is no truth, are
-        left out, and a warning counts them. Raises InputError for a multilabel classifier, and where no label is left.
+        left out, and a warning counts them. Raises InputError where no label is left.
         """
         from uncertainty.evaluation.run_images import labelled_outputs
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.images.label_text import joined
-from uncertainty.labels.meaning import NO_TRUTH, Label, meanings
+from uncertainty.labels.meaning import NO_TRUTH, Label, Resolved, meanings, resolve
 from uncertainty.labels.tables import parts
+from uncertainty.outputs import Task
 
 CARRIED, ABSENT, UNANSWERED = 1, 0, -1
 _EXAMPLES = 3
@@ -23,6 +24,11 @@ class ResolvedSets:
 
     truth: NDArray[np.int64]
     notes: tuple[str, ...]
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """The same array, by the name that `Resolved` has for it."""
+        return self.truth
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -75,6 +81,11 @@ def resolve_sets(labels: Sequence[Label], classes: Sequence[str], of: str = "") 
     truth = [nothing if text is None else rows.get(text, nothing) for text in texts]
     lost = Counter(strange[text] for text in texts if text in strange)
     return ResolvedSets(np.array(truth, dtype=np.int64).reshape(-1, len(classes)), (*known.notes, *_left_out(lost, of)))
+
+
+def understand(labels: Sequence[Label], classes: Sequence[str], task: Task, of: str = "") -> Resolved | ResolvedSets:
+    """Return what labels mean, one of an image or several."""
+    return resolve_sets(labels, classes, of) if task == "multilabel" else resolve(labels, classes, of)
 
 
 def _left_out(lost: Counter[str], of: str) -> list[str]:
