@@ -56,7 +56,7 @@ def from_tables(
     good, of_reference = known_good_rows(reference, model, progress)
     held_out = calibration.collect(progress)
     notes += [*of_reference, *_left_out("calibration", held_out)]
-    labelled, about_labels = _labelled(calibration, held_out, model)
+    labelled, about_labels = labelled_rows(calibration, held_out, model)
     fitted = fit.from_outputs(good, labelled, (None, None), replace(asked, classes=model.classes))
     notes = [*about_labels, *notes, *_not_told(calibration)]
     kept = fitted.model.model_copy(update={"table": calibration.output})
@@ -113,7 +113,8 @@ def _refuse_unlabelled(table: OutputTable) -> None:
         raise InputError(f"{table.file.path} has no column label; calibration needs to know what each image is")
 
 
-def _labelled(table: OutputTable, found: Collected, model: Named) -> tuple[ModelOutputs, list[str]]:
+def labelled_rows(table: OutputTable, found: Collected, model: Named) -> tuple[ModelOutputs, list[str]]:
+    """Return the collected rows of a table that have a label, with their labels, and notes on the others."""
     _refuse_unlabelled(table)
     kept, notes = with_truth(model, found)
     return kept.outputs, notes
