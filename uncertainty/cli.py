@@ -33,6 +33,7 @@ from uncertainty.commands import (
     report,
     screen,
     slices,
+    thresholds,
     update,
 )
 
@@ -88,6 +89,7 @@ for command in (
     known_good.known_good,
     slices.slices,
     compare.compare,
+    thresholds.thresholds,
     report.report,
     monitor.monitor,
     estimators.estimators,

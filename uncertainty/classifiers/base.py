@@ -16,6 +16,7 @@ from uncertainty.brief import Brief
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.class_names import names_in_order
+from uncertainty.classifiers.decision_thresholds import Thresholds, in_order
 from uncertainty.classifiers.description import Before, Description
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.forward import Forward
@@ -29,7 +30,8 @@ from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.ahead import load_ahead
 from uncertainty.images.decoding import Least
-from uncertainty.labels.meaning import meanings, resolve
+from uncertainty.labels.label_sets import understand
+from uncertainty.labels.meaning import meanings
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class Classifier(Brief):
         preprocess: Preprocess | None = None,
         *,
         task: Task = "multiclass",
-        decision_thresholds: Sequence[float] | None = None,
+        decision_thresholds: Thresholds | None = None,
         spec: str | None = None,
         autocast: str | None = None,
         output: Literal["logits", "probabilities"] = "logits",
@@ -84,7 +86,9 @@ class Classifier(Brief):
         """Wrap a torch module that maps (b, channels, size, size) to logits (b, c).
 
         They may be its answer, the `logits` of it, or the first of a tuple. Without `classes` they are called "0", "1",
-        … With `autocast` torch runs what bears it in that precision. `output`, `binary` and `features` say what the
+        … With `task="multilabel"` an image may have several labels, each given where its probability reaches its
+        decision threshold, 0.5 or as `decision_thresholds` say, in the order of the classes or by their names.
+        With `autocast` torch runs what bears it in that precision. `output`, `binary` and `features` say what the
         answer is and where features are, see `OutputForm`. Raises ModelError where the output does not fit the classes.
         """
         way = preprocess or Preprocess()
@@ -98,9 +102,9 @@ class Classifier(Brief):
         preprocess, network, told = probed(known)
         if known.runtime is not None:
             network = run_by(network, known.runtime, preprocess)
-        count, form = network.outputs, OutputForm(known.output, known.binary, known.features)  # type: ignore[arg-type]  # it refuses others
+        count, form = network.outputs, OutputForm.of(known)
         names = names_in_order(range(count) if known.classes is None else known.classes, count)
-        thresholds = _decision_thresholds(known.decision_thresholds, count, known.task)
+        thresholds = _decisions(known.decision_thresholds, names, known.task)
         return cls(network, names, preprocess, known.task, thresholds, known.spec, form=form, told=told)
 
     @classmethod
@@ -121,10 +125,9 @@ class Classifier(Brief):
         n = self.network
         thresholds = self.decision_thresholds
         made = (n.original, self.classes, self.preprocess, self.task, thresholds, n.autocast, self.spec)
-        before = Before(n, self.preprocess, self.form)
-        return Description(
-            *made, **vars(self.form), runtime=None if n.runtime is None else str(n.runtime), before=before
-        )
+        form = {name: value for name, value in vars(self.form).items() if name != "several"}
+        runtime = None if n.runtime is None else str(n.runtime)
+        return Description(*made, **form, runtime=runtime, before=Before(n, self.preprocess, self.form))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -203,7 +206,7 @@ class Classifier(Brief):
         collected = self.collect(image_items(images, labels), Look(**options))
         for name, error in collected.failures:
             logger.warning("left out %r: %s", name, error)
-        if collected.outputs.labels is None and self.task == "multiclass" and set(collected.labels) != {None}:
+        if collected.outputs.labels is None and set(collected.labels) != {None}:
             logger.warning("the outputs have no labels: not every image has one that is a class of the model")
         return collected.outputs
 
@@ -217,9 +220,9 @@ class Classifier(Brief):
             first = f"; the first, {bad[0].name!r}: {bad[0].error}" if bad else ""
             raise InputError(f"not one of {len(bad)} images can be read{first}")
         found = Collected.of(ModelOutputs.concatenate(parts), rows)
-        if self.task != "multiclass" or None in found.labels:
+        if None in found.labels:
             return found
-        truth = resolve(found.labels, self.classes)
+        truth = understand(found.labels, self.classes, self.task)
         if not truth.usable.all():
             return found
         return replace(found, outputs=replace(found.outputs, labels=truth.positions))
@@ -335,16 +338,17 @@ def _kept(images: list[Loaded], forward: Forward, why: list[str | None]) -> tupl
     return [one for one, kept in zip(images, fine, strict=True) if kept], forward.take(fine)
 
 
-def _decision_thresholds(thresholds: Sequence[float] | None, n_outputs: int, task: Task) -> tuple[float, ...] | None:
+def _decisions(thresholds: Thresholds | None, names: Sequence[str], task: Task) -> tuple[float, ...] | None:
+    """Return a threshold for each class; None where the usual ones are meant."""
     if task not in ("multiclass", "multilabel"):
         raise ModelError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")
-    if task == "multiclass" and n_outputs == 1:
-        raise ModelError("the model has one output; for a yes-or-no answer of two classes say binary=true")
+    if task == "multiclass" and len(names) == 1:
+        raise ModelError(
+            "the model has one output; for a yes-or-no answer of two classes say binary=true, for one label that "
+            "may be there or not task=multilabel"
+        )
     if thresholds is None:
         return None
-    if task == "multiclass" or len(thresholds) != n_outputs or not all(0 < t < 1 for t in thresholds):
-        raise ModelError(
-            f"decision_thresholds are {list(thresholds)}; a multilabel model takes {n_outputs} in 0..1, "
-            "a multiclass model none"
-        )
-    return tuple(float(t) for t in thresholds)
+    if task == "multiclass":
+        raise ModelError("decision thresholds are for several labels an image; say task=multilabel, or leave them out")
+    return in_order(thresholds, names)
