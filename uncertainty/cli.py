@@ -32,6 +32,7 @@ from uncertainty.commands import (
     rank,
     report,
     screen,
+    serve,
     slices,
     update,
 )
@@ -78,6 +79,7 @@ for command in (
     fit.fit,
     policy.policy,
     screen.screen,
+    serve.serve,
     explain.explain,
     rank.rank,
     export.export,
