@@ -59,18 +59,20 @@ def too_many(most: int) -> Refused:
 
 
 async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
+    parser = _Form(request.headers, request.stream(), max_files=most, max_fields=most, max_part_size=_FIELD)
     try:
-        form = await _Form(
-            request.headers, request.stream(), max_files=most, max_fields=most, max_part_size=_FIELD
-        ).parse()
+        form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many"):
             raise too_many(most) from error
         raise Refused(400, "bad_form", printable(error.message)[:200]) from error
-    files = [value for _, value in form.multi_items()]
-    if not all(isinstance(one, UploadFile) and one.filename for one in files):
-        raise Refused(422, "no_file_name", "each part of the form must be a file with a file name")
-    return [(str(one.filename), await one.read()) for one in files if isinstance(one, UploadFile)]
+    try:
+        files = [value for _, value in form.multi_items()]
+        if not all(isinstance(one, UploadFile) and one.filename for one in files):
+            raise Refused(422, "no_file_name", "each part of the form must be a file with a file name")
+        return [(str(one.filename), await one.read()) for one in files if isinstance(one, UploadFile)]
+    finally:
+        await form.close()
 
 
 def _urls(body: bytes, settings: ServiceSettings) -> list[str]:
