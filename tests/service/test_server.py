@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from benchmarks.service_process import Client, serving, started
+from tests.service.conftest import SPEC
 from uncertainty import cli
 from uncertainty.errors import InputError
 from uncertainty.service.app import create_app
@@ -20,44 +21,7 @@ from uncertainty.service.settings import ServiceSettings
 from uncertainty.service.verdict_store import VerdictStore, Wanted
 
 PNG = {"content-type": "image/png"}
-MODEL = """
-import torch
-from torch import nn
-from uncertainty.classifiers import Classifier, Preprocess
-
-def tiny():
-    network = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.AvgPool2d((8, 1)), nn.Flatten(),
-                            nn.Dropout(0.3), nn.Linear(48, 3))
-    return Classifier.from_module(network, ["cat", "dog", "eel"], Preprocess(size=8, mean=(0.5,) * 3, std=(1.0,) * 3))
-"""
 POST = b"POST /v1/screen HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-SPEC = "served_model:tiny?weights=weights.safetensors"
-
-
-@pytest.fixture(scope="module")
-def home(world, tmp_path_factory):
-    """A folder with a screener whose network another process can load."""
-    from safetensors.torch import save_file
-
-    from uncertainty.screening.saved_screener import SavedScreener
-
-    home = tmp_path_factory.mktemp("served")
-    (home / "served_model.py").write_text(MODEL, "utf-8")
-    save_file(world.classifier.network.module.state_dict(), home / "weights.safetensors")
-    world.screener.save(home / "stripes")
-    assert SavedScreener(home / "stripes").load_alone().id == world.screener.id
-    return home
-
-
-@pytest.fixture(scope="module")
-def service(home):
-    with serving("stripes", "--model", SPEC, "--store", "kept.sqlite", cwd=home) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def image(world):
-    return next(iter(sorted(world.incoming.iterdir()))).read_bytes()
 
 
 def sent(place, data, seconds=5, pause=0.0):
