@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -30,6 +30,7 @@ from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.ahead import load_ahead
 from uncertainty.images.decoding import Least
+from uncertainty.images.image_set import ImageItem
 from uncertainty.labels.label_sets import understand
 from uncertainty.labels.meaning import meanings
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
@@ -122,8 +123,7 @@ class Classifier(Brief):
     @property
     def description(self) -> Description:
         """What this classifier was made of."""
-        n = self.network
-        thresholds = self.decision_thresholds
+        n, thresholds = self.network, self.decision_thresholds
         made = (n.original, self.classes, self.preprocess, self.task, thresholds, n.autocast, self.spec)
         form = {name: value for name, value in vars(self.form).items() if name != "several"}
         runtime = None if n.runtime is None else str(n.runtime)
@@ -236,16 +236,20 @@ class Classifier(Brief):
 
     def batches(self, images: Images, look: Look) -> Iterator[Batch]:
         """Do what `stream` does."""
-        second = None if self.embedder is None else self.embedder.preprocess
-        load_one = partial(load, preprocess=self.preprocess, second=second, damage=look.damage)
         items = image_items(images)
-        loaded = load_ahead(items, load_one, look.workers, 2 * look.batch_size)
+        loaded = load_ahead(items, self.loader(look.damage), look.workers, 2 * look.batch_size)
         with advancing(look.progress, items) as advance:
             while group := list(islice(loaded, look.batch_size)):
-                yield self._batch(group, look)
+                yield self.batch_of(group, look)
                 advance(len(group))
 
-    def _batch(self, group: list[Loaded], look: Look) -> Batch:
+    def loader(self, damage: Damage | None = None) -> Callable[[ImageItem | ArrayItem], Loaded]:
+        """Return what reads, decodes and prepares one image for `batch_of`; several threads may call it."""
+        second = None if self.embedder is None else self.embedder.preprocess
+        return partial(load, preprocess=self.preprocess, second=second, damage=damage)
+
+    def batch_of(self, group: list[Loaded], look: Look) -> Batch:
+        """Classify images that are loaded, together; what fails on one of them is its `error`. Their names differ."""
         good, outputs, deeper, forward = [one for one in group if one.error is None], None, None, None
         inputs = np.stack([one.inputs for one in good]) if good else None
         if inputs is not None:
@@ -260,8 +264,7 @@ class Classifier(Brief):
         if outputs is not None and forward is not None and look.deeper is not None:
             rows = np.flatnonzero(look.deeper.wanted(outputs))
             deeper = self._deeper([good[row] for row in rows], forward.take(rows), look.deeper) if len(rows) else None
-        rows_of_all = tuple(one.row() for one in group)
-        return Batch(rows_of_all, outputs, deeper)
+        return Batch(tuple(one.row() for one in group), outputs, deeper)
 
     def _deeper(self, chosen: list[Loaded], seen: Forward, look: Deeper) -> ModelOutputs | None:
         """Look at these images more deeply; one for which that fails gets a note and no row."""

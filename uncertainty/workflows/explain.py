@@ -110,11 +110,12 @@ def explain_images(screener: Screener, images: Sequence[str | Path]) -> list[Exp
         if not len(there):
             raise InputError(f"{path} holds no images")
         for batch in screener.stream(there):
-            found += _explained(screener, batch, good)
+            found += explained(screener, batch, good)
     return found
 
 
-def _explained(screener: Screener, batch: Batch, good: KnownGood | None) -> Iterator[Explanation]:
+def explained(screener: Screener, batch: Batch, good: KnownGood | None) -> Iterator[Explanation]:
+    """Explain the images of a batch, in their order; `good` is `KnownGood.of(screener)`."""
     rows = screener.verdict_rows(batch, otherwise=True).to_pylist()
     readable = [row for row in rows if row["error"] is None]
     told: Iterator[Explanation] = iter(())
