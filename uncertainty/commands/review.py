@@ -15,37 +15,44 @@ from uncertainty.verbs.ranges import limits
 TOKEN = "UNCERTAINTY_TOKEN"  # noqa: S105, the name of a variable
 
 
+Screener = Annotated[
+    Path | None, typer.Option(help="Folder that `uncertainty fit` wrote; to look again, and to be updated.")
+]
+Images = Annotated[Path | None, typer.Option(help="Where the screened images are now.")]
+Reference = Annotated[Path | None, typer.Option(help="Its known-good images, to show the nearest ones.")]
+Explore = Annotated[
+    float, typer.Option(**limits("explore"), help="Share drawn at random, so that accuracy can be estimated.")
+]
+Second = Annotated[
+    float, typer.Option(**limits("second"), help="Share that a second person sees too, to tell how far they agree.")
+]
+Strategy = Annotated[str, typer.Option(help="What comes first: one of the strategies of `rank`.")]
+StopBelow = Annotated[
+    float, typer.Option(**limits("stop_below"), help="Share of errors from which on a look is worth it.")
+]
+Lease = Annotated[float, typer.Option(**limits("lease"), help="Seconds after which an image goes to somebody else.")]
+Seed = Annotated[int, typer.Option(**limits("seed"), help="Of what is drawn.")]
+Database = Annotated[Path | None, typer.Option(help="File that keeps the labels.", show_default="review.sqlite in OUT")]
+ExportOnly = Annotated[bool, typer.Option("--export-only", help="Write the labels so far as a table, and leave.")]
+Host = Annotated[str, typer.Option(help=f"Where to listen; beyond this machine {TOKEN} must hold a token.")]
+Port = Annotated[int, typer.Option(**limits("port"), help="0: any that is free.")]
+
+
 def review(
     out: Screened,
-    screener: Annotated[
-        Path | None, typer.Option(help="Folder that `uncertainty fit` wrote; to look again, and to be updated.")
-    ] = None,
-    images: Annotated[Path | None, typer.Option(help="Where the screened images are now.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="Its known-good images, to show the nearest ones.")] = None,
-    explore: Annotated[
-        float, typer.Option(**limits("explore"), help="Share drawn at random, so that accuracy can be estimated.")
-    ] = 0.1,
-    second: Annotated[
-        float, typer.Option(**limits("second"), help="Share that a second person sees too, to tell how far they agree.")
-    ] = 0.0,
-    strategy: Annotated[str, typer.Option(help="What comes first: one of the strategies of `rank`.")] = "uncertainty",
-    stop_below: Annotated[
-        float, typer.Option(**limits("stop_below"), help="Share of errors from which on a look is worth it.")
-    ] = 0.05,
-    lease: Annotated[
-        float, typer.Option(**limits("lease"), help="Seconds after which an image goes to somebody else.")
-    ] = 600.0,
-    seed: Annotated[int, typer.Option(**limits("seed"), help="Of what is drawn.")] = 0,
-    database: Annotated[
-        Path | None, typer.Option(help="File that keeps the labels.", show_default="review.sqlite in OUT")
-    ] = None,
-    export_only: Annotated[
-        bool, typer.Option("--export-only", help="Write the labels so far as a table, and leave.")
-    ] = False,
-    host: Annotated[str, typer.Option(help=f"Where to listen; beyond this machine {TOKEN} must hold a token.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(**limits("port"), help="0: any that is free.")] = 8000,
+    screener: Screener = None,
+    images: Images = None,
+    reference: Reference = None,
+    explore: Explore = 0.1,
+    second: Second = 0.0,
+    strategy: Strategy = "uncertainty",
+    stop_below: StopBelow = 0.05,
+    lease: Lease = 600.0,
+    seed: Seed = 0,
+    database: Database = None,
+    export_only: ExportOnly = False,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
     model: Model = None,
     embedder: OtherSecondOpinion = None,
     device: Device = None,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uncertainty.checks.csv_cells import cell, cells
 from uncertainty.labels.inclusion import INCLUSION
 from uncertainty.service.desk.answers import Kind
 from uncertainty.service.desk.standing import Screened, inclusion, settled
@@ -49,6 +52,15 @@ def write_labels(folder: Path, screened: Screened, answers: Sequence[Saved]) -> 
     if len(unusable) or (folder / UNUSABLE).exists():
         write_table(unusable, folder / UNUSABLE)
     return folder / LABELS
+
+
+def labels_text(screened: Screened, answers: Sequence[Saved]) -> str:
+    """Return the labels as the text of the file that `write_labels` writes."""
+    table, text = labels_table(screened, answers), io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([cell(name) for name in table.column_names])
+    writer.writerows(zip(*(cells(column.to_pylist()) for column in table.columns), strict=True))
+    return text.getvalue()
 
 
 def _columns(screened: Screened, answers: Sequence[Saved]) -> dict[str, Any]:
