@@ -33,6 +33,7 @@ from uncertainty.commands import (
     report,
     review,
     screen,
+    serve,
     slices,
     update,
 )
@@ -79,6 +80,7 @@ for command in (
     fit.fit,
     policy.policy,
     screen.screen,
+    serve.serve,
     explain.explain,
     rank.rank,
     review.review,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 logger = logging.getLogger("uncertainty")
 _LONGEST = 300
+_PATH = re.compile(r"""(?<![\w.])(?:/(?:[^\s/'"]+/)+[^\s/'":,;)]*|[A-Za-z]:\\[^\s'"]*)""")
 
 
 class ProblemDetail(BaseModel):
@@ -60,6 +62,15 @@ def problem(status: int, code: str, message: str, headers: dict[str, str] | None
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says of these statuses."""
     return {status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses}
+
+
+def without_paths(text: str) -> str:
+    """Return what somebody else's code says without the paths of this machine.
+
+    >>> without_paths("the network fails on it: no file /srv/models/a.bin, nor 'C:\\\\srv\\\\b'; see 1/2")
+    "the network fails on it: no file (a path), nor '(a path)'; see 1/2"
+    """
+    return _PATH.sub("(a path)", text)
 
 
 def answer_problems(app: FastAPI) -> None:

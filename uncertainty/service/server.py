@@ -55,7 +55,7 @@ class TimedProtocol(H11Protocol):
 
 
 def server_of(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
-    """Return a server of one process, which `serve` runs; its metrics and its queue are those of all requests."""
+    """Return a server of one process, which `run` runs; its metrics and its queue are those of all requests."""
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -73,7 +73,7 @@ def server_of(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve(app: FastAPI, settings: ServiceSettings, *, ready: Any = None) -> None:
+def run(app: FastAPI, settings: ServiceSettings, *, ready: Any = None) -> None:
     """Listen until a signal ends it; `ready` is called with the server's URL once it listens.
 
     Raises InputError where the port is taken.
