@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from uncertainty.commands.options import Device, Model, OtherSecondOpinion, Screened, Trusted
+from uncertainty.commands.serve import AllowedHost, Host, Port, Token
 from uncertainty.commands.shared import say, say_notes
 from uncertainty.verbs.ranges import limits
-
-TOKEN = "UNCERTAINTY_TOKEN"  # noqa: S105, the name of a variable
-
 
 Screener = Annotated[
     Path | None, typer.Option(help="Folder that `uncertainty fit` wrote; to look again, and to be updated.")
@@ -34,8 +31,6 @@ Lease = Annotated[float, typer.Option(**limits("lease"), help="Seconds after whi
 Seed = Annotated[int, typer.Option(**limits("seed"), help="Of what is drawn.")]
 Database = Annotated[Path | None, typer.Option(help="File that keeps the labels.", show_default="review.sqlite in OUT")]
 ExportOnly = Annotated[bool, typer.Option("--export-only", help="Write the labels so far as a table, and leave.")]
-Host = Annotated[str, typer.Option(help=f"Where to listen; beyond this machine {TOKEN} must hold a token.")]
-Port = Annotated[int, typer.Option(**limits("port"), help="0: any that is free.")]
 
 
 def review(
@@ -53,12 +48,17 @@ def review(
     export_only: ExportOnly = False,
     host: Host = "127.0.0.1",
     port: Port = 8000,
+    token: Token = None,
+    allowed_host: AllowedHost = [],  # noqa: B006
     model: Model = None,
     embedder: OtherSecondOpinion = None,
     device: Device = None,
     trust_model_file: Trusted = False,
 ) -> None:
     """Look at what was screened, and label it, in a browser: uncertainty review OUT --screener SCREENER."""
+    from uncertainty.service.extra import needed
+
+    needed()
     from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.service.desk.desk import DeskSettings
     from uncertainty.service.desk.plan import Plan
@@ -77,7 +77,7 @@ def review(
     if export_only:
         _export(settings)
     else:
-        _serve(settings, host, port)
+        _serve(settings, host=host, port=port, token=token, hosts=tuple(allowed_host))
 
 
 def _export(settings: Any) -> None:
@@ -89,9 +89,10 @@ def _export(settings: Any) -> None:
         say(f"labels written to {desk.write_labels()}")
 
 
-def _serve(settings: Any, host: str, port: int) -> None:
+def _serve(settings: Any, **where: Any) -> None:
     from uncertainty.service.desk.serving import serve_desk
     from uncertainty.service.settings import ServiceSettings
 
-    service = ServiceSettings(host=host, port=port, token=os.environ.get(TOKEN))
-    serve_desk(settings, service, lambda url: say(f"review at {url}/desk; Ctrl-C ends it"), say_notes)
+    service = ServiceSettings(**where)
+    page = "desk" if service.token is None else "session"
+    serve_desk(settings, service, lambda url: say(f"review at {url}/{page}; interrupt to end"), say_notes)

@@ -40,7 +40,6 @@ RANGES = {
     "second": Range(0, 1),
     "stop_below": Range(0, 1),
     "lease": Range(1),
-    "port": Range(0, 65535, whole=True),
     "precision": Range(0.01, 1),
     "recall": Range(0.01, 1),
     "resamples": Range(1, whole=True),

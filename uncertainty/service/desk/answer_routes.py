@@ -40,12 +40,12 @@ def add_answers(router: APIRouter, desk: Desk) -> None:
             "headline": headline(desk),
         } | more
 
-    @router.post("/next")
+    @router.post("/desk/next")
     @answered
     def following(token: Token = "") -> dict[str, Any]:
         return handed(known(desk, token))
 
-    @router.post("/answer")
+    @router.post("/desk/answer")
     @answered
     def answer(said: Said, token: Token = "") -> dict[str, Any]:
         who = known(desk, token)
@@ -53,21 +53,21 @@ def add_answers(router: APIRouter, desk: Desk) -> None:
         saved = desk.answer(who, said.item, given, said.how, said.seconds)
         return handed(who, saved=saved.item)
 
-    @router.post("/undo")
+    @router.post("/desk/undo")
     @answered
     def undo(token: Token = "") -> dict[str, Any]:
         who = known(desk, token)
         taken = desk.undo(who)
         return handed(who, undone=None if taken is None else taken["item"], before=(taken or {}).get("before"))
 
-    @router.post("/again")
+    @router.post("/desk/again")
     @answered
     def again(token: Token = "") -> dict[str, Any]:
         who = known(desk, token)
         desk.again(who)
         return handed(who)
 
-    @router.post("/open/{item}")
+    @router.post("/desk/open/{item}")
     @answered
     def opened(item: Item, token: Token = "") -> Response:
         desk.open(item, known(desk, token))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from uncertainty.errors import ImageError, InputError
 from uncertainty.service.desk.desk import Desk, TakenError
 from uncertainty.service.desk.pages import POLICY
 from uncertainty.service.desk.turns import Person
-from uncertainty.service.problems import Refused, busy
+from uncertainty.service.problems import Refused
 
 PERSON = "uncertainty_desk"
 """Cookie that tells who is at a desk."""
@@ -31,8 +30,6 @@ def answered(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
         except TakenError as error:
             raise Refused(409, "taken", "somebody else has this image now, or has answered it") from error
-        except sqlite3.Error as error:
-            raise busy("not_saved", "the labels can't be written at the moment; nothing was saved") from error
         except ImageError as error:
             raise Refused(404, "no_picture", f"the image {error}") from error
         except InputError as error:

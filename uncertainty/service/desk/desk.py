@@ -26,7 +26,7 @@ from uncertainty.service.desk.standing import Screened, Standing, agreed, standi
 from uncertainty.service.desk.stopping import NEXT
 from uncertainty.service.desk.store import FILE, Given, Saved, Store
 from uncertainty.service.desk.turns import How, Person, Turns, TurnSettings
-from uncertainty.verdicts import Verdicts, folder_of, input_root, read_summary
+from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_summary
 
 _LONGEST_NAME = 60
 _UNSHOWN = ("standing", "scores", "label", "wrong")
@@ -59,6 +59,7 @@ class DeskSettings:
     lease: float = _LEASE
 
     def __post_init__(self) -> None:
+        file_of(self.out)  # says what is wrong where nothing was screened
         for given in (self.images, self.reference):
             if given is not None and not given.exists():
                 raise InputError(f"{given} does not exist; give the place where the images are")

@@ -20,7 +20,7 @@ def add_looks(router: APIRouter, desk: Desk) -> None:
     """Add the pictures, and known-good images, heat map and explanation of an image."""
     kept = {"cache-control": "private, max-age=3600"}
 
-    @router.get("/picture/{item}")
+    @router.get("/desk/picture/{item}")
     @answered
     def picture(item: Item, size: Annotated[str, Query(pattern="^(shown|whole)$")] = "shown", token: Token = "") -> Any:
         known(desk, token)
@@ -43,7 +43,7 @@ def add_looks(router: APIRouter, desk: Desk) -> None:
         except UncertaintyError as error:
             raise Refused(422, "no_look", str(error)) from error
 
-    @router.get("/nearest/{item}")
+    @router.get("/desk/nearest/{item}")
     @answered
     def nearest(item: Item, token: Token = "") -> Response:
         found = looked(item, token, "nearest")
@@ -52,12 +52,12 @@ def add_looks(router: APIRouter, desk: Desk) -> None:
         ]
         return JSONResponse(found, headers=kept)
 
-    @router.get("/heat/{item}")
+    @router.get("/desk/heat/{item}")
     @answered
     def heat(item: Item, token: Token = "") -> Response:
         return JSONResponse(looked(item, token, "heat"), headers=kept)
 
-    @router.get("/explained/{item}")
+    @router.get("/desk/explained/{item}")
     @answered
     def explained(item: Item, token: Token = "") -> Response:
         return JSONResponse({"lines": looked(item, token, "explained").words()[1:]}, headers=kept)

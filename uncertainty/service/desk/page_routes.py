@@ -22,7 +22,11 @@ _NAMED = {"content-disposition": 'attachment; filename="review_labels.csv"'}
 def add_people(router: APIRouter, desk: Desk) -> None:
     """Add where a person says who he is."""
 
-    @router.post("/name", response_class=HTMLResponse)
+    @router.get("/session", response_class=HTMLResponse)
+    def session() -> Response:
+        return html(page("session.html"))
+
+    @router.post("/desk/name", response_class=HTMLResponse)
     @answered
     def name(annotator: Annotated[str, Form(max_length=500)]) -> Response:
         try:
@@ -33,7 +37,7 @@ def add_people(router: APIRouter, desk: Desk) -> None:
         found.set_cookie(PERSON, token, max_age=_MONTH, path="/desk", httponly=True, samesite="strict")
         return found
 
-    @router.post("/leave", response_class=HTMLResponse)
+    @router.post("/desk/leave", response_class=HTMLResponse)
     def leave() -> Response:
         found = RedirectResponse("/desk", 303)
         found.delete_cookie(PERSON, path="/desk")
@@ -43,7 +47,7 @@ def add_people(router: APIRouter, desk: Desk) -> None:
 def add_pages(router: APIRouter, desk: Desk) -> None:
     """Add the page of images, that of progress, and what is read from there."""
 
-    @router.get("", response_class=HTMLResponse)
+    @router.get("/desk", response_class=HTMLResponse)
     @answered
     def review(token: Token = "") -> Response:
         who = desk.person(token)
@@ -52,14 +56,14 @@ def add_pages(router: APIRouter, desk: Desk) -> None:
         notes = desk.notes + ([] if desk.shown.anywhere else ["The images are not where they were screened."])
         return html(page("review.html", data=_told(desk), annotator=who.annotator, notes=notes))
 
-    @router.get("/progress", response_class=HTMLResponse)
+    @router.get("/desk/progress", response_class=HTMLResponse)
     @answered
     def progress(token: Token = "") -> Response:
         if desk.person(token) is None:
             return RedirectResponse("/desk", 303)
         return html(page("progress.html", updates=desk.settings.saved is not None, **figures(desk)))
 
-    @router.get("/labels.csv")
+    @router.get("/desk/labels.csv")
     @answered
     def labels(token: Token = "") -> Response:
         known(desk, token)
@@ -67,7 +71,7 @@ def add_pages(router: APIRouter, desk: Desk) -> None:
             labels_text(desk.screened, desk.store.standing()), media_type="text/csv; charset=utf-8", headers=_NAMED
         )
 
-    @router.get("/assets/{name:path}")
+    @router.get("/desk/assets/{name:path}")
     @answered
     def assets(name: str) -> Response:
         try:

@@ -14,7 +14,7 @@ _SCRIPTS = (
     ("uncertainty.service.desk", ("saving.js", "choosing.js", "showing.js", "desk.js")),
 )
 _STYLES = {"report.css": "uncertainty.report", "desk.css": "uncertainty.service.desk"}
-SCRIPT = "desk.js"
+_WHOLE, _SESSION = "desk.js", "session.js"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -31,9 +31,11 @@ def asset(name: str) -> tuple[str, str]:
     >>> asset("desk.css")[1], asset("desk.js")[0].startswith("(() => {"), asset("desk.js")[1]
     ('text/css', True, 'text/javascript')
     """
-    if name == SCRIPT:
+    if name == _WHOLE:
         parts = [_read(room, one) for room, names in _SCRIPTS for one in names]
         return "(() => {\n'use strict';\n" + "\n".join(parts) + "\n})();\n", "text/javascript"
+    if name == _SESSION:
+        return _read("uncertainty.service.desk", name), "text/javascript"
     if name not in _STYLES:
         raise InputError("there is no such file")
     return _read(_STYLES[name], name), "text/css"

@@ -12,8 +12,8 @@ from uncertainty.service.desk.update_routes import add_update
 
 
 def desk_router(desk: Desk) -> APIRouter:
-    """Return the routes of a desk, all below `/desk`."""
-    router = APIRouter(prefix="/desk", include_in_schema=False)
+    """Return the routes of a desk, below `/desk`, and the page that asks for the token."""
+    router = APIRouter(include_in_schema=False)
     for add in (add_people, add_pages, add_answers, add_looks, add_update):
         add(router, desk)
     return router

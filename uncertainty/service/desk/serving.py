@@ -12,7 +12,7 @@ from uncertainty.files import alone
 from uncertainty.service.app import create_app
 from uncertainty.service.desk.desk import Desk, DeskSettings
 from uncertainty.service.desk.routes import desk_router
-from uncertainty.service.server import serve
+from uncertainty.service.server import run
 from uncertainty.service.settings import ServiceSettings
 
 
@@ -31,7 +31,7 @@ def serve_desk(
     with alone(file, f"{file} is open in another review; end that first"):
         desk = Desk(settings)
         noted(desk.notes)
-        serve(create_app(service, [ended_with(desk)]), service, ready=ready)
+        run(create_app(service, [ended_with(desk)]), service, ready=ready)
 
 
 def ended_with(desk: Desk) -> APIRouter:

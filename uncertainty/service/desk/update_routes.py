@@ -19,13 +19,13 @@ def add_update(router: APIRouter, desk: Desk) -> None:
     """Add the page that shows what an update would change, and what makes it."""
     updating = Updating(desk)
 
-    @router.post("/update", response_class=HTMLResponse)
+    @router.post("/desk/update", response_class=HTMLResponse)
     @answered
     def propose(token: Token = "") -> Response:
         known(desk, token)
         return html(page("update.html", proposal=updating.propose(), done=None, changed=False))
 
-    @router.post("/update/apply", response_class=HTMLResponse)
+    @router.post("/desk/update/apply", response_class=HTMLResponse)
     @answered
     def apply(key: Annotated[str, Form(pattern="^[0-9a-f]{32}$")], token: Token = "") -> Response:
         known(desk, token)

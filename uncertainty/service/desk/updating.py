@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,7 @@ class Updating:
             try:
                 found = learnt_again(Screener.load(folder, None), self.desk.settings.out, labels)
             except UncertaintyError as error:
-                return Proposal(key, error=str(error))
+                return Proposal(key, error=str(error).replace(f"{labels.parent}{os.sep}", ""))
             return _proposal(key, found)
 
     def apply(self, key: str) -> Done | Proposal:
