@@ -14,6 +14,8 @@ LAST = 100
 """So many answered images say how far p_wrong is right here; what was found long before tells of other images."""
 FEWEST = 20
 """Answered images below which nothing is said."""
+MOST = 10
+"""So many errors of calibration count at most: images that arrive later need not be wrong as often as p_wrong says."""
 _SURE = 0.95
 
 
@@ -59,9 +61,10 @@ def outlook(
 
     Notes
     -----
-    How many times as many images are wrong as p_wrong says is a factor f. Calibration on E errors knows it as
-    Gamma(E, E): 1, give or take 1 / √E, as in `expected_yield`. The last 100 answers, with k errors where Σ p were
-    expected, make it Gamma(E + k, E + Σ p). The next 50 images have a share of f · mean p; `high` is its 95 % quantile.
+    How many times as many images are wrong as p_wrong says is a factor f. Calibration on E errors, of which 10 count
+    at most, knows it as Gamma(E, E): 1, give or take 1 / √E, as in `expected_yield`. The last 100 answers, with k
+    errors where Σ p were expected, make it Gamma(E + k, E + Σ p). The next 50 images have a share of f · mean p; `high`
+    is its 95 % quantile.
 
     Thirty answers of p = 0.1 with 3 errors after 10 of calibration: f is Gamma(13, 13), and its mean 1:
 
@@ -77,7 +80,7 @@ def outlook(
         return Outlook(0, 0.0, 0.0, floor)
     if len(answered) < FEWEST:
         return None
-    known = max(calibration_errors or 0, 1)
+    known = min(max(calibration_errors or 0, 1), MOST)
     shape, rate = known + int(wrong[-LAST:].sum()), known + float(answered[-LAST:].sum())
     share = float(ahead.mean())
     return Outlook(
