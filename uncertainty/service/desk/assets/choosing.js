@@ -60,7 +60,7 @@ function takeOption(i) {
 
 combo.input.addEventListener('input', showOptions);
 combo.input.addEventListener('focus', showOptions);
-combo.input.addEventListener('blur', () => setTimeout(() => openOptions(false), 150));
+combo.input.addEventListener('blur', () => openOptions(false));
 combo.list.addEventListener('mousedown', (event) => event.preventDefault());
 combo.input.addEventListener('keydown', (event) => {
   const does = {
