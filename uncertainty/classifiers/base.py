@@ -16,7 +16,7 @@ from uncertainty.brief import Brief
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.class_names import names_in_order
-from uncertainty.classifiers.decision_thresholds import Thresholds, in_order
+from uncertainty.classifiers.decision_thresholds import Thresholds, decisions_of
 from uncertainty.classifiers.description import Before, Description
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.forward import Forward
@@ -105,7 +105,7 @@ class Classifier(Brief):
             network = run_by(network, known.runtime, preprocess)
         count, form = network.outputs, OutputForm.of(known)
         names = names_in_order(range(count) if known.classes is None else known.classes, count)
-        thresholds = _decisions(known.decision_thresholds, names, known.task)
+        thresholds = decisions_of(known.decision_thresholds, names, known.task)
         return cls(network, names, preprocess, known.task, thresholds, known.spec, form=form, told=told)
 
     @classmethod
@@ -144,9 +144,12 @@ class Classifier(Brief):
 
         What a forward pass computes with them only its answers tell, see `Network.answers`.
         """
-        from uncertainty.classifiers.fingerprint import of_classifier
+        from uncertainty.classifiers.fingerprint import fingerprint
 
-        return of_classifier(self)
+        n = self.network
+        may_be = (n.autocast, self.form.to_dict(), n.runtime and str(n.runtime))
+        settings = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds, *filter(None, may_be)]
+        return fingerprint(settings, n.original, None if self.embedder is None else self.embedder.sha256)
 
     def with_embedder(self, embedder: Classifier | str, **where: Any) -> Classifier:
         """Return the same classifier with a second opinion: a preset's name, a model spec, or another Classifier.
@@ -339,19 +342,3 @@ def _kept(images: list[Loaded], forward: Forward, why: list[str | None]) -> tupl
     """Leave out what failed."""
     fine = np.array([reason is None for reason in why])
     return [one for one, kept in zip(images, fine, strict=True) if kept], forward.take(fine)
-
-
-def _decisions(thresholds: Thresholds | None, names: Sequence[str], task: Task) -> tuple[float, ...] | None:
-    """Return a threshold for each class; None where the usual ones are meant."""
-    if task not in ("multiclass", "multilabel"):
-        raise ModelError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")
-    if task == "multiclass" and len(names) == 1:
-        raise ModelError(
-            "the model has one output; for a yes-or-no answer of two classes say binary=true, for one label that "
-            "may be there or not task=multilabel"
-        )
-    if thresholds is None:
-        return None
-    if task == "multiclass":
-        raise ModelError("decision thresholds are for several labels an image; say task=multilabel, or leave them out")
-    return in_order(thresholds, names)
