@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from uncertainty.classifiers.decision_thresholds import Thresholds
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.outputs import Task
 
@@ -32,7 +33,7 @@ class Description:
     classes: Sequence[str] | None = None
     preprocess: Preprocess = field(default_factory=Preprocess)
     task: Task = "multiclass"
-    decision_thresholds: Sequence[float] | None = None
+    decision_thresholds: Thresholds | None = None
     autocast: str | None = None
     spec: str | None = None
     output: str = "logits"

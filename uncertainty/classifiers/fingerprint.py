@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty.classifiers.modes import device_of
-
-if TYPE_CHECKING:
-    from uncertainty.classifiers.base import Classifier
 
 _MOST_OUTPUTS = 100  # of an answer that are kept: those of 50,000 classes would make a manifest of a megabyte
 _DIGITS = 5
@@ -29,18 +26,12 @@ Update = Callable[[bytes], None]
 """Takes bytes into a hash."""
 
 
-def of_classifier(classifier: Classifier) -> str:
-    """Return the SHA-256 of a classifier, see its `sha256`."""
-    network, form, second = classifier.network, classifier.form.to_dict(), classifier.embedder
-    way = classifier.preprocess.to_dict()
-    settings: list[Any] = [classifier.classes, way, classifier.task, classifier.decision_thresholds]
-    settings += [network.autocast] if network.autocast else []
-    settings += [form] if form else []
-    settings += [str(network.runtime)] if network.runtime else []
+def fingerprint(settings: Sequence[Any], module: nn.Module, second: str | None) -> str:
+    """Return the SHA-256 of a network, of how it is used, plain values, and of the fingerprint of a second opinion."""
     sha = hashlib.sha256(json.dumps(settings).encode())
-    hash_module(sha.update, network.original)
+    hash_module(sha.update, module)
     if second is not None:
-        sha.update(second.sha256.encode())
+        sha.update(second.encode())
     return sha.hexdigest()
 
 

@@ -21,7 +21,7 @@ def probed(known: Description) -> tuple[Preprocess, Network, tuple[str, ...]]:
     Where it does not take colours, nobody said that it has other channels, and its first convolution has, it gets
     images of so many bands. Raises ModelError where it can't be run.
     """
-    form = OutputForm(known.output, known.binary, known.features)  # type: ignore[arg-type]  # it refuses others
+    form = OutputForm.of(known)
     module, preprocess, autocast = known.module, known.preprocess, known.autocast
     if known.before is not None and _is_as_before(known.before, known, form):
         return preprocess, known.before.network, ()

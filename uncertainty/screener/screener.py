@@ -266,10 +266,12 @@ class Screener(Brief, Judge):
             return fitting(self, images).batches(options.get("batch_size", BATCH_SIZE), options.get("progress"))
         if self.classifier is None:
             raise ModelError(without_network(self.model))
+        return self.classifier.batches(images, self.look(**options))
+
+    def look(self, **options: Any) -> Look:
+        """Return how the classifier is to look at images for this screener; `options` are those of `Look`."""
         look = Look(passes=self.passes, seed=self.seed, views=self.views, **options)
-        if self.cascade is not None:
-            look = self.cascade.look(self.estimators, look)
-        return self.classifier.batches(images, look)
+        return look if self.cascade is None else self.cascade.look(self.estimators, look)
 
     def verdict_rows(self, batch: Batch, *, otherwise: bool = False) -> pa.Table:
         """Return the verdict table of one batch, without ranks: those need all batches.
@@ -304,7 +306,8 @@ class Screener(Brief, Judge):
         names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
         if quality and self.telling.image is not None:
             quality = list(QUALITY_NAMES)
-        told = {"effort": self.cascade is not None, "suggested": any(e.posterior for e in self.estimators)}
+        suggested = self.model.task == "multiclass" and any(e.posterior for e in self.estimators)
+        told = {"effort": self.cascade is not None, "suggested": suggested}
         return schema(self.model.classes, names, self.provenance(seen, adapted), quality, **told)
 
     def provenance(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> dict[str, Any]:
