@@ -1,7 +1,8 @@
 """What `uncertainty screen` costs beside a bare loop of decode and forward pass: python -m benchmarks.screening.
 
-EfficientNet-Lite0 with dropout in its head or another network, JPEG photographs of 500x375, 20,000 known-good rows. The photographs are
-crops of the two that scikit-learn brings, enlarged by chance: that is enough for timing, and for nothing else.
+EfficientNet-Lite0 with dropout in its head or another network, JPEG photographs of 500x375, 20,000 known-good rows.
+The photographs are crops of the two that scikit-learn brings, enlarged by chance: that is enough for timing, and for
+nothing else.
 """
 
 from __future__ import annotations
