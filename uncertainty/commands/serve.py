@@ -49,8 +49,6 @@ def serve(
 
     needed()
     from uncertainty.screening.saved_screener import SavedScreener
-    from uncertainty.service.app import create_app
-    from uncertainty.service.server import run
     from uncertainty.service.settings import Batching, Limits, ServiceSettings
 
     settings = ServiceSettings(
@@ -68,6 +66,9 @@ def serve(
         batching=Batching(batch_size=batch_size, workers=workers, queue=queue),
         limits=Limits(body=max_megabytes << 20, images=max_images),
     )
+    from uncertainty.service.app import create_app
+    from uncertainty.service.server import run
+
     app = create_app(settings)
     for served in app.state.parts.screeners.all():
         say(f"{served.name}: {served.lane.screener.describe()}")

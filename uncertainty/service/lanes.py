@@ -112,47 +112,44 @@ class Lane:
         return self._pending
 
     def submit(self, items: Sequence[ArrayItem], *, explain: bool = False) -> Future[Judged]:
-        """Accept images, whose names need not differ; Refused, with when to come again, where the queue is full.
+        """Accept images, whose names need not differ.
 
+        Refused, with when to come again, where the queue is full, the screener was replaced or the service ends.
         With `explain` a row is what `workflows.explain` says of the image.
         """
         asked = _Asked([item.name for item in items], Future(), explain)
-        self._accept(len(items))
-        with self._changed:
-            self._decoding += len(items)
+        self._accept(len(items), decoding=len(items))
         for position, item in enumerate(items):
             self._decoders.submit(self._decode, item, asked, position)
         return asked.future
 
     def call(self, run: Callable[[], Answer]) -> Future[Answer]:
-        """Run something that takes the network, between batches; it counts as one image of the queue.
-
-        Refused where the screener was replaced or the service ends.
-        """
-        if self._closing:
-            raise busy("replaced", "the screener was replaced; try again")
-        self._accept(1)
+        """Run something that takes the network, between batches; it counts as one image of the queue."""
         future: Future[Answer] = Future()
         future.set_running_or_notify_cancel()
-        with self._changed:
+        with self._changed:  # which one thread may enter again
+            self._accept(1)
             self._calls.append((run, future))
             self._changed.notify()
         return future
 
     def close(self) -> None:
         """Finish what was accepted, and end the threads."""
-        self._decoders.shutdown(wait=True)
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join()
+        self._decoders.shutdown(wait=True)
 
-    def _accept(self, images: int) -> None:
+    def _accept(self, images: int, decoding: int = 0) -> None:
         with self._changed:
+            if self._closing:
+                raise busy("replaced", "the screener was replaced, or the service ends; try again")
             if self._pending + images > self.batching.queue:
                 full = f"{self._pending} images are waiting, and {self.batching.queue} may"
                 raise busy("queue_full", full, self._pending * self._seconds)
             self._pending += images
+            self._decoding += decoding
 
     def _decode(self, item: ArrayItem, asked: _Asked, position: int) -> None:
         try:

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from uncertainty.service.settings import ServiceSettings
 
+_BACKLOG = 1024
 _GRACE = 30
 """Seconds for what was accepted, once the service is told to end."""
 
@@ -91,6 +92,7 @@ async def _serve(app: FastAPI, settings: ServiceSettings, ready: Any) -> None:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host.strip("[]"), settings.port))
+        listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
         where = f"{settings.host}:{settings.port}"
