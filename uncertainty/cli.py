@@ -35,6 +35,7 @@ from uncertainty.commands import (
     screen,
     serve,
     slices,
+    thresholds,
     update,
 )
 
@@ -92,6 +93,7 @@ for command in (
     known_good.known_good,
     slices.slices,
     compare.compare,
+    thresholds.thresholds,
     report.report,
     monitor.monitor,
     estimators.estimators,
