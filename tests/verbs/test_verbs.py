@@ -7,8 +7,8 @@ import textwrap
 import numpy as np
 import pytest
 import typer
-
 from conftest import CLASSES
+
 from uncertainty import Screener, Verdicts, cli, verbs
 from uncertainty.decisions.policies import Policy
 from uncertainty.errors import InputError, ModelError
