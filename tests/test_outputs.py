@@ -162,10 +162,27 @@ def test_multilabel_has_a_threshold_for_each_class() -> None:
 
 
 def test_multilabel_labels_are_zeros_and_ones() -> None:
-    with pytest.raises(OutputsError, match=r"0\.\.1; got 0\.\.2"):
+    with pytest.raises(OutputsError, match=r"-1\.\.1; got 0\.\.2"):
         ModelOutputs(ids=["a"], logits=[[0.0, 0.0]], labels=[[0, 2]], task="multilabel")
     with pytest.raises(OutputsError, match=r"must have shape \(1, 2\)"):
         ModelOutputs(ids=["a"], logits=[[0.0, 0.0]], labels=[0], task="multilabel")
+
+
+def test_an_unknown_answer_is_neither_right_nor_wrong() -> None:
+    logits, labels = [[2.0, -2.0]] * 4, [[1.0, np.nan], [0, -1], [np.nan, -1], [0, 0]]
+    outputs = ModelOutputs(ids=list("abcd"), logits=logits, labels=labels, task="multilabel")
+    assert outputs.labels.tolist() == [[1, -1], [0, -1], [-1, -1], [0, 0]]
+    assert outputs.wrong_decisions[:, 0].tolist() == [False, True, False, True]
+    assert not outputs.wrong_decisions[:, 1].any()
+    assert outputs.wrong.tolist() == [False, True, False, True]
+    assert outputs.answered.tolist() == [True, True, False, True]
+
+
+def test_of_one_label_no_class_is_an_answer() -> None:
+    outputs = ModelOutputs(ids=["a"], logits=[[0.0, 1.0]], labels=[-1])
+    assert (outputs.answered.tolist(), outputs.wrong.tolist()) == ([True], [True])
+    with pytest.raises(OutputsError, match="use wrong"):
+        _ = outputs.wrong_decisions
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])

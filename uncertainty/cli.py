@@ -31,9 +31,11 @@ from uncertainty.commands import (
     policy,
     rank,
     report,
+    review,
     screen,
     serve,
     slices,
+    thresholds,
     update,
 )
 
@@ -82,6 +84,7 @@ for command in (
     serve.serve,
     explain.explain,
     rank.rank,
+    review.review,
     export.export,
     export_model.export_model,
     evaluate.evaluate,
@@ -90,6 +93,7 @@ for command in (
     known_good.known_good,
     slices.slices,
     compare.compare,
+    thresholds.thresholds,
     report.report,
     monitor.monitor,
     estimators.estimators,

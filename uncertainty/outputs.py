@@ -16,7 +16,8 @@ from uncertainty.errors import MissingColumnError, OutputsError
 Task = Literal["multiclass", "multilabel"]
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
-UNKNOWN_CLASS = -1
+UNKNOWN_CLASS = UNKNOWN_ANSWER = -1
+"""Multiclass: of no class of the classifier, which is an answer. Multilabel: the answer for a label is not known."""
 _RANK = {"logits": 2, "features": 2, "mc_probs": 3, "tta_probs": 3, "quality": 2, "embedding": 2}
 _PROBABILITIES = ("mc_probs", "tta_probs")
 # A log of an exact zero has no finite value; 1e-12 keeps the order of every probability that float32 can tell apart.
@@ -51,7 +52,8 @@ class ModelOutputs(Brief):
     tta_probs : (n, v, c) probabilities of v augmented views.
     quality : (n, q) statistics of the image file itself, see `uncertainty.images.quality`.
     embedding : (n, e) features of a second, independent backbone.
-    labels : multiclass (n,) integers, -1 for an image of no known class; multilabel (n, c) of 0 and 1.
+    labels : multiclass (n,) integers, -1 for an image of no known class; multilabel (n, c): 1 carries the label, 0 does
+        not, -1 (or NaN) nobody knows. A row of zeros is an answer: it carries none.
     groups : (n,) names or numbers of what rows belong together, such as the film of a frame or a patient.
     task : "multiclass" or "multilabel".
     decision_thresholds : (c,) multilabel only, a label is predicted where its probability reaches it; default 0.5.
@@ -148,9 +150,40 @@ class ModelOutputs(Brief):
 
     @property
     def wrong(self) -> NDArray[np.bool_]:
-        """(n,) True where the prediction differs from the label (multilabel: any decision of the row differs)."""
-        differs = self.predictions != self.require("labels", "wrong")
-        return np.asarray(differs.any(axis=1) if self.task == "multilabel" else differs)
+        """(n,) True where the prediction differs from the label (multilabel: any known decision of the row does)."""
+        if self.task == "multilabel":
+            return np.asarray(self.wrong_decisions.any(axis=1))
+        return np.asarray(self.predictions != self.require("labels", "wrong"))
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Multilabel (n, c): True where the answer is known. Multiclass (n,): all are, since -1 is an answer."""
+        labels = self.require("labels", "known")
+        return np.asarray(labels != UNKNOWN_ANSWER) if self.task == "multilabel" else np.ones(len(self), dtype=bool)
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """(n,) True for rows with a label, multilabel with one known answer at least; the others count as unlabelled.
+
+        >>> labels = [[0, 0], [-1, 1], [-1, -1]]
+        >>> outputs = ModelOutputs(ids=["a", "b", "c"], logits=np.zeros((3, 2)), labels=labels, task="multilabel")
+        >>> outputs.answered.tolist()
+        [True, True, False]
+        """
+        return np.asarray(self.known.any(axis=1)) if self.task == "multilabel" else self.known
+
+    @property
+    def wrong_decisions(self) -> NDArray[np.bool_]:
+        """Multilabel (n, c): True where a decision differs from its known answer; an unknown one is never wrong.
+
+        >>> labels = [[0, 1], [-1, 1]]
+        >>> outputs = ModelOutputs(ids=["a", "b"], logits=[[2.0, 1.0]] * 2, labels=labels, task="multilabel")
+        >>> outputs.wrong_decisions.tolist(), outputs.wrong.tolist()
+        ([[True, False], [False, False]], [True, False])
+        """
+        if self.task != "multilabel":
+            raise OutputsError(f"wrong_decisions belong to a multilabel task; this one is {self.task}, use wrong")
+        return np.asarray(self.known & (self.predictions != self.labels))
 
     def has(self, column: str) -> bool:
         """Whether a column is present; `probs` always is."""
@@ -261,10 +294,12 @@ def _checked_labels(labels: Any, shape: tuple[int, int], task: Task) -> NDArray[
     expected = shape if task == "multilabel" else shape[:1]
     if array.shape != expected:
         raise OutputsError(f"labels have shape {array.shape}; for a {task} task they must have shape {expected}")
+    if task == "multilabel" and array.dtype.kind == "f":
+        array = np.where(np.isnan(array), UNKNOWN_ANSWER, array)
     if array.dtype.kind not in "iub" and (odd := array != np.floor(array)).any():
         row = int(np.argwhere(odd)[0][0])
         raise OutputsError(f"labels must be integers; row {row} has {array[row].tolist()}")
-    low, high = (0, 1) if task == "multilabel" else (UNKNOWN_CLASS, shape[1] - 1)
+    low, high = UNKNOWN_CLASS, 1 if task == "multilabel" else shape[1] - 1
     if array.size and (array.min() < low or array.max() > high):
         raise OutputsError(f"labels must lie in {low}..{high}; got {array.min():g}..{array.max():g}")
     return frozen(array.astype(np.int64))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty import ModelOutputs
+from uncertainty.outputs import Task
 
 DEFAULT_CACHE = Path.home() / ".cache" / "uncertainty-experiments"
 _COLUMNS = tuple(f.name for f in fields(ModelOutputs) if f.name not in ("task", "decision_thresholds"))
@@ -28,11 +29,12 @@ def save(file: Path, outputs: ModelOutputs, **more: NDArray[Any]) -> None:
     columns: dict[str, Any] = {name: getattr(outputs, name) for name in _COLUMNS if outputs.has(name)}
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(".unfinished.npz")
-    np.savez(unfinished, **(columns | more))
+    np.savez(unfinished, **(columns | {"task": np.array(outputs.task)} | more))
     unfinished.replace(file)
 
 
 def load(file: Path) -> ModelOutputs:
     """Undo `save`."""
     with np.load(file, allow_pickle=False) as arrays:
-        return ModelOutputs(**{name: arrays[name] for name in arrays.files if name in _COLUMNS})
+        task: Task = "multilabel" if "task" in arrays.files and arrays["task"] == "multilabel" else "multiclass"
+        return ModelOutputs(**{name: arrays[name] for name in arrays.files if name in _COLUMNS}, task=task)

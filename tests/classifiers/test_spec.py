@@ -15,6 +15,7 @@ from torch import nn
 
 from uncertainty import Classifier, Preprocess
 from uncertainty.classifiers.network import Network
+from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.errors import InputError, ModelError, UncertaintyError
 
 SOURCE = """
@@ -194,6 +195,65 @@ def test_factory_that_knows_its_classes() -> None:
     assert classifier.decision_thresholds == (0.3, 0.4, 0.5)
     assert classifier.preprocess == Preprocess(4, resize="exact", mean=(0.5, 0.5, 0.5))
     assert torch.equal(head(classifier), TENSORS["3.weight"])
+
+
+def test_several_labels_are_stated_by_the_spec(tmp_path: Path) -> None:
+    plain = Classifier.load(f"{NETWORK}?task=multilabel&size=4")
+    assert (plain.task, plain.decision_thresholds) == ("multilabel", None)
+    assert Classifier.load(f"{NETWORK}?task=multilabel&decision=0.4,0.5,0.6&size=4").decision_thresholds == (
+        0.4,
+        0.5,
+        0.6,
+    )
+    (tmp_path / "t.json").write_text('{"eel": 0.3, "cat": 0.1, "dog": 0.2}')
+    (tmp_path / "t.csv").write_text("class,threshold,note\ndog,0.2,x\ncat,0.1,\neel,0.3,\n")
+    (tmp_path / "c.txt").write_text("cat\ndog\neel\n")
+    for file in ("t.json", "t.csv"):
+        spec = f"{NETWORK}?task=multilabel&decision={file}&classes=c.txt&size=4"
+        classifier = Classifier.load(spec)
+        assert classifier.decision_thresholds == (0.1, 0.2, 0.3)
+        assert f"decision={tmp_path / file}" in str(classifier.spec)
+    # What the spec states wins over what the factory returned, and one number is that of all classes.
+    assert Classifier.load(f"{NAME}:known?decision=0.7").decision_thresholds == (0.7, 0.7, 0.7)
+    assert Classifier.load(f"{NAME}:known?task=multiclass").decision_thresholds is None
+
+
+def test_probabilities_of_several_labels_are_single_ones() -> None:
+    x = torch.tensor([[0.25, 0.75]])
+    logits = OutputForm(output="probabilities", several=True).logits(x, 1)
+    assert torch.allclose(torch.sigmoid(logits), x)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("task=several", "task is 'several'; it must be 'multiclass' or 'multilabel'"),
+        ("decision=0.4,0.5,0.6", "decision thresholds are for several labels an image; say task=multilabel"),
+        ("task=multiclass&decision=0.4", "decision= is for several labels"),
+        ("task=multilabel&decision=0.4,0.5", "decision has 2 thresholds for 3 classes"),
+        ("task=multilabel&decision=0.4,0,0.5", "the decision threshold of '1' is 0; it must lie between 0 and 1"),
+        ("task=multilabel&decision=0.4,1,nan", "the decision threshold of '1' is 1"),
+        ("task=multilabel&decision=nan", "the decision threshold of '0' is nan"),
+        ("task=multilabel&decision=high", "decision is 'high'; give numbers between 0 and 1"),
+        ("task=multilabel&decision=none.json", "none.json can't be read (No such file"),
+        ("task=multilabel&decision=bad.json", "bad.json is no file of thresholds"),
+        ("task=multilabel&decision=names.json", "decision names 'fox', which is none of the 3 classes"),
+        ("task=multilabel&decision=few.json", "decision has no threshold for the class '1'"),
+        ("task=multilabel&decision=t.csv", "must have the columns class and threshold; it has 'class', 'value'"),
+        ("task=multilabel&decision=twice.csv", "has the class '0' twice"),
+        ("task=multilabel&binary=true", "with task=multilabel it is one label: leave it out"),
+    ],
+)
+def test_tasks_and_decisions_that_can_not_be(tmp_path: Path, said: str, why: str) -> None:
+    (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "names.json").write_text('{"fox": 0.5}')
+    (tmp_path / "few.json").write_text('{"0": 0.5}')
+    (tmp_path / "t.csv").write_text("class,value\n0,0.5\n")
+    (tmp_path / "twice.csv").write_text("class,threshold\n0,0.5\n0,0.5\n")
+    with pytest.raises(ModelError) as caught:
+        Classifier.load(f"{NETWORK}?{said}&size=4")
+    assert why in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_the_spec_states_wins(folder: Path) -> None:

@@ -22,6 +22,7 @@ from uncertainty.errors import (
 )
 from uncertainty.estimators import create
 from uncertainty.metrics import auroc
+from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
 
 OF_NO_ESTIMATOR = {"error_prone_class", "unusual_image"}
@@ -598,3 +599,16 @@ def test_what_is_odd_about_images_is_told_from_python_too(world, tmp_path, caplo
     assert (
         "all 4 16-bit images stay below 4,096 and are decoded nearly black: 12-bit content? say bits=12" in caplog.text
     )
+
+
+def test_rows_of_several_labels_without_a_known_answer_teach_nothing():
+    reference, calibration = known_good(200, 1, "multilabel"), made_problem(300, 2, "multilabel")
+    labels = np.concatenate([calibration.labels, np.full((2, 4), -1)])
+    more = made_problem(2, 9, "multilabel")
+    with_them = replace(ModelOutputs.concatenate([calibration, more]), labels=labels)
+    screener = Screener.fit_outputs(reference, with_them)
+    assert "2 of 302 calibration rows have no known answer and were left out, e.g. '9-0'" in screener.notes
+    test = made_problem(20, 3, "multilabel")
+    np.testing.assert_array_equal(screener.p_wrong(test), Screener.fit_outputs(reference, calibration).p_wrong(test))
+    with pytest.raises(CalibrationError, match="none of 2 calibration rows has a known answer"):
+        Screener.fit_outputs(reference, replace(more, labels=np.full((2, 4), -1)))

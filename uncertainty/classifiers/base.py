@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +16,7 @@ from uncertainty.brief import Brief
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.class_names import names_in_order
+from uncertainty.classifiers.decision_thresholds import Thresholds, decisions_of
 from uncertainty.classifiers.description import Before, Description
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.forward import Forward
@@ -26,13 +25,14 @@ from uncertainty.classifiers.look import Deeper, Look
 from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.classifiers.progress import advancing
-from uncertainty.classifiers.spec import describe
+from uncertainty.classifiers.spec import describe, with_key
 from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.ahead import load_ahead
 from uncertainty.images.decoding import Least
 from uncertainty.images.image_set import ImageItem
-from uncertainty.labels.meaning import meanings, resolve
+from uncertainty.labels.label_sets import understand
+from uncertainty.labels.meaning import meanings
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Classifier(Brief):
         preprocess: Preprocess | None = None,
         *,
         task: Task = "multiclass",
-        decision_thresholds: Sequence[float] | None = None,
+        decision_thresholds: Thresholds | None = None,
         spec: str | None = None,
         autocast: str | None = None,
         output: Literal["logits", "probabilities"] = "logits",
@@ -87,7 +87,9 @@ class Classifier(Brief):
         """Wrap a torch module that maps (b, channels, size, size) to logits (b, c).
 
         They may be its answer, the `logits` of it, or the first of a tuple. Without `classes` they are called "0", "1",
-        … With `autocast` torch runs what bears it in that precision. `output`, `binary` and `features` say what the
+        … With `task="multilabel"` an image may have several labels, each given where its probability reaches its
+        decision threshold, 0.5 or as `decision_thresholds` say, in the order of the classes or by their names.
+        With `autocast` torch runs what bears it in that precision. `output`, `binary` and `features` say what the
         answer is and where features are, see `OutputForm`. Raises ModelError where the output does not fit the classes.
         """
         way = preprocess or Preprocess()
@@ -96,12 +98,14 @@ class Classifier(Brief):
 
     @classmethod
     def _of(cls, known: Description) -> Self:
-        from uncertainty.classifiers.probing import probed
+        from uncertainty.classifiers.probing import probed, run_by
 
         preprocess, network, told = probed(known)
-        count, form = network.outputs, OutputForm(known.output, known.binary, known.features)  # type: ignore[arg-type]  # it refuses others
+        if known.runtime is not None:
+            network = run_by(network, known.runtime, preprocess)
+        count, form = network.outputs, OutputForm.of(known)
         names = names_in_order(range(count) if known.classes is None else known.classes, count)
-        thresholds = _decision_thresholds(known.decision_thresholds, count, known.task)
+        thresholds = decisions_of(known.decision_thresholds, names, known.task)
         return cls(network, names, preprocess, known.task, thresholds, known.spec, form=form, told=told)
 
     @classmethod
@@ -121,7 +125,9 @@ class Classifier(Brief):
         """What this classifier was made of."""
         n, thresholds = self.network, self.decision_thresholds
         made = (n.original, self.classes, self.preprocess, self.task, thresholds, n.autocast, self.spec)
-        return Description(*made, **vars(self.form), before=Before(n, self.preprocess, self.form))
+        form = {name: value for name, value in vars(self.form).items() if name != "several"}
+        runtime = None if n.runtime is None else str(n.runtime)
+        return Description(*made, **form, runtime=runtime, before=Before(n, self.preprocess, self.form))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -138,16 +144,12 @@ class Classifier(Brief):
 
         What a forward pass computes with them only its answers tell, see `Network.answers`.
         """
-        from uncertainty.classifiers.fingerprint import hash_module
+        from uncertainty.classifiers.fingerprint import fingerprint
 
-        settings: list[Any] = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds]
-        settings += [self.network.autocast] if self.network.autocast else []
-        settings += [form] if (form := self.form.to_dict()) else []
-        sha = hashlib.sha256(json.dumps(settings).encode())
-        hash_module(sha.update, self.network.original)
-        if self.embedder is not None:
-            sha.update(self.embedder.sha256.encode())
-        return sha.hexdigest()
+        n = self.network
+        may_be = (n.autocast, self.form.to_dict(), n.runtime and str(n.runtime))
+        settings = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds, *filter(None, may_be)]
+        return fingerprint(settings, n.original, None if self.embedder is None else self.embedder.sha256)
 
     def with_embedder(self, embedder: Classifier | str, **where: Any) -> Classifier:
         """Return the same classifier with a second opinion: a preset's name, a model spec, or another Classifier.
@@ -160,6 +162,13 @@ class Classifier(Brief):
         if other.multiband is not None and other != own:
             raise ModelError("a second opinion takes ordinary pictures, or the same bands as the classifier")
         return replace(self, embedder=model.with_draft(self.preprocess.draft).as_embedder())
+
+    def with_runtime(self, runtime: str) -> Classifier:
+        """Return it with plain passes run by "openvino", …, see `runtimes`; before a second opinion is added."""
+        from uncertainty.classifiers.probing import run_by
+
+        spec = None if self.spec is None else with_key(self.spec, "runtime", runtime)
+        return replace(self, network=run_by(self.network, runtime, self.preprocess), spec=spec)
 
     def as_embedder(self) -> Embedder:
         """Return the backbone of this classifier, whose features are an embedding; its classes don't matter."""
@@ -200,7 +209,7 @@ class Classifier(Brief):
         collected = self.collect(image_items(images, labels), Look(**options))
         for name, error in collected.failures:
             logger.warning("left out %r: %s", name, error)
-        if collected.outputs.labels is None and self.task == "multiclass" and set(collected.labels) != {None}:
+        if collected.outputs.labels is None and set(collected.labels) != {None}:
             logger.warning("the outputs have no labels: not every image has one that is a class of the model")
         return collected.outputs
 
@@ -214,9 +223,9 @@ class Classifier(Brief):
             first = f"; the first, {bad[0].name!r}: {bad[0].error}" if bad else ""
             raise InputError(f"not one of {len(bad)} images can be read{first}")
         found = Collected.of(ModelOutputs.concatenate(parts), rows)
-        if self.task != "multiclass" or None in found.labels:
+        if None in found.labels:
             return found
-        truth = resolve(found.labels, self.classes)
+        truth = understand(found.labels, self.classes, self.task)
         if not truth.usable.all():
             return found
         return replace(found, outputs=replace(found.outputs, labels=truth.positions))
@@ -333,18 +342,3 @@ def _kept(images: list[Loaded], forward: Forward, why: list[str | None]) -> tupl
     """Leave out what failed."""
     fine = np.array([reason is None for reason in why])
     return [one for one, kept in zip(images, fine, strict=True) if kept], forward.take(fine)
-
-
-def _decision_thresholds(thresholds: Sequence[float] | None, n_outputs: int, task: Task) -> tuple[float, ...] | None:
-    if task not in ("multiclass", "multilabel"):
-        raise ModelError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")
-    if task == "multiclass" and n_outputs == 1:
-        raise ModelError("the model has one output; for a yes-or-no answer of two classes say binary=true")
-    if thresholds is None:
-        return None
-    if task == "multiclass" or len(thresholds) != n_outputs or not all(0 < t < 1 for t in thresholds):
-        raise ModelError(
-            f"decision_thresholds are {list(thresholds)}; a multilabel model takes {n_outputs} in 0..1, "
-            "a multiclass model none"
-        )
-    return tuple(float(t) for t in thresholds)

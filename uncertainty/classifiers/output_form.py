@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from uncertainty.errors import ModelError
+
+if TYPE_CHECKING:
+    from uncertainty.classifiers.description import Description
 
 _LOGITS = "logits"  # as transformers calls them
 _SMALLEST = 1e-12  # the log of an exact zero has no finite value
@@ -26,6 +29,7 @@ class OutputForm:
         second, as a probability p as [log(1 - p), log(p)].
     features : name of the layer whose output are the features, as `module.named_modules()` has it, averaged over places
         where it has any; None: the input of the last linear layer, or a second output (n, d) of the network itself.
+    several : an image may have several labels: a probability p is taken as the logit log p/(1 - p), see `task`.
 
     Examples
     --------
@@ -39,8 +43,18 @@ class OutputForm:
     output: Literal["logits", "probabilities"] = "logits"
     binary: bool = False
     features: str | None = None
+    several: bool = False
+
+    @classmethod
+    def of(cls, known: Description) -> Self:
+        """Return the form that a description states; ModelError for one that there is not."""
+        return cls(known.output, known.binary, known.features, known.task == "multilabel")  # type: ignore[arg-type]  # refused below
 
     def __post_init__(self) -> None:
+        if self.several and self.binary:
+            raise ModelError(
+                "binary=true is one output for two classes; with task=multilabel it is one label: leave it out"
+            )
         if self.output not in ("logits", "probabilities"):
             raise ModelError(f"output is {self.output!r}; it must be 'logits' or 'probabilities'")
 
@@ -48,12 +62,16 @@ class OutputForm:
         """Return (images, classes) logits from what a module answered; ModelError where there are none in it."""
         scores = _real(_flat(scores_of(answer), images))
         if not self.binary:
-            return scores if self.output == "logits" else scores.clamp_min(_SMALLEST).log()
+            return scores if self.output == "logits" else self._logs(scores)
         if scores.shape[1] != 1:
             raise ModelError(f"binary=true is for a network with one output; this one has {scores.shape[1]}")
         if self.output == "logits":
             return torch.cat([-scores / 2, scores / 2], dim=1)
         return torch.cat([1 - scores, scores], dim=1).clamp_min(_SMALLEST).log()
+
+    def _logs(self, probabilities: Tensor) -> Tensor:
+        logs = probabilities.clamp_min(_SMALLEST).log()
+        return logs - (1 - probabilities).clamp_min(_SMALLEST).log() if self.several else logs
 
     def is_plain(self, answer: Any) -> bool:
         """Whether an answer is its own logits: a tensor (n, classes) of which nothing is to be made."""
@@ -66,8 +84,8 @@ class OutputForm:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what differs from the usual, as plain JSON values."""
-        usual = OutputForm()
+        """Return what differs from the usual, as plain JSON values; `several` follows from the task."""
+        usual = OutputForm(several=self.several)
         return {name: value for name, value in vars(self).items() if value != getattr(usual, name)}
 
 

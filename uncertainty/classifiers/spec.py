@@ -12,6 +12,10 @@ axes, show : as in `Preprocess`, of images with other bands than red, green and 
 bits, bands, frame, exif : how deep, multi-band, many-paged and turned files are read, as in `Preprocess`: 12, 4,3,2, 1
     and false.
 autocast : bf16 or fp16, the precision in which torch runs what bears it.
+runtime : what runs plain passes in torch's place, openvino, openvino:bf16 or onnxruntime; see `runtimes/base.py`.
+task : multilabel, where an image may have several labels; the answers are sigmoids then.
+decision : from which probability on each label is given: 0.4,0.5 in the order of the classes, 0.4 for all of them, or a
+    file {class: threshold}, .json or .csv with the columns class and threshold. Without it 0.5.
 output, binary, features : what the answer is and where features are, as in `OutputForm`: probabilities, true, layer4.
 """
 
@@ -23,11 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from uncertainty.classifiers.class_names import read_class_names
+from uncertainty.classifiers.decision_thresholds import read_thresholds
 from uncertainty.classifiers.description import Description
 from uncertainty.classifiers.formats.base import NOT_TRUSTED, Format, Request, format_of, split_prefix
 from uncertainty.classifiers.formats.module import PRESETS
 from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.classifiers.runtimes.base import runtime_of
 from uncertainty.errors import ModelError, in_one_line
 
 
@@ -74,7 +80,8 @@ _PREPROCESS: dict[str, Callable[[str], Any]] = {
     "show": _whole_numbers,
 }
 _FORM: dict[str, Callable[[str], Any]] = {"output": str, "binary": _truth, "features": str}
-_KEYS = ("classes", *_PREPROCESS, "autocast", *_FORM)
+_TASK: dict[str, Callable[[str], Any]] = {"task": str, "decision": read_thresholds}
+_KEYS = ("classes", *_PREPROCESS, "autocast", "runtime", *_FORM, *_TASK)
 
 
 def describe(
@@ -88,9 +95,13 @@ def describe(
         raise ModelError(NOT_TRUSTED.format(name))
     options = _options(query, found)
     # All that can be known to be wrong is, before any code of the user's runs.
-    settings, form = _read(options, _PREPROCESS), _read(options, _FORM)
+    settings, form, task = _read(options, _PREPROCESS), _read(options, _FORM), _task(options)
+    several = task.get("task") == "multilabel"
+    if (runtime := options.get("runtime")) is not None:
+        runtime_of(runtime)
     replace(Preprocess(), **settings)
-    OutputForm(**form)
+    OutputForm(**form, several=several)
+    form |= {"binary": False} if several else {}  # one output, which a format takes for two classes, is one label
     if classes is None and "classes" in options:
         classes = read_class_names(options["classes"])
     target = str(Path(target).absolute()) if found.is_file and Path(target).exists() else target
@@ -104,11 +115,22 @@ def describe(
         classes=known.classes if classes is None else classes,
         preprocess=replace(known.preprocess, **settings),
         autocast=options.get("autocast", known.autocast),
+        runtime=options.get("runtime"),
         spec=said if prefix == "module" else f"{prefix}:{said}",
         assumed=tuple(key for key in known.assumed if key not in settings),
         before=None if device else known.before,
         **form,
+        **_kept_decisions(known, task),
     )
+
+
+def with_key(spec: str, key: str, value: str) -> str:
+    """Return a spec that says this too.
+
+    >>> with_key("timm:resnet18?size=64", "runtime", "openvino")
+    'timm:resnet18?size=64&runtime=openvino'
+    """
+    return f"{spec}{'&' if '?' in spec else '?'}{key}={value}"
 
 
 def _options(query: str, found: Format) -> dict[str, str]:
@@ -118,7 +140,28 @@ def _options(query: str, found: Format) -> dict[str, str]:
     if unknown := sorted(key for key in options if not _is_of(key, known)):
         raise ModelError(f"model spec has unknown keys {unknown}; known are {', '.join(known)}")
     files = ("classes", *found.files)
-    return {key: str(Path(text).absolute()) if key in files else text for key, text in options.items()}
+    whole = {key: str(Path(text).absolute()) if key in files else text for key, text in options.items()}
+    if whole.get("decision", "").lower().endswith((".json", ".csv")):
+        whole["decision"] = str(Path(whole["decision"]).absolute())
+    return whole
+
+
+def _task(options: Mapping[str, str]) -> dict[str, Any]:
+    """Return task and decision thresholds as a spec states them; ModelError for those that can't be."""
+    found = _read(options, _TASK)
+    task = found.get("task")
+    if task not in (None, "multiclass", "multilabel"):
+        raise ModelError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")
+    if task == "multiclass" and "decision" in found:
+        raise ModelError("decision= is for several labels an image; say task=multilabel, or leave it out")
+    return ({"task": task} if task else {}) | (
+        {"decision_thresholds": found["decision"]} if "decision" in found else {}
+    )
+
+
+def _kept_decisions(known: Description, stated: dict[str, Any]) -> dict[str, Any]:
+    """Return what is stated; a model that is now said to be multiclass has no thresholds any more."""
+    return stated | {"decision_thresholds": None} if stated.get("task") == "multiclass" else stated
 
 
 def _is_of(key: str, keys: Sequence[str]) -> bool:

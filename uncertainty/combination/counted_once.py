@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from uncertainty.errors import InputError
+from uncertainty.errors import CalibrationError, InputError
 from uncertainty.outputs import ModelOutputs
 
 _DIGITS = 4
@@ -59,6 +59,24 @@ def answers_once(outputs: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
     example = f"{str(outputs.ids[row])!r} as {str(outputs.ids[original[row]])!r}"
     note = f"{n} of {len(outputs)} calibration rows {gives} left out, e.g. {example}"
     return outputs.take(~again), (note,)
+
+
+def answered_rows(outputs: ModelOutputs) -> tuple[ModelOutputs, tuple[str, ...]]:
+    """Leave out rows of several labels of which no answer is known; CalibrationError where no other row is left.
+
+    >>> rows = ModelOutputs(ids=["a", "b"], logits=[[0.1, 0.2]] * 2, labels=[[-1, -1], [0, -1]], task="multilabel")
+    >>> answered_rows(rows)[1]
+    ("1 of 2 calibration rows has no known answer and was left out, e.g. 'a'",)
+    """
+    if (answered := outputs.answered).all():
+        return outputs, ()
+    n, example = int((~answered).sum()), str(outputs.ids[int(answered.argmin())])
+    if n == len(outputs):
+        raise CalibrationError(
+            f"none of {n} calibration rows has a known answer, e.g. {example!r}; give labels of 0 and 1, -1 for unknown"
+        )
+    has = "has no known answer and was" if n == 1 else "have no known answer and were"
+    return outputs.take(answered), (f"{n} of {len(outputs)} calibration rows {has} left out, e.g. {example!r}",)
 
 
 def copies_of(copies: ModelOutputs, originals: ModelOutputs) -> ModelOutputs:

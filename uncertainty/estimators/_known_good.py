@@ -46,6 +46,12 @@ class KnownGoodEstimator(Estimator):
         names = {f"{name}_" for name in index.arrays()}
         return super().restore({name: value for name, value in learnt.items() if name not in names} | {"index_": index})
 
+    def grown(self, rows: ModelOutputs) -> None:
+        """Learn what else is kept of each known-good row, of rows that come behind those there are; mostly nothing."""
+
+    def shrunk(self, rows: NDArray[np.int64]) -> None:
+        """Forget what else is kept of the known-good rows at these positions; mostly nothing."""
+
     def _forget(self) -> None:
         vars(self).pop("index_", None)
         super()._forget()
@@ -111,8 +117,9 @@ def known_classes(reference: ModelOutputs) -> NDArray[np.int64]:
 
 
 def with_index(estimators: Iterable[Estimator]) -> list[KnownGoodEstimator]:
-    """Return those that keep an index."""
-    return [estimator for estimator in estimators if isinstance(estimator, KnownGoodEstimator)]
+    """Return those that keep an index; one that may do without has none where there is nothing to compare."""
+    kept = (estimator for estimator in estimators if isinstance(estimator, KnownGoodEstimator))
+    return [estimator for estimator in kept if not estimator.learnt() or "index_" in vars(estimator)]
 
 
 def share(estimators: Iterable[Estimator]) -> None:

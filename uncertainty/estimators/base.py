@@ -124,6 +124,10 @@ class Estimator(ABC):
         """Return (n, c) the log of a posterior over the classes, up to a constant of each row; see `posterior`."""
         raise InputError(f"{self.name} has no posterior over the classes, and so none for {len(outputs)} rows")
 
+    def decision_log_odds(self, outputs: ModelOutputs) -> NDArray[np.float64]:
+        """Return (n, c) the log-odds that each decision of a multilabel task is wrong; see `posterior`."""
+        raise InputError(f"{self.name} says nothing of single decisions, and so nothing for {len(outputs)} rows")
+
     def voices(self, outputs: ModelOutputs) -> list[dict[str, int]]:
         """Return for each row the class that each kind of evidence speaks for, by its word in a reason; mostly none."""
         return [{}] * len(outputs)

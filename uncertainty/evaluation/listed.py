@@ -25,7 +25,7 @@ def listed(outcomes: Any, rows: NDArray[np.int64]) -> pa.Table:
     part = outcomes.take(rows)
     columns: dict[str, Any] = {
         "file_name": part.names.tolist(),
-        "label": part.texts(part.truth),
+        "label": part.labels,
         "predicted_label": part.texts(part.predicted),
         **_confidence(part),
     }

@@ -145,8 +145,11 @@ def _form(images: Any) -> Form:
     kinds = {name: type(kind).__name__ for name, kind in features.items()}
     image = next((name for name, kind in kinds.items() if kind == "Image"), None)
     label = next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
-    names = None if label is None else tuple(map(str, features[label].names))
-    return Form(image, label, names)
+    if label is not None:
+        return Form(image, label, tuple(map(str, features[label].names)))
+    inner = {name: getattr(kind, "feature", None) for name, kind in features.items()}
+    label = next((name for name, kind in inner.items() if type(kind).__name__ == "ClassLabel"), None)
+    return Form(image) if label is None else Form(image, label, tuple(map(str, features[label].feature.names)), True)
 
 
 def _labelled(items: Items, labels: Any) -> Items:

@@ -15,6 +15,7 @@ from uncertainty.errors import ImageError, InputError
 from uncertainty.images.formats import pillow
 from uncertainty.images.formats.base import WHOLE, DecodedImage, Reading, Task, grey
 from uncertainty.images.formats.npy import of_array
+from uncertainty.images.label_text import NO_LABEL, joined, of_answers
 from uncertainty.images.manifests import Label
 from uncertainty.images.remote import AnyFile, RemotePath, located
 
@@ -32,11 +33,15 @@ class ArrayItem(NamedTuple):
 
 
 class Form(NamedTuple):
-    """Under which keys rows that are dictionaries have image and label, and names for labels that are numbers."""
+    """Under which keys rows that are dictionaries have image and label, and names for labels that are numbers.
+
+    With `several` a label is a list of such numbers.
+    """
 
     image: str | None = None
     label: str | None = None
     class_names: tuple[str, ...] | None = None
+    several: bool = False
 
 
 PLAIN = Form()
@@ -183,6 +188,8 @@ def parts_of(row: Any, form: Form = PLAIN) -> tuple[Any, Label, str | None]:
         row, label = _by_key(row, (form.image, *_IMAGE_KEYS)), _by_key(row, (form.label, *_LABEL_KEYS))
     elif isinstance(row, tuple | list):
         row, label, name = (*row, None, None, None)[:3]
+    if form.several and form.class_names is not None and isinstance(label, list | tuple | np.ndarray):
+        label = [form.class_names[int(k)] if 0 <= int(k) < len(form.class_names) else str(k) for k in label] or NO_LABEL
     known = label_of(label)
     if form.class_names is not None and isinstance(known, int):
         known = form.class_names[known] if 0 <= known < len(form.class_names) else None
@@ -194,15 +201,20 @@ def _by_key(row: Mapping[str, Any], keys: tuple[str | None, ...]) -> Any:
 
 
 def label_of(value: Any) -> Label:
-    """Return a label as text or number; a row of zeros and ones as positions of classes, joined by semicolons.
+    """Return a label as text or number; several of one image, a list of names or an answer a class, see `label_text`.
 
-    Raises InputError for anything else.
+    An answer is 1, 0, or -1, NaN or None for none; classes are called by their positions then. Raises InputError for
+    anything else.
 
     >>> label_of(np.int64(3)), label_of("cat"), label_of(np.array([0, 1, 1])), label_of(float("nan")), label_of(b"cat")
     (3, 'cat', '1;2', None, 'cat')
+    >>> label_of(["cat", "dog"]), label_of([]), label_of([1, 0, -1]), label_of([0, 0])
+    ('cat;dog', '(no label)', '0;?2', '(no label)')
     """
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, list | tuple) and (several := _several(list(value))) is not None:
+        return several
     array = np.asarray(_label_at_hand(value))
     if array.size == 1 and array.dtype.kind in "OSU":
         return _text(array.item())
@@ -210,9 +222,19 @@ def label_of(value: Any) -> Label:
         number = float(array.item())
         if np.isnan(number) or number.is_integer():
             return None if np.isnan(number) else int(number)
-    elif array.ndim == 1 and array.dtype.kind in "biuf" and np.isin(array, (0, 1)).all():
-        return ";".join(str(k) for k in np.flatnonzero(array))
+    elif array.ndim == 1 and array.dtype.kind in "biuf" and (np.isin(array, (0, 1, -1)) | np.isnan(array)).all():
+        return of_answers(list(map(str, range(len(array)))), array.tolist())
     raise InputError(f"a label is {str(value)[:60]!r} ({type(value).__name__}); give class names or whole numbers")
+
+
+def _several(values: list[Any]) -> str | None:
+    """Return a list of names, of positions, or of answers of which some are None, as one text; else None."""
+    if len(values) != 1 and all(isinstance(one, str) for one in values):
+        return joined(one.strip() for one in values if one.strip())
+    if None in values and all(one is None or one in (0, 1, -1) for one in values):
+        return of_answers(list(map(str, range(len(values)))), values)
+    whole = len(values) > 1 and all(isinstance(one, int) and one >= 0 for one in values)
+    return joined(map(str, values)) if whole and max(values) > 1 else None
 
 
 def _label_at_hand(value: Any) -> Any:

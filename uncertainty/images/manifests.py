@@ -12,6 +12,7 @@ from typing import Any
 
 from uncertainty.errors import InputError
 from uncertainty.images.groups import APART, Grouping
+from uncertainty.images.label_text import JOINT, joined, of_answers
 from uncertainty.images.packed_text import Coder, Packer, double
 from uncertainty.images.remote import AnyFile, is_url
 from uncertainty.images.table_rows import MANIFEST_SUFFIXES, columns_of, quoted, rows_of, shown, told
@@ -48,13 +49,16 @@ class Columns:
     """What the columns of a table are called where they are not called as usual; None: as usual.
 
     `split` is the part of a data set to take, such as "val", where a column, folders or files are called so;
-    `grouping` tells which images belong together.
+    `grouping` tells which images belong together. `separator` is what stands between several labels of one cell;
+    `several`: rows, or class folders, that name one image again give it one more label each.
     """
 
     name: str | None = None
     label: str | None = None
     split: str | None = None
     grouping: Grouping = APART
+    separator: str = JOINT
+    several: bool = False
 
 
 USUAL = Columns()
@@ -81,8 +85,9 @@ def read_manifest(path: AnyFile, columns: Columns = USUAL) -> Manifest:
 
     The name column is the first present of NAME_COLUMNS, the label column of LABEL_COLUMNS, unless `columns` say
     otherwise. CSV is UTF-8 (a byte order mark is fine), separated by commas, and its labels stay strings: "01" is not
-    1. Cells are trimmed, empty labels become None, and several labels of one image (a list, or text that is one in
-    JSON) are joined by semicolons. Images may be named by URL.
+    1. Cells are trimmed, empty labels become None, and several labels of one image (a list, text that is one in JSON,
+    or text with the separator) are one text, see `label_text`: an empty list is `(no label)`. Images may be named by
+    URL.
 
     Raises InputError, naming the file and where possible the row: no such file, a damaged table, no name column (the
     columns found are quoted), two columns of one name, a row without a name, a label that is neither a name nor an
@@ -98,7 +103,7 @@ def read_manifest(path: AnyFile, columns: Columns = USUAL) -> Manifest:
             names.append(_name(row.get(name_column), path, i))
             others.add(row, i)
             if labels is not None:
-                labels.append(_label(row.get(label_column or ""), path, i))
+                labels.append(_label(row.get(label_column or ""), path, i, columns.separator))
     packed = names.packed()
     if not packed:
         raise InputError(f"{path} has no rows; it must name at least one image")
@@ -214,15 +219,15 @@ def posix(name: str) -> str:
     return name if plain or is_url(name) else PurePath(name).as_posix()
 
 
-def _label(value: Any, path: AnyFile, row: int) -> Label:
+def _label(value: Any, path: AnyFile, row: int, separator: str = JOINT) -> Label:
     # Tables made by pandas hold integers with gaps as floats, NaN in the gaps.
     if isinstance(value, float) and (math.isnan(value) or value.is_integer()):
         value = None if math.isnan(value) else int(value)
     if isinstance(value, str):
         value = value.strip()
-        value = _listed(value) if value[:1] in ("[", "{") else value
-    if isinstance(value, list) and all(isinstance(one, str | int) for one in value):
-        value = ";".join(_members(value, path, row))
+        value = _listed(value) if value[:1] in ("[", "{") else _separated(value, separator)
+    if isinstance(value, list) and all(one is None or isinstance(one, str | int | float) for one in value):
+        value = _members(value, path, row)
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -230,15 +235,32 @@ def _label(value: Any, path: AnyFile, row: int) -> Label:
     return value
 
 
-def _members(values: list[str | int], path: AnyFile, row: int) -> list[str]:
-    """Return the labels in a list: names or positions, or the positions of the ones among zeros and ones."""
-    if len(values) > 1 and set(map(str, values)) <= {"0", "1"}:
-        if len(values) == 2 and values[0] != values[1]:
+def _separated(text: str, separator: str) -> str:
+    """Return a cell with its labels joined as everywhere; a sign that stands for none of them stays.
+
+    >>> _separated("cat | dog", "|"), _separated("|", "|"), _separated("cat", ";")
+    ('cat;dog', '(no label)', 'cat')
+    """
+    if separator == JOINT or separator not in text:
+        return text
+    return joined(name for part in text.split(separator) if (name := part.strip()))
+
+
+def _members(values: list[Any], path: AnyFile, row: int) -> str | None:
+    """Return the labels in a list as one text: names or positions, or one answer a class, 1, 0 or none."""
+    if len(values) > 1 and all(one in (None, 0, 1, -1, "0", "1", "-1") or one != one for one in values):
+        if len(values) == 2 and {str(one) for one in values} == {"0", "1"}:
             raise InputError(
                 f"{path}, row {row + 1}, has the label {values}: two classes, or zeros and ones? Write class names"
             )
-        return [str(k) for k, one in enumerate(values) if str(one) == "1"]
-    return [str(one).strip() for one in values]
+        return of_answers(list(map(str, range(len(values)))), values)
+    if odd := next((one for one in values if isinstance(one, float) and not one.is_integer()), None):
+        raise InputError(f"{path}, row {row + 1}, has {odd!r} among its labels; a label is a class name or an index")
+    return joined(_member(one) for one in values if one is not None and one != "")
+
+
+def _member(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) else str(value).strip()
 
 
 def _listed(text: str) -> Any:

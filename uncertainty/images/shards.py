@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
 from uncertainty.images.image_set import Inside
+from uncertainty.images.in_memory import label_of
+from uncertainty.images.label_text import joined
 from uncertainty.images.manifests import LABEL_COLUMN, Label
 from uncertainty.images.packed_text import Coded, Coder, Packer, Texts, double
 from uncertainty.images.remote import AnyFile, below, opened
@@ -105,6 +107,10 @@ def _damage(path: AnyFile) -> Iterator[None]:
 def _label(value: Any, class_names: tuple[str, ...] | None, path: AnyFile) -> Label:
     if value is None or value == -1:
         return None
+    if isinstance(value, list):
+        if class_names is None:
+            return label_of(value)
+        return joined(str(_label(one, class_names, path)) for one in value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InputError(f"{path} has the label {shown(value)}; a label is a class name or an index")
     if class_names is None or isinstance(value, str):
@@ -116,9 +122,9 @@ def _label(value: Any, class_names: tuple[str, ...] | None, path: AnyFile) -> La
 
 def _class_names(schema: Any) -> tuple[str, ...] | None:
     try:
-        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][LABEL_COLUMN]["names"]
-        return tuple(str(name) for name in names)
-    except (KeyError, TypeError, ValueError):
+        kind = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][LABEL_COLUMN]
+        return tuple(str(name) for name in kind.get("feature", kind)["names"])  # of a list that of its members
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from uncertainty.errors import InputError, in_one_line
 from uncertainty.images.decoding import is_image_name
 from uncertainty.images.image_set import Inside
+from uncertainty.images.label_text import joined
 from uncertainty.images.manifests import Label
 from uncertainty.images.packed_text import Coded, Packer, Texts, double
 from uncertainty.images.remote import AnyFile, opened
@@ -88,7 +89,9 @@ def _label(archive: tarfile.TarFile, member: tarfile.TarInfo, field: str) -> Lab
         return None
     if not isinstance(told, dict):
         return None
-    label = next((told[key] for key in ("label", "cls", "class") if key in told), None)
+    label = next((told[key] for key in ("label", "cls", "class", "labels") if key in told), None)
+    if isinstance(label, list) and all(isinstance(one, str) for one in label):
+        return joined(label)
     return label if isinstance(label, str | int) and not isinstance(label, bool) else None
 
 

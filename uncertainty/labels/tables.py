@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.images.label_text import JOINT, NO_LABEL, UNANSWERED
+from uncertainty.labels.meaning import NO_KNOWN_CLASS
 from uncertainty.outputs import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_JOINT = ";"
+_NONE = (NO_LABEL, NO_KNOWN_CLASS)
 
 
 def task_of(table: pa.Table) -> Task:
@@ -35,11 +37,18 @@ def task_of(table: pa.Table) -> Task:
 def same_labels(predicted: Any, labels: Any) -> list[bool | None]:
     """Say, row by row, whether two columns name the same set of labels, in any order; None where one is null.
 
-    >>> same_labels(["cat;dog", ""], ["dog; cat", "cat"])
-    [True, False]
+    Labels that nobody answered, `?dog`, don't count.
+
+    >>> same_labels(["cat;dog", "", ""], ["?dog; cat", "cat", "(no label)"])
+    [True, False, True]
     """
     pairs = zip(_plain(predicted), _plain(labels), strict=True)
-    return [None if p is None or t is None else set(split(p)) == set(split(t)) for p, t in pairs]
+    return [None if p is None or t is None else _same(p, t) for p, t in pairs]
+
+
+def _same(predicted: str, label: str) -> bool:
+    carried, unanswered = parts(label)
+    return not (set(split(predicted)) ^ set(carried)) - set(unanswered)
 
 
 def split(text: str | None, classes: frozenset[str] = frozenset()) -> list[str]:
@@ -48,13 +57,30 @@ def split(text: str | None, classes: frozenset[str] = frozenset()) -> list[str]:
     >>> split("cat; dog;"), split("a;b;dog", frozenset(["a;b", "dog"])), split(None)
     (['cat', 'dog'], ['a;b', 'dog'], [])
     """
-    parts, names = [part.strip() for part in (text or "").split(_JOINT)], []
-    while parts:
-        ends = [end for end in range(len(parts), 1, -1) if _JOINT.join(parts[:end]) in classes] if classes else []
+    pieces, names = [piece.strip() for piece in (text or "").split(JOINT)], []
+    while pieces:
+        ends = [end for end in range(len(pieces), 1, -1) if _bare(pieces[:end]) in classes] if classes else []
         end = ends[0] if ends else 1
-        names.append(_JOINT.join(parts[:end]))
-        parts = parts[end:]
-    return [name for name in names if name]
+        names.append(JOINT.join(pieces[:end]))
+        pieces = pieces[end:]
+    return [name for name in names if name and (name not in _NONE or name in classes)]
+
+
+def _bare(pieces: Sequence[str]) -> str:
+    return JOINT.join(pieces).removeprefix(UNANSWERED)
+
+
+def parts(text: str | None, classes: frozenset[str] = frozenset()) -> tuple[list[str], list[str]]:
+    """Return the names in a joined text of labels: those that are there, and those that nobody answered.
+
+    >>> parts("cat;?dog"), parts("(no label)"), parts("?", frozenset("?"))
+    ((['cat'], ['dog']), ([], []), (['?'], []))
+    """
+    names = split(text, classes)
+    unanswered = [name for name in names if name.startswith(UNANSWERED) and name not in classes]
+    carried = [name for name in names if name not in unanswered]
+    open_ = [name.removeprefix(UNANSWERED) for name in unanswered]
+    return [name for name in carried if name not in open_], open_
 
 
 def other_names(columns: Sequence[Any], known: Sequence[str], task: Task) -> list[str]:
@@ -62,7 +88,7 @@ def other_names(columns: Sequence[Any], known: Sequence[str], task: Task) -> lis
     distinct = {text for column in columns for text in _plain(column.unique()) if text is not None}
     if task == "multilabel":
         classes = frozenset(known)
-        distinct = {name for text in distinct for name in split(text, classes)}
+        distinct = {name for text in distinct for some in parts(text, classes) for name in some}
     return sorted(distinct - set(known))
 
 
@@ -77,8 +103,17 @@ def encoded(column: Any, classes: Sequence[str], task: Task) -> NDArray[Any]:
     position, names = {name: k for k, name in enumerate(classes)}, frozenset(classes)
     chosen = np.zeros((len(column), len(classes)), dtype=bool)
     for row, text in enumerate(_plain(column)):
-        chosen[row, [position[name] for name in split(text, names)]] = True
+        chosen[row, [position[name] for name in parts(text, names)[0]]] = True
     return chosen
+
+
+def unanswered(column: Any, classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Return (n, c) True where a column of several labels says of a class that nobody answered."""
+    position, names = {name: k for k, name in enumerate(classes)}, frozenset(classes)
+    open_ = np.zeros((len(column), len(classes)), dtype=bool)
+    for row, text in enumerate(_plain(column)):
+        open_[row, [position[name] for name in parts(text, names)[1]]] = True
+    return open_
 
 
 def named_classes(rows: pa.Table) -> list[str]:

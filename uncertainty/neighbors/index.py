@@ -106,12 +106,16 @@ class NeighborIndex:
 
     def neighbours(self, queries: Any, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return distances as `search` does, and the classes of those vectors, both (n, min(k, m))."""
+        distances, positions = self.nearest(queries, k)
+        return distances, self.classes[positions]
+
+    def nearest(self, queries: Any, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return distances as `search` does, and the positions of those vectors, both (n, min(k, m))."""
         x, k = self._checked(queries, k), min(k, len(self.vectors))
-        distances, classes = np.empty((len(x), k)), np.empty((len(x), k), dtype=np.int64)
+        distances, positions = np.empty((len(x), k)), np.empty((len(x), k), dtype=np.int64)
         for rows, look in self._looks(x):
-            distances[rows], positions = look.nearest(k)
-            classes[rows] = self.classes[positions]
-        return distances, classes
+            distances[rows], positions[rows] = look.nearest(k)
+        return distances, positions
 
     def own_and_other(self, queries: Any, classes: Any, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the distances of queries (n, d) to their own class (n,) and to the nearest other class, (n,) float64.

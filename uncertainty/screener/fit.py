@@ -88,7 +88,9 @@ def from_outputs(
 ) -> Fitted:
     """Fit to outputs, see `Screener.fit_outputs`; `copies` are the damaged and the foreign ones."""
     calibration.require("labels", "calibration")
-    calibration, again = counted_once.answers_once(counted_once.grouped(calibration, asked.groups))
+    calibration, left_out = counted_once.answered_rows(counted_once.grouped(calibration, asked.groups))
+    calibration, again = counted_once.answers_once(calibration)
+    again = (*left_out, *again)
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
     classes = list(asked.classes or map(str, range(calibration.n_classes)))
     refuse_another_order(calibration, classes, keep=asked.keep_class_order)

@@ -49,6 +49,8 @@ def added(fitted: F, classifier: Classifier | None, reference: Images | ModelOut
             f"{len(known)} names, e.g. {known[0]!r}, are of known-good images; rename the files, or remove those"
         )
     estimators, index = _changed(fitted, lambda e: e.index_.add(getattr(good, e.column), classes))
+    for estimator in with_index(estimators):
+        estimator.grown(good)
     order = np.argsort(np.concatenate([index.classes, classes]), kind="stable")
     everybody = [*fitted.known_good, *names]
     now = replace(
@@ -74,6 +76,8 @@ def removed(fitted: F, names: Iterable[str]) -> F:
         )
     rows = [known[name] for name in gone]
     estimators, _ = _changed(fitted, lambda e: e.index_.remove(rows))
+    for estimator in with_index(estimators):
+        estimator.shrunk(np.array(rows, dtype=np.int64))
     kept = tuple(name for name in fitted.known_good if name not in set(gone))
     now = replace(fitted, estimators=estimators, known_good=kept, notes=_without_ours(fitted.notes))
     return _told(now, fitted, gone, removed=len(gone))
@@ -113,10 +117,10 @@ def _changed(
     new: dict[int, NeighborIndex] = {}
     estimators = []
     for estimator in map(copy, fitted.estimators):
-        if isinstance(estimator, KnownGoodEstimator):
-            before = id(estimator.index_)
-            new[before] = new[before] if before in new else change(estimator)
-            estimator.index_ = new[before]
+        for one in with_index([estimator]):
+            before = id(one.index_)
+            new[before] = new[before] if before in new else change(one)
+            one.index_ = new[before]
         estimators.append(estimator)
     return tuple(estimators), kept[0].index_
 

@@ -306,7 +306,8 @@ class Screener(Brief, Judge):
         names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
         if quality and self.telling.image is not None:
             quality = list(QUALITY_NAMES)
-        told = {"effort": self.cascade is not None, "suggested": any(e.posterior for e in self.estimators)}
+        suggested = self.model.task == "multiclass" and any(e.posterior for e in self.estimators)
+        told = {"effort": self.cascade is not None, "suggested": suggested}
         return schema(self.model.classes, names, self.provenance(seen, adapted), quality, **told)
 
     def provenance(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> dict[str, Any]:

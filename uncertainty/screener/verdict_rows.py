@@ -126,6 +126,8 @@ def _suggestion(
     outputs: ModelOutputs, estimators: Sequence[Estimator], classes: Sequence[str]
 ) -> dict[str, list[str | float | None]]:
     """Name the likeliest class by all evidence where it is not the predicted one; the prediction stays what it is."""
+    if outputs.task == "multilabel":
+        return {}
     logs = next((e.posterior_logs(outputs) for e in estimators if e.posterior), None)
     if logs is None:
         return {}

@@ -18,7 +18,10 @@ from uncertainty.service.settings import ServiceSettings
 
 COOKIE = "uncertainty_session"
 """Of a browser that gave the token once; see `session_of`."""
-OPEN = ("/healthz", "/readyz", "/session")
+OPEN = (
+    *("/healthz", "/readyz", "/session"),
+    *(f"/desk/assets/{name}" for name in ("session.js", "desk.css", "report.css")),  # what the page /session is made of
+)
 """Paths that need no token."""
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {

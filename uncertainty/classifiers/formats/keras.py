@@ -37,7 +37,7 @@ def describe(request: Request) -> Description:
     model = _read(keras, path, request.device)
     try:
         shape, last = _input(model)
-        form = {} if "output" in request.options else _logits(keras, model, path)
+        form = {} if "output" in request.options else _logits(keras, model, request)
         features, drops = request.options.get("features"), shape[0] is None
         module: Any = KerasNetwork(model, last=last, features=features, digest=_digest(path), drops=drops)
         module = _tried(module, shape, last)
@@ -117,19 +117,21 @@ def _input(model: Any) -> tuple[tuple[int | None, ...], bool]:
     return shape, not first and (shape[3] in _CHANNELS or shape[1] not in _CHANNELS)
 
 
-def _logits(keras: Any, model: Any, path: Path) -> dict[str, Any]:
-    """Take off the last softmax, or the sigmoid of one output; return what the answer then is."""
-    outputs = model.outputs
+def _logits(keras: Any, model: Any, request: Request) -> dict[str, Any]:
+    """Take off the last softmax, or the sigmoid of one output or of several labels; return what the answer then is."""
+    outputs, several = model.outputs, request.options.get("task") == "multilabel"
     layer = _last(outputs[0]._keras_history.operation)
     name = (
         "softmax" if type(layer).__name__ == "Softmax" else getattr(getattr(layer, "activation", None), "__name__", "")
     )
     one = outputs[0].shape[-1] == 1
-    if name == "sigmoid" and not one:
+    if name == "softmax" and several:
+        raise ModelError("its last layer is a softmax, of classes that exclude each other; leave task=multilabel out")
+    if name == "sigmoid" and not one and not several:
         logger.warning(
             "%s answers with %s sigmoids; they are taken as classes that exclude each other. For several labels an "
-            "image use Classifier.from_module(..., task='multilabel')",
-            path,
+            "image say task=multilabel",
+            request.path,
             outputs[0].shape[-1],
         )
         return {"output": "probabilities"}
@@ -138,7 +140,7 @@ def _logits(keras: Any, model: Any, path: Path) -> dict[str, Any]:
             layer.call = lambda inputs, *_, **__: inputs
         else:
             layer.activation = keras.activations.linear
-    return {"binary": True} if one else {}
+    return {"binary": True} if one and not several else {}
 
 
 def _last(operation: Any) -> Any:
@@ -173,4 +175,4 @@ def _tried(module: Any, shape: tuple[int | None, ...], last: bool) -> Any:
     return fixed
 
 
-FORMAT = Format(describe, keys=("output", "features"))
+FORMAT = Format(describe, keys=("output", "features", "task"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from uncertainty.errors import InputError
+from uncertainty.images.label_text import joined
 from uncertainty.images.table_rows import rows_of, told
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.source import Source
@@ -26,7 +27,7 @@ def read(source: Source) -> Annotations:
         return _long(source, table, lower[LONG.lower()])
     tags = lower[TAGS]
     name = next(column for column in source.header if column != tags)
-    rows = (Annotation((row[name],), ";".join(row[tags].split())) for row in table)
+    rows = (Annotation((row[name],), joined(row[tags].split())) for row in table)
     return Annotations(tuple(rows))
 
 
@@ -40,4 +41,4 @@ def _long(source: Source, table: list[dict[str, str]], column: str) -> Annotatio
         given = labels.setdefault(name, [])
         if any(row[other] for other in others) or not others:
             given.append(label)
-    return Annotations(tuple(Annotation((name,), ";".join(given)) for name, given in labels.items()))
+    return Annotations(tuple(Annotation((name,), joined(given)) for name, given in labels.items()))

@@ -1,0 +1,88 @@
+"""Small networks of several labels, each trained here by binary cross-entropy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from experiments.shared.image_sets import Images
+from experiments.shared.resnet20 import ResNet20
+
+TILES_EPOCHS, DIGITS_EPOCHS = 3, 30
+_BATCH = 50
+
+
+class TilesNetwork(ResNet20):
+    """Pictures (n, 3, 64, 64) to logits (n, classes); the input of `fc` are 128 features, means and maxima of maps."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(classes)
+        self.fc = nn.Linear(128, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        features = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+        logits: Tensor = self.fc(self.dropout_features(features))
+        return logits
+
+
+class CanvasNetwork(nn.Module):
+    """Pictures (n, 3, 20, 20) in 0..1 to logits (n, classes); the input of `fc` are 64 features."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.conv3 = nn.Conv2d(32, 32, 3, padding=1)
+        self.pool = nn.MaxPool2d(2)
+        self.hidden = nn.Linear(32 * 5 * 5, 64)
+        self.dropout_features = nn.Dropout(0.3)
+        self.fc = nn.Linear(64, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (n, classes)."""
+        x = self.pool(torch.relu(self.conv2(torch.relu(self.conv1(x)))))
+        x = self.pool(torch.relu(self.conv3(x))).flatten(1)
+        logits: Tensor = self.fc(self.dropout_features(torch.relu(self.hidden(x))))
+        return logits
+
+
+def tiles_network(classes: int, weights: Path) -> nn.Module:
+    """Return a network that starts from what a ResNet-20 learnt of single photographs."""
+    from safetensors.torch import load_file
+
+    module = TilesNetwork(classes)
+    old = {name: value for name, value in load_file(weights).items() if not name.startswith("fc.")}
+    module.load_state_dict(old | {"fc.weight": module.fc.weight, "fc.bias": module.fc.bias})
+    return module.to(memory_format=torch.channels_last)
+
+
+def trained(module: nn.Module, inputs: Tensor, labels: NDArray[np.int64], epochs: int, seed: int) -> nn.Module:
+    """Train on inputs (n, 3, h, w) and labels (n, classes); the same seed gives the same weights."""
+    truth = torch.tensor(labels, dtype=torch.float32)
+    steps = epochs * -(-len(inputs) // _BATCH)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        optimizer = torch.optim.Adam(module.parameters(), lr=2e-3)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+        module.train()
+        for _ in range(epochs):
+            for rows in torch.randperm(len(inputs)).split(_BATCH):
+                optimizer.zero_grad()
+                functional.binary_cross_entropy_with_logits(module(inputs[rows]), truth[rows]).backward()
+                optimizer.step()
+                schedule.step()
+    return module.eval()
+
+
+def as_inputs(images: Images, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Return pixels as a network reads them: (n, 3, h, w) in 0..1, less the mean, over the spread."""
+    x = torch.from_numpy(np.stack(images.pixels)).permute(0, 3, 1, 2).float() / 255
+    centre, spread = (torch.tensor(values)[:, None, None] for values in (mean, std))
+    return (x - centre) / spread

@@ -1,0 +1,57 @@
+"""Several labels of one image in one text: `cat;dog`, `(no label)` for none of them, `?eel` where nobody answered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+JOINT = ";"
+NO_LABEL = "(no label)"
+"""The word for an image that truly has none of the labels; the cell `;` says the same, an empty cell says nothing."""
+UNANSWERED = "?"
+"""Before a name: whether the image has this label is not known."""
+
+
+def joined(names: Iterable[str], unanswered: Iterable[str] = ()) -> str:
+    """Return labels as one text, each once.
+
+    >>> joined(["cat", "dog", "cat"]), joined([], ["eel"]), joined([])
+    ('cat;dog', '?eel', '(no label)')
+    """
+    return JOINT.join(dict.fromkeys((*names, *(UNANSWERED + name for name in unanswered)))) or NO_LABEL
+
+
+def is_no_label(text: str) -> bool:
+    """Whether a text says that an image has none of the labels.
+
+    >>> is_no_label(" ; "), is_no_label("(no label)"), is_no_label(""), is_no_label("cat")
+    (True, True, False, False)
+    """
+    plain = text.strip()
+    return plain == NO_LABEL or (bool(plain) and not plain.strip(f"{JOINT} "))
+
+
+def of_answers(names: Sequence[str], answers: Sequence[Any]) -> str | None:
+    """Return the text of one answer a label: 1 has it, 0 has not, -1, NaN and None are no answer; None for no answers.
+
+    >>> of_answers(["cat", "dog", "eel"], [1, 0, None]), of_answers(["cat"], [0]), of_answers(["cat"], [float("nan")])
+    ('cat;?eel', '(no label)', None)
+    """
+    kinds = [answered(one) for one in answers]
+    if all(kind is None for kind in kinds):
+        return None
+    pairs = list(zip(names, kinds, strict=True))
+    return joined((name for name, kind in pairs if kind), (name for name, kind in pairs if kind is None))
+
+
+def answered(value: Any) -> bool | None:
+    """Return what one cell says; None for no answer. ValueError for anything but 0, 1, -1 and nothing."""
+    if value is None or value in (-1, "", "-1"):
+        return None
+    number = float(value)
+    if math.isnan(number) or number == -1:
+        return None
+    if number not in (0, 1):
+        raise ValueError(f"{value!r} is neither 0 nor 1, nor -1 for no answer")
+    return number == 1
