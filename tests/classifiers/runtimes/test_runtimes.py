@@ -62,11 +62,21 @@ def assert_alike(found, expected, room):
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("make", [simple, functional, plain, by_branches, convolutions])
+@pytest.mark.parametrize("make", [simple, functional, plain, convolutions])
 def test_answers_are_those_of_torch(make, runtime):
     one = classifier(make())
     other = classifier(make()).with_runtime(runtime)
     assert_alike(seen(other, inputs(9)), seen(one, inputs(9)), 1e-5 if runtime in EXACT else 3e-2)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_network_that_branches_by_values_runs_or_is_refused(runtime):
+    one = classifier(by_branches())
+    if runtime.startswith("onnxruntime"):  # whose exporter takes no branch
+        with pytest.raises(ModelError, match=f"runtime={runtime} can't run this network"):
+            one.with_runtime(runtime)
+    else:
+        assert_alike(seen(one.with_runtime(runtime), inputs(9)), seen(one, inputs(9)), 3e-2)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
