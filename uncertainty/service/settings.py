@@ -117,6 +117,8 @@ class ServiceSettings:
             if not _NAME.fullmatch(name):
                 raise InputError(f"a screener can't be called {name!r}; use letters, digits, '.', '_' and '-'")
         _refuse_below(self, window=1, reload_every=0.01)
+        if self.batching.queue < self.limits.images:
+            raise InputError(f"queue is {self.batching.queue}; it must hold a request of {self.limits.images} images")
 
     @property
     def local(self) -> bool:
