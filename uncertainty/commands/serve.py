@@ -44,7 +44,7 @@ def serve(
     max_megabytes: Annotated[int, typer.Option(help="Size of a request.")] = 20,
     window: Annotated[int, typer.Option(help="Newest images that /v1/monitor looks at.")] = 1000,
 ) -> None:
-    """Judge images over HTTP: uncertainty serve SCREENER... --port 8000."""
+    """Judge images over HTTP: uncertainty serve SCREENER --port 8000."""
     from uncertainty.service.extra import needed
 
     needed()
