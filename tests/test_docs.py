@@ -31,8 +31,8 @@ LINKED = [
 ]
 TEXT = {path: path.read_text("utf-8") for path in LINKED}
 COMMANDS = typer.main.get_command(cli.app).commands
-OF_OTHERS = {"--index-url"}
-"""Options of pip."""
+OF_OTHERS = {"--index-url", "--data-binary"}
+"""Options of pip and of curl."""
 
 
 def named(paths):

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from tests.service.clients import PLAIN, TOKEN, asked, code
 from uncertainty.errors import InputError
 from uncertainty.service.security import COOKIE, session_of
-from uncertainty.service.settings import Limits, ServiceSettings
+from uncertainty.service.settings import Batching, Limits, ServiceSettings
 
 router = APIRouter()
 
@@ -126,7 +126,15 @@ def test_what_is_not_there_has_the_same_shape(method, path, status):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"host": "0.0.0.0"}, {"token": "short"}, {"port": 70000}, {"window": 0}, {"screeners": {"a b": None}}]
+    "wrong",
+    [
+        {"host": "0.0.0.0"},
+        {"token": "short"},
+        {"port": 70000},
+        {"window": 0},
+        {"batching": Batching(queue=3)},
+        {"screeners": {"a b": None}},
+    ],
 )
 def test_settings_that_are_refused(wrong):
     with pytest.raises(InputError):

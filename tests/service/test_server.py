@@ -87,6 +87,8 @@ def test_who_hangs_up_in_the_middle_harms_nobody(service, image):
             connection.sendall(POST + b"Content-Length: 9999\r\n\r\n" + image[:50])
     client = Client(service.place)
     assert client.post("/v1/screen", image, PNG)[0] == 200
+    client._connection.request("GET", "/metrics")
+    assert b'status="500"' not in client._connection.getresponse().read()
     client.close()
 
 

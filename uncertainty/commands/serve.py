@@ -39,12 +39,12 @@ def serve(
     trust_model_file: Trusted = False,
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
-    queue: Annotated[int, typer.Option(min=1, help="Images that may wait; beyond it the answer is 503.")] = 512,
-    max_images: Annotated[int, typer.Option(min=1, help="Images in a request.")] = 64,
-    max_megabytes: Annotated[int, typer.Option(min=1, help="Size of a request.")] = 20,
-    window: Annotated[int, typer.Option(min=1, help="Newest images that /v1/monitor looks at.")] = 1000,
+    queue: Annotated[int, typer.Option(help="Images that may wait; beyond it the answer is 503.")] = 512,
+    max_images: Annotated[int, typer.Option(help="Images in a request.")] = 64,
+    max_megabytes: Annotated[int, typer.Option(help="Size of a request.")] = 20,
+    window: Annotated[int, typer.Option(help="Newest images that /v1/monitor looks at.")] = 1000,
 ) -> None:
-    """Judge images over HTTP: uncertainty serve SCREENER... --port 8000."""
+    """Judge images over HTTP: uncertainty serve SCREENER --port 8000."""
     from uncertainty.service.extra import needed
 
     needed()

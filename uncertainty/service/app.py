@@ -45,14 +45,15 @@ def create_app(settings: ServiceSettings, routers: Sequence[APIRouter] = ()) -> 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Look for replaced screeners while it runs; finish what was accepted when it ends."""
+    """Look for replaced screeners and for drift while it runs; finish what was accepted when it ends."""
     parts: Parts = app.state.parts
-    watching = asyncio.create_task(parts.screeners.watch())
+    looking = [asyncio.create_task(work) for work in (parts.screeners.watch(), parts.screeners.monitor())]
     try:
         yield
     finally:
         parts.ending = True
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        for task in looking:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await asyncio.to_thread(parts.close)

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 logger = logging.getLogger("uncertainty")
 _LONGEST = 300
@@ -77,6 +78,7 @@ def answer_problems(app: FastAPI) -> None:
     """Have everything that goes wrong answered in this shape, without a path, a stack trace or what was sent."""
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -93,6 +95,10 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     where = ".".join(str(part) for part in errors[0]["loc"])[:100] if errors else "request"
     what = errors[0]["msg"] if errors else "is not valid"
     return problem(422, "invalid", f"{where.encode('ascii', 'replace').decode()}: {what}")
+
+
+async def _gone(request: Request, error: Exception) -> JSONResponse:
+    return problem(400, "gone", "the connection ended before the request was whole")
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

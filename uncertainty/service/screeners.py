@@ -83,6 +83,13 @@ class Screeners:
             for name, saved in self.settings.screeners.items():
                 await self._renew(name, saved)
 
+    async def monitor(self) -> None:
+        """Bring drift and accuracy in the metrics up to date for ever, where images came since."""
+        while True:
+            await asyncio.sleep(self.settings.monitor_every)
+            for served in self.all():
+                await asyncio.to_thread(served.window.found)
+
     async def _renew(self, name: str, saved: SavedScreener) -> None:
         old, mark = self._served[name], mark_of(saved.folder)
         if mark == old.mark or not mark:

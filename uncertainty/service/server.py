@@ -65,7 +65,7 @@ def server_of(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
         ws="none",
         loop="asyncio",
         access_log=False,
-        log_level="warning",
+        log_level="error",
         server_header=False,
         proxy_headers=False,
         h11_max_incomplete_event_size=settings.limits.headers,

@@ -83,6 +83,7 @@ class ServiceSettings:
     store : file of the verdicts that are kept; None: none are.
     window : newest verdicts that `/v1/monitor` looks at.
     reload_every : seconds between looks at whether a screener was replaced.
+    monitor_every : seconds between the times that drift and accuracy are brought up to date in the metrics.
 
     Raises
     ------
@@ -103,6 +104,7 @@ class ServiceSettings:
     store: Path | None = None
     window: int = 1000
     reload_every: float = 2.0
+    monitor_every: float = 60.0
     batching: Batching = Batching()
     limits: Limits = Limits()
 
@@ -116,7 +118,9 @@ class ServiceSettings:
         for name in self.screeners:
             if not _NAME.fullmatch(name):
                 raise InputError(f"a screener can't be called {name!r}; use letters, digits, '.', '_' and '-'")
-        _refuse_below(self, window=1, reload_every=0.01)
+        _refuse_below(self, window=1, reload_every=0.01, monitor_every=0.01)
+        if self.batching.queue < self.limits.images:
+            raise InputError(f"queue is {self.batching.queue}; it must hold a request of {self.limits.images} images")
 
     @property
     def local(self) -> bool:

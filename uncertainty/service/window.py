@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from uncertainty.errors import InputError
 from uncertainty.files import plain
+from uncertainty.monitoring.accuracy import ADAPTED
 from uncertainty.monitoring.batch import Monitoring
 from uncertainty.screener import Screener
 from uncertainty.screening.second_pass import monitored
@@ -55,6 +56,7 @@ class Window:
                 batches, added, rows = list(self._batches), self._added, min(self._rows, self.most)
             if self._found is not None and self._found[0] == added:
                 return self._found[1]
+            self.metrics.window.labels(self.name).set(rows)
             told: dict[str, Any] = {"screener": self.name, "screen_id": self.screener.id, "window": rows}
             try:
                 told |= self._told(monitored(_newest(batches, self.most), self.screener))
@@ -66,7 +68,7 @@ class Window:
     def _told(self, found: Monitoring) -> dict[str, Any]:
         m = self.metrics
         m.alarm.labels(self.name).set(found.alarm)
-        for interval in list(found.accuracy.estimates.values())[:1]:
+        if (interval := found.accuracy.estimates.get(ADAPTED)) is not None:
             for bound in ("low", "value", "high"):
                 m.accuracy.labels(self.name, bound).set(getattr(interval, bound))
         told: dict[str, Any] = plain(found.to_json())

@@ -173,6 +173,7 @@ def test_two_people_from_the_first_image_to_the_updated_screener(browsers, revie
     old = Screener.load(review.saved.folder, None).id
     with served(replace(review, plan=Plan(explore=0.25, second=0.2))) as (address, desk):
         for browser, name in zip(browsers, ("Ann", "Ben"), strict=True):
+            quiet(browser)  # of tests before
             browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
             sign_in(browser, address, name)
         assert shown(browsers[0]) != shown(browsers[1])

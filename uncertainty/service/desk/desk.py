@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from uncertainty.service.desk.turns import How, Person, Turns, TurnSettings
 from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_summary
 
 _LONGEST_NAME = 60
+_KEPT = 256  # records: of every image one is asked for with each answer that comes before it
 _UNSHOWN = ("standing", "scores", "label", "wrong")
 _STOP_BELOW, _LEASE = 0.05, 600.0
 
@@ -92,6 +94,7 @@ class Desk:
         self.turns = Turns(order, draw, TurnSettings(settings.plan.explore, second, settings.lease))
         for one in self.store.standing():
             self._note(one)
+        self._recorded = lru_cache(_KEPT)(self._record)
         root = settings.images or input_root(told)
         reading = Reading.from_dict(self.verdicts.provenance.get("reading"))
         self.shown = Shown(self.screened.names, root if root is not None and root.exists() else None, reading)
@@ -195,11 +198,14 @@ class Desk:
 
     def record(self, item: int, how: How) -> dict[str, Any]:
         """Return what the page needs of an image."""
+        return self._recorded(item) | {"how": how.value}
+
+    def _record(self, item: int) -> dict[str, Any]:
         one = self.verdicts.table.slice(item, 1)
         found = described(Rows.of(one), [0], list(self.vocabulary.classes))[0]
         kept = {name: value for name, value in found.items() if name not in _UNSHOWN}
         said = self.vocabulary.positions(one["predicted_label"][0].as_py())
-        return kept | {"item": item, "how": how.value, "rank": one["rank"][0].as_py(), "said": said}
+        return kept | {"item": item, "rank": one["rank"][0].as_py(), "said": said}
 
     def _begun(self) -> list[str]:
         asked, known = self.settings.plan.about(self.settings.out), self.store.about()

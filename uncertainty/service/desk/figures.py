@@ -32,8 +32,7 @@ def figures(desk: Desk) -> dict[str, Any]:
     names = desk.screened.names
     return {
         "standing": found,
-        "found": f"{found.found:,} of {number_of(found.expected.n, 'image')}",
-        "expected": _expected(found.expected),
+        "answered": number_of(found.expected.n, "image"),
         "outlook": outlook_in_words(found),
         "stop": found.outlook is not None and found.outlook.stop,
         "accuracy": accuracy_in_words(found),

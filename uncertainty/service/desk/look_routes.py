@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 
-from uncertainty.errors import ImageError, InputError, MissingDependencyError, UncertaintyError
+from uncertainty.errors import ImageError, MissingDependencyError, UncertaintyError
 from uncertainty.service.desk.asking import Item, Token, answered, known
 from uncertainty.service.desk.desk import Desk
 from uncertainty.service.problems import Refused
@@ -36,12 +36,12 @@ def add_looks(router: APIRouter, desk: Desk) -> None:
             raise ImageError("is not one of this review")
         try:
             return getattr(desk.looks, look)(item)
-        except (ImageError, InputError):
+        except ImageError:
             raise
         except MissingDependencyError as error:
             raise Refused(501, "not_installed", str(error)) from error
         except UncertaintyError as error:
-            raise Refused(422, "no_look", str(error)) from error
+            raise Refused(422, "no_look", _without_folders(desk, str(error))) from error
 
     @router.get("/desk/nearest/{item}")
     @answered
@@ -61,3 +61,12 @@ def add_looks(router: APIRouter, desk: Desk) -> None:
     @answered
     def explained(item: Item, token: Token = "") -> Response:
         return JSONResponse({"lines": looked(item, token, "explained").words()[1:]}, headers=kept)
+
+
+def _without_folders(desk: Desk, text: str) -> str:
+    """Leave out where files lie on the machine that serves."""
+    asked = desk.settings
+    places = [asked.out, asked.reference, asked.images, None if asked.saved is None else asked.saved.folder]
+    for place in places:
+        text = text if place is None else text.replace(str(place), place.name)
+    return text

@@ -1,6 +1,6 @@
 // ---- the desk: what is at hand, answers by key, and what follows
 
-const desk = { hand: [], given: new Set(), chosen: new Set(), since: 0, skipped: 0 };
+const desk = { hand: [], given: new Set(), chosen: new Set(), since: 0, began: 0, skipped: 0 };
 const MOST_CHOICES = 6;
 const NEXT = 'key to next image';
 
@@ -31,6 +31,7 @@ function present() {
   byId('finished').hidden = Boolean(image);
   desk.since = performance.now();
   if (!image) return finished();
+  if (desk.began) measured(image);
   desk.chosen = new Set(image.said);
   show(image);
   offer(image);
@@ -88,20 +89,22 @@ function answer(kind, chosen = []) {
   const seconds = Math.round(began - desk.since) / 1000;
   desk.hand.shift();
   desk.given.add(image.item);
-  const following = current();
-  if (following) {
-    present();
-    byId('stage').focus({ preventScroll: true });
-    painted(following).then(() => performance.measure(NEXT, { start: began, end: performance.now() }));
-  } else say('saving …');
+  desk.began = began;
+  // Also where the next image is still on its way: what is typed meanwhile must not go into a field.
+  byId('stage').focus({ preventScroll: true });
+  if (current()) present();
+  else say('saving …');
   const body = { item: image.item, kind, classes: kind === 'class' ? chosen : [], how: image.how, seconds };
   keep(body, (found) => { desk.given.delete(image.item); take(found, Boolean(current())); }, (error) => refusedOne(image, error));
 }
 
-// Once it is decoded and the frame with it has been drawn.
-async function painted(image) {
+// From the key until the picture is decoded and the frame with it has been drawn.
+async function measured(image) {
+  const start = desk.began;
+  desk.began = 0;
   await picture(image).decode().catch(() => {});
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  performance.measure(NEXT, { start, end: performance.now() });
 }
 
 function refusedOne(image, error) {
@@ -178,6 +181,7 @@ for (const button of document.querySelectorAll('[data-key]')) button.addEventLis
 byId('zoom').addEventListener('click', zoom);
 byId('heat')?.addEventListener('click', () => current() && heat(current()));
 byId('explain')?.addEventListener('click', () => current() && explain(current()));
+byId('more').addEventListener('click', following);
 byId('again').addEventListener('click', () => changed('again'));
 byId('help-button').addEventListener('click', () => byId('help').showModal());
 byId('help-close').addEventListener('click', () => byId('help').close());
