@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,7 +145,7 @@ def _listed(
     part = outcomes.take(order)
     columns = {
         "file_name": pa.array(part.names.tolist(), pa.string()),
-        "label": pa.array(part.texts(part.truth), pa.string()),
+        "label": pa.array(part.labels, pa.string()),
         "suggested": pa.array([suggested[k] for k in order], pa.string()),
         "label_wrong": pa.array(score[order], pa.float32()),
         "likely": pa.array(accused[order], pa.bool_()),
@@ -216,7 +216,11 @@ def _judged_sets(outcomes: Outcomes, alarm: bool | None) -> tuple[NDArray[np.flo
     )
     better = outcomes.truth.copy()
     better[:, :k] ^= accused
-    return np.nan_to_num(score).max(axis=1, initial=0), outcomes.texts(better), np.asarray(accused.any(axis=1))
+    return (
+        np.nan_to_num(score).max(axis=1, initial=0),
+        replace(outcomes, truth=better).labels,
+        np.asarray(accused.any(axis=1)),
+    )
 
 
 def words(check: LabelCheck) -> list[str]:
