@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,11 +11,13 @@ from uncertainty.commands.options import (
     GroupBy,
     LabelColumn,
     Labels,
+    LabelSeparator,
     NameColumn,
     Overwrite,
     Resamples,
     ResamplesSeed,
     Screened,
+    SeveralLabels,
 )
 from uncertainty.commands.shared import console, plainly, say
 from uncertainty.verbs.ranges import limits
@@ -29,6 +31,8 @@ def evaluate(
     labels: Labels,
     name_column: NameColumn = None,
     label_column: LabelColumn = None,
+    several_labels: SeveralLabels = False,
+    label_separator: LabelSeparator = ";",
     precision: Wanted = 0.9,
     recall: Wanted = 0.9,
     resamples: Resamples = 1000,
@@ -44,7 +48,8 @@ def evaluate(
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.evaluate import evaluate_folder
 
-    columns = Columns(name_column, label_column, grouping=Grouping(group, group_by))
+    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
+    columns = Columns(name_column, label_column, grouping=Grouping(group, group_by), **how)
     wanted = {"precision": precision, "recall": recall}
     found = evaluate_folder(out, labels, columns, seed=seed, resamples=resamples, overwrite=overwrite, **wanted)
     say("\n".join(map(plainly, found.opening())))
