@@ -27,6 +27,8 @@ METADATA = "meta_"
 """Prefix of the columns that a manifest brought along, so that none of them takes the name of one of ours."""
 QUALITY = "quality_"
 """Prefix of the statistics of the image itself, see `uncertainty.images.quality`."""
+DECISION, DECISIONS = "p_wrong_", "p_wrongs"
+"""Prefix of the probability that the decision on a class is wrong, of several labels; beyond WIDE_CLASSES a list."""
 SUGGESTED = ("suggested_label", "suggested_probability")
 """What all evidence finds likelier than the predicted label, and how probable that is; null where they are the same."""
 _KINDS: dict[str, type] = {"provenance": dict, "classes": list, "input_root": str, "task": dict, "drift": dict}
@@ -135,8 +137,12 @@ def schema(
     *,
     effort: bool = False,
     suggested: bool = False,
+    decisions: bool = False,
 ) -> pa.Schema:
-    """Return the columns and types of a verdict table, in order; with `effort` where it differs from row to row."""
+    """Return the columns and types of a verdict table, in order; with `effort` where it differs from row to row.
+
+    With `decisions` also p_wrong of the decision on each class, where images have several labels.
+    """
     import pyarrow as pa
 
     columns: list[tuple[str, Any]] = [
@@ -156,6 +162,8 @@ def schema(
         *((f"{QUALITY}{name}", pa.float32()) for name in quality),
         *((name, pa.float32()) for name in _wide_names(classes)),
         *([("probs", pa.list_(pa.float32()))] if len(classes) > WIDE_CLASSES else []),
+        *(((name, pa.float32()) for name in _wide_names(classes, DECISION)) if decisions else ()),
+        *([(DECISIONS, pa.list_(pa.float32()))] if decisions and len(classes) > WIDE_CLASSES else []),
         ("screen_id", pa.string()),
         ("model_sha256", pa.string()),
     ]
@@ -191,8 +199,8 @@ def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
     return table
 
 
-def _wide_names(classes: Sequence[str]) -> list[str]:
-    return [f"prob_{name}" for name in classes] if len(classes) <= WIDE_CLASSES else []
+def _wide_names(classes: Sequence[str], prefix: str = "prob_") -> list[str]:
+    return [f"{prefix}{name}" for name in classes] if len(classes) <= WIDE_CLASSES else []
 
 
 def probability_columns(classes: Sequence[str], probs: Any) -> dict[str, Any]:
@@ -200,6 +208,13 @@ def probability_columns(classes: Sequence[str], probs: Any) -> dict[str, Any]:
     if len(classes) > WIDE_CLASSES:
         return {"probs": probs.tolist()}
     return {name: probs[:, k] for k, name in enumerate(_wide_names(classes))}
+
+
+def decision_columns(classes: Sequence[str], p_wrong: Any) -> dict[str, Any]:
+    """Return the columns of p_wrong (n, c) of single decisions: one array a class, or one list column."""
+    if len(classes) > WIDE_CLASSES:
+        return {DECISIONS: p_wrong.tolist()}
+    return {name: p_wrong[:, k] for k, name in enumerate(_wide_names(classes, DECISION))}
 
 
 def ranks(p_wrong: Any) -> Any:
@@ -313,7 +328,7 @@ def _parsed(text: str | None, name: str) -> Any:
     """Undo `cell` for text and lists; an empty cell is a null, but for what there may be none of."""
     if text and text[0] == "'" and looks_like_formula(text):
         text = text[1:]
-    if name == "probs":
+    if name in ("probs", DECISIONS):
         return [float(number) for number in text.split(";")] if text else None
     if name in ("reasons", "duplicates"):
         return text.split(";") if text else []
@@ -338,10 +353,11 @@ def _types(names: Sequence[str]) -> dict[str, Any]:
     import pyarrow as pa
 
     known = {field.name: field.type for field in schema([], [], {}, effort=True, suggested=True)}
-    known |= {"probs": pa.list_(pa.float32()), "label": pa.string(), "correct": pa.bool_()}
+    known |= {"probs": pa.list_(pa.float32()), DECISIONS: pa.list_(pa.float32())}
+    known |= {"label": pa.string(), "correct": pa.bool_()}
     known |= {"group": pa.string(), "duplicates": pa.list_(pa.string()), "drawn_by": pa.string()}  # of a ranking
     for name in names:
-        if name.startswith(("est_", "prob_", QUALITY)):
+        if name.startswith(("est_", "prob_", DECISION, QUALITY)):
             known[name] = pa.float32()
         elif name.startswith(METADATA):
             known[name] = pa.string()

@@ -33,6 +33,7 @@ from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit_facts, reasons
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import Cascade, decided, nothing_deeper
+from uncertainty.screener.decisions import Decisions
 from uncertainty.screener.fit_settings import FitSettings
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.reasons import Telling
@@ -131,6 +132,7 @@ def from_outputs(
         baseline=_baseline(rows, p_wrong, certifying, combination, asked, calibration),
         known_good=known_good_names(known_good),
         cascade=cascade,
+        decisions=Decisions.fit((usable, calibration, copies), rows, combination, certifying, cascade, seed),
         telling=_telling(known_good, calibration, rows, (usable, combination.combiner), p_wrong),
     )
 

@@ -15,6 +15,7 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import Cascade
+from uncertainty.screener.decisions import Decisions
 from uncertainty.screener.reasons import NOTHING_LEARNT, Telling
 
 
@@ -47,3 +48,5 @@ class Fitted:
     """Which images get a deeper look; None: all get the same."""
     telling: Telling = NOTHING_LEARNT
     """What the words in reasons are held against."""
+    decisions: Decisions | None = None
+    """What tells single decisions, where images have several labels; None: they have one."""

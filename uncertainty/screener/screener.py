@@ -305,7 +305,7 @@ class Screener(Brief, Judge):
         if quality and self.telling.image is not None:
             quality = list(QUALITY_NAMES)
         suggested = self.model.task == "multiclass" and any(e.posterior for e in self.estimators)
-        told = {"effort": self.cascade is not None, "suggested": suggested}
+        told = {"effort": self.cascade is not None, "suggested": suggested, "decisions": self.decisions is not None}
         return schema(self.model.classes, names, self.provenance(seen, adapted), quality, **told)
 
     def provenance(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> dict[str, Any]:

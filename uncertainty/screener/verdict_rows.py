@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Batch
+from uncertainty.combination.decision_experts import DecisionExperts
+from uncertainty.combination.decision_fit import decision_log_odds, decision_p_wrong, judge_of
 from uncertainty.combination.evidence import signals
-from uncertainty.combination.mixture import Mixture
+from uncertainty.combination.mixture import Mixture, Signals
 from uncertainty.decisions.decide import Decision
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.quality import QUALITY_NAMES, USUAL
@@ -18,7 +21,7 @@ from uncertainty.outputs import ModelOutputs, probs_from_logits
 from uncertainty.screener.cascade import effort_of
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.reasons import NOTHING_LEARNT, Telling, reasons
-from uncertainty.verdicts import QUALITY, SUGGESTED, probability_columns
+from uncertainty.verdicts import QUALITY, SUGGESTED, decision_columns, probability_columns
 
 DEEPER_LOOK_FAILED = "deeper_look_failed"
 """Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
@@ -26,10 +29,22 @@ OTHERWISE = "other_reasons"
 """The reasons that a row would have if its flag were the other one: for another policy, that needs no network then."""
 
 
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Fitted estimators, what combines them, and of several labels what judges single decisions."""
+
+    estimators: Sequence[Estimator]
+    combiner: Mixture
+    experts: DecisionExperts | None = None
+
+    def log_odds(self, outputs: ModelOutputs) -> NDArray[np.float64]:
+        """Return (n, c) the log-odds that each decision is wrong."""
+        return decision_log_odds(judge_of(self.estimators), outputs)
+
+
 def judged(
     outputs: ModelOutputs,
-    estimators: Sequence[Estimator],
-    combiner: Mixture,
+    judges: Judges,
     classes: Sequence[str],
     decision: Decision,
     dear: Sequence[str] = (),
@@ -40,6 +55,7 @@ def judged(
     `dear` are columns that a deeper look alone has, `telling` what is known of the words in reasons. Everything is
     compared in float32, as it is stored, so that `flagged` is what the stored columns say.
     """
+    estimators, combiner = judges.estimators, judges.combiner
     known = signals(estimators, outputs)
     p_wrong = combiner.p_wrong(known).astype(np.float32)
     thresholds = decision.thresholds(known.predicted)
@@ -59,8 +75,20 @@ def judged(
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
         **_quality(outputs),
         **probability_columns(classes, outputs.probs),
+        **_decisions(outputs, known, judges, classes),
     }
     return {name: list(column) for name, column in columns.items()}
+
+
+def _decisions(
+    outputs: ModelOutputs, known: Signals, judges: Judges, classes: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    if judges.experts is None:
+        return {}
+    p_wrong = decision_p_wrong(
+        judges.experts, judges.combiner, (judges.log_odds(outputs), outputs.predictions == 1), known
+    )
+    return decision_columns(classes, p_wrong.astype(np.float32))
 
 
 def _quality(outputs: ModelOutputs) -> dict[str, NDArray[Any]]:
@@ -75,16 +103,19 @@ def judged_by_effort(
     fitted: Fitted,
 ) -> dict[str, list[Any]]:
     """Return what `judged` does; in a cascade, by all estimators for `deeper` and by the cheap ones for the others."""
-    cascade, estimators, combiner = fitted.cascade, fitted.estimators, fitted.combiner
+    cascade, decisions = fitted.cascade, fitted.decisions
     classes, decision = fitted.model.classes, fitted.decision
+    full = Judges(fitted.estimators, fitted.combiner, None if decisions is None else decisions.experts)
     if cascade is None:
-        return judged(outputs, estimators, combiner, classes, decision, telling=fitted.telling)
-    cheap = cascade.cheap(estimators)
+        return judged(outputs, full, classes, decision, telling=fitted.telling)
+    cheap = Judges(
+        cascade.cheap(fitted.estimators), cascade.combiner, None if decisions is None else decisions.at_first_sight
+    )
     # What is common among all evidence says nothing of the first look's.
-    first = judged(outputs, cheap, cascade.combiner, classes, decision, telling=Telling(fitted.telling.image))
+    first = judged(outputs, cheap, classes, decision, telling=Telling(fitted.telling.image))
     if deeper is None or not len(deeper):
         return first
-    second = judged(deeper, estimators, combiner, classes, decision, cascade.columns, fitted.telling)
+    second = judged(deeper, full, classes, decision, cascade.columns, fitted.telling)
     place = {str(name): row for row, name in enumerate(outputs.ids)}
     return replaced(first, [place[str(name)] for name in deeper.ids], second)
 
