@@ -42,7 +42,13 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """Say how good the verdicts were, once labels are known: uncertainty evaluate OUT --labels labels.csv."""
-    from uncertainty.commands.findings_text import class_table, design_text, findings_text
+    from uncertainty.commands.findings_text import (
+        class_table,
+        decision_table,
+        decisions_text,
+        design_text,
+        findings_text,
+    )
     from uncertainty.commands.tables import evaluation_table, evaluation_text
     from uncertainty.images.groups import Grouping
     from uncertainty.images.manifests import Columns
@@ -59,6 +65,10 @@ def evaluate(
         say(line)
     if found.design is not None:
         say(design_text(found.design, found.evaluation))
+    if found.decisions is not None:
+        console().print(decision_table(found.decisions))
+        say(decisions_text(found.decisions))
     console().print(class_table(found.classes))
     say(findings_text(found.classes, found.slices))
-    say(f"evaluation.json, errors.csv and six more files by class and slice written to {folder_of(out)}")
+    more = "six" if found.decisions is None else "eight"
+    say(f"evaluation.json, errors.csv and {more} more files by class and slice written to {folder_of(out)}")

@@ -32,7 +32,7 @@ def slices(
     overwrite: Overwrite = False,
 ) -> None:
     """Say which images go with errors, e.g. dark ones: uncertainty slices OUT --labels labels.csv --by dark."""
-    from uncertainty.commands.findings_text import base_text, slice_table, slices_text
+    from uncertainty.commands.findings_text import base_text, class_slices_text, slice_table, slices_text
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.slices import slices_of_folder
 
@@ -40,7 +40,7 @@ def slices(
     columns = Columns(name_column, label_column, separator=label_separator, several=several_labels)
     report = slices_of_folder(out, labels, wanted, columns, overwrite=overwrite)
     console().print(slice_table(report))
-    say(f"{base_text(report)}\n{slices_text(report)}")
+    say("\n".join(filter(None, [base_text(report), slices_text(report), class_slices_text(report)])))
     folder = folder_of(out)
     say_kept_apart(folder)
     say(f"slices.csv written to {folder}")
