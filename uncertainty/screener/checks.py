@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination.fit import CONDITIONS
-from uncertainty.combination.mixture import Mixture
+from uncertainty.combination.mixture import NOTHING_SAID, Mixture
 from uncertainty.combination.tails import Tails
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision
@@ -181,7 +181,7 @@ def _of_rows(rows: HeldOut, estimators: int, classes: int) -> Iterator[str]:
         return
     if not _within(rows.p_wrong, 0, 1) or not (rows.weights >= 0).all() or not (n == 0 or rows.weights.any()):
         yield "the calibration rows have p_wrong or weights that are out of range"
-    if not _within(rows.condition, 0, len(CONDITIONS) - 1) or not _within(rows.predicted, -1, classes - 1):
+    if not _within(rows.condition, 0, len(CONDITIONS) - 1) or not _within(rows.predicted, NOTHING_SAID, classes - 1):
         yield "the calibration rows are of classes or conditions that there are not"
     if rows.chosen is not None and (rows.chosen.shape != (n,) or rows.chosen.dtype != np.bool_):
         yield "the calibration rows are not of one length"
@@ -197,7 +197,7 @@ def _of_baseline(baseline: Baseline, estimators: int, classes: int) -> Iterator[
     if (
         not _within(rows.p_wrong, 0, 1)
         or not _within(rows.confidence, 0, 1)
-        or not _within(rows.predicted, -1, classes - 1)
+        or not _within(rows.predicted, NOTHING_SAID, classes - 1)
     ):
         yield "the baseline rows are out of range"
     if (rows.neg_entropy > 1e-6).any() or baseline.wrong.dtype != np.bool_:
