@@ -25,6 +25,7 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.neighbors import NeighborIndex
 from uncertainty.screener.cascade import Cascade
+from uncertainty.screener.decisions import Decisions
 from uncertainty.screener.fitted import Fitted
 
 _MOST_PASSES = 100_000
@@ -47,6 +48,7 @@ def check(fitted: Fitted, arrays: Mapping[str, NDArray[Any]]) -> None:
         *_of_rows(fitted.calibration, len(fitted.estimators), classes),
         *_of_baseline(fitted.baseline, len(fitted.estimators), classes),
         *_of_cascade(fitted.cascade, fitted.estimators),
+        *_of_decisions(fitted.decisions, len(fitted.calibration), classes),
     ):
         raise ArtifactError(f"{wrong}; fit the screener again")
 
@@ -219,6 +221,23 @@ def _of_cascade(cascade: Cascade | None, estimators: tuple[Estimator, ...]) -> I
         yield "the rows of the cascade are out of range"
     if not held_out.weights.any():
         yield "the rows of the cascade have no weight"
+
+
+def _of_decisions(decisions: Decisions | None, rows: int, classes: int) -> Iterator[str]:
+    if decisions is None:
+        return
+    kept = decisions.rows
+    if {a.shape for a in (kept.p_wrong, kept.wrong, kept.said)} != {(rows, classes)}:
+        yield "the decisions are not those of the calibration rows"
+    elif not _within(kept.p_wrong, 0, 1) or not _within(kept.wrong, -1, 1) or kept.said.dtype != np.bool_:
+        yield "the decisions are out of range"
+    for experts in filter(None, (decisions.experts, decisions.at_first_sight)):
+        linear = experts.experts.values()
+        numbers = [experts.center, experts.spread, *(n for e in linear for n in (*e.weights, e.intercept, *e.of_class))]
+        if not experts.experts.keys() <= set(CONDITIONS) or any(len(e.of_class) != classes for e in linear):
+            yield f"the decisions have experts for {list(experts.experts)}, or for other classes"
+        if not all(_is_number(n) and abs(n) <= _LARGEST for n in numbers) or experts.spread <= 0:
+            yield "the experts of decisions have numbers that are out of range"
 
 
 def _within(values: NDArray[Any], low: float, high: float) -> bool:
