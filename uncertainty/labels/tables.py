@@ -145,8 +145,13 @@ def _wide(rows: pa.Table, classes: Sequence[str], prefix: str, listed: str) -> N
     if listed not in rows.column_names or not rows.num_rows:
         return None
     lists = rows[listed].combine_chunks()
-    values = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
-    return values.reshape(len(lists), -1) if len(values) == len(lists) * len(classes) else None
+    values = np.asarray(lists.drop_null().flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
+    told = np.asarray(lists.is_valid())
+    if len(values) != int(told.sum()) * len(classes):
+        return None
+    found = np.full((len(lists), len(classes)), np.nan, dtype=np.float32)
+    found[told] = values.reshape(-1, len(classes))
+    return found
 
 
 def _plain(values: Any) -> list[Any]:

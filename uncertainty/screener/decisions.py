@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from uncertainty.combination.decision_experts import DecisionExperts
 from uncertainty.combination.decision_fit import DecisionEvidence, learnt_decisions
 from uncertainty.combination.fit import Combination, Evidence
+from uncertainty.decisions.calibration_rows import HeldOut
+from uncertainty.decisions.decide import Decision, decide
 from uncertainty.decisions.decision_rows import DecisionRows
-from uncertainty.errors import ArtifactError
+from uncertainty.decisions.each_decision import as_rows
+from uncertainty.decisions.policies import Policy
+from uncertainty.errors import ArtifactError, InputError
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs
-from uncertainty.screener.cascade import Cascade
+from uncertainty.screener.cascade import Cascade, decided
 
 Sources = tuple[Sequence[Estimator], ModelOutputs, Sequence[ModelOutputs | None]]
 """Fitted estimators, calibration, and its damaged and foreign copies."""
@@ -72,3 +76,30 @@ class Decisions:
         first = saved.get("at_first_sight")
         experts = DecisionExperts.from_dict(saved.get("experts", {}))
         return cls(experts, None if first is None else DecisionExperts.from_dict(first), rows)
+
+
+def decided_by(
+    policy: Policy, rows: HeldOut, cascade: Cascade | None, decisions: Decisions | None
+) -> tuple[Decision, HeldOut, Cascade | None]:
+    """Decide a policy on calibration images, or on their single decisions where it is about those.
+
+    Raises InputError for one on decisions where an image has one label, and in a cascade, whose policy says which
+    images are looked at more deeply.
+    """
+    if not policy.per_decision:
+        return decided(policy, rows, cascade)
+    if cascade is not None:
+        raise InputError("a cascade looks deeper by p_wrong of the image; fit without --cascade to flag decisions")
+    return decide(policy, _each(rows, decisions)), rows, None
+
+
+def decided_on(decision: Decision, rows: HeldOut, decisions: Decisions | None) -> HeldOut:
+    """Return the rows that a decision was made on: calibration images, or their single decisions."""
+    return _each(rows, decisions) if decision.policy.per_decision else rows
+
+
+def _each(rows: HeldOut, decisions: Decisions | None) -> HeldOut:
+    if decisions is None:
+        raise InputError("per_decision is about several labels an image, and these images have one; leave it out")
+    told = decisions.rows
+    return as_rows(rows, told.p_wrong, told.wrong == 1, told.known)

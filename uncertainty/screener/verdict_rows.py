@@ -15,13 +15,14 @@ from uncertainty.combination.decision_fit import decision_log_odds, decision_p_w
 from uncertainty.combination.evidence import signals
 from uncertainty.combination.mixture import Mixture, Signals
 from uncertainty.decisions.decide import Decision
+from uncertainty.decisions.each_decision import flagged_labels, flags_of_decisions
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.quality import QUALITY_NAMES, USUAL
 from uncertainty.outputs import ModelOutputs, probs_from_logits
 from uncertainty.screener.cascade import effort_of
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.reasons import NOTHING_LEARNT, Telling, reasons
-from uncertainty.verdicts import QUALITY, SUGGESTED, decision_columns, probability_columns
+from uncertainty.verdicts import FLAGGED_LABELS, QUALITY, SUGGESTED, decision_columns, probability_columns
 
 DEEPER_LOOK_FAILED = "deeper_look_failed"
 """Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
@@ -37,9 +38,12 @@ class Judges:
     combiner: Mixture
     experts: DecisionExperts | None = None
 
-    def log_odds(self, outputs: ModelOutputs) -> NDArray[np.float64]:
-        """Return (n, c) the log-odds that each decision is wrong."""
-        return decision_log_odds(judge_of(self.estimators), outputs)
+    def of_decisions(self, outputs: ModelOutputs, known: Signals) -> NDArray[np.float32] | None:
+        """Return (n, c) p_wrong of each decision; None where an image has one label."""
+        if self.experts is None:
+            return None
+        evidence = decision_log_odds(judge_of(self.estimators), outputs), outputs.predictions == 1
+        return decision_p_wrong(self.experts, self.combiner, evidence, known).astype(np.float32)
 
 
 def judged(
@@ -58,8 +62,9 @@ def judged(
     estimators, combiner = judges.estimators, judges.combiner
     known = signals(estimators, outputs)
     p_wrong = combiner.p_wrong(known).astype(np.float32)
-    thresholds = decision.thresholds(known.predicted)
-    flagged = p_wrong >= thresholds
+    of_decisions = judges.of_decisions(outputs, known)
+    flags = _flags(decision, p_wrong, known.predicted, of_decisions, classes)
+    flagged = flags["flagged"]
     told = reasons(outputs, known, (estimators, combiner), telling)
     views = 0 if outputs.tta_probs is None else outputs.tta_probs.shape[1]
     effort = effort_of({column for e in estimators for column in e.reads}, dear, views)
@@ -67,28 +72,32 @@ def judged(
         **_prediction(outputs, classes),
         **_suggestion(outputs, estimators, classes),
         "p_wrong": p_wrong,
-        "flagged": flagged.tolist(),
-        "threshold": thresholds,
+        **flags,
         "reasons": [whole if flag else image for whole, image, flag in zip(*told, flagged, strict=True)],
         OTHERWISE: [image if flag else whole for whole, image, flag in zip(*told, flagged, strict=True)],
         "effort": [effort] * len(outputs),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
         **_quality(outputs),
         **probability_columns(classes, outputs.probs),
-        **_decisions(outputs, known, judges, classes),
+        **({} if of_decisions is None else decision_columns(classes, of_decisions)),
     }
     return {name: list(column) for name, column in columns.items()}
 
 
-def _decisions(
-    outputs: ModelOutputs, known: Signals, judges: Judges, classes: Sequence[str]
-) -> dict[str, NDArray[Any]]:
-    if judges.experts is None:
-        return {}
-    p_wrong = decision_p_wrong(
-        judges.experts, judges.combiner, (judges.log_odds(outputs), outputs.predictions == 1), known
-    )
-    return decision_columns(classes, p_wrong.astype(np.float32))
+def _flags(
+    decision: Decision,
+    p_wrong: NDArray[np.float32],
+    predicted: NDArray[np.int64],
+    of_decisions: NDArray[np.float32] | None,
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """Return what is flagged and from where on; of a policy on decisions the labels, and no line of the image."""
+    if not decision.policy.per_decision or of_decisions is None:
+        thresholds = decision.thresholds(predicted)
+        return {"flagged": (p_wrong >= thresholds).tolist(), "threshold": thresholds}
+    flags = flags_of_decisions(decision, of_decisions)
+    named = flagged_labels(flags, classes)
+    return {"flagged": flags.any(axis=1).tolist(), "threshold": [None] * len(flags), FLAGGED_LABELS: named}
 
 
 def _quality(outputs: ModelOutputs) -> dict[str, NDArray[Any]]:
