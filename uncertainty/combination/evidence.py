@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from uncertainty.combination.fit import CONDITIONS, Evidence
 from uncertainty.combination.folds import folds
-from uncertainty.combination.mixture import Signals
+from uncertainty.combination.mixture import NOTHING_SAID, SEVERAL_SAID, Signals
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs, Task
@@ -62,8 +62,20 @@ def _signals(scores: NDArray[np.float64], outputs: ModelOutputs) -> Signals:
     return Signals(
         scores=scores,
         context=np.empty((len(outputs), 0)) if outputs.quality is None else _context(outputs),
-        predicted=np.full(len(outputs), -1) if outputs.task == "multilabel" else outputs.predictions,
+        predicted=predicted(outputs),
     )
+
+
+def predicted(outputs: ModelOutputs) -> NDArray[np.int64]:
+    """Return (n,) the predicted class; of several labels whether any is said to be there, see `Signals`.
+
+    >>> outputs = ModelOutputs(ids=["a", "b"], logits=[[1.0, 1.0], [-1.0, -1.0]], task="multilabel")
+    >>> predicted(outputs).tolist() == [SEVERAL_SAID, NOTHING_SAID]
+    True
+    """
+    if outputs.task == "multilabel":
+        return np.where(outputs.predictions.any(axis=1), SEVERAL_SAID, NOTHING_SAID)
+    return outputs.predictions
 
 
 def far(estimators: Sequence[Estimator], task: Task) -> NDArray[np.bool_]:

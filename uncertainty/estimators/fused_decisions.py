@@ -39,7 +39,7 @@ class FusedDecisions(KnownGoodEstimator):
     on the embedding three logistic probes (ridges 1e-3, 1e-4, 1e-5) that learn from all reference rows. w >= 0 and v,
     shared by all labels, and b minimise the log loss of the answers that are known in calibration + ½ ‖w - w0‖² + ½ v²
     + 5 ‖b‖², w0 = 1 for the logit and 0 elsewhere. Every answer teaches, not only those of errors, and a rare label has
-    the weights of all. Multiclass: none.
+    the weights of all. Multilabel: as above; multiclass: none.
     Range: all numbers.
     Needs: logits; features, mc_probs, tta_probs and embedding are used where calibration (and the reference, of what it
     is compared with) has them. Labelled calibration rows, and the reference, whose labels are what is predicted where
@@ -75,6 +75,7 @@ class FusedDecisions(KnownGoodEstimator):
     family = "softmax"
     reason = "decision_in_doubt"
     posterior = True
+    start = 0.25
 
     present_: NDArray[np.int64]
     carried_: NDArray[np.int8]
