@@ -40,6 +40,11 @@ class DecisionRows:
         """Return the rows of a mask."""
         return DecisionRows(self.p_wrong[rows], self.wrong[rows], self.said[rows])
 
+    def joined(self, more: DecisionRows) -> DecisionRows:
+        """Return these rows and others behind them."""
+        pairs = zip(vars(self).values(), vars(more).values(), strict=True)
+        return DecisionRows(*(np.concatenate(pair) for pair in pairs))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return plain arrays by name."""
         return dict(zip(ARRAYS, (self.p_wrong, self.wrong, self.said), strict=True))
