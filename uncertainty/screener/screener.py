@@ -43,7 +43,7 @@ from uncertainty.screener.provenance import provenance
 from uncertainty.screener.recorded_model import RecordedModel, without_network
 from uncertainty.screener.verdict_labels import labelled
 from uncertainty.screener.verdict_rows import OTHERWISE, judged_by_effort, with_unreadable
-from uncertainty.verdicts import FLAGGED_LABELS, Verdicts, metadata_table, ranked, schema, with_columns
+from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
 
 logger = logging.getLogger("uncertainty")
 
@@ -307,14 +307,7 @@ class Screener(Brief, Judge):
         names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
         if quality and self.telling.image is not None:
             quality = list(QUALITY_NAMES)
-        told = {
-            "effort": self.cascade is not None,
-            "suggested": self.model.task == "multiclass" and any(e.posterior for e in self.estimators),
-            "decisions": self.decisions is not None,
-            FLAGGED_LABELS: self.decision.policy.per_decision,
-        }
-        more = [name for name, there in told.items() if there]
-        return schema(self.model.classes, names, self.provenance(seen, adapted), quality, more)
+        return schema(self.model.classes, names, self.provenance(seen, adapted), quality, self.more_columns())
 
     def provenance(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""
