@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -27,6 +27,10 @@ METADATA = "meta_"
 """Prefix of the columns that a manifest brought along, so that none of them takes the name of one of ours."""
 QUALITY = "quality_"
 """Prefix of the statistics of the image itself, see `uncertainty.images.quality`."""
+DECISION, DECISIONS = "p_wrong_", "p_wrongs"
+"""Prefix of the probability that the decision on a class is wrong, of several labels; beyond WIDE_CLASSES a list."""
+FLAGGED_LABELS = "flagged_labels"
+"""The labels whose decision is flagged, joined by semicolons, where a policy on single decisions was asked for."""
 SUGGESTED = ("suggested_label", "suggested_probability")
 """What all evidence finds likelier than the predicted label, and how probable that is; null where they are the same."""
 _KINDS: dict[str, type] = {"provenance": dict, "classes": list, "input_root": str, "task": dict, "drift": dict}
@@ -132,11 +136,13 @@ def schema(
     estimators: Sequence[str],
     provenance: dict[str, Any],
     quality: Sequence[str] = (),
-    *,
-    effort: bool = False,
-    suggested: bool = False,
+    more: Collection[str] = (),
 ) -> pa.Schema:
-    """Return the columns and types of a verdict table, in order; with `effort` where it differs from row to row."""
+    """Return the columns and types of a verdict table, in order.
+
+    Of `more`, "effort" is for where it differs from row to row; "suggested" for a likelier class; and where images have
+    several labels, "decisions" for p_wrong of the decision on each, FLAGGED_LABELS for those that are flagged.
+    """
     import pyarrow as pa
 
     columns: list[tuple[str, Any]] = [
@@ -144,18 +150,21 @@ def schema(
         ("predicted_label", pa.string()),
         ("predicted_index", pa.int32()),
         ("confidence", pa.float32()),
-        *(zip(SUGGESTED, (pa.string(), pa.float32()), strict=True) if suggested else ()),
+        *(zip(SUGGESTED, (pa.string(), pa.float32()), strict=True) if "suggested" in more else ()),
         ("p_wrong", pa.float32()),
         ("flagged", pa.bool_()),
+        *([(FLAGGED_LABELS, pa.string())] if FLAGGED_LABELS in more else []),
         ("threshold", pa.float32()),
         ("rank", pa.int64()),
         ("reasons", pa.list_(pa.string())),
-        *([("effort", pa.string())] if effort else []),
+        *([("effort", pa.string())] if "effort" in more else []),
         ("error", pa.string()),
         *((f"est_{name}", pa.float32()) for name in estimators),
         *((f"{QUALITY}{name}", pa.float32()) for name in quality),
         *((name, pa.float32()) for name in _wide_names(classes)),
         *([("probs", pa.list_(pa.float32()))] if len(classes) > WIDE_CLASSES else []),
+        *(((name, pa.float32()) for name in _wide_names(classes, DECISION)) if "decisions" in more else ()),
+        *([(DECISIONS, pa.list_(pa.float32()))] if "decisions" in more and len(classes) > WIDE_CLASSES else []),
         ("screen_id", pa.string()),
         ("model_sha256", pa.string()),
     ]
@@ -191,8 +200,8 @@ def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
     return table
 
 
-def _wide_names(classes: Sequence[str]) -> list[str]:
-    return [f"prob_{name}" for name in classes] if len(classes) <= WIDE_CLASSES else []
+def _wide_names(classes: Sequence[str], prefix: str = "prob_") -> list[str]:
+    return [f"{prefix}{name}" for name in classes] if len(classes) <= WIDE_CLASSES else []
 
 
 def probability_columns(classes: Sequence[str], probs: Any) -> dict[str, Any]:
@@ -200,6 +209,13 @@ def probability_columns(classes: Sequence[str], probs: Any) -> dict[str, Any]:
     if len(classes) > WIDE_CLASSES:
         return {"probs": probs.tolist()}
     return {name: probs[:, k] for k, name in enumerate(_wide_names(classes))}
+
+
+def decision_columns(classes: Sequence[str], p_wrong: Any) -> dict[str, Any]:
+    """Return the columns of p_wrong (n, c) of single decisions: one array a class, or one list column."""
+    if len(classes) > WIDE_CLASSES:
+        return {DECISIONS: p_wrong.tolist()}
+    return {name: p_wrong[:, k] for k, name in enumerate(_wide_names(classes, DECISION))}
 
 
 def ranks(p_wrong: Any) -> Any:
@@ -312,7 +328,7 @@ def _read_csv(path: Path) -> pa.Table:
 def _parsed(text: str | None, name: str) -> Any:
     """Undo `cell` for text and lists; an empty cell is a null, but for what there may be none of."""
     text = text and uncelled(text)
-    if name == "probs":
+    if name in ("probs", DECISIONS):
         return [float(number) for number in text.split(";")] if text else None
     if name in ("reasons", "duplicates"):
         return text.split(";") if text else []
@@ -336,11 +352,12 @@ def _types(names: Sequence[str]) -> dict[str, Any]:
     """Types of the columns that a table of verdicts may have, among these names."""
     import pyarrow as pa
 
-    known = {field.name: field.type for field in schema([], [], {}, effort=True, suggested=True)}
-    known |= {"probs": pa.list_(pa.float32()), "label": pa.string(), "correct": pa.bool_()}
+    known = {field.name: field.type for field in schema([], [], {}, more=("effort", "suggested", FLAGGED_LABELS))}
+    known |= {"probs": pa.list_(pa.float32()), DECISIONS: pa.list_(pa.float32())}
+    known |= {"label": pa.string(), "correct": pa.bool_()}
     known |= {"group": pa.string(), "duplicates": pa.list_(pa.string()), "drawn_by": pa.string()}  # of a ranking
     for name in names:
-        if name.startswith(("est_", "prob_", QUALITY)):
+        if name.startswith(("est_", "prob_", DECISION, QUALITY)):
             known[name] = pa.float32()
         elif name.startswith(METADATA):
             known[name] = pa.string()

@@ -29,7 +29,7 @@ from uncertainty.classifiers.embedder import Embedder
 CAMERA = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 TILES, DIGITS = Canvas(cell=32, grey=124), Canvas(cell=10, grey=0)
-TRAINING, POOL, UNKNOWN, REFERENCE = 6000, 2000, 500, 4000
+TRAINING, POOL, UNKNOWN, REFERENCE = 4000, 1200, 300, 2000
 DIGITS_TRAINING, DIGITS_LATER, DIGITS_UNKNOWN = 3000, 600, 150
 DIGITS_PARTS = (797, 500, 500)
 VIEWS = ("flip",)
@@ -37,7 +37,7 @@ Run = Callable[[Images], ModelOutputs]
 
 
 def tiles_maker(folder: Path, cache: Path) -> Callable[[int], Split]:
-    """CIFAR-10 photographs, one to four in a picture: calibrate on one half of 2,000 pictures and test on the other."""
+    """CIFAR-10 photographs, one to four in a picture: calibrate on one half of 1,200 pictures and test on the other."""
     classifier, training = tiles_classifier(folder, cache)
     run = partial(outputs, cache, classifier, Classifier.load("efficientnet-lite0?size=128").as_embedder(), VIEWS)
     dev = image_sets.cifar10(folder, "dev")
@@ -64,7 +64,8 @@ def tiles_classifier(folder: Path, cache: Path) -> tuple[Classifier, Images]:
     if not file.exists():
         inputs = as_inputs(training, *CAMERA).to(memory_format=torch.channels_last)
         file.parent.mkdir(parents=True, exist_ok=True)
-        save_file(trained(module, inputs, training.labels, TILES_EPOCHS, seed=0).state_dict(), file)
+        weights = trained(module, inputs, training.labels, TILES_EPOCHS, seed=0).state_dict()
+        save_file({name: value.contiguous() for name, value in weights.items()}, file)
     module.load_state_dict(load_file(file))
     preprocess = Preprocess(size=2 * resnet20.INPUT_SIZE, mean=CAMERA[0], std=CAMERA[1])
     return Classifier.from_module(module.eval(), train.classes, preprocess, task="multilabel"), training

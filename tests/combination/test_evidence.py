@@ -9,6 +9,7 @@ from problems import known_good, made_problem
 from uncertainty.combination.evidence import Shares, evidence, signals
 from uncertainty.combination.fit import _folds
 from uncertainty.combination.folds import FOLDS, folds
+from uncertainty.combination.mixture import NOTHING_SAID, SEVERAL_SAID
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators import create
 
@@ -32,8 +33,10 @@ def test_signals_of_each_row():
 
 def test_signals_where_there_is_less_to_say():
     assert signals(ESTIMATORS[:1], replace(CALIBRATION, quality=None)).context.shape == (60, 0)
-    several = signals(ESTIMATORS[:1], made_problem(5, 3, "multilabel"))
-    assert several.predicted.tolist() == [-1] * 5
+    several = made_problem(5, 3, "multilabel")
+    silent = replace(several, ids=list("abcde"), logits=-np.abs(several.logits))
+    assert signals(ESTIMATORS[:1], several).predicted.tolist() == [SEVERAL_SAID] * 5
+    assert signals(ESTIMATORS[:1], silent).predicted.tolist() == [NOTHING_SAID] * 5
     assert signals(ESTIMATORS, CALIBRATION.take([])).scores.shape == (0, 3)
 
 

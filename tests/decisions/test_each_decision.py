@@ -83,6 +83,8 @@ def test_the_plan_counts_decisions():
     assert found.images == 3000
     assert [part.classes for part in found.parts] == [("a",), ("b",), ("c",)]
     assert found.groups == 1000
+    assert "on 3000 decisions of 1000 images with" in str(found)
+    assert "decisions on a:" in str(found)
 
 
 def test_images_that_belong_together_stay_together():

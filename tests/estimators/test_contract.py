@@ -61,7 +61,8 @@ def case(name: str, task: Task, problems: Any) -> tuple[Estimator, ModelOutputs]
 
 def second(name: str) -> list[ModelOutputs]:
     """Return what `fit` of an estimator takes behind calibration: the reference, where it asks for it."""
-    return [made_problem(500, 1)] if discover()[name].reference_needs else []
+    cls = discover()[name]
+    return [made_problem(500, 1, cls.tasks[0])] if cls.reference_needs else []
 
 
 def fitted(name: str, rows: ModelOutputs) -> Estimator:

@@ -235,6 +235,9 @@ def test_several_labels_an_image(tmp_path, root):
     assert tasks[1]["predictions"][0]["result"] == []
     labels = json.loads((tmp_path / "fiftyone" / "labels.json").read_text("utf-8"))["labels"]
     assert [len(labels[str(root / name)]) for name in NAMES[:3]] == [2, 0, 1]
+    listed = pq.read_table(tmp_path / "hf" / "train" / "metadata.parquet")
+    told = dict(zip(listed["file_name"].to_pylist(), listed["predicted_label"].to_pylist(), strict=True))
+    assert [told[name] for name in NAMES[:3]] == [["cat", "big dog"], [], ["cat"]]
     done = write(table, "cvat-folders", tmp_path / "f", classes=("cat", "big dog"), images=root, place="copy")
     assert done.images == 2
     assert any("class folders hold one class an image" in note for note in done.notes)

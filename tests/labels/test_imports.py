@@ -63,14 +63,12 @@ def test_label_studio_annotators_skips_and_several_choices(tmp_path):
         ("a b.jpg", "cat", "1"),
         ("a b.jpg", "dog", "2"),
         ("c.jpg", "cat;dog", "ann@x"),
+        ("e.jpg", "(no label)", "1"),
         ("s3://bucket/mon/g.jpg", "cat", ""),
         ("h.jpg", "dog", ""),
     ]
-    assert found.rows[3].names == ("s3://bucket/mon/g.jpg", "mon/g.jpg", "g.jpg")
-    assert found.notes == (
-        "1 annotations were skipped by their annotator; they are left out",
-        "1 annotations hold no choice; they are left out",
-    )
+    assert found.rows[4].names == ("s3://bucket/mon/g.jpg", "mon/g.jpg", "g.jpg")
+    assert found.notes == ("1 annotations were skipped by their annotator; they are left out",)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +102,12 @@ XML = """<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</versio
 <image id="1" name="mon/c.jpg" width="3" height="2"><tag label="cat" source="auto"/></image>
 <image id="2" name="d.jpg" width="3" height="2"></image>
 <image id="3" name="e.jpg" width="3" height="2"><tag label="cat"/><tag label="dog"/></image></annotations>"""
-EXPECTED = [("a & b.jpg", "dog", ""), ("mon/c.jpg", "cat", ""), ("e.jpg", "cat;dog", "")]
+EXPECTED = [
+    ("a & b.jpg", "dog", ""),
+    ("mon/c.jpg", "cat", ""),
+    ("d.jpg", "(no label)", ""),
+    ("e.jpg", "cat;dog", ""),
+]
 
 
 def test_cvat_xml_alone_in_a_folder_and_in_a_zip(tmp_path):
@@ -113,7 +116,10 @@ def test_cvat_xml_alone_in_a_folder_and_in_a_zip(tmp_path):
     for where in (path, tmp_path, zipped):
         found = read_annotations(where)
         assert said(found) == EXPECTED
-        assert found.notes == ("1 image keeps the tag that was predicted, unchanged: it counts as confirmed",)
+        assert found.notes == (
+            "1 image keeps the tag that was predicted, unchanged: it counts as confirmed",
+            "1 image has no tag and counts as without any label; take out what nobody has looked at",
+        )
 
 
 def test_a_zip_that_was_packed_wrongly_is_one_line(tmp_path):
@@ -136,7 +142,12 @@ def test_class_folders_in_a_zip(tmp_path, prefix):
 def test_an_imagenet_list_in_a_zip(tmp_path):
     files = {"synsets.txt": "cat\nbig dog\n", "default.txt": '"mon/a b".jpg 1\nc.png 0\n"d".jpg 0 1\ne.jpg\n'}
     found = read_annotations(packed(tmp_path / "a.zip", files))
-    assert said(found) == [("mon/a b.jpg", "big dog", ""), ("c.png", "cat", ""), ("d.jpg", "cat;big dog", "")]
+    assert said(found) == [
+        ("mon/a b.jpg", "big dog", ""),
+        ("c.png", "cat", ""),
+        ("d.jpg", "cat;big dog", ""),
+        ("e.jpg", "(no label)", ""),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,8 @@ def _wrong(table: pa.Table, classes: Sequence[str] | None) -> Iterator[str]:
     if table["flagged"].null_count:
         yield "the column 'flagged' has gaps"
     for name in table.column_names:
-        if name in _SHARES or name.startswith("prob_"):
-            yield from _outside(name, pc.drop_null(table[name]), 1 + _ROUNDING if name != "p_wrong" else 1.0)
+        if name in _SHARES or name.startswith(("prob_", "p_wrong_")):
+            yield from _outside(name, pc.drop_null(table[name]), 1 if name.startswith("p_wrong") else 1 + _ROUNDING)
         elif name == "threshold":
             yield from _outside(name, pc.drop_null(table[name]), 1 + _ROUNDING)
     if "error" in table.column_names and pc.any(pc.and_(table["error"].is_null(), table["p_wrong"].is_null())).as_py():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from uncertainty.combination.fit import CONDITIONS, Evidence
 from uncertainty.combination.folds import folds
-from uncertainty.combination.mixture import Signals
+from uncertainty.combination.mixture import NOTHING_SAID, SEVERAL_SAID, Signals
 from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs, Task
@@ -62,8 +62,20 @@ def _signals(scores: NDArray[np.float64], outputs: ModelOutputs) -> Signals:
     return Signals(
         scores=scores,
         context=np.empty((len(outputs), 0)) if outputs.quality is None else _context(outputs),
-        predicted=np.full(len(outputs), -1) if outputs.task == "multilabel" else outputs.predictions,
+        predicted=predicted(outputs),
     )
+
+
+def predicted(outputs: ModelOutputs) -> NDArray[np.int64]:
+    """Return (n,) the predicted class; of several labels whether any is said to be there, see `Signals`.
+
+    >>> outputs = ModelOutputs(ids=["a", "b"], logits=[[1.0, 1.0], [-1.0, -1.0]], task="multilabel")
+    >>> predicted(outputs).tolist() == [SEVERAL_SAID, NOTHING_SAID]
+    True
+    """
+    if outputs.task == "multilabel":
+        return np.where(outputs.predictions.any(axis=1), SEVERAL_SAID, NOTHING_SAID)
+    return outputs.predictions
 
 
 def far(estimators: Sequence[Estimator], task: Task) -> NDArray[np.bool_]:
@@ -124,7 +136,7 @@ def evidence(
     groups = [np.array([row[name] for name in part.ids]) for _, part, _ in parts]
     clusters = None if calibration.groups is None else np.unique(calibration.groups, return_inverse=True)[1]
     teaching = np.ones(len(calibration), dtype=bool) if kept_back is None else ~kept_back
-    sources = [_Fitted.on(estimator, calibration, teaching, seed) for estimator in estimators]
+    sources = [FoldFitted.on(estimator, calibration, teaching, seed) for estimator in estimators]
     joined = [
         _signals(np.stack([source(part, rows) for source in sources], axis=1), part)
         for (_, part, _), rows in zip(parts, groups, strict=True)
@@ -147,7 +159,7 @@ def evidence(
 
 
 @dataclass(frozen=True, eq=False)
-class _Fitted:
+class FoldFitted:
     """A fitted estimator as the combiner learns from it: what read calibration labels never scores their own rows."""
 
     usual: Estimator
@@ -155,7 +167,7 @@ class _Fitted:
     folds: NDArray[np.int64]
 
     @classmethod
-    def on(cls, estimator: Estimator, calibration: ModelOutputs, teaching: NDArray[np.bool_], seed: int) -> _Fitted:
+    def on(cls, estimator: Estimator, calibration: ModelOutputs, teaching: NDArray[np.bool_], seed: int) -> FoldFitted:
         """Fit an estimator that learns from calibration once more without each fold; -1 are rows it never saw."""
         fold = np.full(len(calibration), -1)
         if estimator.learns_from == "reference":
@@ -167,13 +179,25 @@ class _Fitted:
 
     def __call__(self, part: ModelOutputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) scores of a part; `rows` are the calibration rows of which it holds copies."""
+        return self.each(part, rows, lambda estimator, some: estimator.score(some))
+
+    def each(
+        self,
+        part: ModelOutputs,
+        rows: NDArray[np.int64],
+        said: Callable[[Estimator, ModelOutputs], NDArray[np.float64]],
+    ) -> NDArray[np.float64]:
+        """Return what is said of each row (n, ...) by the estimator that did not learn from it."""
         if not self.without:
-            return self.usual.score(part)  # the very rows, since estimators share a look at them
-        scores = np.empty(len(part))
+            return said(self.usual, part)  # the very rows, since estimators share a look at them
+        found: NDArray[np.float64] | None = None
         for k, estimator in enumerate((self.usual, *self.without), start=-1):
             own = self.folds[rows] == k
-            scores[own] = estimator.score(part.take(own))
-        return scores
+            if own.any():
+                values = said(estimator, part.take(own))
+                found = np.empty((len(part), *values.shape[1:])) if found is None else found
+                found[own] = values
+        return np.empty(len(part)) if found is None else found
 
 
 def _check_originals(condition: str, copies: ModelOutputs, calibration: ModelOutputs) -> None:

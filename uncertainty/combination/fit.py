@@ -100,12 +100,17 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """A fitted combiner, p_wrong of each calibration row from folds without it, and what there is to say."""
+    """A fitted combiner, p_wrong of each calibration row from folds without it, and what there is to say.
+
+    `folds` (n,) are those of the rows, and `without` the combiner that was fitted without each of them.
+    """
 
     combiner: Mixture
     out_of_fold: Floats
     report: dict[str, Any]
     notes: tuple[str, ...]
+    folds: NDArray[np.int64]
+    without: tuple[Mixture, ...]
 
 
 def combine(evidence: Evidence, seed: int = 0) -> Combination:
@@ -139,9 +144,9 @@ def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
         gates.remove("damaged")
     trained = [folds != fold for fold in range(FOLDS)]
     bases = [_basis(evidence, rows) for rows in trained]
+    without = tuple(_mixture(evidence, rows, basis, experts, gates) for rows, basis in zip(trained, bases, strict=True))
     out_of_fold = np.empty(len(folds))
-    for rows, basis in zip(trained, bases, strict=True):
-        fold = _mixture(evidence, rows, basis, experts, gates)
+    for rows, fold in zip(trained, without, strict=True):
         out_of_fold[~rows] = fold.p_wrong(evidence.signals.take(~rows))
     every = np.ones(len(folds), dtype=bool)
     return Combination(
@@ -154,6 +159,8 @@ def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
             **_judged(evidence, out_of_fold),
         },
         notes=few_errors(evidence),
+        folds=folds,
+        without=without,
     )
 
 

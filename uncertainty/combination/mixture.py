@@ -3,7 +3,7 @@
 An incoming image is of one of up to three conditions k: like calibration ("clean"), damaged, or of no known class
 ("foreign"). For each there is an expert on how probable an error is, and gates say how probable the condition is:
 
-    p_wrong = Σ_k P(k | x) P(wrong | x, k),   P(wrong | x, foreign) = 1,
+    p_wrong = Σ_k P(k | x) P(wrong | x, k),   P(wrong | x, foreign) = 1 (0 where no label is said to be there),
     P(k | x) / P(clean | x) = share_k / share_clean · exp(gate_k · φ(x)).
 
 So what damaged images teach is used where an image looks damaged and costs little elsewhere; a single weighing of all
@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 Scale = Literal["plain", "log", "logit"]
 Condition = Literal["clean", "damaged", "foreign"]
 
+SEVERAL_SAID, NOTHING_SAID = -1, -2
 HINGES = (-6.0, -0.7, 0.5, 1.3)
 """Where the slope of a score may change, in spreads from its median; the first is the clipping bound, so linear."""
 _UNUSUAL, _UNUSUAL_CLIP = 0.5, 4.0
@@ -50,7 +51,8 @@ class Signals:
     scores : (n, m) of m estimators, higher = more likely wrong.
     context : (n, q) signed statistics of the image itself (its quality; q may be 0): which side of usual it is on
         tells the kind of damage, but no side is bad by itself.
-    predicted : (n,) index of the predicted class, or -1 where there is no single one (multilabel).
+    predicted : (n,) index of the predicted class; where there is no single one (multilabel) SEVERAL_SAID, or
+        NOTHING_SAID where no label is said to be there.
 
     """
 
@@ -138,7 +140,8 @@ class Mixture:
         gates = (gate(signals.scores if isinstance(gate, Tails) else inputs) for gate in self.gates.values())
         odds = np.stack([np.zeros(len(inputs)), *gates], axis=1)
         wrong = [expit(self.experts["clean"](inputs))]
-        wrong += [expit(self.experts[k](inputs)) if k in self.experts else np.ones(len(inputs)) for k in self.gates]
+        foreign = np.where(signals.predicted == NOTHING_SAID, 0.0, 1.0)
+        wrong += [expit(self.experts[k](inputs)) if k in self.experts else foreign for k in self.gates]
         return odds, np.stack(wrong, axis=1)
 
     def contributions(self, signals: Signals) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,10 +12,12 @@ from uncertainty.commands.options import (
     GroupBy,
     LabelColumn,
     Labels,
+    LabelSeparator,
     NameColumn,
     Overwrite,
     Resamples,
     ResamplesSeed,
+    SeveralLabels,
 )
 from uncertainty.commands.shared import console, say, say_kept_apart
 
@@ -26,6 +28,8 @@ def compare(
     labels: Labels,
     name_column: NameColumn = None,
     label_column: LabelColumn = None,
+    several_labels: SeveralLabels = False,
+    label_separator: LabelSeparator = ";",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("comparison"),
     resamples: Resamples = 1000,
     seed: ResamplesSeed = 0,
@@ -39,7 +43,8 @@ def compare(
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.compare import compare_folders
 
-    columns = Columns(name_column, label_column, grouping=Grouping(group, group_by))
+    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
+    columns = Columns(name_column, label_column, grouping=Grouping(group, group_by), **how)
     found = compare_folders(a, b, labels, out, columns, overwrite=overwrite, seed=seed, resamples=resamples)
     console().print(comparison_table(found))
     say(comparison_text(found))

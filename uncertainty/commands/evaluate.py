@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,11 +11,13 @@ from uncertainty.commands.options import (
     GroupBy,
     LabelColumn,
     Labels,
+    LabelSeparator,
     NameColumn,
     Overwrite,
     Resamples,
     ResamplesSeed,
     Screened,
+    SeveralLabels,
 )
 from uncertainty.commands.shared import console, plainly, say
 from uncertainty.verbs.ranges import limits
@@ -29,6 +31,8 @@ def evaluate(
     labels: Labels,
     name_column: NameColumn = None,
     label_column: LabelColumn = None,
+    several_labels: SeveralLabels = False,
+    label_separator: LabelSeparator = ";",
     precision: Wanted = 0.9,
     recall: Wanted = 0.9,
     resamples: Resamples = 1000,
@@ -38,13 +42,20 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """Say how good the verdicts were, once labels are known: uncertainty evaluate OUT --labels labels.csv."""
-    from uncertainty.commands.findings_text import class_table, design_text, findings_text
+    from uncertainty.commands.findings_text import (
+        class_table,
+        decision_table,
+        decisions_text,
+        design_text,
+        findings_text,
+    )
     from uncertainty.commands.tables import evaluation_table, evaluation_text
     from uncertainty.images.groups import Grouping
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.evaluate import evaluate_folder
 
-    columns = Columns(name_column, label_column, grouping=Grouping(group, group_by))
+    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
+    columns = Columns(name_column, label_column, grouping=Grouping(group, group_by), **how)
     wanted = {"precision": precision, "recall": recall}
     found = evaluate_folder(out, labels, columns, seed=seed, resamples=resamples, overwrite=overwrite, **wanted)
     say("\n".join(map(plainly, found.opening())))
@@ -54,6 +65,10 @@ def evaluate(
         say(line)
     if found.design is not None:
         say(design_text(found.design, found.evaluation))
+    if found.decisions is not None:
+        console().print(decision_table(found.decisions))
+        say(decisions_text(found.decisions))
     console().print(class_table(found.classes))
     say(findings_text(found.classes, found.slices))
-    say(f"evaluation.json, errors.csv and six more files by class and slice written to {folder_of(out)}")
+    more = "six" if found.decisions is None else "eight"
+    say(f"evaluation.json, errors.csv and {more} more files by class and slice written to {folder_of(out)}")

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from uncertainty.evaluation.comparison import Comparison
     from uncertainty.evaluation.confusion import ClassReport, ClassRow
+    from uncertainty.evaluation.decision_quality import DecisionReport
     from uncertainty.evaluation.screening_quality import Evaluation
-    from uncertainty.evaluation.slices import Slice, SliceReport
+    from uncertainty.evaluation.slices import ClassSlice, Slice, SliceReport
     from uncertainty.metrics.intervals import Interval
     from uncertainty.recalibration.sampling_weights import DesignEstimate
 
@@ -87,7 +88,7 @@ def findings_text(classes: ClassReport, slices: SliceReport) -> str:
     if pairs := classes.confused_pairs[:_PAIRS]:
         said = [f"{p.label!r} for {p.predicted_label!r} ({number_of(p.count, 'time')})" for p in pairs]
         lines.append(f"most often taken: {', '.join(said)}")
-    return "\n".join([*lines, slices_text(slices)])
+    return "\n".join(filter(None, [*lines, slices_text(slices), class_slices_text(slices)]))
 
 
 def slice_table(report: SliceReport) -> Table:
@@ -114,6 +115,61 @@ def slice_table(report: SliceReport) -> Table:
     return table
 
 
+def decision_table(report: DecisionReport) -> Table:
+    """Return one row a class of its decisions; of many classes those with the most errors."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    names = (
+        "decisions",
+        "wrong",
+        "predicted",
+        "AUROC",
+        "of confidence",
+        "calibration error",
+        "flagged",
+        "errors caught",
+    )
+    table = Table(Column("decisions on", overflow="fold"), *(Column(n, justify="right") for n in names), box=None)
+    for row in sorted(report.per_class, key=lambda row: -row.errors)[:_CLASSES]:
+        table.add_row(
+            Text(shown(row.class_name)),
+            str(row.n),
+            _share(row.error_rate),
+            _share(row.predicted_error_rate),
+            *("-" if value is None else f"{value:.3f}" for value in (row.auroc, row.auroc_of_confidence)),
+            _share(row.ece),
+            _count(row.flagged),
+            _count(row.errors_flagged),
+        )
+    return table
+
+
+def decisions_text(report: DecisionReport) -> str:
+    """Return how good all decisions were, in a sentence."""
+    text = (
+        f"{number_of(report.n, 'decision')}, {number_of(report.errors, 'error')}; accuracy {percent(report.accuracy)}"
+    )
+    if report.unanswered:
+        text += f"; {number_of(report.unanswered, 'unknown answer')} left out"
+    if (own := report.mean_auroc) is None or (usual := report.mean_auroc_of_confidence) is None:
+        return text
+    return f"{text}; mean AUROC of their errors over classes {own:.3f}, by confidence {usual:.3f}"
+
+
+def class_slices_text(report: SliceReport) -> str:
+    """Return the slices of single classes that go with errors, in sentences; "" for none."""
+    told = [one for one in report.per_class if one.conclusion != "no evidence"]
+    lines = [
+        f"of {shown(one.class_name)!r}, {_images(one)} go with {one.conclusion}: the decision is wrong in "
+        f"{percent(one.error_rate)} of {one.n}, in {percent(one.error_rate_rest)} of the {one.n_rest} others; "
+        f"corrected p {probability(one.p_holm)}"
+        for one in told[:_SLICES]
+    ]
+    more = [f"and {number_of(len(told) - _SLICES, 'more slice of a class', 'more slices of classes')}"]
+    return "\n".join(lines + more * (len(told) > _SLICES))
+
+
 def slices_text(report: SliceReport) -> str:
     """Return what the slices say, in sentences."""
     if not report.slices:
@@ -138,7 +194,7 @@ def _sentence(one: Slice) -> str:
     )
 
 
-def _images(one: Slice) -> str:
+def _images(one: Slice | ClassSlice) -> str:
     """Name the images of a slice: dark images, but images with camera = roof."""
     return f"images with {shown(one.name)}" if one.by.startswith(METADATA) else f"{shown(one.name)} images"
 

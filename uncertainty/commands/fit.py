@@ -23,6 +23,7 @@ from uncertainty.commands.options import (
     GroupBy,
     KeepClassOrder,
     LabelColumn,
+    LabelSeparator,
     Model,
     NameColumn,
     NoCache,
@@ -32,6 +33,7 @@ from uncertainty.commands.options import (
     ReferenceSplit,
     RunBy,
     SecondOpinion,
+    SeveralLabels,
     Split,
     Trusted,
     Views,
@@ -55,6 +57,8 @@ def fit(
     reference: Reference = None,
     name_column: NameColumn = None,
     label_column: LabelColumn = None,
+    several_labels: SeveralLabels = False,
+    label_separator: LabelSeparator = ";",
     split: Split = None,
     reference_split: ReferenceSplit = None,
     classes: Annotated[Path | None, typer.Option(help="Class names in output order: .txt or JSON.")] = None,
@@ -93,11 +97,14 @@ def fit(
     asked |= {"expect_unknown": expect_unknown, "certify_share": certify_share, "seed": seed, "passes": passes}
     asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "drop_duplicates": drop_duplicates}
     asked |= {"views": [name for name in tta.split(",") if name], "cache": _cache_folder(cache, off=no_cache)}
+    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
+    good = Columns(name_column, label_column, reference_split, **how)
+    held_out = Columns(name_column, label_column, split, Grouping(group, group_by), **how)
     with listened() as said:
         screener = fit_folders(
             ModelSource(model, classes, embedder, device, autocast, runtime, trust_model_file),
-            None if reference is None else ImageSource(reference, Columns(name_column, label_column, reference_split)),
-            ImageSource(calibration, Columns(name_column, label_column, split, Grouping(group, group_by))),
+            None if reference is None else ImageSource(reference, good),
+            ImageSource(calibration, held_out),
             out,
             **asked | {"keep_class_order": keep_class_order, "effort": effort, "progress": shown_progress},
         )

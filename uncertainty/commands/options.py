@@ -63,6 +63,13 @@ Labels = Annotated[
 ]
 NameColumn = Annotated[str | None, typer.Option(help="Column with the file names, where it is called otherwise.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column with the labels, where it is called otherwise.")]
+SeveralLabels = Annotated[
+    bool,
+    typer.Option(
+        "--several-labels", help="Rows, or class folders, that name an image again give it one more label each."
+    ),
+]
+LabelSeparator = Annotated[str, typer.Option(help="What stands between the labels of one cell, such as | or a comma.")]
 Split = Annotated[str | None, typer.Option(help="Part of the data set to calibrate on, such as val or test.")]
 ReferenceSplit = Annotated[str | None, typer.Option(help="Part of the data set to take as known-good, such as train.")]
 Resamples = Annotated[int, typer.Option(**limits("resamples"), help="Bootstrap resamples behind the intervals.")]

@@ -28,6 +28,7 @@ def _number(name: str, text: str) -> tuple[Any, None]:
 def _options() -> dict[str, tuple[Any, Any]]:
     """Type and default of each option, by its name in `Policy.of`."""
     sure = f"Of a promise, over the draw of calibration; default {CONFIDENCE}. 0: read off the curve, no promise."
+    decision = "Of several labels, flag single decisions and not images; with --per-class a threshold for each label."
     each = "A threshold for each predicted class; classes with few images share one."
     return {
         "budget": _number(
@@ -41,6 +42,7 @@ def _options() -> dict[str, tuple[Any, Any]]:
         "cost_review": _number("cost_review", "Of an image that is flagged."),
         "threshold": _number("threshold", "Flag from this p_wrong on."),
         "per_class": (Annotated[bool, typer.Option("--per-class", help=each)], False),
+        "per_decision": (Annotated[bool, typer.Option("--per-decision", help=decision)], False),
         "method": (Annotated[Certify, typer.Option(help="How promises are certified.")], Certify.FIXED_SEQUENCE),
     }
 

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Overwrite, Screened
+from uncertainty.commands.options import (
+    LabelColumn,
+    Labels,
+    LabelSeparator,
+    NameColumn,
+    Overwrite,
+    Screened,
+    SeveralLabels,
+)
 from uncertainty.commands.shared import console, say, say_kept_apart
 from uncertainty.verdicts import folder_of
 
@@ -16,20 +24,23 @@ def slices(
     labels: Labels,
     name_column: NameColumn = None,
     label_column: LabelColumn = None,
+    several_labels: SeveralLabels = False,
+    label_separator: LabelSeparator = ";",
     by: Annotated[
         str, typer.Option(help="Only these, e.g. dark,blurry or a column of your manifest.", show_default="all")
     ] = "",
     overwrite: Overwrite = False,
 ) -> None:
     """Say which images go with errors, e.g. dark ones: uncertainty slices OUT --labels labels.csv --by dark."""
-    from uncertainty.commands.findings_text import base_text, slice_table, slices_text
+    from uncertainty.commands.findings_text import base_text, class_slices_text, slice_table, slices_text
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.slices import slices_of_folder
 
     wanted = [name.strip() for name in by.split(",")] if by else None
-    report = slices_of_folder(out, labels, wanted, Columns(name_column, label_column), overwrite=overwrite)
+    columns = Columns(name_column, label_column, separator=label_separator, several=several_labels)
+    report = slices_of_folder(out, labels, wanted, columns, overwrite=overwrite)
     console().print(slice_table(report))
-    say(f"{base_text(report)}\n{slices_text(report)}")
+    say("\n".join(filter(None, [base_text(report), slices_text(report), class_slices_text(report)])))
     folder = folder_of(out)
     say_kept_apart(folder)
     say(f"slices.csv written to {folder}")

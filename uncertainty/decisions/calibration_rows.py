@@ -72,7 +72,7 @@ class HeldOut:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """(n,) the predicted class, -1 where there is no single one."""
+        """(n,) the predicted class, below 0 where there is no single one, see `Signals`."""
         return self.signals.predicted
 
     @property

@@ -7,6 +7,8 @@ images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,7 +71,7 @@ def flags_of_decisions(decision: Decision, p_wrong: NDArray[np.floating]) -> NDA
     return np.asarray(p_wrong.astype(np.float32) >= thresholds)
 
 
-def flagged_labels(flags: NDArray[np.bool_], classes: NDArray[np.str_] | list[str] | tuple[str, ...]) -> list[str]:
+def flagged_labels(flags: NDArray[np.bool_], classes: Sequence[str]) -> list[str]:
     """Return for each image the labels whose decision is flagged, joined by semicolons.
 
     >>> flagged_labels(np.array([[True, True], [False, False]]), ["cat", "dog"])

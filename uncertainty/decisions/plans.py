@@ -87,6 +87,8 @@ class Plan(Brief):
     cost: dict[str, float]
     notes: tuple[str, ...]
     groups: int | None = None
+    decisions: bool = False
+    """Whether single decisions are counted, and groups are the images they are of, and not images."""
 
     def _facts(self) -> dict[str, Any]:
         told = {"policy": self.policy, "images": self.images, "errors": self.errors}
@@ -98,12 +100,15 @@ class Plan(Brief):
         return asdict(self)
 
     def __str__(self) -> str:
-        of_groups = "" if self.groups is None else f" of {self.groups} groups"
-        rows = f"{number_of(self.images, 'calibration image')}{of_groups} with {number_of(self.errors, 'error')}"
+        of = "images" if self.decisions else "groups"
+        of_groups = "" if self.groups is None else f" of {self.groups} {of}"
+        what = "decision" if self.decisions else "calibration image"
+        rows = f"{number_of(self.images, what)}{of_groups} with {number_of(self.errors, 'error')}"
         lines = [f"plan: {self.policy}", f"on {rows}:"]
         lines += _described(self.whole)
         for part in self.parts:
-            lines += [f"  predicted {', '.join(part.classes)}:", *("  " + text for text in _described(part))]
+            which = "decisions on" if self.decisions else "predicted"
+            lines += [f"  {which} {', '.join(part.classes)}:", *("  " + text for text in _described(part))]
         if abs(self.expected_flagged - (self.whole.flagged.value or 0)) > 1e-4:
             lines.append(
                 f"  with the damaged and unknown images that are expected, {self.expected_flagged:.1%} flagged"
@@ -146,6 +151,7 @@ def plan(decision: Decision, rows: HeldOut, classes: Sequence[str]) -> Plan:
         cost=_costs(decision, exact.wrong, hit),
         notes=tuple(decision.notes(classes)),
         groups=None if exact.clusters is None else len(np.unique(exact.clusters)),
+        decisions=decision.policy.per_decision,
     )
 
 

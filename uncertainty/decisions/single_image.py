@@ -56,12 +56,36 @@ def answers(
     outputs: ModelOutputs, p_wrong: NDArray[np.float32], decision: Decision, rows: HeldOut, classes: Sequence[str]
 ) -> list[Answer]:
     """Answer for each row of outputs; `rows` are the calibration rows, `classes` the names."""
-    exact = rows.take(rows.exact)
     multilabel = outputs.task == "multilabel"
     predicted = np.full(len(outputs), -1) if multilabel else outputs.predictions
+    return _answers(outputs, (p_wrong, predicted, _names(outputs, classes)), decision, rows)
+
+
+def answers_of_decisions(
+    outputs: ModelOutputs, p_wrong: NDArray[np.float32], decision: Decision, rows: HeldOut, classes: Sequence[str]
+) -> list[Answer]:
+    """Answer for that decision of each row which is farthest above its line, or least below.
+
+    `p_wrong` (n, c) is of decisions, and `rows` are those of calibration; `predicted` then says which decision it is.
+    """
+    thresholds = decision.thresholds(np.arange(p_wrong.shape[1]))
+    nearest = (p_wrong - thresholds).argmax(axis=1)
+    of = np.arange(len(outputs)), nearest
+    said = outputs.predictions[of] == 1
+    names = [f"{classes[k]}" if yes else f"not {classes[k]}" for k, yes in zip(nearest.tolist(), said, strict=True)]
+    return _answers(outputs, (p_wrong[of], nearest, names), decision, rows)
+
+
+def _answers(
+    outputs: ModelOutputs,
+    told: tuple[NDArray[np.float32], NDArray[np.int64], list[str]],
+    decision: Decision,
+    rows: HeldOut,
+) -> list[Answer]:
+    exact = rows.take(rows.exact)
+    p_wrong, predicted, names = told
     there = set(np.unique(exact.predicted).tolist())
     thresholds, near = decision.thresholds(predicted), _Nearest(exact)
-    names = _names(outputs, classes)
     found = []
     for row, (p, k, threshold) in enumerate(zip(p_wrong, predicted.tolist(), thresholds, strict=True)):
         line = decision.line(k)

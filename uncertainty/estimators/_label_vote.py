@@ -13,8 +13,8 @@ from uncertainty.neighbors import NeighborIndex
 def label_votes(index: NeighborIndex, carried: NDArray[np.signedinteger], queries: Any, k: int) -> NDArray[np.float64]:
     """Return (n, c): the weighted share of the k nearest that carry each label.
 
-    carried : (m, c) of 1, 0 and -1 (nobody knows, which has no vote), in the order of the index. Formula:
-    (Σ_i w_i [carried] + r_c) / (Σ_i w_i [known] + 1), w_i as in `dissent`, r_c the share of known-good rows that carry it.
+    carried : (m, c) of 1, 0 and -1 (nobody knows, which has no vote), in the order of the index. Formula: (Σ_i w_i
+    [carried] + r_c) / (Σ_i w_i [known] + 1), w_i as in `dissent`, r_c the share of known-good rows that carry it.
 
     >>> index = NeighborIndex.build([[1.0, 0.0], [0.0, 1.0]], [0, 0])
     >>> label_votes(index, np.array([[1, 1], [0, 1]], dtype=np.int8), [[2.0, 2.0]], 2).round(4).tolist()
@@ -32,4 +32,4 @@ def label_votes(index: NeighborIndex, carried: NDArray[np.signedinteger], querie
 def carried_share(carried: NDArray[np.signedinteger]) -> NDArray[np.float64]:
     """Return (c,) the share of the rows that carry each label, of those of which it is known; a half where of none."""
     on, known = (carried == 1).sum(axis=0), (carried >= 0).sum(axis=0)
-    return np.divide(on, known, out=np.full(carried.shape[1], 0.5), where=known > 0)
+    return np.asarray(np.divide(on, known, out=np.full(carried.shape[1], 0.5), where=known > 0))

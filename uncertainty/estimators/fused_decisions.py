@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from uncertainty.estimators._companions import companions, from_companions
 from uncertainty.estimators._features import features_like
 from uncertainty.estimators._known_good import KnownGoodEstimator, right_rows
-from uncertainty.estimators._label_posterior import label_fusion
+from uncertainty.estimators._label_posterior import LabelFusion, label_fusion
 from uncertainty.estimators._label_probes import label_probes
 from uncertainty.estimators._label_vote import label_votes
 from uncertainty.outputs import ModelOutputs
@@ -29,22 +29,24 @@ _LARGEST_SUM = 600.0
 
 
 class FusedDecisions(KnownGoodEstimator):
-    """Log-odds that some decision is wrong, were decisions independent, each judged by one posterior fused from several.
+    """Log-odds that some decision is wrong, were decisions independent, each judged by one posterior fused from all.
 
-    Formula: log(exp Σ_c log(1 + exp q_c) - 1), q_c the log-odds that the decision on label c is wrong: g_c where it says
-    0, -g_c where it says 1. g_c = Σ_s w_s l_s(c) + b_c are log-odds that c is carried. Sources l_s, within ±log 1e4: the
-    logit; that of the mean over the dropout sub-networks; over the views; the vote of the k nearest known-good rows that
-    carry c against those that lack it, on the embedding or, without one, the features; Σ_j of log P(j | c) / P(j | not c)
-    of the other labels j, as probable as the classifier finds each; on the embedding three logistic probes (ridges 1e-3,
-    1e-4, 1e-5) that learn from all reference rows. w >= 0, shared by all labels, and b minimise the log loss of the
-    answers that are known in calibration + ½ ‖w - w0‖² + 5 ‖b‖², w0 = 1 for the logit and 0 elsewhere. Every answer
-    teaches, not only those of errors, and a rare label has the weights of all. Multiclass: none.
+    Formula: log(exp Σ_c log(1 + exp q_c) - 1), q_c the log-odds that the decision on label c is wrong: g_c where it
+    says 0, -g_c where it says 1. g_c = Σ_s w_s l_s(c) + v Σ_{j ≠ c} p_j + b_c are log-odds that c is carried. Sources
+    l_s, within ±log 1e4: the logit; that of the mean over the dropout sub-networks; over the views; the vote of the k
+    nearest known-good rows that carry c against those that lack it, on the embedding or, without one, the features;
+    the company, Σ_j of log P(j | c) / P(j | not c) of the other labels j, as probable as the classifier finds each (p);
+    on the embedding three logistic probes (ridges 1e-3, 1e-4, 1e-5) that learn from all reference rows. w >= 0 and v,
+    shared by all labels, and b minimise the log loss of the answers that are known in calibration + ½ ‖w - w0‖² + ½ v²
+    + 5 ‖b‖², w0 = 1 for the logit and 0 elsewhere. Every answer teaches, not only those of errors, and a rare label has
+    the weights of all. Multilabel: as above; multiclass: none.
     Range: all numbers.
     Needs: logits; features, mc_probs, tta_probs and embedding are used where calibration (and the reference, of what it
-    is compared with) has them. Labelled calibration rows, and the reference, whose labels are what is predicted where it
-    has none.
+    is compared with) has them. Labelled calibration rows, and the reference, whose labels are what is predicted where
+    it has none.
     Fit keeps: `index_` as nn_distance does, and `carried_` (m, c) of its rows; `present_` (4,) which further columns;
-    `companions_` (2, c, c); `lines_` (l, c, e) and `intercepts_` (l, c) of the probes; `weights_` (s,), `bias_` (c,).
+    `companions_` (2, c, c); `lines_` (l, c, e) and `intercepts_` (l, c) of the probes; `weights_` (s,), `company_` v,
+    `bias_` (c,).
     Cost: fit some 200 passes of O(m c e), score O(n c (e + c)) and a search.
     Source: as fused_posterior, one logarithmic pool a label; Zhang & Zhou 2007, "ML-KNN", for votes on labels.
 
@@ -53,8 +55,9 @@ class FusedDecisions(KnownGoodEstimator):
     The logit alone counts: probabilities 3/4 for a label that is said to be there and 1/4 for one that is not have
     log-odds log(1/3) of an error each, and 1 - (3/4)² = 7/16 is the chance of one at least: odds of 7/9.
 
-    >>> learnt = {"present_": np.zeros(4, dtype=int), "weights_": np.array([1.0, 0.0]), "bias_": np.zeros(2)}
-    >>> learnt |= {"companions_": np.zeros((2, 2, 2)), "lines_": np.empty((0, 2, 1)), "intercepts_": np.empty((0, 2))}
+    >>> learnt = {"present_": np.zeros(4, dtype=int), "companions_": np.zeros((2, 2, 2)), "lines_": np.empty((0, 2, 1))}
+    >>> learnt |= {"intercepts_": np.empty((0, 2)), "weights_": np.array([1.0, 0.0]), "company_": 0.0}
+    >>> learnt |= {"bias_": np.zeros(2)}
     >>> alone = FusedDecisions().restore(learnt)
     >>> new = ModelOutputs(ids=["a"], logits=[[np.log(3.0), -np.log(3.0)]], task="multilabel")
     >>> alone.decision_log_odds(new).round(4).tolist(), np.exp(alone.score(new)).round(4).tolist() == [round(7 / 9, 4)]
@@ -72,6 +75,7 @@ class FusedDecisions(KnownGoodEstimator):
     family = "softmax"
     reason = "decision_in_doubt"
     posterior = True
+    start = 0.25
 
     present_: NDArray[np.int64]
     carried_: NDArray[np.int8]
@@ -79,6 +83,7 @@ class FusedDecisions(KnownGoodEstimator):
     lines_: Array
     intercepts_: Array
     weights_: Array
+    company_: float
     bias_: Array
 
     def __init__(self, k: int = 20, approximate: bool | None = None) -> None:
@@ -105,14 +110,14 @@ class FusedDecisions(KnownGoodEstimator):
 
     def label_log_odds(self, outputs: ModelOutputs) -> Array:
         """Return (n, c) the log-odds that each label is carried, by all sources."""
-        return np.asarray(self._inputs(outputs) @ self.weights_ + self.bias_)
+        return LabelFusion(self.weights_, self.company_, self.bias_)(self._inputs(outputs), _company(outputs))
 
     def fit_without(self, calibration: ModelOutputs, folds: NDArray[np.int64]) -> tuple[Self, ...]:
         """Return it with the weights that are learnt without each fold; the sources read no calibration labels."""
-        inputs = self._inputs(calibration)
-        return tuple(
-            copy(self)._with_weights(inputs, calibration.labels, folds != k) for k in range(int(folds.max()) + 1)
-        )
+        order = np.argsort(calibration.ids, kind="stable")
+        rows, fold = calibration.take(order), folds[order]
+        inputs = self._inputs(rows)
+        return tuple(copy(self)._with_weights(inputs, rows, fold != k) for k in range(int(folds.max()) + 1))
 
     def grown(self, rows: ModelOutputs) -> None:
         """Learn which labels more known-good rows carry, behind those that there are."""
@@ -135,7 +140,7 @@ class FusedDecisions(KnownGoodEstimator):
         self.companions_ = companions(_answers(known))
         self._fit_probes(known)
         rows = rows.take(np.argsort(rows.ids, kind="stable"))
-        self._with_weights(self._inputs(rows), rows.labels, np.ones(len(rows), dtype=bool))
+        self._with_weights(self._inputs(rows), rows, np.ones(len(rows), dtype=bool))
 
     @property
     def _searches(self) -> bool:
@@ -167,11 +172,11 @@ class FusedDecisions(KnownGoodEstimator):
         x = features_like(outputs, self.lines_.shape[2], "embedding")
         return np.asarray(x @ self.lines_[k].T + self.intercepts_[k])
 
-    def _with_weights(self, inputs: Array, labels: NDArray[np.int64], used: NDArray[np.bool_]) -> Self:
+    def _with_weights(self, inputs: Array, rows: ModelOutputs, used: NDArray[np.bool_]) -> Self:
         most = max(1, int(_NUMBERS / (inputs.shape[1] * inputs.shape[2])))
         chosen = np.random.default_rng(0).permutation(np.flatnonzero(used))[:most]
-        fit = label_fusion(inputs[chosen], labels[chosen])
-        self.weights_, self.bias_ = fit.weights, fit.bias
+        fit = label_fusion(inputs[chosen], _company(rows)[chosen], rows.labels[chosen])
+        self.weights_, self.company_, self.bias_ = fit.weights, fit.company, fit.bias
         return self
 
     def _score(self, outputs: ModelOutputs) -> Array:
@@ -187,6 +192,12 @@ def some_wrong(log_odds: Array) -> Array:
     none = np.logaddexp(0, log_odds).sum(axis=1)  # minus the log of the chance that none does
     small = np.minimum(none, _LARGEST_SUM)
     return np.asarray(np.where(none > _LARGEST_SUM, none, np.log(np.expm1(small))))
+
+
+def _company(outputs: ModelOutputs) -> Array:
+    """Return (n, c) how many other labels the classifier expects beside each."""
+    probs = outputs.probs
+    return np.asarray(probs.sum(axis=1, keepdims=True) - probs)
 
 
 def _answers(rows: ModelOutputs) -> NDArray[Any]:

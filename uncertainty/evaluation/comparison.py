@@ -14,6 +14,7 @@ from uncertainty.brief import Brief
 from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import METRICS, P_WRONG, fewer_resamples, measurable
 from uncertainty.files import plain
+from uncertainty.labels.tables import parts, task_of
 from uncertainty.metrics.bootstrap import Metric, by_standard_error, correlation, drawn, fewest
 from uncertainty.metrics.intervals import Groups, Interval, difference, group_numbers, share_interval
 from uncertainty.metrics.ranking_intervals import INTERVALS
@@ -165,8 +166,9 @@ def _common(a: pa.Table, b: pa.Table) -> tuple[pa.Table, pa.Table, dict[str, int
 
 
 def _check_labels(names: Sequence[str], a: pa.Table, b: pa.Table) -> None:
+    several = task_of(a) == task_of(b) == "multilabel"
     for name, one, other in zip(names, a["label"].to_pylist(), b["label"].to_pylist(), strict=True):
-        if one != other:
+        if one != other and not (several and tuple(map(set, parts(one))) == tuple(map(set, parts(other)))):
             raise InputError(f"{name!r} is labelled {one!r} in run A and {other!r} in run B; give both the same labels")
 
 

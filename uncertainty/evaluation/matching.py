@@ -126,7 +126,7 @@ def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None, 
             labels[name] = answers[0].label
         apart += [Apart(name, one.label, one.annotator, why) for one in answers if why is not None]
     if not labels:
-        labels = _without(path, met, apart, rows)
+        labels = _without(path, met, apart, rows, several)
     return Returned(
         labels,
         tuple(one for group in met.values() for one in group),
@@ -218,7 +218,7 @@ def meaning(label: str, classes: frozenset[str] | None, several: bool) -> Any:
 
 
 def _without(
-    path: Path, met: Mapping[str, Sequence[Answer]], apart: Sequence[Apart], rows: Iterable[Annotation]
+    path: Path, met: Mapping[str, Sequence[Answer]], apart: Sequence[Apart], rows: Iterable[Annotation], several: bool
 ) -> dict[str, str]:
     """Raise what is wrong where no label can be used; names that meet nowhere are left to the join, which says so."""
     if not met:
@@ -226,8 +226,10 @@ def _without(
     first = next(row for row in apart if row.why != UNKNOWN_FILE)
     told = list(dict.fromkeys(one.label for one in met[first.file_name]))
     if first.why == DIFFERENT:
+        hint = ", or say --several-labels where each row is one of several" if several else ""
         raise InputError(
-            f"no label of {path} can be used: {first.file_name!r} has two labels, {told[0]!r} and {told[1]!r}; keep one"
+            f"no label of {path} can be used: {first.file_name!r} has two labels, {told[0]!r} and {told[1]!r}; keep "
+            f"one{hint}"
         )
     raise InputError(
         f"no label of {path} can be used: {told[0]!r} of {first.file_name!r} is {first.why}; "

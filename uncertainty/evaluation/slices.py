@@ -79,6 +79,23 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class ClassSlice:
+    """One slice of the images of one class against the other images of it: how often the decision on it is wrong."""
+
+    class_name: str
+    by: str
+    name: str
+    n: int
+    n_errors: int
+    error_rate: float
+    n_rest: int
+    error_rate_rest: float
+    p: float
+    p_holm: float
+    conclusion: str
+
+
+@dataclass(frozen=True)
 class Skipped:
     """What could not be tested, and why."""
 
@@ -97,6 +114,8 @@ class SliceReport(Brief):
     n: int = 0
     n_errors: int = 0
     """All rows, those outside of every slice included, and how many of them are wrong: the base."""
+    per_class: tuple[ClassSlice, ...] = ()
+    """Where an image may have several labels, see `class_slices`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers, strings and dictionaries; what can't be said is None."""
@@ -104,7 +123,9 @@ class SliceReport(Brief):
 
 
 @dataclass(frozen=True, eq=False)
-class _Group:
+class Group:
+    """A slice before it is measured: (n,) which rows are in it, and for which its column is known."""
+
     by: str
     name: str
     definition: str
@@ -131,8 +152,8 @@ def slice_report(
     dark images may be blurred as well, which `overlaps` shows. Raises InputError for a `by` that
     is not there, naming what is.
     """
-    found = [_large_enough(one) for one in _groups(outcomes, usual or {}, by)]
-    groups = [one for one in found if isinstance(one, _Group)]
+    found = [large_enough(one) for one in groups_of(outcomes, usual or {}, by)]
+    groups = [one for one in found if isinstance(one, Group)]
     skipped = [one for one in found if isinstance(one, Skipped)]
     truth = np.where(outcomes.known, outcomes.truth, -1)  # what nobody knows is a kind of its own
     strata = _numbered(truth), _numbered(outcomes.predicted)
@@ -144,9 +165,10 @@ def slice_report(
     )
 
 
-def _groups(
+def groups_of(
     outcomes: Outcomes, usual: Mapping[str, Sequence[float]], by: Sequence[str] | None
-) -> Iterator[_Group | Skipped]:
+) -> Iterator[Group | Skipped]:
+    """Yield the slices that `slice_report` tells of, and those that it can't make."""
     columns = outcomes.table.column_names
     words = {w: s for w, s in QUALITY_SLICES.items() if QUALITY + s[0] in columns}
     metadata = [name.removeprefix(METADATA) for name in columns if name.startswith(METADATA)]
@@ -163,7 +185,7 @@ def _groups(
         yield from _by_value(name, outcomes.table[METADATA + name].to_pylist())
 
 
-def _beyond(word: str, statistic: str, side: int, values: NDArray[np.float64], ends: Sequence[float] | None) -> _Group:
+def _beyond(word: str, statistic: str, side: int, values: NDArray[np.float64], ends: Sequence[float] | None) -> Group:
     there = ~np.isnan(values)
     if ends is not None:
         end, why = ends[side > 0], "as about 5 % of the known-good images are"
@@ -172,10 +194,10 @@ def _beyond(word: str, statistic: str, side: int, values: NDArray[np.float64], e
         end = float(np.quantile(values[there], share)) if there.any() else np.nan
         why = f"the {'lowest' if side < 0 else 'highest'} tenth of these images"
     definition = f"{statistic} {'below' if side < 0 else 'above'} {end:.4g}, {why}"
-    return _Group(QUALITY + statistic, word, definition, there & (side * values > side * end), there)
+    return Group(QUALITY + statistic, word, definition, there & (side * values > side * end), there)
 
 
-def _by_value(name: str, values: list[str | None]) -> Iterator[_Group | Skipped]:
+def _by_value(name: str, values: list[str | None]) -> Iterator[Group | Skipped]:
     texts = np.array(["" if value is None else value for value in values], dtype=object)
     there = np.array([value is not None for value in values], dtype=bool)
     distinct = sorted(set(texts[there].tolist()))
@@ -188,7 +210,7 @@ def _by_value(name: str, values: list[str | None]) -> Iterator[_Group | Skipped]
         yield Skipped(name, "the same in all images")
     else:
         for value in distinct:
-            yield _Group(METADATA + name, f"{name} = {value}", f"images whose {name} is {value}", texts == value, there)
+            yield Group(METADATA + name, f"{name} = {value}", f"images whose {name} is {value}", texts == value, there)
 
 
 def _as_numbers(texts: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[np.float64] | None:
@@ -200,17 +222,18 @@ def _as_numbers(texts: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[np.flo
     return numbers if np.isfinite(numbers[there]).all() else None
 
 
-def _quarters(name: str, numbers: NDArray[np.float64], there: NDArray[np.bool_]) -> Iterator[_Group]:
+def _quarters(name: str, numbers: NDArray[np.float64], there: NDArray[np.bool_]) -> Iterator[Group]:
     edges = np.unique(np.quantile(numbers[there], (0.25, 0.5, 0.75)))
     lows, highs = [-np.inf, *edges], [*edges, np.inf]
     for low, high in zip(lows, highs, strict=True):
         words = f"up to {high:.6g}" if low == -np.inf else f"above {low:.6g}"
         words += f" up to {high:.6g}" if np.isfinite([low, high]).all() else ""
         inside = (numbers > low) & (numbers <= high)
-        yield _Group(METADATA + name, f"{name} {words}", f"images whose {name} is {words}", inside, there)
+        yield Group(METADATA + name, f"{name} {words}", f"images whose {name} is {words}", inside, there)
 
 
-def _large_enough(found: _Group | Skipped) -> _Group | Skipped:
+def large_enough(found: Group | Skipped) -> Group | Skipped:
+    """Return a slice, or that it is too small, or too large, to be compared with the rest."""
     if isinstance(found, Skipped):
         return found
     n, rest = int(found.inside.sum()), int((found.there & ~found.inside).sum())
@@ -224,7 +247,7 @@ def _numbered(which: NDArray[Any]) -> NDArray[np.int64]:
     return np.unique(which, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _measured(outcomes: Outcomes, group: _Group, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> Slice:
+def _measured(outcomes: Outcomes, group: Group, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> Slice:
     inside, there, wrong = group.inside[group.there], group.there, outcomes.wrong[group.there]
     alone = Strata.of(inside, wrong, np.zeros(len(wrong), dtype=np.int64))
     classes = Strata.of(inside, wrong, truth[there])
@@ -269,7 +292,7 @@ def _corrected(slices: list[Slice], level: float) -> list[Slice]:
     return [replace(one, conclusion=_conclusion(one, level)) for one in done]
 
 
-def _overlaps(k: int, slices: list[Slice], groups: list[_Group]) -> tuple[tuple[str, float], ...]:
+def _overlaps(k: int, slices: list[Slice], groups: list[Group]) -> tuple[tuple[str, float], ...]:
     shares = [
         (other.name, float(group.inside[groups[k].inside].mean()))
         for other, group in zip(slices, groups, strict=True)

@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.evaluation.confusion import ClassReport, ClassRow, Pair
-from uncertainty.evaluation.slices import Slice, SliceReport
+from uncertainty.evaluation.decision_quality import DecisionReport, DecisionRow
+from uncertainty.evaluation.slices import ClassSlice, Slice, SliceReport
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +27,16 @@ def pair_table(report: ClassReport) -> pa.Table:
 def class_table(report: ClassReport) -> pa.Table:
     """Return one row a class, its thresholds as numbers and what it is confused with as text."""
     return _table(ClassRow, map(_flat, report.per_class)).rename_columns({"class_name": "class"})
+
+
+def decision_table(report: DecisionReport) -> pa.Table:
+    """Return one row a class: how good its decisions were, and how well their errors were told."""
+    return _table(DecisionRow, map(vars, report.per_class)).rename_columns({"class_name": "class"})
+
+
+def class_slice_table(report: SliceReport) -> pa.Table:
+    """Return one row a class and slice of its images, the surest first."""
+    return _table(ClassSlice, map(vars, report.per_class)).rename_columns({"class_name": "class"})
 
 
 def slice_table(report: SliceReport) -> pa.Table:

@@ -25,8 +25,8 @@ def write(
     """Write `metadata.parquet` and the images, copied where nothing else is asked; return images and notes.
 
     They lie in `train/`, the one split. Where a name holds test, val or another word that the library makes splits of,
-    all images are numbered by rank instead. Where names had to change, the column `name_in_verdicts` has the ones of
-    the verdicts.
+    all images are numbered by rank instead. Where names had to change, the column `name_in_verdicts` has those of the
+    verdicts. Several labels of an image are a list.
     """
     import pyarrow as pa
 
@@ -41,6 +41,9 @@ def write(
     names = table["file_name"].to_pylist()
     now = [placed.where[name] for name in names]
     table = table.set_column(table.column_names.index("file_name"), "file_name", pa.array(now, pa.string()))
+    if ranking.several:
+        labels = pa.array([list(row.labels) for row in ranking.rows()], pa.list_(pa.string()))
+        table = table.set_column(table.column_names.index("predicted_label"), "predicted_label", labels)
     if now != names:
         table = table.append_column(ORIGINAL, pa.array(names, pa.string()))
         other = sum(a != b for a, b in zip(now, names, strict=True))

@@ -192,10 +192,10 @@ def as_text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, _JSON) else str(value)
 
 
-def check_unique(names: Sequence[str], where: AnyFile) -> None:
+def check_unique(names: Sequence[str], where: AnyFile, hint: str = "") -> None:
     """Raise InputError naming the first name that occurs twice."""
     if (name := double(names)) is not None:
-        raise InputError(f"{where} names {name!r} more than once; each image must be named once")
+        raise InputError(f"{where} names {name!r} more than once; each image must be named once{hint}")
 
 
 def _name(value: Any, path: AnyFile, row: int) -> str:

@@ -29,6 +29,8 @@ _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 AnyPath = str | os.PathLike[str]
 
+_ONE_MORE = "; where each row is one of its several labels, say --several-labels"
+
 
 def find_images(path: AnyPath | Sequence[AnyPath], columns: Columns = USUAL) -> ImageSet:
     """Find images without opening them.
@@ -154,7 +156,7 @@ def _from_files(root: AnyFile, files: Sequence[str]) -> ImageSet:
 
 def _from_manifest(path: AnyFile, columns: Columns, beside: Pictures | None = None) -> ImageSet:
     manifest = read_manifest(path, columns)
-    check_unique(manifest.names, path)
+    check_unique(manifest.names, path, "" if manifest.labels is None else _ONE_MORE)
     extra = _unnamed(manifest.names, beside or ())
     images = _from_files(path.parent, Texts.of(chain(manifest.names, extra)) if extra else manifest.names)
     none = (None,) * len(extra)

@@ -16,8 +16,9 @@ from uncertainty.images.packed_text import Coded, Texts
 from uncertainty.images.remote import located
 from uncertainty.images.sources import AnyPath, ImageSet, find_images, named_images
 from uncertainty.labels.imports import folders, tables
-from uncertainty.labels.imports.base import Annotation
+from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.formats import format_of, read_annotations
+from uncertainty.labels.imports.several_rows import in_several_folders
 from uncertainty.labels.screened_names import ScreenedNames, of_another_folder
 
 
@@ -41,18 +42,23 @@ def labelled_images(path: AnyPath, columns: Columns = USUAL) -> ImageSet:
             f"{path} holds the parts {_listed(there)} of a data set; say which with --split, best one that the model "
             "was not trained on"
         )
-    return _below_part(_of_split(found, columns.split, path))
+    return _with_all_folders(_below_part(_of_split(found, columns.split, path)), columns)
 
 
 def images_of_part(path: AnyPath, columns: Columns = USUAL) -> ImageSet:
     """Find images as `labelled_images` does, of all parts of a data set where none is asked for."""
-    return _of_split(_found(path, columns), columns.split, path)
+    images = _of_split(_found(path, columns), columns.split, path)
+    return _with_all_folders(_below_part(images), columns) if columns.several else images
+
+
+def _with_all_folders(images: ImageSet, columns: Columns) -> ImageSet:
+    return in_several_folders(images) if columns.several else images
 
 
 def _found(path: AnyPath, columns: Columns) -> ImageSet:
     if isinstance(located(path), Path) and Path(path).exists() and not is_image_name(path):
         kind = format_of(Path(path), columns)
-        if kind not in (folders, tables):
+        if kind not in (folders, tables) or (kind is tables and columns.several):
             return _annotated(Path(path), columns)
     return find_images(path, columns)
 
@@ -71,11 +77,23 @@ def _annotated(path: Path, columns: Columns) -> ImageSet:
     told = f"{len(twice)} images have different answers and were left out, e.g. {twice[0]!r}" if twice else ""
     return replace(
         named_images(root, names),
+        metadata=_metadata(found, names),
         labels=Coded.of(next(iter(labels[name])) for name in names),
         splits=Coded.of(parts[name] for name in names) if any(parts.values()) else None,
         notes=(*found.notes, *filter(None, [told])),
         asked=found.asked,
     )
+
+
+def _metadata(found: Annotations, names: Sequence[str]) -> dict[str, Texts[str | None]]:
+    """Return the other columns of a plain table, of an image that several rows name those of the first."""
+    if found.table is None:
+        return {}
+    first: dict[str, int] = {}
+    for row, name in enumerate(found.table.names):
+        first.setdefault(name, row)
+    columns = found.table.metadata.items()
+    return {column: Texts.of(cells[first[n]] if n in first else None for n in names) for column, cells in columns}
 
 
 def _files_of(rows: Sequence[Annotation], root: Path) -> list[tuple[Annotation, str]]:

@@ -129,14 +129,29 @@ def named_classes(rows: pa.Table) -> list[str]:
 
 def table_probs(rows: pa.Table, classes: Sequence[str]) -> NDArray[np.float32] | None:
     """Return (n, c) probabilities of a verdict table; None where it has none for these classes."""
-    wide = [f"prob_{name}" for name in classes]
+    return _wide(rows, classes, "prob_", "probs")
+
+
+def table_decisions(rows: pa.Table, classes: Sequence[str]) -> NDArray[np.float32] | None:
+    """Return (n, c) p_wrong of the decision on each class, of several labels; None where a table does not tell it."""
+    return _wide(rows, classes, "p_wrong_", "p_wrongs")
+
+
+def _wide(rows: pa.Table, classes: Sequence[str], prefix: str, listed: str) -> NDArray[np.float32] | None:
+    """Read numbers of a column a class, or of one column of lists."""
+    wide = [f"{prefix}{name}" for name in classes]
     if classes and set(wide) <= set(rows.column_names):
         return np.stack([np.asarray(rows[name].to_numpy(), dtype=np.float32) for name in wide], axis=1)
-    if "probs" not in rows.column_names or not rows.num_rows:
+    if listed not in rows.column_names or not rows.num_rows:
         return None
-    lists = rows["probs"].combine_chunks()
-    values = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
-    return values.reshape(len(lists), -1) if len(values) == len(lists) * len(classes) else None
+    lists = rows[listed].combine_chunks()
+    values = np.asarray(lists.drop_null().flatten().to_numpy(zero_copy_only=False), dtype=np.float32)
+    told = np.asarray(lists.is_valid())
+    if len(values) != int(told.sum()) * len(classes):
+        return None
+    found = np.full((len(lists), len(classes)), np.nan, dtype=np.float32)
+    found[told] = values.reshape(-1, len(classes))
+    return found
 
 
 def _plain(values: Any) -> list[Any]:

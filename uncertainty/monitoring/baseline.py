@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination.fit import Evidence
-from uncertainty.combination.mixture import Floats, Signals
+from uncertainty.combination.mixture import NOTHING_SAID, SEVERAL_SAID, Floats, Signals
 from uncertainty.errors import InputError
 from uncertainty.images.quality import QUALITY_NAMES
 from uncertainty.outputs import ModelOutputs
@@ -33,7 +33,7 @@ class Rows:
     ----------
     scores : (n, m) of m estimators, higher = more likely wrong.
     context : (n, q) statistics of the images; q may be 0.
-    predicted : (n,) int64 predicted class, -1 where there is no single one (multilabel).
+    predicted : (n,) int64 predicted class, below 0 where there is no single one (multilabel), see `Signals`.
     p_wrong : (n,) in 0..1.
     confidence : (n,) the largest probability after temperature scaling; multilabel: of the least sure decision.
     neg_entropy : (n,) Σ p ln p after temperature scaling, at most 0, higher = surer; multilabel: over all decisions.
@@ -162,7 +162,7 @@ def rows_of_table(
     for batch in batches:
         _check_columns(batch, [*wide[0], *wide[1], "p_wrong", "predicted_index", "error"])
         readable = batch.filter(batch["error"].is_null())
-        predicted = _column(readable, "predicted_index", missing=-1).astype(np.int64)
+        predicted = _predicted(readable)
         scores, quality = (_matrix(readable, names) for names in wide)
         known = Signals(scores, quality, predicted)
         parts.append(rows_of_signals(known, _column(readable, "p_wrong"), _probs(readable), temperature))
@@ -181,6 +181,14 @@ def _column(batch: pa.RecordBatch, name: str, missing: float = np.nan) -> Floats
     if np.isnan(values).any():
         raise InputError(f"the column {name!r} is empty in rows that were read; screen again")
     return np.asarray(values, dtype=np.float64)
+
+
+def _predicted(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    predicted = _column(batch, "predicted_index", missing=SEVERAL_SAID).astype(np.int64)
+    if "predicted_label" not in batch.schema.names:
+        return predicted
+    nothing = np.array([not label for label in batch["predicted_label"].to_pylist()], dtype=bool)
+    return np.where(nothing & (predicted < 0), NOTHING_SAID, predicted)
 
 
 def _matrix(batch: pa.RecordBatch, names: Sequence[str]) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from uncertainty.combination import calibration_sets
 from uncertainty.decisions.decide import Decision
+from uncertainty.decisions.decision_rows import DecisionRows
 from uncertainty.errors import InputError
+from uncertainty.labels.label_sets import resolve_sets
 from uncertainty.labels.meaning import NO_KNOWN_CLASS, NO_TRUTH, resolve
 from uncertainty.monitoring.baseline import Rows, rows_of_table
 from uncertainty.outputs import UNKNOWN_CLASS
+from uncertainty.recalibration.labelled_decisions import decisions_of
 from uncertainty.screener import Screener
 from uncertainty.verdicts import Verdicts
 
@@ -34,6 +37,8 @@ class Incoming:
     labelled: NDArray[np.bool_]
     wrong: NDArray[np.bool_]
     labels: NDArray[np.int64]
+    decisions: DecisionRows | None = None
+    """Of all N images, where an image may have several labels."""
 
     @property
     def new(self) -> Rows:
@@ -84,7 +89,9 @@ def read_batch(screener: Screener, table: pa.Table, digests: Mapping[str, str]) 
     position = {name: k for k, name in enumerate(screener.model.classes)}
     labels = [position.get(label, UNKNOWN_CLASS) for label in np.array(table["label"].to_pylist(), object)[has & kept]]
     known = (np.asarray(wrong, dtype=bool), np.array(labels, dtype=np.int64))
-    return Incoming(names[kept], rows, flagged, has[kept], *known), left_out
+    several = screener.model.task == "multilabel"
+    decisions = decisions_of(table.filter(kept), screener.model.classes) if several else None
+    return Incoming(names[kept], rows, flagged, has[kept], *known, decisions), left_out
 
 
 def keys(screener: Screener, names: NDArray[np.object_], digests: Mapping[str, str]) -> list[str]:
@@ -98,8 +105,10 @@ def known_truths(screener: Screener, labels: Mapping[str, str]) -> tuple[dict[st
     Raises InputError where not one is a class.
     """
     classes = screener.model.classes
-    if screener.model.task == "multilabel" or not labels:
-        return dict(labels), []
+    if not labels:
+        return {}, []
+    if screener.model.task == "multilabel":
+        return _known_sets(labels, classes)
     found = resolve(list(labels.values()), classes, "new")
     if not found.usable.any():
         raise InputError(
@@ -109,3 +118,14 @@ def known_truths(screener: Screener, labels: Mapping[str, str]) -> tuple[dict[st
     pairs = zip(labels, found.positions.tolist(), strict=True)
     known = {name: classes[k] if k >= 0 else NO_KNOWN_CLASS for name, k in pairs if k != NO_TRUTH}
     return known, list(found.notes)
+
+
+def _known_sets(labels: Mapping[str, str], classes: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    found = resolve_sets(list(labels.values()), classes, "new")
+    if not found.usable.any():
+        raise InputError(
+            f"not one label, e.g. {next(iter(labels.values()))!r}, says what an image has of the model's classes, e.g. "
+            f"{classes[0]!r}; write class names with semicolons between, as the verdicts do"
+        )
+    texts = zip(labels, found.texts(classes), strict=True)
+    return {name: text for name, text in texts if text is not None}, list(found.notes)

@@ -24,9 +24,10 @@ from uncertainty.metrics.row_log_loss import row_losses
 from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.recalibration import sampling_weights
 from uncertainty.recalibration.labelled_batch import Incoming, judge, keys, known_truths, read_batch, refuse_others
+from uncertainty.recalibration.labelled_decisions import flagged
 from uncertainty.recalibration.sampling_weights import RowWeights
 from uncertainty.screener import Screener
-from uncertainty.screener.cascade import decided
+from uncertainty.screener.decisions import Decisions, decided_by
 from uncertainty.screener.fit import learnt
 from uncertainty.verdicts import Verdicts
 
@@ -125,7 +126,8 @@ def updated(
     losses = [
         np.average(row_losses(q, batch.wrong), weights=weights.new) for q in (_double(batch.new.p_wrong), p_wrong)
     ]
-    flagged = int(now.decision.flags(p, batch.rows.predicted).sum())
+    each = None if batch.decisions is None else batch.decisions.p_wrong
+    count = int(flagged(now.decision, p, batch.rows.predicted, each).sum())
     return Update(
         screener=replace(now, notes=tuple(dict.fromkeys((*now.notes, *notes)))),
         images=len(batch.rows),
@@ -135,7 +137,7 @@ def updated(
         before=State(
             float(batch.rows.p_wrong.mean()), int(batch.flagged.sum()), float(losses[0]), judge(screener, verdicts)
         ),
-        after=State(float(p.mean()), flagged, float(losses[1]), now.decision),
+        after=State(float(p.mean()), count, float(losses[1]), now.decision),
         left_out=left_out,
         notes=tuple(notes),
     )
@@ -150,7 +152,8 @@ def _weights(
 ) -> tuple[RowWeights, list[str]]:
     """Return what each calibration row and each new row counts, and what there is to say about that."""
     old, p = screener.calibration, _double(batch.rows.p_wrong)
-    old_upper, upper = judge(screener, verdicts).flags(old.p_wrong, old.predicted), batch.flagged
+    each = None if screener.decisions is None else screener.decisions.rows.p_wrong
+    old_upper, upper = flagged(judge(screener, verdicts), old.p_wrong, old.predicted, each), batch.flagged
     names = ("flagged images", "unflagged images")
     by_flag = bool((batch.labelled == upper).all())
     if inclusion is None and not by_flag and (cut := sampling_weights.upper_part(p, batch.labelled)) is not None:
@@ -253,7 +256,8 @@ def _learnt(
     rows = _joined(screener.calibration, batch, weights)
     evidence = evidence_of(screener, rows)
     combination, p_wrong = learnt(evidence, certifying=rows.certifying, seed=screener.seed)
-    decision, rows, _ = decided(screener.decision.policy, rows.with_p_wrong(p_wrong), None)
+    decisions = _decisions(screener, batch)
+    decision, rows, _ = decided_by(screener.decision.policy, rows.with_p_wrong(p_wrong), None, decisions)
     classes = screener.model.classes
     stale = {*few_errors(before), *screener.decision.notes(classes), *_promises(screener.calibration)}
     notes = [note for note in screener.notes if note not in stale]
@@ -263,12 +267,21 @@ def _learnt(
         combiner=combination.combiner,
         decision=decision,
         calibration=rows,
+        decisions=decisions,
         baseline=_baseline(screener.baseline, rows, batch),
         calibrated_on=_calibrated_on(screener, evidence, combination, batch),
         fitted_on=np.union1d(screener.fitted_on, calibration_sets.hashed(learnt_from)),
         notes=(*notes, *combination.notes, *decision.notes(classes), *_promises(rows)),
     )
     return now, p_wrong[len(screener.calibration) :]
+
+
+def _decisions(screener: Screener, batch: Incoming) -> Decisions | None:
+    """Put the new decisions behind the old ones; what judges them stays, and their lines are drawn on all of them."""
+    if screener.decisions is None or batch.decisions is None:
+        return screener.decisions
+    new = batch.decisions.take(batch.labelled)
+    return replace(screener.decisions, rows=screener.decisions.rows.joined(new))
 
 
 def _promises(rows: HeldOut) -> list[str]:

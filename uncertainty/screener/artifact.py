@@ -130,6 +130,7 @@ class Manifest(BaseModel):
     calibrated_on: dict[str, Any]
     notes: tuple[str, ...]
     cascade: dict[str, Any] | None = None
+    decisions: dict[str, Any] | None = None
     arrays: dict[str, str] = {}
     """The hash of each array."""
     arrays_file: str = ""
@@ -141,6 +142,8 @@ class Manifest(BaseModel):
         """16 hex characters: which fit, and which decision, this is; all that a verdict depends on is in it."""
         names = ("estimators", "combiner", "decision", "passes", "views", "seed", "calibrated_on", "cascade", "arrays")
         parts = self.model_dump(include=set(names))
+        if self.decisions is not None:  # of one label the id stays what it was
+            parts["decisions"] = self.decisions
         parts["model"] = self.model.model_dump(include={"sha256", "classes", "task"})
         return _hash(parts)[:16]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination.fit import CONDITIONS
-from uncertainty.combination.mixture import Mixture
+from uncertainty.combination.mixture import NOTHING_SAID, Mixture
 from uncertainty.combination.tails import Tails
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision
@@ -25,6 +25,7 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.neighbors import NeighborIndex
 from uncertainty.screener.cascade import Cascade
+from uncertainty.screener.decisions import Decisions
 from uncertainty.screener.fitted import Fitted
 
 _MOST_PASSES = 100_000
@@ -47,6 +48,7 @@ def check(fitted: Fitted, arrays: Mapping[str, NDArray[Any]]) -> None:
         *_of_rows(fitted.calibration, len(fitted.estimators), classes),
         *_of_baseline(fitted.baseline, len(fitted.estimators), classes),
         *_of_cascade(fitted.cascade, fitted.estimators),
+        *_of_decisions(fitted.decisions, len(fitted.calibration), classes),
     ):
         raise ArtifactError(f"{wrong}; fit the screener again")
 
@@ -183,7 +185,7 @@ def _of_rows(rows: HeldOut, estimators: int, classes: int) -> Iterator[str]:
         return
     if not _within(rows.p_wrong, 0, 1) or not (rows.weights >= 0).all() or not (n == 0 or rows.weights.any()):
         yield "the calibration rows have p_wrong or weights that are out of range"
-    if not _within(rows.condition, 0, len(CONDITIONS) - 1) or not _within(rows.predicted, -1, classes - 1):
+    if not _within(rows.condition, 0, len(CONDITIONS) - 1) or not _within(rows.predicted, NOTHING_SAID, classes - 1):
         yield "the calibration rows are of classes or conditions that there are not"
     if rows.chosen is not None and (rows.chosen.shape != (n,) or rows.chosen.dtype != np.bool_):
         yield "the calibration rows are not of one length"
@@ -199,7 +201,7 @@ def _of_baseline(baseline: Baseline, estimators: int, classes: int) -> Iterator[
     if (
         not _within(rows.p_wrong, 0, 1)
         or not _within(rows.confidence, 0, 1)
-        or not _within(rows.predicted, -1, classes - 1)
+        or not _within(rows.predicted, NOTHING_SAID, classes - 1)
     ):
         yield "the baseline rows are out of range"
     if (rows.neg_entropy > 1e-6).any() or baseline.wrong.dtype != np.bool_:
@@ -221,6 +223,23 @@ def _of_cascade(cascade: Cascade | None, estimators: tuple[Estimator, ...]) -> I
         yield "the rows of the cascade are out of range"
     if not held_out.weights.any():
         yield "the rows of the cascade have no weight"
+
+
+def _of_decisions(decisions: Decisions | None, rows: int, classes: int) -> Iterator[str]:
+    if decisions is None:
+        return
+    kept = decisions.rows
+    if {a.shape for a in (kept.p_wrong, kept.wrong, kept.said)} != {(rows, classes)}:
+        yield "the decisions are not those of the calibration rows"
+    elif not _within(kept.p_wrong, 0, 1) or not _within(kept.wrong, -1, 1) or kept.said.dtype != np.bool_:
+        yield "the decisions are out of range"
+    for experts in filter(None, (decisions.experts, decisions.at_first_sight)):
+        linear = experts.experts.values()
+        numbers = [experts.center, experts.spread, *(n for e in linear for n in (*e.weights, e.intercept, *e.of_class))]
+        if not experts.experts.keys() <= set(CONDITIONS) or any(len(e.of_class) != classes for e in linear):
+            yield f"the decisions have experts for {list(experts.experts)}, or for other classes"
+        if not all(_is_number(n) and abs(n) <= _LARGEST for n in numbers) or experts.spread <= 0:
+            yield "the experts of decisions have numbers that are out of range"
 
 
 def _within(values: NDArray[Any], low: float, high: float) -> bool:

@@ -32,7 +32,8 @@ from uncertainty.monitoring.unseen import between_kinds
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit_facts, reasons
 from uncertainty.screener.artifact import SavedModel
-from uncertainty.screener.cascade import Cascade, decided, nothing_deeper
+from uncertainty.screener.cascade import Cascade, nothing_deeper
+from uncertainty.screener.decisions import Decisions, decided_by
 from uncertainty.screener.fit_settings import FitSettings
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.reasons import Telling
@@ -109,7 +110,9 @@ def from_outputs(
     combination, p_wrong = learn(rows)
     gained = worth(usable, rows.take(~certifying), combination, seed)
     cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss)
-    decision, held_out, cascade = decided(asked.policy, HeldOut.of(rows, p_wrong, certifying), cascade)
+    decisions = Decisions.fit((usable, calibration, copies), rows, combination, certifying, cascade, seed)
+    kept = HeldOut.of(rows, p_wrong, certifying)
+    decision, held_out, cascade = decided_by(asked.policy, kept, cascade, decisions)
     found = (*again, *combination.notes, *nothing_deeper(usable, asked.deeper), *gained, *decision.notes(classes))
     return Fitted(
         estimators=usable,
@@ -131,6 +134,7 @@ def from_outputs(
         baseline=_baseline(rows, p_wrong, certifying, combination, asked, calibration),
         known_good=known_good_names(known_good),
         cascade=cascade,
+        decisions=decisions,
         telling=_telling(known_good, calibration, rows, (usable, combination.combiner), p_wrong),
     )
 

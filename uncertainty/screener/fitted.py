@@ -15,7 +15,9 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import Cascade
+from uncertainty.screener.decisions import Decisions
 from uncertainty.screener.reasons import NOTHING_LEARNT, Telling
+from uncertainty.verdicts import FLAGGED_LABELS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,3 +49,15 @@ class Fitted:
     """Which images get a deeper look; None: all get the same."""
     telling: Telling = NOTHING_LEARNT
     """What the words in reasons are held against."""
+    decisions: Decisions | None = None
+    """What tells single decisions, where images have several labels; None: they have one."""
+
+    def more_columns(self) -> list[str]:
+        """Return what verdicts have beside the usual columns, as `verdicts.schema` takes it."""
+        told = {
+            "effort": self.cascade is not None,
+            "suggested": self.model.task == "multiclass" and any(e.posterior for e in self.estimators),
+            "decisions": self.decisions is not None,
+            FLAGGED_LABELS: self.decision.policy.per_decision,
+        }
+        return [name for name, there in told.items() if there]

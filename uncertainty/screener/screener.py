@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -283,7 +284,7 @@ class Screener(Brief, Judge):
             self.model.check(batch.outputs)
             columns = judged_by_effort(batch.outputs, batch.deeper, self)
         constants = {
-            **({} if self.decision.policy.per_class else {"threshold": np.float32(self.threshold)}),
+            **({} if math.isnan(self.threshold) else {"threshold": np.float32(self.threshold)}),
             "screen_id": self.id,
             "model_sha256": self.model.sha256,
         }
@@ -306,9 +307,7 @@ class Screener(Brief, Judge):
         names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
         if quality and self.telling.image is not None:
             quality = list(QUALITY_NAMES)
-        suggested = self.model.task == "multiclass" and any(e.posterior for e in self.estimators)
-        told = {"effort": self.cascade is not None, "suggested": suggested}
-        return schema(self.model.classes, names, self.provenance(seen, adapted), quality, **told)
+        return schema(self.model.classes, names, self.provenance(seen, adapted), quality, self.more_columns())
 
     def provenance(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""

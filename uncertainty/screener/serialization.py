@@ -21,6 +21,7 @@ from uncertainty.screener import artifact, same_model
 from uncertainty.screener.artifact import Manifest, SavedModel
 from uncertainty.screener.cascade import CASCADE_ROWS, Cascade
 from uncertainty.screener.checks import check
+from uncertainty.screener.decisions import Decisions
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.reasons import Telling
 
@@ -36,19 +37,21 @@ def save(folder: Path, fitted: Fitted) -> None:
 def described(fitted: Fitted) -> tuple[Manifest, dict[str, NDArray[Any]]]:
     """Return what a screener knows as data: a manifest, not sealed yet, and arrays by name."""
     saved, arrays = artifact.pack(fitted.estimators)
-    cascade = fitted.cascade
+    cascade, decisions = fitted.cascade, fitted.decisions
     told = {name: plain(getattr(fitted, name)) for name in ("calibrated_on", "history")}
     manifest = Manifest(
         estimators=saved,
         combiner=fitted.combiner.to_dict(),
         decision=fitted.decision.to_dict(),
         cascade=None if cascade is None else cascade.to_dict(),
+        decisions=None if decisions is None else decisions.to_dict(),
         **{name: getattr(fitted, name) for name in _PLAIN} | told,
     )
     arrays |= {"fitted_on": fitted.fitted_on, **fitted.calibration.arrays()}
     arrays |= fitted.baseline.to_arrays()
     arrays["known_good"] = artifact.names_to_array(fitted.known_good)
     arrays |= _of_telling(fitted.telling)
+    arrays |= {} if decisions is None else decisions.rows.arrays()
     arrays |= {} if cascade is None else {CASCADE_ROWS: cascade.held_out.to_array()}
     return manifest, arrays
 
@@ -97,6 +100,7 @@ def _made(manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> Fitted:
             baseline=Baseline.from_arrays(arrays),
             known_good=artifact.names_from_array(arrays.get("known_good")),
             cascade=Cascade.restored(manifest.cascade, arrays),
+            decisions=Decisions.restored(manifest.decisions, arrays),
             telling=_telling(arrays),
             **{name: getattr(manifest, name) for name in _PLAIN},
         )

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Batch
+from uncertainty.combination.decision_experts import DecisionExperts
+from uncertainty.combination.decision_fit import decision_log_odds, decision_p_wrong, judge_of
 from uncertainty.combination.evidence import signals
-from uncertainty.combination.mixture import Mixture
+from uncertainty.combination.mixture import Mixture, Signals
 from uncertainty.decisions.decide import Decision
+from uncertainty.decisions.each_decision import flagged_labels, flags_of_decisions
 from uncertainty.estimators.base import Estimator
 from uncertainty.images.quality import QUALITY_NAMES, USUAL
 from uncertainty.outputs import ModelOutputs, probs_from_logits
 from uncertainty.screener.cascade import effort_of
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.reasons import NOTHING_LEARNT, Telling, reasons
-from uncertainty.verdicts import QUALITY, SUGGESTED, probability_columns
+from uncertainty.verdicts import FLAGGED_LABELS, QUALITY, SUGGESTED, decision_columns, probability_columns
 
 DEEPER_LOOK_FAILED = "deeper_look_failed"
 """Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
@@ -26,10 +30,25 @@ OTHERWISE = "other_reasons"
 """The reasons that a row would have if its flag were the other one: for another policy, that needs no network then."""
 
 
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Fitted estimators, what combines them, and of several labels what judges single decisions."""
+
+    estimators: Sequence[Estimator]
+    combiner: Mixture
+    experts: DecisionExperts | None = None
+
+    def of_decisions(self, outputs: ModelOutputs, known: Signals) -> NDArray[np.float32] | None:
+        """Return (n, c) p_wrong of each decision; None where an image has one label."""
+        if self.experts is None:
+            return None
+        evidence = decision_log_odds(judge_of(self.estimators), outputs), outputs.predictions == 1
+        return decision_p_wrong(self.experts, self.combiner, evidence, known).astype(np.float32)
+
+
 def judged(
     outputs: ModelOutputs,
-    estimators: Sequence[Estimator],
-    combiner: Mixture,
+    judges: Judges,
     classes: Sequence[str],
     decision: Decision,
     dear: Sequence[str] = (),
@@ -40,10 +59,12 @@ def judged(
     `dear` are columns that a deeper look alone has, `telling` what is known of the words in reasons. Everything is
     compared in float32, as it is stored, so that `flagged` is what the stored columns say.
     """
+    estimators, combiner = judges.estimators, judges.combiner
     known = signals(estimators, outputs)
     p_wrong = combiner.p_wrong(known).astype(np.float32)
-    thresholds = decision.thresholds(known.predicted)
-    flagged = p_wrong >= thresholds
+    of_decisions = judges.of_decisions(outputs, known)
+    flags = _flags(decision, p_wrong, known.predicted, of_decisions, classes)
+    flagged = flags["flagged"]
     told = reasons(outputs, known, (estimators, combiner), telling)
     views = 0 if outputs.tta_probs is None else outputs.tta_probs.shape[1]
     effort = effort_of({column for e in estimators for column in e.reads}, dear, views)
@@ -51,16 +72,32 @@ def judged(
         **_prediction(outputs, classes),
         **_suggestion(outputs, estimators, classes),
         "p_wrong": p_wrong,
-        "flagged": flagged.tolist(),
-        "threshold": thresholds,
+        **flags,
         "reasons": [whole if flag else image for whole, image, flag in zip(*told, flagged, strict=True)],
         OTHERWISE: [image if flag else whole for whole, image, flag in zip(*told, flagged, strict=True)],
         "effort": [effort] * len(outputs),
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
         **_quality(outputs),
         **probability_columns(classes, outputs.probs),
+        **({} if of_decisions is None else decision_columns(classes, of_decisions)),
     }
     return {name: list(column) for name, column in columns.items()}
+
+
+def _flags(
+    decision: Decision,
+    p_wrong: NDArray[np.float32],
+    predicted: NDArray[np.int64],
+    of_decisions: NDArray[np.float32] | None,
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """Return what is flagged and from where on; of a policy on decisions the labels, and no line of the image."""
+    if not decision.policy.per_decision or of_decisions is None:
+        thresholds = decision.thresholds(predicted)
+        return {"flagged": (p_wrong >= thresholds).tolist(), "threshold": thresholds}
+    flags = flags_of_decisions(decision, of_decisions)
+    named = flagged_labels(flags, classes)
+    return {"flagged": flags.any(axis=1).tolist(), "threshold": [None] * len(flags), FLAGGED_LABELS: named}
 
 
 def _quality(outputs: ModelOutputs) -> dict[str, NDArray[Any]]:
@@ -75,16 +112,19 @@ def judged_by_effort(
     fitted: Fitted,
 ) -> dict[str, list[Any]]:
     """Return what `judged` does; in a cascade, by all estimators for `deeper` and by the cheap ones for the others."""
-    cascade, estimators, combiner = fitted.cascade, fitted.estimators, fitted.combiner
+    cascade, decisions = fitted.cascade, fitted.decisions
     classes, decision = fitted.model.classes, fitted.decision
+    full = Judges(fitted.estimators, fitted.combiner, None if decisions is None else decisions.experts)
     if cascade is None:
-        return judged(outputs, estimators, combiner, classes, decision, telling=fitted.telling)
-    cheap = cascade.cheap(estimators)
+        return judged(outputs, full, classes, decision, telling=fitted.telling)
+    cheap = Judges(
+        cascade.cheap(fitted.estimators), cascade.combiner, None if decisions is None else decisions.at_first_sight
+    )
     # What is common among all evidence says nothing of the first look's.
-    first = judged(outputs, cheap, cascade.combiner, classes, decision, telling=Telling(fitted.telling.image))
+    first = judged(outputs, cheap, classes, decision, telling=Telling(fitted.telling.image))
     if deeper is None or not len(deeper):
         return first
-    second = judged(deeper, estimators, combiner, classes, decision, cascade.columns, fitted.telling)
+    second = judged(deeper, full, classes, decision, cascade.columns, fitted.telling)
     place = {str(name): row for row, name in enumerate(outputs.ids)}
     return replaced(first, [place[str(name)] for name in deeper.ids], second)
 

@@ -6,6 +6,7 @@ doing it again ends the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -215,7 +216,7 @@ def _summary(survey: _Survey, screener: Screener) -> dict[str, Any]:
         "flagged": int(survey.flagged.sum()),
         "predicted_errors": float(survey.p_wrong[readable].sum(dtype=np.float64)),
         "policy": str(screener.decision.policy),
-        "threshold": None if screener.decision.policy.per_class else screener.threshold,
+        "threshold": None if math.isnan(screener.threshold) else screener.threshold,
         "classes": list(screener.model.classes),
         "provenance": screener.provenance(survey.counts["seen"], survey.adapted),
         **deeper,

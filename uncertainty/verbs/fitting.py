@@ -26,6 +26,8 @@ def fit(
     *,
     name_column: str | None = None,
     label_column: str | None = None,
+    several_labels: bool = False,
+    label_separator: str = ";",
     split: str | None = None,
     reference_split: str | None = None,
     classes: AnyPath | None = None,
@@ -66,8 +68,9 @@ def fit(
     asked |= {"policy": policy_of(policy), "batch_size": batch_size, "workers": workers}
     asked |= {"views": [name for name in tta.split(",") if name], "keep_class_order": keep_class_order}
     asked |= {"drop_duplicates": drop_duplicates, "cache": cache_of(cache, off=no_cache), "progress": shown(progress)}
-    named = replace(columns(name_column, label_column, group, group_by), split=split)
-    train = replace(columns(name_column, label_column), split=reference_split)
+    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
+    named = replace(columns(name_column, label_column, group, group_by, **how), split=split)
+    train = replace(columns(name_column, label_column, **how), split=reference_split)
     source = ModelSource(model, path_of(classes), embedder, device, autocast, runtime, trust_model_file)
     good = None if reference is None else ImageSource(Path(reference), train)
     sets = (good, ImageSource(Path(calibration), named), Path(out))

@@ -24,6 +24,8 @@ def evaluate(
     *,
     name_column: str | None = None,
     label_column: str | None = None,
+    several_labels: bool = False,
+    label_separator: str = ";",
     precision: float = 0.9,
     recall: float = 0.9,
     resamples: int = 1000,
@@ -35,7 +37,8 @@ def evaluate(
     """Say how good the verdicts were, once labels are known."""
     from uncertainty.workflows.evaluate import evaluate_folder
 
-    asked = columns(name_column, label_column, group, group_by)
+    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
+    asked = columns(name_column, label_column, group, group_by, **how)
     wanted: dict[str, Any] = {"precision": precision, "recall": recall, "overwrite": overwrite}
     return evaluate_folder(Path(out), Path(labels), asked, seed=seed, resamples=resamples, **wanted)
 
@@ -65,6 +68,8 @@ def slices(
     *,
     name_column: str | None = None,
     label_column: str | None = None,
+    several_labels: bool = False,
+    label_separator: str = ";",
     by: str = "",
     overwrite: bool = False,
 ) -> SliceReport:
@@ -72,7 +77,8 @@ def slices(
     from uncertainty.workflows.slices import slices_of_folder
 
     wanted = [name.strip() for name in by.split(",")] if by else None
-    return slices_of_folder(Path(out), Path(labels), wanted, columns(name_column, label_column), overwrite=overwrite)
+    asked = columns(name_column, label_column, separator=label_separator, several=several_labels)
+    return slices_of_folder(Path(out), Path(labels), wanted, asked, overwrite=overwrite)
 
 
 @in_range
@@ -83,6 +89,8 @@ def compare(
     *,
     name_column: str | None = None,
     label_column: str | None = None,
+    several_labels: bool = False,
+    label_separator: str = ";",
     out: AnyPath = "comparison",
     resamples: int = 1000,
     seed: int = 0,
@@ -93,7 +101,8 @@ def compare(
     """Say what run B fixed and broke against run A."""
     from uncertainty.workflows.compare import compare_folders
 
-    asked = columns(name_column, label_column, group, group_by)
+    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
+    asked = columns(name_column, label_column, group, group_by, **how)
     more: dict[str, Any] = {"seed": seed, "resamples": resamples, "overwrite": overwrite}
     return compare_folders(Path(a), Path(b), Path(labels), Path(out), asked, **more)
 

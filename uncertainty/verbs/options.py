@@ -31,12 +31,14 @@ def one_of(what: str, given: str, known: Iterable[str]) -> str:
     return given
 
 
-def columns(name: str | None, label: str | None, group: str | None = None, group_by: str | None = None) -> Columns:
-    """Return what the columns of a table are called, and which images belong together."""
+def columns(
+    name: str | None, label: str | None, group: str | None = None, group_by: str | None = None, **how: Any
+) -> Columns:
+    """Return what the columns of a table are called, and which images belong together; `how`: separator and several."""
     from uncertainty.images.groups import Grouping
     from uncertainty.images.manifests import Columns
 
-    return Columns(name, label, grouping=Grouping(group, group_by))
+    return Columns(name, label, grouping=Grouping(group, group_by), **how)
 
 
 def path_of(given: AnyPath | None) -> Path | None:

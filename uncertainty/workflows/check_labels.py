@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,9 @@ from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.figures import number_of
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.likely_errors import LIKELY, TRUST, Seen, likely_errors
+from uncertainty.labels.likely_set_errors import likely_set_errors
 from uncertainty.labels.quality import Agreement, Answers, agreement
-from uncertainty.labels.tables import task_of
+from uncertainty.labels.tables import table_decisions, task_of
 from uncertainty.labels.unlike_calibration import more_errors
 from uncertainty.notebook.tabular import Tabular
 from uncertainty.recalibration.sampling_weights import chosen_by_score, upper_part
@@ -114,8 +115,6 @@ def _unlike(folder: Path, found: Labelled) -> tuple[bool | None, str]:
 
     `screen` and `monitor` leave word beside the verdicts; without, p_wrong of all that was screened is looked at.
     """
-    if found.outcomes.task == "multilabel":
-        return None, ""
     alarm = _alarm(folder)
     if alarm is not None:
         return alarm, "the screening raised a drift alarm" * alarm
@@ -146,7 +145,7 @@ def _listed(
     part = outcomes.take(order)
     columns = {
         "file_name": pa.array(part.names.tolist(), pa.string()),
-        "label": pa.array(part.texts(part.truth), pa.string()),
+        "label": pa.array(part.labels, pa.string()),
         "suggested": pa.array([suggested[k] for k in order], pa.string()),
         "label_wrong": pa.array(score[order], pa.float32()),
         "likely": pa.array(accused[order], pa.bool_()),
@@ -160,13 +159,12 @@ def judged(outcomes: Outcomes, alarm: bool | None = None) -> tuple[NDArray[np.fl
     """Return how probably each label is wrong, what the image more likely is, and which labels are accused.
 
     `alarm` says whether the images are not like calibration. Multiclass: `likely_errors`; a label of no known class is
-    wrong as far as p_wrong is low. Multilabel: p_wrong where all labels are the predicted ones, else 1 − p_wrong times
-    the least probability of a label that differs.
+    wrong as far as p_wrong is low. Multilabel: `likely_set_errors`, of which the likeliest of an image counts; it more
+    likely has the labels that were given, but for those accused, and those whose absence is.
     """
     p_wrong = np.asarray(outcomes.table["p_wrong"].to_numpy(), dtype=np.float64)
     if outcomes.task == "multilabel":
-        score = _judged_sets(outcomes, p_wrong)
-        return score, outcomes.texts(outcomes.predicted), score >= LIKELY
+        return _judged_sets(outcomes, alarm)
     n, c = len(outcomes), outcomes.n_known
     probs = np.full((n, c), 1 / max(c, 1)) if outcomes.probs is None else outcomes.probs.astype(np.float64)
     given = np.where(outcomes.truth < c, outcomes.truth, -1)
@@ -206,13 +204,23 @@ def _picked(table: pa.Table) -> str:
     return "higher" if p[labelled].mean() > p[~labelled].mean() else "lower"
 
 
-def _judged_sets(outcomes: Outcomes, p_wrong: NDArray[np.float64]) -> NDArray[np.float64]:
+def _judged_sets(outcomes: Outcomes, alarm: bool | None) -> tuple[NDArray[np.float64], list[str], NDArray[np.bool_]]:
     k = outcomes.n_known
-    differs = outcomes.truth[:, :k] != outcomes.predicted[:, :k]
-    probs = np.full(differs.shape, 0.5) if outcomes.probs is None else np.asarray(outcomes.probs, dtype=np.float64)
-    of_label = np.where(outcomes.truth[:, :k], probs, 1 - probs)
-    least = np.where(differs, of_label, 1).min(axis=1, initial=1)
-    return np.where(outcomes.wrong, 1 - p_wrong * least, p_wrong)
+    said, known = outcomes.predicted[:, :k], outcomes.known[:, :k]
+    p_wrong = table_decisions(outcomes.table, outcomes.classes[:k])
+    if p_wrong is None:
+        probs = np.full(said.shape, 0.5) if outcomes.probs is None else outcomes.probs
+        p_wrong = np.where(said, 1 - probs, probs)
+    score, accused = likely_set_errors(
+        np.where(known, outcomes.truth[:, :k], -1), said, p_wrong.astype(np.float64), alarm
+    )
+    better = outcomes.truth.copy()
+    better[:, :k] ^= accused
+    return (
+        np.nan_to_num(score).max(axis=1, initial=0),
+        replace(outcomes, truth=better).labels,
+        np.asarray(accused.any(axis=1)),
+    )
 
 
 def words(check: LabelCheck) -> list[str]:

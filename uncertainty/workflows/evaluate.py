@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 
 from uncertainty.brief import Brief
 from uncertainty.evaluation.confusion import ClassReport, class_report
+from uncertainty.evaluation.decision_quality import DecisionReport, decision_report
 from uncertainty.evaluation.labelled_folder import labelled
 from uncertainty.evaluation.matching import Returned
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.evaluation.plots import Plots
 from uncertainty.evaluation.screening_quality import Evaluation, Match, evaluate
-from uncertainty.evaluation.slices import SliceReport, slice_report
-from uncertainty.evaluation.tables import class_table, pair_table, slice_table
+from uncertainty.evaluation.slices import SliceReport
+from uncertainty.evaluation.tables import class_slice_table, class_table, decision_table, pair_table, slice_table
 from uncertainty.files import plain, write_json
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.inclusion import inclusion
@@ -27,11 +28,14 @@ from uncertainty.recalibration.label_origin import LabelOrigin, label_origin
 from uncertainty.recalibration.sampling_weights import DesignEstimate, design_estimate
 from uncertainty.verdicts import WIDE_CLASSES, folder_of, metadata_of_rows, write_table
 from uncertainty.workflows.evaluation_words import opening
+from uncertainty.workflows.slices import slices_of
 from uncertainty.written import refuse, written
 
 EVALUATION, CURVES = "evaluation.json", "curves.json"
 TABLES = ("errors", "false_positives", "false_negatives", "confused", "per_class", "slices")
-FILES = (EVALUATION, *(f"{name}.csv" for name in TABLES), CURVES)
+SEVERAL = ("per_decision", "slices_per_class")
+"""Tables besides, where an image may have several labels."""
+FILES = (EVALUATION, *(f"{name}.csv" for name in (*TABLES, *SEVERAL)), CURVES)
 _POINTS, _FEW_POINTS = 65, 20
 
 
@@ -47,6 +51,7 @@ class Findings(Plots, Brief):
     origin: LabelOrigin
     design: DesignEstimate | None = None
     outcomes: Outcomes | None = None
+    decisions: DecisionReport | None = None
 
     @property
     def _plotted(self) -> Any:
@@ -69,7 +74,9 @@ class Findings(Plots, Brief):
             "label_origin": plain(self.origin),
             "in_words": self.opening(),
         }
-        return self.evaluation.to_json() | labels | self.classes.to_json() | {"slices": self.slices.to_json()}
+        several = {} if self.decisions is None else {"decisions": plain(self.decisions)}
+        told = self.evaluation.to_json() | labels | self.classes.to_json() | {"slices": self.slices.to_json()}
+        return told | several
 
 
 def evaluate_folder(
@@ -85,7 +92,8 @@ def evaluate_folder(
     """Join labels to the verdicts of a folder and write what they tell beside them.
 
     Files: `evaluation.json` with every number, `errors.csv`, `false_positives.csv` and `false_negatives.csv` by name,
-    `per_class.csv`, `confused.csv`, `slices.csv`, and `curves.json` with the curves of each class, thinned; all are of
+    `per_class.csv`, `confused.csv`, `slices.csv`, of several labels `per_decision.csv` and `slices_per_class.csv`, and
+    `curves.json` with the curves of each class, thinned; all are of
     one evaluation, whenever it is killed.
     `wanted` are the `precision` and `recall` for which each class's threshold is asked, 0.9 each. With a grouping in
     `columns` intervals are of groups. Files that hold something else are an InputError unless `overwrite`.
@@ -97,10 +105,11 @@ def evaluate_folder(
         evaluate(found.table, classes=found.classes, seed=seed, resamples=resamples, groups=groups),
         found.match,
         class_report(found.outcomes, **wanted),
-        slice_report(found.outcomes, usual=found.usual),
+        slices_of(found.outcomes, found.usual),
         found.returned,
         *_sampling(found.table, inclusion(found.returned.manifest, found.returned.more, labels) or {}),
         outcomes=found.outcomes,
+        decisions=decision_report(found.outcomes),
     )
     with written(folder_of(folder), FILES, found.of, overwrite=overwrite) as where:
         write_json(where / EVALUATION, findings.to_json())
@@ -135,7 +144,11 @@ def _tables(outcomes: Outcomes, findings: Findings) -> dict[str, pa.Table]:
         class_table(findings.classes),
         slice_table(findings.slices),
     )
-    return dict(zip(TABLES, tables, strict=True))
+    named = dict(zip(TABLES, tables, strict=True))
+    if findings.decisions is not None:
+        several = decision_table(findings.decisions), class_slice_table(findings.slices)
+        named |= dict(zip(SEVERAL, several, strict=True))
+    return named
 
 
 def _curves(report: ClassReport) -> dict[str, Any]:

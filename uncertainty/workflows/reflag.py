@@ -13,13 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from uncertainty.decisions.each_decision import flagged_labels, flags_of_decisions
 from uncertainty.errors import InputError
+from uncertainty.labels.tables import table_decisions
 from uncertainty.screener import Screener
 from uncertainty.screener.verdict_rows import OTHERWISE
 from uncertainty.screening.journal import Task, opened, writing
 from uncertainty.screening.part_tables import with_counts
 from uncertainty.screening.second_pass import FEATURES_FILE, FILES, finish, move_completed
-from uncertainty.verdicts import METADATA, Verdicts, file_of, metadata_of_rows, read_summary
+from uncertainty.verdicts import FLAGGED_LABELS, METADATA, Verdicts, file_of, metadata_of_rows, read_summary
 from uncertainty.workflows.screen import ADAPTED, TASK
 from uncertainty.written import is_ours, read_ledger
 
@@ -111,24 +113,39 @@ def _flagged(rows: pa.Table, extras: pa.Table, screener: Screener) -> pa.Table:
     p_wrong = rows["p_wrong"].to_numpy(zero_copy_only=False)
     thresholds = _thresholds(rows, screener)
     was = rows["flagged"].to_numpy(zero_copy_only=False)
-    flags = np.where(np.isnan(p_wrong), True, p_wrong >= thresholds)
+    labels = _of_decisions(rows, screener)
+    flags = p_wrong >= thresholds if labels is None else labels.any(axis=1)
+    flags = np.where(np.isnan(p_wrong), True, flags)
     reasons = [rows["reasons"].to_pylist(), extras[OTHERWISE].to_pylist()]
     pairs = list(zip(*reasons, (flags != was).tolist(), strict=True))
     each = screener.decision.policy.per_class
-    unread = np.isnan(p_wrong) if each else np.zeros(len(rows), dtype=bool)
+    unread = np.isnan(p_wrong) if each else np.full(len(rows), labels is not None)
     now: dict[str, Any] = {
         "flagged": pa.array(flags),
         "threshold": pa.array(thresholds, pa.float32(), mask=unread),
         "reasons": [other if flipped else own for own, other, flipped in pairs],
         "screen_id": [screener.id] * len(rows),
     }
+    if labels is not None:
+        joined = flagged_labels(labels, screener.model.classes)
+        now[FLAGGED_LABELS] = pa.array(joined, pa.string(), mask=np.isnan(p_wrong))
     schema = screener.schema()
-    known = {name: now.get(name, rows[name]) for name in schema.names if not name.startswith(METADATA)}
+    known = {name: now[name] if name in now else rows[name] for name in schema.names if not name.startswith(METADATA)}
     table = pa.table(known, schema=schema)
     other = pa.array([own if flipped else other for own, other, flipped in pairs], pa.list_(pa.string()))
     for name in extras.column_names:
         table = table.append_column(extras.schema.field(name), other if name == OTHERWISE else extras[name])
     return table
+
+
+def _of_decisions(rows: pa.Table, screener: Screener) -> NDArray[np.bool_] | None:
+    """(n, c) which decisions are flagged; None where a policy is about images."""
+    if not screener.decision.policy.per_decision:
+        return None
+    p_wrong = table_decisions(rows, screener.model.classes)
+    if p_wrong is None:
+        raise InputError("these verdicts have no p_wrong of single decisions; screen again")
+    return flags_of_decisions(screener.decision, p_wrong)
 
 
 def _thresholds(rows: pa.Table, screener: Screener) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from typing import IO, Any
 from uncertainty.errors import InputError
 from uncertainty.figures import number_of
 from uncertainty.images.decoding import is_image_name
+from uncertainty.images.label_text import is_no_label, joined
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.folders import sorted_into
 from uncertainty.labels.imports.source import Source
@@ -93,7 +94,7 @@ def _images_in_folders(images: list[str]) -> tuple[str, ...]:
 
 
 def _labelled(rows: list[Annotation], path: Path, notes: tuple[str, ...] = ()) -> Annotations:
-    if not rows:
+    if all(is_no_label(row.label) for row in rows):
         raise InputError(f"{path} labels no image; export it once some are labelled")
     return Annotations(tuple(rows), notes)
 
@@ -114,8 +115,7 @@ def from_list(lines: list[str], classes: list[str], path: Path) -> list[Annotati
             name, *numbers = line.split()
         if not all(number.isdecimal() and int(number) < len(classes) for number in numbers):
             raise InputError(f"{path} has the line {line[:80]!r}; classes are numbers below {len(classes)}")
-        if numbers:
-            rows.append(Annotation((name,), ";".join(classes[int(number)] for number in numbers)))
+        rows.append(Annotation((name,), joined(classes[int(number)] for number in numbers)))
     return rows
 
 
@@ -123,19 +123,23 @@ def from_xml(file: IO[bytes], path: Path) -> Annotations:
     """Read the tags of each image; where a person added one, the predicted ones beside it do not count.
 
     A tag that is still marked `auto` was predicted, and nobody changed it: it counts as confirmed, and a note says how
-    many there are. Raises InputError: no XML, one with a document type, which could name other files, or no tag at all.
+    many there are. An image without a tag has none of the labels, which a note counts: it may not have been looked at.
+    Raises InputError: no XML, one with a document type, which could name other files, or no tag at all.
     """
     tags = _Tags()
     _parsed(file, tags, path)
-    rows, confirmed = [], 0
+    rows, confirmed, without = [], 0, 0
     for name, given in tags.images:
         by_hand = [label for label, source in given if source != AUTO]
         confirmed += bool(given) and not by_hand
-        if labels := by_hand or [label for label, _ in given]:
-            rows.append(Annotation((name,), ";".join(dict.fromkeys(labels))))
+        without += not given
+        rows.append(Annotation((name,), joined(by_hand or [label for label, _ in given])))
     keep = number_of(confirmed, "image keeps", "images keep")
-    notes = (f"{keep} the tag that was predicted, unchanged: it counts as confirmed",)
-    return _labelled(rows, path, notes if confirmed else ())
+    notes = [f"{keep} the tag that was predicted, unchanged: it counts as confirmed"] if confirmed else []
+    if without:
+        have = number_of(without, "image has no tag and counts", "images have no tag and count")
+        notes.append(f"{have} as without any label; take out what nobody has looked at")
+    return _labelled(rows, path, tuple(notes))
 
 
 class _Tags:

@@ -6,6 +6,7 @@ from typing import Any
 
 from uncertainty.errors import InputError
 from uncertainty.figures import number_of
+from uncertainty.images.label_text import joined
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.source import Source
 
@@ -21,7 +22,8 @@ def recognises(source: Source) -> bool:
 
 
 def read(source: Source) -> Annotations:
-    """Read the label, or several, of each image, whose names have no ending; null is no label and left out.
+    """Read the label, or several, of each image, whose names have no ending; null is no
+    answer and left out, an empty list none of the labels.
 
     Labels are names, positions in `classes`, or objects with a `label`.
     """
@@ -32,9 +34,9 @@ def read(source: Source) -> Annotations:
     for name, told in content["labels"].items():
         several = told if isinstance(told, list) else [told]
         labels = [_label(one, classes, source) for one in several if one is not None]
-        without += not labels
-        if labels:
-            rows.append(Annotation((f"data/{name}", name), ";".join(labels)))
+        without += told is None
+        if told is not None:
+            rows.append(Annotation((f"data/{name}", name), joined(labels)))
     notes = (number_of(without, "image has no label", "images have no label") + ", left out",) if without else ()
     return Annotations(tuple(rows), notes)
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from uncertainty.images.packed import is_packed
 from uncertainty.images.sources import find_images
 from uncertainty.labels.imports.base import Annotation, Annotations
+from uncertainty.labels.imports.several_rows import rows_of_folders
 from uncertainty.labels.imports.source import Source
 
 
@@ -22,9 +23,12 @@ def read(source: Source) -> Annotations:
 
     An image in a class folder has two names: the whole one, `cat/monday/1.jpg`, and the one without the class folder,
     `monday/1.jpg`, which it had if it was screened first and sorted afterwards. CVAT puts the class before the name,
-    `cat/cat_1.jpg`, and an export of ours writes %2F for a slash in it; both are undone.
+    `cat/cat_1.jpg`, and an export of ours writes %2F for a slash in it; both are undone. With `several` an image that
+    lies in several class folders has all those labels.
     """
     images = find_images(source.path, source.columns).labelled()
+    if source.columns.several and images.folder_labels is not None:
+        return rows_of_folders(replace(images, labels=None))
     labels = zip(images.names, images.labels or (), strict=True)
     if images.folder_labels is None:
         known = (Annotation((name,), str(label)) for name, label in labels if label is not None)

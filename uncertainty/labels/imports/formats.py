@@ -24,6 +24,7 @@ from uncertainty.labels.imports import (
     vertex,
 )
 from uncertainty.labels.imports.base import Annotations
+from uncertainty.labels.imports.several_rows import one_each
 from uncertainty.labels.imports.source import Source
 
 _FORMATS: tuple[Any, ...] = (
@@ -41,11 +42,13 @@ def read_annotations(path: Path, columns: Columns = USUAL) -> Annotations:
     file with images and labels inside (Parquet, tar, npz); an export of Label Studio (JSON, JSON-MIN, CSV), CVAT (its
     images XML 1.1, or a zip), FiftyOne (labels.json, labels.csv), COCO or Roboflow; a manifest of SageMaker Ground
     Truth; an import file of Vertex AI; `table:FILE`, a table of outputs. `columns` say what columns are called
-    where they are called otherwise.
+    where they are called otherwise, and `several` that rows which name an image again give it one more label.
 
     Raises InputError: nothing there, no labels in it, or a file that is not what its ending says.
     """
-    found: Annotations = format_of(path, columns).read(Source(path, columns))
+    kind = format_of(path, columns)
+    found: Annotations = kind.read(Source(path, columns))
+    found = one_each(found) if columns.several and kind is not folders else found
     if not any(row.label for row in found.rows):
         raise InputError(f"{path} labels no image; export it once some are labelled")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from uncertainty.errors import InputError
+from uncertainty.images.label_text import joined
 from uncertainty.labels.imports.addresses import at_address
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.source import Source
@@ -25,20 +26,21 @@ def read(source: Source) -> Annotations:
         address = line.get("source-ref")
         if not isinstance(address, str):
             raise InputError(f"{source.path} has a line without the text source-ref")
-        labels = [label for job in line if job.endswith(_METADATA) for label in _labels(line, job)]
-        without += not labels
-        if labels:
-            rows.append(at_address(address, ";".join(dict.fromkeys(labels))))
+        told = [_labels(line, job) for job in line if job.endswith(_METADATA)]
+        answered = [labels for labels in told if labels is not None]
+        without += not answered
+        if answered:
+            rows.append(at_address(address, joined(label for labels in answered for label in labels)))
     notes = (f"{without} lines have no label and are left out",) if without else ()
     return Annotations(tuple(rows), notes)
 
 
-def _labels(line: dict[str, Any], job: str) -> list[str]:
+def _labels(line: dict[str, Any], job: str) -> list[str] | None:
+    """Return what one job says, [] for none of its labels; None where it says nothing."""
     told = line[job]
     if not isinstance(told, dict) or "classification" not in str(told.get("type", "classification")):
-        return []
+        return None
     if isinstance(told.get("class-map"), dict):
         given = line.get(job.removesuffix(_METADATA))
-        chosen = given if isinstance(given, list) else []
-        return [str(told["class-map"].get(str(k), k)) for k in chosen]
-    return [str(told["class-name"])] if "class-name" in told else []
+        return [str(told["class-map"].get(str(k), k)) for k in given] if isinstance(given, list) else None
+    return [str(told["class-name"])] if "class-name" in told else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uncertainty.errors import InputError
+from uncertainty.images.label_text import joined
 from uncertainty.images.manifests import as_text
 from uncertainty.labels.imports.addresses import at_address
 from uncertainty.labels.imports.base import Annotation, Annotations
@@ -26,6 +27,8 @@ def recognises(source: Source) -> bool:
 def read(source: Source) -> Annotations:
     """Read the choices of all annotations of all tasks (Export, JSON); skipped ones are left out and counted.
 
+    An annotation that was submitted without a choice says that the image has none of the labels.
+
     An image is known by `data.file_name`, which our export writes; without it by the end of its address. Of a task
     with several blocks of choices the one called "choice" counts.
 
@@ -33,7 +36,7 @@ def read(source: Source) -> Annotations:
     """
     path = source.path
     rows: list[Annotation] = []
-    cancelled = empty = 0
+    cancelled = 0
     more: dict[str, dict[str, str | None]] = {}
     for number, task in enumerate(_tasks(source), start=1):
         known = _known(task, path, number)
@@ -42,15 +45,12 @@ def read(source: Source) -> Annotations:
             choices = _choices(_mappings(annotation.get("result"), path, number), path, number)
             if annotation.get("was_cancelled"):
                 cancelled += 1
-            elif not choices:
-                empty += 1
             else:
                 person = _person(annotation.get("completed_by"))
-                rows.append(replace(known, label=";".join(choices), annotator=person))
+                rows.append(replace(known, label=joined(choices), annotator=person))
     if not rows:
         raise InputError(f"{path} holds {len(more)} tasks and no finished annotation; export it once some are labelled")
     notes = [f"{cancelled} annotations were skipped by their annotator; they are left out"] if cancelled else []
-    notes += [f"{empty} annotations hold no choice; they are left out"] if empty else []
     return Annotations(tuple(rows), tuple(notes), more)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from uncertainty.errors import InputError
+from uncertainty.images.label_text import joined
 from uncertainty.images.manifests import as_text
 from uncertainty.images.table_rows import quoted, rows_of, told
 from uncertainty.labels.imports.addresses import at_address
@@ -31,20 +32,21 @@ def recognises(source: Source) -> bool:
 def read(source: Source) -> Annotations:
     """Read the choice of each row: the column `choice`, the one asked for, or the only one that it can be.
 
-    An image is known by `file_name`, which our export writes; without it by its address. Rows without a choice are
-    left out and counted.
+    An image is known by `file_name`, which our export writes; without it by its address. An annotation without a
+    choice says that the image has none of the labels; rows without an annotation are left out and counted.
     """
     table = _table(source)
     column = _choice_column(source, table)
     rows, empty = [], 0
     more: dict[str, dict[str, str | None]] = {}
     for number, row in enumerate(table, start=1):
-        label = ";".join(_choices(row.get(column)))
+        submitted = as_text(row.get("annotation_id")) is not None
+        label = joined(chosen) if (chosen := _choices(row.get(column))) or submitted else ""
         empty += not label
         if label:
             rows.append(_annotation(row, label, source, number, column))
             more[rows[-1].names[0]] = {k: as_text(v) for k, v in row.items() if k not in {*_OWN, column}}
-    notes = (f"{empty} annotations hold no choice; they are left out",) if empty else ()
+    notes = (f"{empty} rows hold no annotation; they are left out",) if empty else ()
     return Annotations(tuple(rows), notes, more)
 
 

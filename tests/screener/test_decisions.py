@@ -1,0 +1,95 @@
+"""Screeners of several labels an image: policies on single decisions, from fit to verdicts and back from labels."""
+
+import numpy as np
+import pytest
+
+from uncertainty import ModelOutputs, Policy, Screener, Verdicts
+from uncertainty.decisions.each_decision import flags_of_decisions
+from uncertainty.errors import CalibrationError, InputError
+from uncertainty.labels.tables import table_decisions
+from uncertainty.recalibration.refit import updated
+from uncertainty.verdicts import write_table
+
+CLASSES = ("a", "b", "c")
+EACH = Policy.of(budget=0.1, per_decision=True, per_class=True)
+
+
+def outputs(n, seed, tag):
+    """N images of three labels, of which about one decision in twelve is wrong."""
+    rng = np.random.default_rng(seed)
+    latent = rng.normal(size=(n, 3)) * 3 + [0, -1, 1]
+    truth = (latent + rng.logistic(size=(n, 3)) > 0).astype(int)
+    ids = [f"{tag}{i}" for i in range(n)]
+    return ModelOutputs(ids=ids, logits=latent.astype(np.float32), labels=truth, task="multilabel")
+
+
+@pytest.fixture(scope="module")
+def screener():
+    known = outputs(200, 0, "r")
+    good = ModelOutputs(ids=known.ids, logits=known.logits, labels=known.predictions, task="multilabel")
+    return Screener.fit_outputs(good, outputs(500, 1, "c"), policy=EACH, classes=CLASSES)
+
+
+@pytest.fixture(scope="module")
+def verdicts(screener):
+    return screener.screen_outputs(outputs(300, 2, "n"))
+
+
+def test_labels_are_flagged_where_their_p_wrong_reaches_their_line(screener, verdicts):
+    flags = flags_of_decisions(screener.decision, table_decisions(verdicts.table, CLASSES))
+    assert verdicts.table["flagged"].to_pylist() == flags.any(axis=1).tolist()
+    expected = [";".join(np.array(CLASSES)[row]) for row in flags]
+    assert verdicts.table["flagged_labels"].to_pylist() == expected
+    assert 0.05 < flags.mean() < 0.16
+    assert verdicts.table["threshold"].null_count == 300
+
+
+def test_the_column_is_there_only_where_it_was_asked_for_and_comes_back_from_csv(screener, verdicts, tmp_path):
+    plain = screener.with_policy(Policy.of(budget=0.1)).screen_outputs(outputs(20, 3, "m"))
+    assert "flagged_labels" not in plain.table.column_names
+    write_table(verdicts.table, tmp_path / "v.csv")
+    again = Verdicts.read(tmp_path / "v.csv").table
+    told = [text or None for text in verdicts.table["flagged_labels"].to_pylist()]
+    assert [text or None for text in again["flagged_labels"].to_pylist()] == told
+
+
+def test_a_saved_screener_flags_the_same(screener, verdicts, tmp_path):
+    screener.save(tmp_path / "s")
+    again = Screener.load(tmp_path / "s", None)
+    assert again.decision == screener.decision
+    assert again.screen_outputs(outputs(300, 2, "n")).table.equals(verdicts.table)
+
+
+def test_the_plan_and_the_answer_are_about_decisions(screener):
+    found = screener.plan(Policy.of(max_error=0.1, per_decision=True))
+    assert (found.images, found.groups) == (1500, 500)
+    (answer,) = screener.explain(outputs(300, 2, "n")[0])
+    assert answer.predicted.removeprefix("not ") in CLASSES
+    assert answer.flagged == (answer.distance >= 0)
+
+
+def test_updates_draw_the_lines_on_old_and_new_decisions(screener, verdicts):
+    new = outputs(300, 2, "n")
+    told = [";".join(np.array(CLASSES)[row == 1]) or "(no label)" for row in new.labels]
+    told[0] = "a;?b"
+    found = updated(screener, verdicts, dict(zip(new.ids.tolist(), told, strict=True)))
+    rows = found.screener.decisions.rows
+    assert len(rows) == len(found.screener.calibration) == len(screener.calibration) + 300
+    assert rows.wrong[len(screener.calibration)].tolist()[1] == -1
+    assert (rows.wrong[len(screener.calibration) + 1 :] == new.wrong_decisions[1:]).all()
+    assert found.screener.plan().decisions
+    assert found.after.flagged == pytest.approx(found.before.flagged, abs=40)
+
+
+def test_policies_that_mean_nothing_are_refused(screener):
+    with pytest.raises(CalibrationError, match="say per_decision too"):
+        screener.with_policy(Policy.of(budget=0.1, per_class=True))
+    rng = np.random.default_rng(4)
+    one = [
+        ModelOutputs(
+            ids=[f"{tag}{i}" for i in range(90)], logits=rng.normal(size=(90, 3)), labels=rng.integers(0, 3, 90)
+        )
+        for tag in "rc"
+    ]
+    with pytest.raises(InputError, match="per_decision is about several labels"):
+        Screener.fit_outputs(*one, policy=EACH)
