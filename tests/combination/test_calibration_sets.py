@@ -352,11 +352,36 @@ def test_a_class_never_seen_in_calibration_is_named(world, copied):
     assert collect(world, world.reference, copied).notes == ("1 of 3 classes, e.g. 'dog', have no calibration image",)
 
 
-def test_a_multilabel_model_can_not_be_calibrated_from_folders(world):
+def test_several_labels_of_images(world, copied):
+    """Folders say one label each, a list any number, none at all, or that nobody knows."""
     several = replace(tiny_classifier(), task="multilabel")
-    with pytest.raises(CalibrationError, match=r"multilabel model .* Screener\.fit_outputs") as caught:
-        collect(world, world.reference, world.calibration, classifier=several)
-    one_line(caught)
+    names = sorted(p.relative_to(copied).as_posix() for p in copied.rglob("*.png"))
+    folders = collect(world, world.reference, world.calibration, classifier=several, foreign=True)
+    first = [CLASSES.index(name.split("/")[0]) for name in folders.calibration.ids]
+    assert np.array_equal(folders.calibration.labels, np.eye(3)[first])
+    assert not folders.foreign.labels.any()
+    assert folders.labelled_reference.all()
+    known = ["cat;dog", ";", "", "?cat;eel", "fox", "(no label)"]
+    texts = [known[k] if k < len(known) else "cat" for k in range(len(names))]
+    table = manifest(copied / "l.csv", [f"{n},{t}" for n, t in zip(names, texts, strict=True)])
+    found = collect(world, world.reference, table, classifier=several)
+    labels = dict(zip(found.calibration.ids.tolist(), found.calibration.labels.tolist(), strict=True))
+    answers = [[1, 1, 0], [0, 0, 0], None, [-1, 0, 1], None, [0, 0, 0], [1, 0, 0]]
+    assert [labels.get(name) for name in names[:7]] == answers
+    assert "1 calibration image was left out: its label 'fox' is no class of the model" in found.notes
+    assert any("has no label and was left out" in n and "write '(no label)' or ';'" in n for n in found.notes)
+    assert any(n == "1 answer in 1 calibration image is unknown: neither yes nor no" for n in found.notes)
+
+
+def test_classes_of_which_several_labels_teach_nothing(world, copied):
+    several = replace(tiny_classifier(), task="multilabel")
+    names = sorted(p.relative_to(copied).as_posix() for p in copied.rglob("*.png"))
+    notes = collect(
+        world, world.reference, manifest(copied / "l.csv", [f"{n},cat;?eel" for n in names]), classifier=several
+    ).notes
+    assert any(n.startswith("class 'cat' is there in every calibration image") for n in notes)
+    assert any(n.startswith("class 'dog' is in no calibration image: ") for n in notes)
+    assert any(n.startswith("class 'eel' is answered in no calibration image") for n in notes)
 
 
 def test_a_reference_without_class_folders_has_no_labels(world, tmp_path):

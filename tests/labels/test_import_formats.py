@@ -138,9 +138,9 @@ def test_roboflow(tmp_path, text):
     pictures(tmp_path / "valid", "a_jpg.rf.0a.jpg", "b_jpg.rf.0b.jpg", "c.jpg", "d.jpg")
     (tmp_path / "valid" / "_classes.csv").write_text(text)
     for path in (tmp_path / "valid", tmp_path / "valid" / "_classes.csv", tmp_path):
-        assert [row.label for row in read_annotations(path).rows] == ["cat", "big dog", "", "cat;big dog"]
+        assert [row.label for row in read_annotations(path).rows] == ["cat", "big dog", "(no label)", "cat;big dog"]
         images = labelled_images(path)
-        assert images.labels == ("cat", "big dog", "", "cat;big dog")
+        assert images.labels == ("cat", "big dog", "(no label)", "cat;big dog")
         assert all(item.data.exists() for item in images)
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "_classes.csv").write_text(text)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from uncertainty.errors import ModelError
+from uncertainty.outputs import Task
 
 Thresholds = Sequence[float] | Mapping[str, float]
 _SUFFIXES = (".json", ".csv")
@@ -55,8 +56,8 @@ def in_order(thresholds: Thresholds, classes: Sequence[str]) -> tuple[float, ...
         raise ModelError(f"decision has {len(values)} thresholds for {len(classes)} classes; give one for each, or one")
     if odd := next(((k, t) for k, t in enumerate(values) if not 0 < t < 1), None):
         raise ModelError(
-            f"the decision threshold of {classes[odd[0]]!r} is {odd[1]:g}; it must lie between 0 and 1, neither of them: "
-            "a label is given where its probability reaches it"
+            f"the decision threshold of {classes[odd[0]]!r} is {odd[1]:g}; it must lie between 0 and 1, neither of "
+            "them: a label is given where its probability reaches it"
         )
     return values
 
@@ -93,3 +94,19 @@ def _rows(text: str, path: Path) -> dict[str, str]:
             raise ModelError(f"decision={path} has the class {name!r} twice; keep one threshold")
         named[name] = row["threshold"]
     return named
+
+
+def decisions_of(thresholds: Thresholds | None, names: Sequence[str], task: Task) -> tuple[float, ...] | None:
+    """Return a threshold for each class; None where the usual ones are meant."""
+    if task not in ("multiclass", "multilabel"):
+        raise ModelError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")
+    if task == "multiclass" and len(names) == 1:
+        raise ModelError(
+            "the model has one output; for a yes-or-no answer of two classes say binary=true, for one label that "
+            "may be there or not task=multilabel"
+        )
+    if thresholds is None:
+        return None
+    if task == "multiclass":
+        raise ModelError("decision thresholds are for several labels an image; say task=multilabel, or leave them out")
+    return in_order(thresholds, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from uncertainty.classifiers.base import Collected, Images, image_items
@@ -12,6 +13,7 @@ from uncertainty.images.data_sets import HeldImages, StreamedImages, kind_of
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.labels.class_folders import in_class_folders
 from uncertainty.labels.images import labelled_images
+from uncertainty.labels.label_sets import of_columns
 
 
 def calibration_images(calibration: Images, classes: Sequence[str], *, divided: bool) -> tuple[Any, list[str]]:
@@ -25,7 +27,8 @@ def calibration_images(calibration: Images, classes: Sequence[str], *, divided: 
         raise InputError(f"calibration is read several times, and {kind_of(items.source)} {why}")
     if isinstance(items, ImageSet):
         found, notes = in_class_folders(items.labelled(), classes)
-        return found, list(notes)
+        labels, of_table = of_columns(found.labels or (), found.asked, classes)
+        return (found if found.asked is None else replace(found, labels=labels)), [*notes, *of_table]
     if isinstance(items, HeldImages | StreamedImages):
         return items.labelled(), []
     if all(item.label is None for item in items):

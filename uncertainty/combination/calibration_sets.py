@@ -33,7 +33,7 @@ from uncertainty.images.near_copies import near_copies
 from uncertainty.images.novelty import random_foreign
 from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet
-from uncertainty.labels.meaning import resolve
+from uncertainty.labels.label_sets import understand
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 
 logger = logging.getLogger("uncertainty")
@@ -132,7 +132,7 @@ def collect(
         ids=hashed([*good.digests, *held_out.digests, *good.pixels, *held_out.pixels]),
         notes=tuple(notes),
         views=tuple(views),
-        labelled_reference=None if good.outputs.labels is None else resolve(good.labels, classifier.classes).usable,
+        labelled_reference=None if good.outputs.labels is None else _truly_labelled(classifier, good),
     )
 
 
@@ -182,6 +182,10 @@ def collect_reference(classifier: Classifier, images: Images, look: Look) -> tup
     return good, [*notes, *more, *_found("reference", items, good)]
 
 
+def _truly_labelled(classifier: Classifier, reference: Collected) -> NDArray[np.bool_]:
+    return understand(reference.labels, classifier.classes, classifier.task).usable
+
+
 def _renamed(reference: ModelOutputs) -> ModelOutputs:
     """Mark the ids, which are file names: images were compared by content, and the same name may be in both sets."""
     return replace(reference, ids=[f"reference:{name}" for name in reference.ids])
@@ -227,7 +231,9 @@ def _foreign_copy(pixels: NDArray[np.uint8], name: str, *, seed: int) -> NDArray
 
 
 def _of_no_class(outputs: ModelOutputs) -> ModelOutputs:
-    return replace(outputs, labels=np.full(len(outputs), UNKNOWN_CLASS))
+    # Of several labels a foreign image has none.
+    several = outputs.task == "multilabel"
+    return replace(outputs, labels=np.zeros(outputs.logits.shape) if several else np.full(len(outputs), UNKNOWN_CLASS))
 
 
 def _copies_of(originals: ModelOutputs, copies: Collected) -> ModelOutputs:

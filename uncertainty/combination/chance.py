@@ -24,7 +24,7 @@ def refuse_chance(calibration: ModelOutputs) -> None:
     (99 %, Clopper-Pearson). Refused where (h - p) / (1 - p), Cohen's kappa at that limit, is below 0.1: of few images
     nobody is. Nothing is said where nearly all are of one class, or nearly all are called and are so: kappa is 0 there
     however much the classifier sees. Nor where other names for the outputs would make a fifth of the images right:
-    what it sees is then well, and the names are to be put right.
+    what it sees is then well, and the names are to be put right. Of several labels nothing is said.
 
     >>> said = np.eye(2)[[0, 1] * 500]
     >>> refuse_chance(ModelOutputs(ids=range(1000), logits=said, labels=[0, 0, 1, 1] * 250))
@@ -34,6 +34,8 @@ def refuse_chance(calibration: ModelOutputs) -> None:
 std, crop_pct and resize of the model, and that the class names are in the order of its outputs
     """
     labels = calibration.require("labels", "calibration")
+    if calibration.task == "multilabel":
+        return
     known = labels >= 0
     said, truth = calibration.predictions[known], labels[known]
     n, right = len(truth), int((said == truth).sum())

@@ -46,13 +46,14 @@ def _shared(reference: Collected, calibration: Collected) -> dict[int, int]:
 def each_once(calibration: Collected, truth: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:
     """Return the rows to keep so that each picture counts once, and notes.
 
-    Of pictures with the same pixels the first stays; where their labels, `truth` (n,), differ, none does.
+    Of pictures with the same pixels the first stays; where their labels, `truth` (n,) or of several (n, c), differ,
+    none does.
     """
     groups: dict[str, list[int]] = {}
     for row, (digest, pixels) in enumerate(zip(calibration.digests, calibration.pixels, strict=True)):
         groups.setdefault(pixels or digest, []).append(row)
     several = [rows for rows in groups.values() if len(rows) > 1]
-    apart = [rows for rows in several if len({int(truth[row]) for row in rows}) > 1]
+    apart = [rows for rows in several if len({truth[row].tobytes() for row in rows}) > 1]
     left_out = {row for rows in several for row in rows[1:]} | {row for rows in apart for row in rows}
     kept = np.array([row for row in range(len(truth)) if row not in left_out], dtype=np.int64)
     names, notes = calibration.outputs.ids, []
@@ -61,10 +62,11 @@ def each_once(calibration: Collected, truth: NDArray[np.int64]) -> tuple[NDArray
         images = _calibration_images(copies, "is a copy of another and was", "are copies of others and were")
         notes.append(f"{images} left out, e.g. {str(names[first[1]])!r} of {str(names[first[0]])!r}")
     if apart:
-        one, other = apart[0][0], next(row for row in apart[0] if truth[row] != truth[apart[0][0]])
+        hint = "; where both are true, say --several-labels" if truth.ndim > 1 else ""
+        one, other = apart[0][0], next(row for row in apart[0] if (truth[row] != truth[apart[0][0]]).any())
         notes.append(
             f"{sum(map(len, apart))} calibration images have two labels and were left out, e.g. {str(names[one])!r} is "
-            f"{str(names[other])!r}, {str(calibration.labels[one])!r} and {str(calibration.labels[other])!r}"
+            f"{str(names[other])!r}, {str(calibration.labels[one])!r} and {str(calibration.labels[other])!r}{hint}"
         )
     return kept, notes
 

@@ -30,6 +30,7 @@ from uncertainty.commands.options import (
     Passes,
     Reference,
     ReferenceSplit,
+    RunBy,
     SecondOpinion,
     Split,
     Trusted,
@@ -77,6 +78,7 @@ def fit(
     device: Device = None,
     trust_model_file: Trusted = False,
     autocast: Autocast = None,
+    runtime: RunBy = None,
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
 ) -> None:
@@ -93,7 +95,7 @@ def fit(
     asked |= {"views": [name for name in tta.split(",") if name], "cache": _cache_folder(cache, off=no_cache)}
     with listened() as said:
         screener = fit_folders(
-            ModelSource(model, classes, embedder, device, autocast, trust_model_file),
+            ModelSource(model, classes, embedder, device, autocast, runtime, trust_model_file),
             None if reference is None else ImageSource(reference, Columns(name_column, label_column, reference_split)),
             ImageSource(calibration, Columns(name_column, label_column, split, Grouping(group, group_by))),
             out,

@@ -118,21 +118,27 @@ def decide(policy: Policy, rows: HeldOut) -> Decision:
     if policy.kind == "threshold" or policy.kind == "costs":
         # Flagging costs a review, passing costs p_wrong misses: the line is where both are equal.
         return Decision(policy, (Line(float(np.float32(policy.target)), int(rows.exact.sum())),))
-    counted = rows
-    if policy.kind in PROMISES:
-        counted = rows.take(rows.independent if policy.confidence else rows.exact)
+    promise = policy.kind in PROMISES
+    counted = rows.take(rows.exact) if promise else rows
     if not policy.per_class:
-        return Decision(policy, (_line(policy, counted),))
+        return Decision(policy, (_line(policy, _independent(policy, counted)),))
     if (rows.predicted < 0).any():
-        raise CalibrationError("per_class needs one predicted class an image; a multilabel screener has none")
+        raise CalibrationError(
+            "per_class needs one predicted class an image; where there are several labels say per_decision too"
+        )
     groups = _groups(policy, counted)
     each = policy
     if policy.confidence:
         each = replace(policy, confidence=shares_of_confidence(policy.confidence, groups))
-    of_group = [counted.take(np.isin(counted.predicted, group)) for group in groups]
+    of_group = [_independent(policy, counted.take(np.isin(counted.predicted, group))) for group in groups]
     return Decision(
         policy, tuple(replace(_line(each, part), classes=g) for g, part in zip(groups, of_group, strict=True))
     )
+
+
+def _independent(policy: Policy, rows: HeldOut) -> HeldOut:
+    """Of rows that a promise is counted on, those that are independent of each other."""
+    return rows.take(rows.independent) if policy.confidence else rows
 
 
 def _groups(policy: Policy, rows: HeldOut) -> list[tuple[int, ...]]:
@@ -142,6 +148,10 @@ def _groups(policy: Policy, rows: HeldOut) -> list[tuple[int, ...]]:
         strictest = shares_of_confidence(policy.confidence, np.unique(rows.predicted).tolist())
         enough = _ROOM * rows_needed(_share_allowed(policy), strictest)
     counts = rows.wrong if policy.kind == "min_recall" else np.ones(len(rows), dtype=bool)
+    if policy.confidence and rows.clusters is not None:
+        # Of each group and class one row counts.
+        first = np.unique(np.stack([rows.clusters, rows.predicted]), axis=1, return_index=True)[1]
+        counts = counts & np.isin(np.arange(len(rows)), first)
     return pooled(rows.predicted, counts, enough)
 
 

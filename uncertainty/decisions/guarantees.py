@@ -33,6 +33,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Method = Literal["fixed-sequence", "sgr"]
 METHODS: tuple[Method, ...] = ("fixed-sequence", "sgr")
+"""Of a policy, whose chances are calibrated."""
+STARTS = 3
+"""Of "several-starts": from one, calibrated chances certify a little more, and chances far too sure nothing."""
 _STEPS = 200
 _TINY, _SURE = 1e-12, 1e-4
 
@@ -68,7 +71,7 @@ def certify(
     bad: NDArray[np.bool_],
     target: float,
     confidence: float,
-    method: Method = "fixed-sequence",
+    method: Method | Literal["several-starts"] = "fixed-sequence",
 ) -> Certificate:
     """Accept as many rows as can be, so that at most `target` of what is accepted is bad, with probability C.
 
@@ -77,7 +80,7 @@ def certify(
     chance : (n,) in 0..1, predicted chance that a row is bad; the lowest are accepted first, ties together.
     bad : (n,) whether it is.
     target, confidence : E and C, both inside (0, 1).
-    method : "fixed-sequence" or "sgr".
+    method : "fixed-sequence", "sgr", or "several-starts" for chances that are not calibrated.
 
     Returns
     -------
@@ -99,6 +102,8 @@ def certify(
     ranks = _ranks(chances, needed)
     if not len(ranks):
         return Certificate(0, 0, 0, 0, needed)
+    if method == "several-starts":
+        return _several_starts(ranks, bad_below, target, 1 - confidence)
     start = _surest(chances, ranks, target, 1 - confidence)
     search = _fixed_sequence if method == "fixed-sequence" else _sgr
     accepted = search(ranks, start, bad_below[ranks], target, 1 - confidence)
@@ -139,6 +144,24 @@ def _fixed_sequence(ranks: NDArray[np.int64], start: int, bad: NDArray[np.int64]
     passed = bdtr(bad[start:], ranks[start:], target) <= alpha
     count = len(passed) if passed.all() else int(np.argmin(passed))
     return int(ranks[start + count - 1]) if count else 0
+
+
+def _several_starts(ranks: NDArray[np.int64], bad_below: NDArray[np.int64], target: float, alpha: float) -> Certificate:
+    """Fixed sequences from several places, each at its share of alpha; the one that comes farthest counts.
+
+    `started` is where the tail is smallest, so where most speaks for the target.
+    """
+    from scipy.special import bdtr
+
+    needed = rows_needed(target, 1 - alpha / STARTS)
+    if ranks[-1] < needed:
+        return Certificate(0, 0, 0, 0, needed)
+    wanted = np.geomspace(needed, ranks[-1], STARTS + 1)[:STARTS]
+    starts = np.unique(np.searchsorted(ranks, wanted.round()))
+    bad, share = bad_below[ranks], alpha / len(starts)
+    accepted = max(_fixed_sequence(ranks, int(start), bad, target, share) for start in starts)
+    first = int(ranks[starts[np.argmin(bdtr(bad[starts], ranks[starts], target))]])
+    return Certificate(accepted, int(bad_below[accepted]), first, int(bad_below[first]), needed)
 
 
 def _sgr(ranks: NDArray[np.int64], start: int, bad: NDArray[np.int64], target: float, alpha: float) -> int:

@@ -29,6 +29,8 @@ class Policy:
         calibration curve and promises nothing. 0 for the other kinds.
     cost_miss, cost_review : of the kind "costs".
     per_class : a threshold for each predicted class; a promise then holds for all of them together.
+    per_decision : of several labels an image, each decision (has it this label?) is flagged by itself, and counts where
+        images are counted else; `per_class` then is a threshold for each label.
     method : how `max_error` and `min_precision` are certified.
 
     """
@@ -40,6 +42,7 @@ class Policy:
     cost_review: float | None = None
     per_class: bool = False
     method: Method = "fixed-sequence"
+    per_decision: bool = False
 
     @classmethod
     def of(
@@ -55,6 +58,7 @@ class Policy:
         confidence: float | None = None,
         per_class: bool = False,
         method: Method = "fixed-sequence",
+        per_decision: bool = False,
     ) -> Self:
         """Return the policy of the one question asked, the default budget where none is.
 
@@ -62,7 +66,7 @@ class Policy:
 
         >>> Policy.of(max_error=0.05)
         Policy(kind='max_error', target=0.05, confidence=0.95, cost_miss=None, cost_review=None, per_class=False, \
-method='fixed-sequence')
+method='fixed-sequence', per_decision=False)
         """
         if (cost_miss is None) != (cost_review is None):
             raise InputError("cost_miss and cost_review belong together; give both, in the same currency")
@@ -91,6 +95,7 @@ method='fixed-sequence')
             cost_review=cost_review,
             per_class=per_class,
             method=method,
+            per_decision=per_decision,
         )
         return policy.checked()
 
@@ -114,17 +119,23 @@ method='fixed-sequence')
 
         >>> str(Policy.of(max_error=0.02, confidence=0.9)), str(Policy.of(cost_miss=20, cost_review=1))
         ('at most 2 % wrong of what is not flagged, with 90 % confidence', 'cheapest if a miss costs 20 and a review 1')
+        >>> str(Policy.of(max_error=0.02, per_decision=True, per_class=True))
+        'at most 2 % wrong of the decisions not flagged, for each label, with 95 % confidence'
         """
+        one = self.per_decision
+        passed, flagged = ("the decisions not flagged", "the flagged ones") if one else (
+            "what is not flagged", "what is flagged")  # fmt: skip
         words = {
-            "budget": f"budget {percent(self.target)}",
-            "min_recall": f"at least {percent(self.target)} of the errors flagged",
-            "max_error": f"at most {percent(self.target)} wrong of what is not flagged",
-            "min_precision": f"at least {percent(self.target)} wrong of what is flagged",
+            "budget": f"budget {percent(self.target)}{' of the decisions' * one}",
+            "min_recall": f"at least {percent(self.target)} of the {'wrong decisions' if one else 'errors'} flagged",
+            "max_error": f"at most {percent(self.target)} wrong of {passed}",
+            "min_precision": f"at least {percent(self.target)} wrong of {flagged}",
             "costs": f"cheapest if a miss costs {self.cost_miss} and a review {self.cost_review}",
             "threshold": f"fixed threshold {self.target:.4g}",
         }
+        each = ", for each label" if one else ", for each class"
         sure = f", with {percent(self.confidence)} confidence" if self.confidence else ""
-        return f"{words[self.kind]}{', for each class' if self.per_class else ''}{sure}"
+        return f"{words[self.kind]}{each * self.per_class}{sure}"
 
 
 def _cost_ratio(miss: float, review: float) -> float:

@@ -14,6 +14,7 @@ from uncertainty.brief import Brief
 from uncertainty.errors import InputError
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.files import plain
+from uncertainty.images.label_text import NO_LABEL
 from uncertainty.metrics.curves import Curve, Point, class_curve
 from uncertainty.outputs import Task
 
@@ -54,6 +55,8 @@ class ClassRow:
     false_positives: int
     false_negatives: int
     true_negatives: int
+    unanswered: int
+    """Rows in which nobody said whether the image has the label: they are in none of the other numbers."""
     precision: float | None
     recall: float | None
     f1: float | None
@@ -67,6 +70,10 @@ class ClassRow:
     """What the false positives really are, most first, at most 20."""
     predictions_of_false_negatives: tuple[tuple[str, int], ...]
     """What the false negatives were taken for, most first, at most 20."""
+    beside_false_positives: tuple[tuple[str, int], ...]
+    """Multilabel: how many of the false positives have each label, most first, at most 20, `(no label)` for none."""
+    beside_false_negatives: tuple[tuple[str, int], ...]
+    """Multilabel: how many of the false negatives have each other label."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,11 +102,12 @@ class ClassReport(Brief):
 
 @dataclass(frozen=True)
 class Counts:
-    """(c,) counts of one against the rest."""
+    """(c,) counts of one against the rest, among the rows whose answer for the class is known."""
 
     support: NDArray[np.int64]
     predicted: NDArray[np.int64]
     true_positives: NDArray[np.int64]
+    answered: NDArray[np.int64]
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> Counts:
@@ -110,9 +118,12 @@ class Counts:
         """
         truth, predicted, c = outcomes.truth, outcomes.predicted, len(outcomes.classes)
         if outcomes.task == "multilabel":
-            return cls(truth.sum(axis=0), predicted.sum(axis=0), (truth & predicted).sum(axis=0))
+            known = outcomes.known
+            counted = (truth & known, predicted & known, truth & predicted & known, known)
+            return cls(*(which.sum(axis=0) for which in counted))
         hits = truth[truth == predicted]
-        return cls(*(np.bincount(values, minlength=c) for values in (truth, predicted, hits)))
+        counts = [np.bincount(values, minlength=c) for values in (truth, predicted, hits)]
+        return cls(*[*counts, np.full(c, len(truth))])
 
     def averages(self) -> dict[str, Averages]:
         """Return macro (mean over the classes that occur), weighted (by support) and micro averages.
@@ -194,7 +205,8 @@ def _confusions(outcomes: Outcomes) -> tuple[NDArray[np.int64], NDArray[np.int64
     if outcomes.task == "multiclass":
         rows = np.flatnonzero(outcomes.wrong)
         return rows, outcomes.truth[rows], outcomes.predicted[rows]
-    missed, given = outcomes.truth & ~outcomes.predicted, outcomes.predicted & ~outcomes.truth
+    wrong = outcomes.wrong_decisions
+    missed, given = outcomes.truth & wrong, outcomes.predicted & wrong
     both = np.flatnonzero(missed.any(axis=1) & given.any(axis=1))
     found = [(row, i, j) for row in both for i in np.flatnonzero(missed[row]) for j in np.flatnonzero(given[row])]
     columns = np.array(found, dtype=np.int64).reshape(-1, 3)
@@ -210,16 +222,19 @@ def _entries(outcomes: Outcomes) -> tuple[tuple[int, int, int], ...] | None:
 
 
 def _against_rest(outcomes: Outcomes, k: int) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
-    truth = outcomes.truth[:, k] if outcomes.task == "multilabel" else outcomes.truth == k
+    several = outcomes.task == "multilabel"
+    truth = outcomes.truth[:, k] if several else outcomes.truth == k
+    rows = outcomes.known[:, k] if several else slice(None)
     known = outcomes.probs is not None and k < outcomes.n_known
-    return truth, outcomes.probs[:, k] if known and outcomes.probs is not None else None
+    return truth[rows], outcomes.probs[rows, k] if known and outcomes.probs is not None else None
 
 
 def _rows(
     outcomes: Outcomes, counts: Counts, curves: dict[int, Curve | None], precision: float, recall: float
 ) -> tuple[ClassRow, ...]:
     pairs = outcomes.false_positive_pairs(), outcomes.false_negative_pairs()
-    mixes = [_mixes(outcomes, *of, what) for of, what in zip(pairs, (outcomes.truth, outcomes.predicted), strict=True)]
+    mixes = [_mixes(outcomes.take(of[0]), of[1], said) for of, said in zip(pairs, (False, True), strict=True)]
+    beside = [_beside(outcomes, *of) for of in pairs]
     caught = [_flagged(outcomes, *of) for of in pairs]
     rates = [plain(values.tolist()) for values in counts.rates()]
     rows = []
@@ -234,7 +249,8 @@ def _rows(
             true_positives=hits,
             false_positives=predicted - hits,
             false_negatives=support - hits,
-            true_negatives=len(outcomes) - support - predicted + hits,
+            true_negatives=int(counts.answered[k]) - support - predicted + hits,
+            unanswered=len(outcomes) - int(counts.answered[k]),
             precision=rates[0][k],
             recall=rates[1][k],
             f1=rates[2][k],
@@ -246,6 +262,8 @@ def _rows(
             threshold_for_recall=curve.for_recall(recall) if curve else None,
             labels_of_false_positives=mixes[0].get(k, ()),
             predictions_of_false_negatives=mixes[1].get(k, ()),
+            beside_false_positives=beside[0].get(k, ()),
+            beside_false_negatives=beside[1].get(k, ()),
         )
         rows.append(row)
     return tuple(rows)
@@ -257,17 +275,32 @@ def _flagged(outcomes: Outcomes, rows: NDArray[np.int64], classes: NDArray[np.in
     return np.bincount(classes[outcomes.flagged[rows]], minlength=len(outcomes.classes))
 
 
-def _mixes(
-    outcomes: Outcomes, rows: NDArray[np.int64], classes: NDArray[np.int64], what: NDArray[Any]
-) -> dict[int, tuple[tuple[str, int], ...]]:
-    """For each class, what its mistakes are by `what`, most first; ties in the order of the names."""
+def _mixes(mistakes: Outcomes, classes: NDArray[np.int64], said: bool) -> dict[int, tuple[tuple[str, int], ...]]:
+    """For each class, what its mistakes are, or are `said` to be, most first; ties in the order of the names."""
     counters: dict[int, Counter[str]] = {}
-    for k, text in zip(classes.tolist(), outcomes.texts(what[rows]), strict=True):
+    texts = [text or NO_LABEL for text in mistakes.texts(mistakes.predicted)] if said else mistakes.labels
+    for k, text in zip(classes.tolist(), texts, strict=True):
         counters.setdefault(k, Counter())[text] += 1
-    return {
-        k: tuple(sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:_MOST_LISTED])
-        for k, counter in counters.items()
-    }
+    return {k: _most(counter) for k, counter in counters.items()}
+
+
+def _beside(
+    outcomes: Outcomes, rows: NDArray[np.int64], classes: NDArray[np.int64]
+) -> dict[int, tuple[tuple[str, int], ...]]:
+    """For each class, which other labels the images of its mistakes have."""
+    if outcomes.task == "multiclass":
+        return {}
+    found = {}
+    for k in np.unique(classes).tolist():
+        there = outcomes.truth[rows[classes == k]] & (np.arange(len(outcomes.classes)) != k)
+        counts = dict(zip(outcomes.classes, there.sum(axis=0).tolist(), strict=True))
+        found[k] = _most(Counter({**counts, NO_LABEL: int((~there.any(axis=1)).sum())}))
+    return found
+
+
+def _most(counter: Counter[str]) -> tuple[tuple[str, int], ...]:
+    ordered = sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(pair for pair in ordered if pair[1])[:_MOST_LISTED]
 
 
 def _ratio(part: Any, whole: Any) -> Any:

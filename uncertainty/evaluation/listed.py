@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.verdicts import METADATA, QUALITY, WIDE_CLASSES, probability_columns
+from uncertainty.checks.class_columns import WIDE_CLASSES, probability_columns
+from uncertainty.verdicts import METADATA, QUALITY
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +26,7 @@ def listed(outcomes: Any, rows: NDArray[np.int64]) -> pa.Table:
     part = outcomes.take(rows)
     columns: dict[str, Any] = {
         "file_name": part.names.tolist(),
-        "label": part.texts(part.truth),
+        "label": part.labels,
         "predicted_label": part.texts(part.predicted),
         **_confidence(part),
     }

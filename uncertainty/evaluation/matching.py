@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import Match, match_labels
 from uncertainty.figures import number_of
+from uncertainty.images.label_text import NO_LABEL, is_no_label
 from uncertainty.images.manifests import USUAL, Columns, Manifest
 from uncertainty.labels.imports import read_annotations
-from uncertainty.labels.imports.base import Annotation
+from uncertainty.labels.imports.base import Annotation, Annotations
+from uncertainty.labels.label_sets import of_columns, resolve_sets
 from uncertainty.labels.meaning import NO_KNOWN_CLASS, Meanings, meanings
 from uncertainty.labels.screened_names import ScreenedNames, of_another_folder
-from uncertainty.labels.tables import split, task_of
+from uncertainty.labels.tables import parts, task_of
 from uncertainty.verdicts import write_table
 from uncertainty.written import keep_changed, written
 
@@ -104,14 +106,15 @@ def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None, 
     Kept apart are labels of images that are not in the table; all answers for an image where two of them differ; and
     labels that are none of the `classes` (None: not known, so not asked), but for `(no known class)`, which says that
     the classifier can't be right. Nothing is lost: every label is in `labels`, or in `apart`.
-    What a label means is found as `labels.meaning` says.
+    What a label means is found as `labels.meaning` says, several of one image as `labels.label_sets` does. An image
+    that has none of the labels is no truth where one belongs, and one where several may be.
 
     Raises InputError: what `read_annotations` raises, or images met and not one label is left.
     """
-    found = read_annotations(path, columns)
-    several = task_of(table) == "multilabel"
+    found, several = read_annotations(path, columns), task_of(table) == "multilabel"
+    rows, notes = _answers(found, classes, several)
     known = None if classes is None else frozenset(classes)
-    pairs, apart = _met(found.rows, table["file_name"].to_pylist())
+    pairs, apart = _met(rows, table["file_name"].to_pylist())
     understood, told = _understood([row.label for row, _ in pairs], classes, several)
     met: dict[str, list[Answer]] = {}
     for row, name in pairs:
@@ -123,15 +126,39 @@ def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None, 
             labels[name] = answers[0].label
         apart += [Apart(name, one.label, one.annotator, why) for one in answers if why is not None]
     if not labels:
-        labels = _without(path, met, apart, found.rows)
+        labels = _without(path, met, apart, rows)
     return Returned(
         labels,
         tuple(one for group in met.values() for one in group),
         tuple(apart),
-        (*found.notes, *told),
+        (*found.notes, *notes, *told),
         found.more,
         found.table,
     )
+
+
+def _answers(
+    found: Annotations, classes: Sequence[str] | None, several: bool
+) -> tuple[Sequence[Annotation], tuple[str, ...]]:
+    """Return the answers that a classifier can be measured by, as answers about its classes, and notes."""
+    if not several:
+        kept = [row for row in found.rows if not is_no_label(row.label)]
+        none = number_of(len(found.rows) - len(kept), "image has", "images have")
+        return kept, (f"{none} none of the labels, left out",) if len(kept) < len(found.rows) else ()
+    rows, notes = found.rows, []
+    if classes is not None and found.asked is not None:
+        labels, told = of_columns([row.label for row in rows], found.asked, classes)
+        rows, notes = tuple(replace(row, label=str(one)) for row, one in zip(rows, labels, strict=True)), [*told]
+    if empty := sum(one is None for one in (found.table.labels or () if found.table else ())):
+        cells = number_of(empty, "row has an empty label and is", "rows have an empty label and are")
+        notes.append(f"{cells} left out; where an image truly has none, write {NO_LABEL!r} or ';'")
+    if classes is None:
+        return rows, tuple(notes)
+    known = frozenset(classes)
+    kept = [row for row in rows if not known <= set(parts(row.label, known)[1])]
+    if len(kept) < len(rows):
+        notes.append(f"{number_of(len(rows) - len(kept), 'image has', 'images have')} no known answer, left out")
+    return kept, tuple(notes)
 
 
 def _met(rows: Sequence[Annotation], names: Sequence[str]) -> tuple[list[tuple[Annotation, str]], list[Apart]]:
@@ -152,12 +179,10 @@ def _understood(
     if classes is None:
         return {}, ()
     if several:
-        names = frozenset(classes)
-        parts = {label: split(label, names) for label in labels}
-        known = meanings([one for found in parts.values() for one in found], classes)
-        return {
-            label: ";".join(_name(one, known, classes) for one in found) for label, found in parts.items()
-        }, known.notes
+        texts = list(dict.fromkeys(labels))
+        found = resolve_sets(texts, classes)
+        written = zip(texts, found.texts(classes), strict=True)
+        return {text: label for text, label in written if label is not None}, found.plain_notes
     known = meanings(labels, classes)
     return {label: _name(label, known, classes) for label in labels}, known.notes
 
@@ -177,19 +202,19 @@ def _why_not(answers: Sequence[Answer], known: frozenset[str] | None, several: b
     label = answers[0].label
     if known is None or label == NO_KNOWN_CLASS or label in known:
         return None
-    parts = split(label, known)
-    if known.issuperset(parts) and (several or len(parts) > 1):
+    carried = parts(label, known)[0]
+    if known.issuperset(carried) and (several or len(carried) > 1):
         return None if several else SEVERAL
     return UNKNOWN_CLASS
 
 
 def meaning(label: str, classes: frozenset[str] | None, several: bool) -> Any:
-    """Return what two answers must share to be the same: the text, or where an image has several labels their set.
+    """Return what two answers must share to be the same: the text, or where an image has several labels their sets.
 
     >>> meaning("a;b", None, True) == meaning("b; a", None, True), meaning("a;b", None, False)
     (True, 'a;b')
     """
-    return frozenset(split(label, classes or frozenset())) if several else label
+    return tuple(map(frozenset, parts(label, classes or frozenset()))) if several else label
 
 
 def _without(

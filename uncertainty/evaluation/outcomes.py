@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,10 +16,11 @@ from uncertainty.errors import InputError
 from uncertainty.evaluation.keras_batches import run_keras
 from uncertainty.evaluation.listed import listed
 from uncertainty.evaluation.plots import Plots
+from uncertainty.images.label_text import joined
 from uncertainty.labels import arrays
 from uncertainty.labels.arrays import class_names, classes_in, distinct, indices, row_names, run_over
 from uncertainty.labels.meaning import NO_KNOWN_CLASS
-from uncertainty.labels.tables import encoded, named_classes, other_names, table_probs, task_of
+from uncertainty.labels.tables import encoded, named_classes, other_names, table_probs, task_of, unanswered
 from uncertainty.notebook.tabular import frame_of
 from uncertainty.outputs import ModelOutputs, Task, probs_from_logits
 from uncertainty.verdicts import Verdicts
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from uncertainty.images.given import Images
     from uncertainty.images.sources import AnyPath
 
+logger = logging.getLogger("uncertainty")
 _TOP = 5
 _DECISION = 0.5
 
@@ -45,6 +48,7 @@ class Outcomes(Plots, Brief):
     truth, predicted : multiclass (n,) positions in `classes`; multilabel (n, len(classes)) booleans.
     probs : (n, n_known) probabilities, or None.
     task : "multiclass" or "multilabel".
+    unanswered : multilabel (n, len(classes)) True where nobody said whether the image has the label; None: nowhere.
     table : n rows of whatever else is to be listed: p_wrong, flagged, reasons, columns of a manifest, image quality.
 
     Examples
@@ -65,6 +69,7 @@ class Outcomes(Plots, Brief):
     probs: NDArray[np.floating[Any]] | None
     task: Task
     table: pa.Table
+    unanswered: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,7 +87,7 @@ class Outcomes(Plots, Brief):
         """Run a classifier over images that have labels, or `labels` beside them, one for each.
 
         `images` and `options` are those of `Classifier.run`; images that can't be read, or whose label is no truth, are
-        left out, and a warning counts them. Raises InputError for a multilabel classifier, and where no label is left.
+        left out, and a warning counts them. Raises InputError where no label is left.
         """
         from uncertainty.evaluation.run_images import labelled_outputs
 
@@ -107,9 +112,8 @@ class Outcomes(Plots, Brief):
         table = verdicts.table if isinstance(verdicts, Verdicts) else verdicts
         if labels is not None:
             told = labels if isinstance(labels, Mapping) else read_labels(labels)
-            whole = classes or Verdicts(table).classes
-            if whole and task_of(table) == "multiclass":
-                told = truths(told, whole)
+            if whole := classes or Verdicts(table).classes:
+                told = truths(told, whole, task_of(table))
             table = join_labels(table, told)
         task, rows = task_of(table), measurable(table)
         known = list(classes or Verdicts(table).classes or named_classes(rows))
@@ -124,24 +128,30 @@ class Outcomes(Plots, Brief):
             probs=table_probs(rows, known),
             task=task,
             table=rows,
+            unanswered=unanswered(truth, names) if task == "multilabel" else None,
         )
 
     @classmethod
     def from_outputs(cls, outputs: ModelOutputs, classes: Sequence[str] | None = None) -> Outcomes:
-        """Take labelled ModelOutputs; a label of -1 becomes a class of its own."""
+        """Take labelled ModelOutputs; a label of -1 becomes a class of its own.
+
+        Multilabel: -1 is an unknown answer, and rows without any other are left out, with a warning that counts them.
+        """
         labels = outputs.require("labels", "Outcomes")
         known = class_names(classes, outputs.n_classes)
         foreign = outputs.task == "multiclass" and bool((labels < 0).any())
-        return cls(
+        found = cls(
             names=outputs.ids if isinstance(outputs.ids, np.ndarray) else np.asarray(outputs.ids, dtype=np.str_),
             classes=(*known, NO_KNOWN_CLASS) if foreign else known,
             n_known=len(known),
-            truth=np.where(labels < 0, len(known), labels) if outputs.task == "multiclass" else labels.astype(bool),
+            truth=np.where(labels < 0, len(known), labels) if outputs.task == "multiclass" else labels > 0,
             predicted=outputs.predictions if outputs.task == "multiclass" else outputs.predictions.astype(bool),
             probs=outputs.probs,
             task=outputs.task,
             table=_no_columns(len(outputs)),
+            unanswered=labels < 0 if outputs.task == "multilabel" else None,
         )
+        return _answered(found)
 
     @classmethod
     def from_arrays(
@@ -154,15 +164,18 @@ class Outcomes(Plots, Brief):
         names: Sequence[str] | None = None,
         task: Task = "multiclass",
     ) -> Outcomes:
-        """Take labels and predictions: class names or indices (n,), multilabel (n, c) of 0 and 1.
+        """Take labels and predictions: class names or indices (n,), multilabel (n, c) of 0 and 1, or lists of names.
 
         Without predictions they follow from `probs` (n, c): the largest, multilabel those of 0.5 or more. Labels of
-        -1 belong to no known class; rows without one (None, NaN) are left out, and a warning counts them. Raises
-        InputError where shapes do not fit, a label names no class, or probabilities are none.
+        -1 belong to no known class, of several labels they are unknown answers, as NaN is; rows without one (None,
+        NaN) are left out, and a warning counts them. Raises InputError where shapes do not fit, a label names no
+        class, or probabilities are none.
         """
         if predictions is None and probs is None:
             raise InputError("give predictions or probs beside the labels; there is nothing to compare them with")
         p = None if probs is None else arrays.checked_probs(probs, task)
+        if task == "multilabel":
+            labels, predictions, classes = arrays.as_sets(labels, predictions, classes)
         labels, predictions, p, names = arrays.with_labels(labels, predictions, p, names)
         if p is not None:
             known = class_names(classes, p.shape[1])
@@ -174,17 +187,21 @@ class Outcomes(Plots, Brief):
         n = len(truth)
         if len(predicted) != n or (p is not None and len(p) != n):
             raise InputError(f"{n} labels and {len(predicted)} predictions; give one of each for each image")
+        if task == "multilabel" and (predicted < 0).any():
+            raise InputError("predictions of several labels are 0 and 1; one of them is -1")
         foreign = task == "multiclass" and bool((truth < 0).any())
-        return cls(
+        found = cls(
             names=row_names(names, n),
             classes=(*known, NO_KNOWN_CLASS) if foreign else known,
             n_known=len(known),
-            truth=np.where(truth < 0, len(known), truth) if task == "multiclass" else truth,
-            predicted=predicted,
+            truth=np.where(truth < 0, len(known), truth) if task == "multiclass" else truth > 0,
+            predicted=predicted if task == "multiclass" else predicted > 0,
             probs=p,
             task=task,
             table=_no_columns(n),
+            unanswered=truth < 0 if task == "multilabel" else None,
         )
+        return _answered(found)
 
     @classmethod
     def from_loader(
@@ -233,9 +250,18 @@ class Outcomes(Plots, Brief):
 
     @property
     def wrong(self) -> NDArray[np.bool_]:
-        """(n,) True where the prediction differs from the label (multilabel: any decision of the row differs)."""
-        differs = self.truth != self.predicted
-        return np.asarray(differs.any(axis=1) if differs.ndim == 2 else differs)
+        """(n,) True where the prediction differs from the label (multilabel: any known decision of the row differs)."""
+        return np.asarray(self.wrong_decisions.any(axis=1) if self.task == "multilabel" else self.wrong_decisions)
+
+    @property
+    def wrong_decisions(self) -> NDArray[np.bool_]:
+        """Multilabel (n, len(classes)) True where a decision differs from a known answer; multiclass as `wrong`."""
+        return np.asarray((self.truth != self.predicted) & self.known)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Like `truth`, True where the answer is known."""
+        return np.ones(self.truth.shape, dtype=bool) if self.unanswered is None else ~self.unanswered
 
     @property
     def flagged(self) -> NDArray[np.bool_] | None:
@@ -255,6 +281,7 @@ class Outcomes(Plots, Brief):
             predicted=self.predicted[picked],
             probs=None if self.probs is None else self.probs[picked],
             table=self.table.take(picked),
+            unanswered=None if self.unanswered is None else self.unanswered[picked],
         )
 
     def texts(self, which: NDArray[Any]) -> list[str]:
@@ -263,6 +290,14 @@ class Outcomes(Plots, Brief):
         if self.task == "multiclass":
             return list(names[which])
         return [";".join(names[row]) for row in which]
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of each row as text, see `label_text`: `(no label)` where it has none, `?dog` where none knows."""
+        if self.task == "multiclass":
+            return self.texts(self.truth)
+        names = np.asarray(self.classes, dtype=object)
+        return [joined(names[row], names[~known]) for row, known in zip(self.truth, self.known, strict=True)]
 
     def misclassified(self) -> pa.Table:
         """Return the rows that are wrong, in the order of the table.
@@ -295,7 +330,7 @@ class Outcomes(Plots, Brief):
 
     def _pairs(self, said: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if self.task == "multilabel":
-            rows, classes = np.nonzero(said & ~other)
+            rows, classes = np.nonzero(said & ~other & self.known)
             return rows, classes
         rows = np.flatnonzero(said != other)
         return rows, said[rows]
@@ -326,6 +361,17 @@ class Outcomes(Plots, Brief):
         if name is not None:
             return found
         return found.add_column(0, "class", [np.asarray(self.classes, dtype=object)[classes[order]].tolist()])
+
+
+def _answered(outcomes: Outcomes) -> Outcomes:
+    """Leave out rows of several labels of which no answer is known, with a warning that counts them."""
+    known = outcomes.known if outcomes.unanswered is None else np.asarray(outcomes.known.any(axis=1))
+    if known.all():
+        return outcomes
+    if not known.any():
+        raise InputError(f"none of the {len(known)} rows has a known answer; there is nothing to compare with")
+    logger.warning("left out %d of %d rows without a known answer", int((~known).sum()), len(known))
+    return outcomes.take(known)
 
 
 def _no_columns(n: int) -> pa.Table:

@@ -12,7 +12,7 @@ import numpy as np
 from uncertainty.classifiers.base import Classifier, Images, Look, image_items
 from uncertainty.errors import InputError
 from uncertainty.figures import number_of
-from uncertainty.labels.meaning import resolve
+from uncertainty.labels.label_sets import understand
 from uncertainty.outputs import ModelOutputs
 
 logger = logging.getLogger("uncertainty")
@@ -21,12 +21,10 @@ logger = logging.getLogger("uncertainty")
 def labelled_outputs(classifier: Classifier, images: Images, labels: Any, options: Mapping[str, Any]) -> ModelOutputs:
     """Return outputs of the images that were read and have a truth; what was left out is logged.
 
-    Raises InputError for a multilabel classifier, and where no image has a label that says anything.
+    Raises InputError where no image has a label that says anything.
     """
-    if classifier.task == "multilabel":
-        raise InputError("several labels an image are not read from images; use Outcomes.from_arrays or from_loader")
     found = classifier.collect(image_items(images, labels), Look(**{"passes": 0, **options}))
-    truth = resolve(found.labels, classifier.classes)
+    truth = understand(found.labels, classifier.classes, classifier.task)
     rows = np.flatnonzero(truth.usable)
     if not len(rows):
         why = "; ".join(truth.notes) or "give labels beside the images, or a Dataset of (image, label)"

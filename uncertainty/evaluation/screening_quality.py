@@ -15,7 +15,7 @@ from uncertainty import metrics
 from uncertainty.brief import Brief
 from uncertainty.errors import InputError
 from uncertainty.files import plain
-from uncertainty.labels.tables import same_labels, split, task_of
+from uncertainty.labels.tables import parts, same_labels, task_of
 from uncertainty.metrics.bootstrap import Metric, correlation, resampled, same_order
 from uncertainty.metrics.intervals import Groups, Interval, difference, group_numbers
 from uncertainty.metrics.ranking_intervals import INTERVALS
@@ -117,7 +117,7 @@ def join_labels(table: pa.Table, labels: Mapping[str, str]) -> pa.Table:
 
     Both are null without a label; `correct` is also null where nothing was predicted, in a row that could not be read.
     A label that the classifier does not know counts as wrong. Multilabel: the names are joined by semicolons, in any
-    order. Earlier `label` and `correct` columns are replaced.
+    order, see `label_text`; what nobody answered does not count. Earlier `label` and `correct` columns are replaced.
     `match_labels` counts what met. Raises InputError when there are rows and labels, and no name matches.
 
     >>> import pyarrow as pa
@@ -276,7 +276,7 @@ def _unknown_labels(rows: pa.Table, classes: Sequence[str] | None) -> dict[str, 
     return {
         label: count
         for label, count in sorted(counts.items())
-        if not known.issuperset(split(label, known) if several else [label])
+        if not known.issuperset(parts(label, known)[0] if several else [label])
     }
 
 

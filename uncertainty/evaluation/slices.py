@@ -134,7 +134,8 @@ def slice_report(
     found = [_large_enough(one) for one in _groups(outcomes, usual or {}, by)]
     groups = [one for one in found if isinstance(one, _Group)]
     skipped = [one for one in found if isinstance(one, Skipped)]
-    strata = _numbered(outcomes.truth), _numbered(outcomes.predicted)
+    truth = np.where(outcomes.known, outcomes.truth, -1)  # what nobody knows is a kind of its own
+    strata = _numbered(truth), _numbered(outcomes.predicted)
     slices = _corrected([_measured(outcomes, group, *strata) for group in groups], level)
     slices = [replace(one, overlaps=_overlaps(k, slices, groups)) for k, one in enumerate(slices)]
     surest_first = tuple(sorted(slices, key=lambda one: one.p_within_class))

@@ -12,6 +12,11 @@ from uncertainty.evaluation.slices import Slice, SliceReport
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_MIXES = (
+    *("labels_of_false_positives", "predictions_of_false_negatives"),
+    *("beside_false_positives", "beside_false_negatives"),
+)
+
 
 def pair_table(report: ClassReport) -> pa.Table:
     """Return one row a pair of classes that were confused."""
@@ -42,7 +47,7 @@ def _table(kind: type, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
 
 def _flat(row: ClassRow) -> dict[str, Any]:
     thresholds = {name: getattr(row, name) for name in ("threshold_for_precision", "threshold_for_recall")}
-    mixes = {name: getattr(row, name) for name in ("labels_of_false_positives", "predictions_of_false_negatives")}
+    mixes = {name: getattr(row, name) for name in _MIXES}
     return (
         vars(row)
         | {name: None if point is None else point.threshold for name, point in thresholds.items()}

@@ -108,6 +108,7 @@ class ImageSet:
     class_names : names for integer labels, from the data set's own description.
     metadata : the other columns of a manifest, as text; they go with the verdicts.
     splits : which part of a data set each image belongs to, "train" or "test", where its source says so.
+    asked : the labels of a source that answers each of them for each image, in a column of its own; None for others.
     notes : what there is to say of how the images were found: files that are no pictures, columns that were not taken.
 
     """
@@ -122,6 +123,7 @@ class ImageSet:
     metadata: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     splits: Sequence[str | None] | None = None
     notes: tuple[str, ...] = ()
+    asked: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, items: Sequence[ImageItem]) -> ImageSet:

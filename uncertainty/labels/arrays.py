@@ -82,6 +82,42 @@ def _told(values: Any) -> NDArray[Any]:
     return np.array(values, dtype=object) if plain else as_array("labels and predictions", values)
 
 
+def as_sets(labels: Any, predictions: Any, classes: Sequence[str] | None) -> tuple[Any, Any, Sequence[str] | None]:
+    """Return several labels an image as (n, c) of 1, 0 and -1 for unknown, and the classes; None stays None.
+
+    Rows may be lists of names, one list an image. Classes that nobody names are those that occur, in order.
+
+    >>> as_sets([["cat"], []], [["dog"], ["cat"]], None)
+    (array([[1, 0],
+           [0, 0]]), array([[0, 1],
+           [1, 0]]), ['cat', 'dog'])
+    >>> as_sets([[1.0, float("nan")]], None, ["cat", "dog"])[0].tolist()
+    [[1.0, -1.0]]
+    """
+    rows = [values for values in (labels, predictions) if values is not None and _are_names(values)]
+    if rows and classes is None:
+        classes = sorted({str(name) for values in rows for row in values for name in row or ()})
+    return _as_set(labels, classes), _as_set(predictions, classes), classes
+
+
+def _are_names(values: Any) -> bool:
+    if not isinstance(values, list | tuple) or not all(isinstance(row, list | tuple | set) for row in values):
+        return False
+    return all(isinstance(name, str) for row in values for name in row) and any(len(row) for row in values)
+
+
+def _as_set(values: Any, classes: Sequence[str] | None) -> Any:
+    if values is None:
+        return None
+    if classes is not None and _are_names(values):
+        chosen = np.zeros((len(values), len(classes)), dtype=np.int64)
+        for row, names in enumerate(values):
+            chosen[row, _of_names(list(names), classes)] = 1
+        return chosen
+    array = as_array("labels and predictions", values)
+    return np.where(np.isnan(array), UNKNOWN_CLASS, array) if array.dtype.kind == "f" else array
+
+
 def checked_probs(probs: Any, task: Task) -> NDArray[np.float64]:
     """Return probabilities (n, c), or raise InputError for another shape, and for numbers that are none."""
     p = numbers("probs", probs).astype(np.float64)
@@ -127,7 +163,7 @@ def classes_in(labels: Any, predictions: Any, task: Task) -> tuple[str, ...]:
 
 
 def indices(values: Any, classes: Sequence[str], task: Task) -> NDArray[Any]:
-    """Return class positions (n,) from names or integers, -1 for no known class; multilabel (n, c) booleans.
+    """Return class positions (n,) from names or integers, -1 for no known class; multilabel (n, c) of 0, 1 and -1.
 
     Raises InputError for another shape, a name that is no class, and integers beyond the classes.
     """
@@ -135,9 +171,11 @@ def indices(values: Any, classes: Sequence[str], task: Task) -> NDArray[Any]:
     if task != "multilabel" and array.dtype.kind not in "iub":
         _refuse_missing(values)
     if task == "multilabel":
-        if array.ndim != 2 or array.shape[1] != len(classes) or not np.isin(array, (0, 1)).all():
-            raise InputError(f"multilabel labels are 0 and 1 of shape (n, {len(classes)}); got shape {array.shape}")
-        return array.astype(bool)
+        if array.ndim != 2 or array.shape[1] != len(classes) or not np.isin(array, (0, 1, -1)).all():
+            raise InputError(
+                f"multilabel labels are 0 and 1, -1 for unknown, of shape (n, {len(classes)}); got shape {array.shape}"
+            )
+        return array.astype(np.int64)
     if array.ndim != 1:
         raise InputError(f"labels have shape {array.shape}; give one class for each image, or say task='multilabel'")
     if array.dtype.kind in _TEXT:

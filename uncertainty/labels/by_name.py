@@ -9,7 +9,9 @@ from pathlib import Path
 from uncertainty.errors import InputError
 from uncertainty.images.sources import AnyPath
 from uncertainty.labels.imports import read_annotations
-from uncertainty.labels.meaning import NO_KNOWN_CLASS, NO_TRUTH, resolve
+from uncertainty.labels.label_sets import ResolvedSets, understand
+from uncertainty.labels.meaning import NO_KNOWN_CLASS, NO_TRUTH
+from uncertainty.outputs import Task
 
 logger = logging.getLogger("uncertainty")
 
@@ -35,14 +37,19 @@ def read_labels(path: AnyPath) -> dict[str, str]:
     return {name: label for name, label in short.items() if label is not None} | labels
 
 
-def truths(labels: Mapping[str, str], classes: Sequence[str]) -> dict[str, str]:
+def truths(labels: Mapping[str, str], classes: Sequence[str], task: Task = "multiclass") -> dict[str, str]:
     """Return label by file name as class names; those that are no truth are left out, and logged.
 
     >>> truths({"a.jpg": "Cat", "b.jpg": "1"}, ["cat", "dog"])
     {'a.jpg': 'cat'}
+    >>> truths({"a.jpg": "Dog;cat", "b.jpg": ";", "c.jpg": "?cat;?dog"}, ["cat", "dog"], "multilabel")
+    {'a.jpg': 'cat;dog', 'b.jpg': '(no label)'}
     """
-    found = resolve(list(labels.values()), classes)
+    found = understand(list(labels.values()), classes, task)
     for note in found.notes:
         logger.warning("%s", note)
+    if isinstance(found, ResolvedSets):
+        sets = zip(labels, found.texts(classes), strict=True)
+        return {name: text for name, text in sets if text is not None}
     pairs = zip(labels, found.positions.tolist(), strict=True)
     return {name: classes[k] if k >= 0 else NO_KNOWN_CLASS for name, k in pairs if k != NO_TRUTH}

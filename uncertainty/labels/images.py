@@ -74,6 +74,7 @@ def _annotated(path: Path, columns: Columns) -> ImageSet:
         labels=Coded.of(next(iter(labels[name])) for name in names),
         splits=Coded.of(parts[name] for name in names) if any(parts.values()) else None,
         notes=(*found.notes, *filter(None, [told])),
+        asked=found.asked,
     )
 
 

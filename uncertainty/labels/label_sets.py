@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.figures import number_of
 from uncertainty.images.label_text import joined
-from uncertainty.labels.meaning import NO_TRUTH, Label, meanings
+from uncertainty.labels.meaning import NO_TRUTH, Label, Resolved, meanings, resolve
 from uncertainty.labels.tables import parts
+from uncertainty.outputs import Task
 
 CARRIED, ABSENT, UNANSWERED = 1, 0, -1
 _EXAMPLES = 3
@@ -23,6 +25,13 @@ class ResolvedSets:
 
     truth: NDArray[np.int64]
     notes: tuple[str, ...]
+    plain_notes: tuple[str, ...] = ()
+    """Those alone that tell how names were read, not what was left out."""
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """The same array, by the name that `Resolved` has for it."""
+        return self.truth
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -74,7 +83,14 @@ def resolve_sets(labels: Sequence[Label], classes: Sequence[str], of: str = "") 
     nothing = np.full(len(classes), UNANSWERED, dtype=np.int64)
     truth = [nothing if text is None else rows.get(text, nothing) for text in texts]
     lost = Counter(strange[text] for text in texts if text in strange)
-    return ResolvedSets(np.array(truth, dtype=np.int64).reshape(-1, len(classes)), (*known.notes, *_left_out(lost, of)))
+    return ResolvedSets(
+        np.array(truth, dtype=np.int64).reshape(-1, len(classes)), (*known.notes, *_left_out(lost, of)), known.notes
+    )
+
+
+def understand(labels: Sequence[Label], classes: Sequence[str], task: Task, of: str = "") -> Resolved | ResolvedSets:
+    """Return what labels mean, one of an image or several."""
+    return resolve_sets(labels, classes, of) if task == "multilabel" else resolve(labels, classes, of)
 
 
 def _left_out(lost: Counter[str], of: str) -> list[str]:
@@ -108,11 +124,42 @@ def one_sided(truth: NDArray[np.int64], classes: Sequence[str], of: str) -> list
     ]
     if open_ := int((truth == UNANSWERED).sum()):
         images = int((truth == UNANSWERED).any(axis=1).sum())
-        told.append(f"{open_} answers in {images} {of} images are unknown: they count neither as yes nor as no")
+        answers, where = number_of(open_, "answer"), number_of(images, f"{of} image")
+        told.append(f"{answers} in {where} {'is' if open_ == 1 else 'are'} unknown: neither yes nor no")
     return told
 
 
-def _named(names: Sequence[str]) -> str:
+def of_columns(
+    labels: Sequence[Label], asked: Sequence[str] | None, classes: Sequence[str]
+) -> tuple[list[Label], tuple[str, ...]]:
+    """Return labels of a source that has a column for each of those `asked`, as answers about the classes; and notes.
+
+    A column that is no class is left out, and a class without a column was answered in no image.
+
+    >>> of_columns(["cat;hour", "(no label)", None], ["cat", "hour"], ["cat", "dog"])[0]
+    ['cat;?dog', '?dog', None]
+    """
+    known = None if asked is None else meanings(asked, classes)
+    if asked is None or known is None or all(known.of(name) < 0 for name in asked):
+        return list(labels), ()
+    strange = [name for name in asked if known.of(name) < 0]
+    there = {known.of(name) for name in asked}
+    missing = [name for k, name in enumerate(classes) if k not in there]
+    names = frozenset((*classes, *asked))
+
+    def fitted(text: str) -> str:
+        carried, unanswered = parts(text, names)
+        kept = ([name for name in some if name not in strange] for some in (carried, unanswered))
+        return joined(next(kept), (*next(kept), *missing))
+
+    told = {text: fitted(str(text)) for text in dict.fromkeys(labels) if text is not None}
+    notes = [f"{_named(strange, 'column')} no class of the model and left out"] if strange else []
+    notes += [f"{_named(missing)} answered in no image: there is no such column"] if missing else []
+    return [None if text is None else told[text] for text in labels], tuple(notes)
+
+
+def _named(names: Sequence[str], what: str = "class") -> str:
     shown = ", ".join(map(repr, names[:_EXAMPLES]))
     more = f" and {len(names) - _EXAMPLES} more" if len(names) > _EXAMPLES else ""
-    return f"class {shown} is" if len(names) == 1 else f"classes {shown}{more} are"
+    several = "classes" if what == "class" else f"{what}s"
+    return f"{what} {shown} is" if len(names) == 1 else f"{several} {shown}{more} are"

@@ -153,8 +153,10 @@ def _of_decision(decision: Decision, classes: int, *, multilabel: bool) -> Itera
         yield f"its policy has {len(lines)} lines"
     if policy.kind not in get_args(Kind):
         yield f"its policy is of the kind {policy.kind!r}"
-    if policy.per_class and multilabel:
+    if policy.per_class and multilabel and not policy.per_decision:
         yield "its policy is per class, where there is no single one"
+    if policy.per_decision and not multilabel:
+        yield "its policy is of single decisions, where an image has one label"
     for line in lines:
         if not _is_number(line.threshold) or not EVERYTHING <= line.threshold <= NOTHING:
             yield f"a threshold is {line.threshold!r}"

@@ -55,7 +55,7 @@ def one_policy(budget: float | None, policy: Policy | None) -> Policy:
 
     >>> one_policy(0.2, None)
     Policy(kind='budget', target=0.2, confidence=0.0, cost_miss=None, cost_review=None, per_class=False, \
-method='fixed-sequence')
+method='fixed-sequence', per_decision=False)
     """
     if budget is not None and policy is not None:
         raise InputError(f"budget {budget:g} and a policy ({policy}) are two questions; give one")

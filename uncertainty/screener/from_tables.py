@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from uncertainty.classifiers.base import Collected, Images, image_items
 from uncertainty.classifiers.image_loader import Items
 from uncertainty.combination.halves import halves
 from uncertainty.combination.truth import Named, with_reference_labels, with_truth
-from uncertainty.errors import CalibrationError, InputError
-from uncertainty.labels.meaning import NO_TRUTH, meanings
+from uncertainty.errors import InputError
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.output_tables.spec import is_table
 from uncertainty.outputs import ModelOutputs
@@ -59,7 +56,7 @@ def from_tables(
     good, of_reference = known_good_rows(reference, model, progress)
     held_out = calibration.collect(progress)
     notes += [*of_reference, *_left_out("calibration", held_out)]
-    labelled, about_labels = _labelled(calibration, held_out, model)
+    labelled, about_labels = labelled_rows(calibration, held_out, model)
     fitted = fit.from_outputs(good, labelled, (None, None), replace(asked, classes=model.classes))
     notes = [*about_labels, *notes, *_not_told(calibration)]
     kept = fitted.model.model_copy(update={"table": calibration.output})
@@ -69,10 +66,6 @@ def from_tables(
 def known_good_rows(table: OutputTable, model: Named, progress: Progress = None) -> tuple[ModelOutputs, list[str]]:
     """Return the rows of a reference, with labels where any are known, and notes."""
     found = table.collect(progress)
-    if table.task == "multilabel" and table.labels is not None:
-        truth, known = _sets_of_labels(found.labels, model.classes)
-        truth[~known] = found.outputs.predictions[~known]
-        return replace(found.outputs, labels=truth), _left_out("reference", found)
     good, notes = with_reference_labels(model, found)
     return good.outputs, [*notes, *_left_out("reference", found)]
 
@@ -120,29 +113,11 @@ def _refuse_unlabelled(table: OutputTable) -> None:
         raise InputError(f"{table.file.path} has no column label; calibration needs to know what each image is")
 
 
-def _labelled(table: OutputTable, found: Collected, model: Named) -> tuple[ModelOutputs, list[str]]:
+def labelled_rows(table: OutputTable, found: Collected, model: Named) -> tuple[ModelOutputs, list[str]]:
+    """Return the collected rows of a table that have a label, with their labels, and notes on the others."""
     _refuse_unlabelled(table)
-    if table.task == "multiclass":
-        kept, notes = with_truth(model, found)
-        return kept.outputs, notes
-    truth, known = _sets_of_labels(found.labels, model.classes)
-    if not known.any():
-        raise CalibrationError(f"{table.file.path}: not one row has labels that are all classes of the model")
-    rows = int((~known).sum())
-    notes = [f"{rows} calibration rows have no labels, or one that is no class, and were left out"] if rows else []
-    return replace(found.outputs.take(known), labels=truth[known]), notes
-
-
-def _sets_of_labels(labels: Sequence[Any], classes: Sequence[str]) -> tuple[Any, Any]:
-    """Return (n, c) zeros and ones, and (n,) which rows have labels, all of them known."""
-    names = [None if one is None else [part.strip() for part in str(one).split(";") if part.strip()] for one in labels]
-    known = meanings([name for some in names for name in some or ()], classes)
-    truth, usable = np.zeros((len(names), len(classes)), dtype=np.int64), np.zeros(len(names), dtype=bool)
-    for row, some in enumerate(names):
-        positions = [known.of(name) for name in some or ()]
-        usable[row] = some is not None and NO_TRUTH not in positions
-        truth[row, [k for k in positions if k >= 0]] = 1
-    return truth, usable
+    kept, notes = with_truth(model, found)
+    return kept.outputs, notes
 
 
 def _left_out(what: str, found: Collected) -> list[str]:

@@ -44,7 +44,7 @@ def _in_doubt(judge: FusedDecisions, outputs: ModelOutputs, classes: Sequence[st
     doubted = judge.decision_log_odds(outputs).argmax(axis=1)
     carrying, known = judge.neighbours_that_carry(outputs, doubted)
     rows = zip(outputs.ids, outputs.predictions, doubted.tolist(), carrying.tolist(), known.tolist(), strict=True)
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for name, predicted, k, carry, of in rows:
         says, against, verb = ("says", of - carry, "lack") if predicted[k] else ("does not say", carry, "carry")
         link = "but" if 2 * against >= of else "and only"

@@ -6,7 +6,7 @@ Each writes the files that its command writes, and returns what the command prin
 
 from uncertainty.verbs.fitting import fit, known_good, policy, update
 from uncertainty.verbs.judging import explain, export, monitor, rank, report, screen
-from uncertainty.verbs.labelled import compare, evaluate, labels, slices
+from uncertainty.verbs.labelled import compare, evaluate, labels, slices, thresholds
 from uncertainty.verbs.models import export_model
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "report",
     "screen",
     "slices",
+    "thresholds",
     "update",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uncertainty.verbs.options import AnyPath, columns
+from uncertainty.verbs.options import AnyPath, columns, path_of
 from uncertainty.verbs.ranges import in_range
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from uncertainty.evaluation.slices import SliceReport
     from uncertainty.workflows.check_labels import LabelCheck
     from uncertainty.workflows.evaluate import Findings
+    from uncertainty.workflows.thresholds import Chosen
 
 
 @in_range
@@ -94,3 +96,31 @@ def compare(
     asked = columns(name_column, label_column, group, group_by)
     more: dict[str, Any] = {"seed": seed, "resamples": resamples, "overwrite": overwrite}
     return compare_folders(Path(a), Path(b), Path(labels), Path(out), asked, **more)
+
+
+@in_range
+def thresholds(
+    source: AnyPath,
+    *,
+    precision: float | None = None,
+    recall: float | None = None,
+    confidence: float | None = None,
+    alone: bool = False,
+    labels: AnyPath | None = None,
+    out: AnyPath = "thresholds.json",
+    name_column: str | None = None,
+    label_column: str | None = None,
+    split: str | None = None,
+    group: str | None = None,
+    group_by: str | None = None,
+    overwrite: bool = False,
+) -> Chosen:
+    """Choose from which probability on each class is said, for a wanted precision or recall."""
+    from uncertainty.decisions.answer_thresholds import Wanted
+    from uncertainty.workflows.thresholds import choose, write
+
+    wanted = Wanted.of(precision=precision, recall=recall, confidence=confidence, together=not alone)
+    asked = replace(columns(name_column, label_column, group, group_by), split=split)
+    found = choose(str(source), path_of(labels), wanted, asked)
+    write(found, Path(out), overwrite=overwrite)
+    return found

@@ -28,10 +28,12 @@ class Annotation:
 class Annotations:
     """All answers of a file, what there is to say about it, and what else it knows of an image, by name and column.
 
-    `table` is the whole of a plain table of labels, which need not be read again for its other columns.
+    `table` is the whole of a plain table of labels, which need not be read again for its other columns. `asked` are
+    the labels of a file that has an answer to each of them for each image; None where a label is named or is not.
     """
 
     rows: tuple[Annotation, ...]
     notes: tuple[str, ...] = ()
     more: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     table: Manifest | None = None
+    asked: tuple[str, ...] | None = None

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from uncertainty.errors import InputError
+from uncertainty.figures import number_of
+from uncertainty.images.label_text import of_answers
 from uncertainty.images.manifests import NAME_COLUMNS
 from uncertainty.images.table_rows import rows_of, told
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.source import Source
 
-_ZERO, _ONE = ("0", "0.0", "", "False", "false"), ("1", "1.0", "True", "true")
+_ANSWERS = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
+_UNANSWERED = ("", "-1", "-1.0", "nan", "na", "n/a", "<na>", "null", "none", "?")
 _FEWEST = 2
 
 
 def recognises(source: Source) -> bool:
-    """Whether all columns but that of the names hold zeros and ones, two at least, and none is the label."""
+    """Whether columns that were asked for with commas between are there; or all but that of the names hold answers.
+
+    Those are zeros, ones and cells for an unknown answer, two columns at least, and none is the label.
+    """
+    if asked_columns(source):
+        return True
     if source.columns.label is not None or len(source.header) <= _FEWEST:
         return False
     name = _name_column(source)
     rows = [row for row in source.first_rows[1:-1] or source.first_rows[1:] if len(row) == len(source.header)]
-    cells = [cell for row in rows for column, cell in zip(source.header, row, strict=True) if column != name]
-    return name is not None and bool(cells) and all(cell in (*_ZERO, *_ONE) for cell in cells)
+    cells = [cell.lower() for row in rows for column, cell in zip(source.header, row, strict=True) if column != name]
+    answers = any(cell in _ANSWERS for cell in cells)
+    return name is not None and answers and all(cell in _ANSWERS or cell in _UNANSWERED for cell in cells)
+
+
+def asked_columns(source: Source) -> tuple[str, ...]:
+    """Return the columns of classes that were asked for, `cat,dog` where no column is called so; () for none."""
+    named = [one.strip() for one in (source.columns.label or "").split(",")]
+    there = len(named) > 1 and source.columns.label not in source.header and set(named) <= set(source.header)
+    return tuple(named) if there else ()
 
 
 def _name_column(source: Source) -> str | None:
@@ -30,17 +48,31 @@ def _name_column(source: Source) -> str | None:
 
 
 def read(source: Source) -> Annotations:
-    """Read for each image the names of the columns that are 1; an image with none has the label "".
+    """Read for each image the names of the columns that are 1; those that are empty, NaN or -1 nobody answered.
 
-    Raises InputError for a cell that is neither 0 nor 1.
+    An image without any answer is left out and counted. Raises InputError for another cell, and where no column holds
+    file names.
     """
-    column = _name_column(source) or ""
-    rows = []
+    column, wanted = _name_column(source), asked_columns(source)
+    if column is None:
+        raise InputError(f"{source.path} has no column file_name beside its classes; say which with --name-column")
+    rows, without, asked = [], 0, tuple(wanted or (name for name in source.header if name and name != column))
     with told(source.path):
         for i, row in enumerate(rows_of(source.path)):
-            cells = {name: cell.strip() for name, cell in row.items() if name != column}
-            if odd := next((cell for cell in cells.values() if cell not in (*_ZERO, *_ONE)), None):
-                raise InputError(f"{source.path}, row {i + 1}, has {odd!r} among zeros and ones")
-            label = ";".join(name for name, cell in cells.items() if cell in _ONE)
-            rows.append(Annotation((str(row[column]).strip(),), label))
-    return Annotations(tuple(rows))
+            answers = [_answer(row[name], name, i, source.path) for name in asked]
+            label = of_answers(asked, answers)
+            without += label is None
+            rows += [] if label is None else [Annotation((str(row[column]).strip(),), label)]
+    notes = (
+        (number_of(without, "image has no answer", "images have no answer") + " and is left out",) if without else ()
+    )
+    return Annotations(tuple(rows), notes, asked=asked)
+
+
+def _answer(cell: str, column: str, row: int, path: Path) -> int | None:
+    text = str(cell).strip().lower()
+    if text in _UNANSWERED:
+        return None
+    if text not in _ANSWERS:
+        raise InputError(f"{path}, row {row + 1}, has {cell!r} in the column {column!r}, among zeros and ones")
+    return _ANSWERS[text]

@@ -26,10 +26,13 @@ def read(source: Source) -> Annotations:
     """Read the tables of the folder or of its parts; names are relative to the folder, and parts are told."""
     rows: list[Annotation] = []
     more: dict[str, dict[str, str | None]] = {}
+    asked: dict[str, None] = {}
     for table in _tables(source.path):
         part = table.parent.relative_to(source.path).as_posix()
-        for row in one_hot.read(Source(table)).rows:
+        found = one_hot.read(Source(table))
+        asked |= dict.fromkeys(found.asked or ())
+        for row in found.rows:
             names = row.names if part == "." else (f"{part}/{row.names[0]}", *row.names)
             rows.append(replace(row, names=names))
             more |= {} if part == "." else {names[0]: {"split": part}}
-    return Annotations(tuple(rows), more=more)
+    return Annotations(tuple(rows), more=more, asked=tuple(asked))

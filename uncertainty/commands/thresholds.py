@@ -1,0 +1,63 @@
+"""`uncertainty thresholds`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uncertainty.commands.options import Group, GroupBy, LabelColumn, NameColumn, Overwrite, Split
+from uncertainty.commands.shared import console, say, say_notes
+from uncertainty.defaults import CONFIDENCE
+from uncertainty.verbs.ranges import limits
+
+Precision = Annotated[
+    float | None, typer.Option(**limits("precision"), help="Of what is said to be a class, this share shall be.")
+]
+Recall = Annotated[float | None, typer.Option(**limits("recall"), help="Of what is a class, this share shall be said.")]
+Confidence = Annotated[
+    float | None,
+    typer.Option(
+        **limits("confidence"),
+        help=f"Of the promise, over the draw of the labelled images; default {CONFIDENCE}. 0: read off the curve.",
+        show_default=False,
+    ),
+]
+
+
+def thresholds(
+    source: Annotated[str, typer.Argument(help="table:FILE of outputs with labels, or a folder of a screening.")],
+    precision: Precision = None,
+    recall: Recall = None,
+    confidence: Confidence = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Promise each class by itself, and not all of them at once.")
+    ] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="Of a screening: a table with file_name and label, or what a tool exports.")
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write: .json or .csv.")] = Path("thresholds.json"),
+    name_column: NameColumn = None,
+    label_column: LabelColumn = None,
+    split: Split = None,
+    group: Group = None,
+    group_by: GroupBy = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Choose from which probability on each class is said: uncertainty thresholds table:val.parquet --precision 0.9."""
+    from uncertainty.commands.threshold_text import threshold_lines, threshold_table
+    from uncertainty.decisions.answer_thresholds import Wanted
+    from uncertainty.images.groups import Grouping
+    from uncertainty.images.manifests import Columns
+    from uncertainty.workflows.thresholds import choose, write
+
+    wanted = Wanted.of(precision=precision, recall=recall, confidence=confidence, together=not alone)
+    columns = Columns(name_column, label_column, split=split, grouping=Grouping(group, group_by))
+    found = choose(source, labels, wanted, columns)
+    write(found, out, overwrite=overwrite)
+    say_notes(found.notes)
+    console().print(threshold_table(found))
+    for line in threshold_lines(found):
+        say(line)
+    say(f"thresholds written to {out}")
