@@ -12,9 +12,9 @@ from experiments.shared.splits import REGIMES
 TITLES = {"tiles": "Tiled photographs", "digits": "Digits on a canvas"}
 WHAT = {
     "tiles": "One to four photographs of CIFAR-10 in a picture of 64x64, every class a label; a ResNet-20 that knows "
-    "single photographs, trained further on 4,000 pictures. Calibration and test are halves of 1,200 pictures of "
-    "photographs that no network was trained on. Unknown content: pictures in which one thing at least is a solar "
-    "cell, a digit or a crop of a photograph.",
+    "single photographs, trained further on 4,000 pictures for three passes: a weak one, of which most pictures have a "
+    "wrong decision. Calibration and test are halves of 1,200 pictures of photographs that no network was trained on. "
+    "Unknown content: pictures in which one thing at least is a solar cell, a digit or a crop of a photograph.",
     "digits": "One to four of scikit-learn's 8x8 digits anywhere in the quarters of a 20x20 canvas, eight of the ten "
     "digits a label; a network of three convolutions trained on 3,000 canvases. 600 canvases calibrate and 600 test, "
     "of digits of their own. Unknown content: canvases in which one thing at least is one of the other two digits.",

@@ -1,4 +1,4 @@
-"""`python -m experiments.multilabel.screening`: errors of networks of several labels, by image and by decision."""
+"""`python -m experiments.multilabel.multilabel`: errors of networks of several labels, by image and by decision."""
 
 from __future__ import annotations
 
