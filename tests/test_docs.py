@@ -130,7 +130,11 @@ def test_every_estimator_that_counts_unasked_is_in_the_table_and_none_that_is_no
 def test_every_column_is_in_the_table_and_no_other(world):
     kinds = {"est": "est_<name>", "prob": "prob_<class>", "quality": "quality_<statistic>"}
     columns = {kinds.get(name.partition("_")[0], name) for name in world.screener.schema().names}
-    assert set(first_cells("| column | meaning |", r"[\w<>]+")) == columns | {"meta_<column>", "effort"}
+    assert set(first_cells("| column | meaning |", r"[\w<>]+")) == columns | {
+        "meta_<column>",
+        "effort",
+        "p_wrong_<class>",
+    }
 
 
 def test_every_target_in_the_table_is_one():

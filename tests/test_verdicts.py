@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from uncertainty import verdicts
+from uncertainty.checks.class_columns import WIDE_CLASSES, probability_columns
 from uncertainty.errors import InputError
-from uncertainty.verdicts import FORMATS, WIDE_CLASSES, Verdicts, probability_columns, ranked, write_table
+from uncertainty.verdicts import FORMATS, Verdicts, ranked, write_table
 
 ODD_NAMES = [
     "plain.png",

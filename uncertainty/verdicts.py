@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from uncertainty.checks import verdict_tables
+from uncertainty.checks.class_columns import DECISION, DECISIONS, WIDE_CLASSES, wide_names
 from uncertainty.checks.csv_cells import cell, cells, uncelled
 from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import replacing
@@ -18,8 +19,6 @@ from uncertainty.notebook.verdict_looks import Shown
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WIDE_CLASSES = 200
-"""Up to this many classes each probability has a column `prob_<class>`; beyond it they are one list column, `probs`."""
 FORMATS = (".parquet", ".csv", ".jsonl")
 SUMMARY = "summary.json"
 """What a screening writes beside its verdicts about all of them."""
@@ -27,8 +26,6 @@ METADATA = "meta_"
 """Prefix of the columns that a manifest brought along, so that none of them takes the name of one of ours."""
 QUALITY = "quality_"
 """Prefix of the statistics of the image itself, see `uncertainty.images.quality`."""
-DECISION, DECISIONS = "p_wrong_", "p_wrongs"
-"""Prefix of the probability that the decision on a class is wrong, of several labels; beyond WIDE_CLASSES a list."""
 FLAGGED_LABELS = "flagged_labels"
 """The labels whose decision is flagged, joined by semicolons, where a policy on single decisions was asked for."""
 SUGGESTED = ("suggested_label", "suggested_probability")
@@ -161,9 +158,9 @@ def schema(
         ("error", pa.string()),
         *((f"est_{name}", pa.float32()) for name in estimators),
         *((f"{QUALITY}{name}", pa.float32()) for name in quality),
-        *((name, pa.float32()) for name in _wide_names(classes)),
+        *((name, pa.float32()) for name in wide_names(classes)),
         *([("probs", pa.list_(pa.float32()))] if len(classes) > WIDE_CLASSES else []),
-        *(((name, pa.float32()) for name in _wide_names(classes, DECISION)) if "decisions" in more else ()),
+        *(((name, pa.float32()) for name in wide_names(classes, DECISION)) if "decisions" in more else ()),
         *([(DECISIONS, pa.list_(pa.float32()))] if "decisions" in more and len(classes) > WIDE_CLASSES else []),
         ("screen_id", pa.string()),
         ("model_sha256", pa.string()),
@@ -198,24 +195,6 @@ def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
         else:
             table = table.append_column(name, values)
     return table
-
-
-def _wide_names(classes: Sequence[str], prefix: str = "prob_") -> list[str]:
-    return [f"{prefix}{name}" for name in classes] if len(classes) <= WIDE_CLASSES else []
-
-
-def probability_columns(classes: Sequence[str], probs: Any) -> dict[str, Any]:
-    """Return the probability columns of a table: (n, c) to one array a class, or to one list column."""
-    if len(classes) > WIDE_CLASSES:
-        return {"probs": probs.tolist()}
-    return {name: probs[:, k] for k, name in enumerate(_wide_names(classes))}
-
-
-def decision_columns(classes: Sequence[str], p_wrong: Any) -> dict[str, Any]:
-    """Return the columns of p_wrong (n, c) of single decisions: one array a class, or one list column."""
-    if len(classes) > WIDE_CLASSES:
-        return {DECISIONS: p_wrong.tolist()}
-    return {name: p_wrong[:, k] for k, name in enumerate(_wide_names(classes, DECISION))}
 
 
 def ranks(p_wrong: Any) -> Any:

@@ -60,7 +60,7 @@ def tiles_network(classes: int, weights: Path) -> nn.Module:
     module = TilesNetwork(classes)
     old = {name: value for name, value in load_file(weights).items() if not name.startswith("fc.")}
     module.load_state_dict(old | {"fc.weight": module.fc.weight, "fc.bias": module.fc.bias})
-    return module.to(memory_format=torch.channels_last)
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def trained(module: nn.Module, inputs: Tensor, labels: NDArray[np.int64], epochs: int, seed: int) -> nn.Module:
@@ -73,9 +73,10 @@ def trained(module: nn.Module, inputs: Tensor, labels: NDArray[np.int64], epochs
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
         module.train()
         for _ in range(epochs):
-            for rows in torch.randperm(len(inputs)).split(_BATCH):
+            for rows in torch.split(torch.randperm(len(inputs)), _BATCH):
                 optimizer.zero_grad()
-                functional.binary_cross_entropy_with_logits(module(inputs[rows]), truth[rows]).backward()
+                loss = functional.binary_cross_entropy_with_logits(module(inputs[rows]), truth[rows])
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
     return module.eval()

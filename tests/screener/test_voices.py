@@ -1,7 +1,9 @@
 """Who speaks for another class, in words."""
 
+import re
 from dataclasses import replace
 
+import numpy as np
 from problems import known_good, made_problem
 
 from uncertainty import Screener
@@ -25,3 +27,22 @@ def test_who_speaks_for_another_class_is_told_in_words():
     }
     assert other not in flipped
     assert voices(fitted, replace(new, embedding=None)) == {}
+
+
+def test_of_several_labels_the_decision_in_most_doubt_is_told_with_the_neighbours_against_it():
+    several = known_good(300, 1, "multilabel"), made_problem(400, 2, "multilabel")
+    fitted = Screener.fit_outputs(*several, classes=["ant", "bee", "cat", "dog"])
+    new = made_problem(300, 3, "multilabel")
+    said = {name: one[0] for name, one in voices(fitted, new).items()}
+    doubted = fitted.estimators[[e.name for e in fitted.estimators].index("fused_decisions")].decision_log_odds(new)
+    for row, name in enumerate(new.ids):
+        k = int(doubted[row].argmax())
+        says, verb = ("says", "lack") if new.predictions[row, k] else ("does not say", "carry")
+        assert re.fullmatch(
+            rf"{says} '{fitted.model.classes[k]}', (but|and only) \d+ of 20 neighbours {verb} it", said[name]
+        )
+    against = [("but" in said[name]) for name in new.ids[new.wrong]]
+    assert np.mean(against) > 0.5 > np.mean([("but" in said[name]) for name in new.ids[~new.wrong]])
+    blind = [replace(one, features=None, embedding=None) for one in (*several, new)]
+    alone = Screener.fit_outputs(*blind[:2])
+    assert set(next(iter(voices(alone, blind[2]).values()))[0].split(" '")[0].split()) <= {"says", "does", "not", "say"}

@@ -9,13 +9,14 @@ import pytest
 from conftest import write_incoming, write_labels
 from problems import known_good, made_problem
 
+from uncertainty.checks.class_columns import probability_columns
 from uncertainty.commands.findings_text import findings_text
 from uncertainty.errors import InputError
 from uncertainty.evaluation.labelled_folder import labelled
 from uncertainty.evaluation.outcomes import NO_KNOWN_CLASS
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
-from uncertainty.verdicts import FORMATS, Verdicts, probability_columns, ranks, schema, write_table
+from uncertainty.verdicts import FORMATS, Verdicts, ranks, schema, write_table
 from uncertainty.workflows.evaluate import evaluate_folder
 from uncertainty.workflows.screen import ScreenSettings, screen_into
 

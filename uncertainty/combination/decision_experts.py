@@ -20,12 +20,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.fit import RIDGES
 from uncertainty.combination.mixture import HINGES, Condition, Floats, expit
 from uncertainty.errors import ArtifactError
 
 Rows = NDArray[np.bool_]
 _CLASS_RIDGE = 10.0
+_RIDGES: dict[Condition, float] = {"clean": 10.0, "damaged": 30.0}
 _TAIL = 2.5631  # standard deviations of a normal distribution between its 10 % and its 90 % quantile
 
 
@@ -84,7 +84,7 @@ class DecisionExperts:
         for condition, own in rows.items():
             counts = weights[own] if condition == "clean" else np.ones(int(own.sum()))
             made.experts[condition] = _fitted(
-                made._hinged(log_odds[own]), wrong[own], counts, RIDGES[condition], made.spread
+                made._hinged(log_odds[own]), wrong[own], counts, _RIDGES[condition], made.spread
             )
         return made
 

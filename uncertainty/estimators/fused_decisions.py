@@ -112,6 +112,19 @@ class FusedDecisions(KnownGoodEstimator):
         """Return (n, c) the log-odds that each label is carried, by all sources."""
         return LabelFusion(self.weights_, self.company_, self.bias_)(self._inputs(outputs), _company(outputs))
 
+    def neighbours_that_carry(
+        self, outputs: ModelOutputs, labels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return how many of the k nearest known-good rows carry one label of each row (n,), and of how many one knows.
+
+        None of none where there is nothing to compare.
+        """
+        if not self._searches:
+            return np.zeros(len(outputs), dtype=np.int64), np.zeros(len(outputs), dtype=np.int64)
+        _, rows = self.index_.nearest(getattr(outputs, self.column), self.k)
+        carried = self.carried_[rows, labels[:, None]]
+        return (carried == 1).sum(axis=1), (carried >= 0).sum(axis=1)
+
     def fit_without(self, calibration: ModelOutputs, folds: NDArray[np.int64]) -> tuple[Self, ...]:
         """Return it with the weights that are learnt without each fold; the sources read no calibration labels."""
         order = np.argsort(calibration.ids, kind="stable")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.verdicts import METADATA, QUALITY, WIDE_CLASSES, probability_columns
+from uncertainty.checks.class_columns import WIDE_CLASSES, probability_columns
+from uncertainty.verdicts import METADATA, QUALITY
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.checks.class_columns import decision_columns, probability_columns
 from uncertainty.classifiers.base import Batch
 from uncertainty.combination.decision_experts import DecisionExperts
 from uncertainty.combination.decision_fit import decision_log_odds, decision_p_wrong, judge_of
@@ -22,7 +23,7 @@ from uncertainty.outputs import ModelOutputs, probs_from_logits
 from uncertainty.screener.cascade import effort_of
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.reasons import NOTHING_LEARNT, Telling, reasons
-from uncertainty.verdicts import FLAGGED_LABELS, QUALITY, SUGGESTED, decision_columns, probability_columns
+from uncertainty.verdicts import FLAGGED_LABELS, QUALITY, SUGGESTED
 
 DEEPER_LOOK_FAILED = "deeper_look_failed"
 """Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from uncertainty.estimators.fused_decisions import FusedDecisions
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener.judge import Judge
 
@@ -18,12 +21,15 @@ def voices(screener: Judge, outputs: ModelOutputs) -> dict[str, tuple[str, ...]]
     """Return by id of each row such as ("the second opinion says dog", "flipped, the classifier answers cat").
 
     Each kind of source of the fused posterior has one voice, the class that its sources find likeliest together, as
-    calibration weighs them. Without that posterior, or a column that it reads (in a cascade that did not look deeper),
+    calibration weighs them. Of several labels it is told what the decision in most doubt says, and how many known-good
+    neighbours say otherwise. Without that posterior, or a column that it reads (in a cascade that did not look deeper),
     nothing is said.
     """
     posterior = next((e for e in screener.estimators if e.posterior), None)
     if posterior is None or not all(outputs.has(column) for column in posterior.reads):
         return {}
+    if isinstance(posterior, FusedDecisions):
+        return _in_doubt(posterior, outputs, screener.model.classes)
     said = _SAID | (_FLIPPED if screener.views == ("flip",) else {})
     classes = screener.model.classes
     rows = zip(outputs.ids, outputs.predictions.tolist(), posterior.voices(outputs), strict=True)
@@ -31,3 +37,17 @@ def voices(screener: Judge, outputs: ModelOutputs) -> dict[str, tuple[str, ...]]
         str(name): tuple(f"{said[word]} {classes[k]}" for word, k in heard.items() if word in said and k != own)
         for name, own, heard in rows
     }
+
+
+def _in_doubt(judge: FusedDecisions, outputs: ModelOutputs, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return by id such as ("says 'cat', but 18 of 20 neighbours lack it",) of the decision that is likeliest wrong."""
+    doubted = judge.decision_log_odds(outputs).argmax(axis=1)
+    carrying, known = judge.neighbours_that_carry(outputs, doubted)
+    rows = zip(outputs.ids, outputs.predictions, doubted.tolist(), carrying.tolist(), known.tolist(), strict=True)
+    found: dict[str, tuple[str, ...]] = {}
+    for name, predicted, k, carry, of in rows:
+        says, against, verb = ("says", of - carry, "lack") if predicted[k] else ("does not say", carry, "carry")
+        link = "but" if 2 * against >= of else "and only"
+        neighbours = f", {link} {against} of {of} neighbours {verb} it" if of else ""
+        found[str(name)] = (f"{says} {classes[k]!r}{neighbours}",)
+    return found

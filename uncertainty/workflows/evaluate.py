@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uncertainty.brief import Brief
+from uncertainty.checks.class_columns import WIDE_CLASSES
 from uncertainty.evaluation.confusion import ClassReport, class_report
 from uncertainty.evaluation.decision_quality import DecisionReport, decision_report
 from uncertainty.evaluation.labelled_folder import labelled
@@ -26,7 +27,7 @@ from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.inclusion import inclusion
 from uncertainty.recalibration.label_origin import LabelOrigin, label_origin
 from uncertainty.recalibration.sampling_weights import DesignEstimate, design_estimate
-from uncertainty.verdicts import WIDE_CLASSES, folder_of, metadata_of_rows, write_table
+from uncertainty.verdicts import folder_of, metadata_of_rows, write_table
 from uncertainty.workflows.evaluation_words import opening
 from uncertainty.workflows.slices import slices_of
 from uncertainty.written import refuse, written
