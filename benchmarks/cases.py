@@ -40,6 +40,22 @@ def resnet20_head() -> Classifier:
     return _classifier("resnet20_head", module, way)
 
 
+def resnet50() -> Classifier:
+    """ResNet-50 of timm with weights by chance: no dropout, 2,048 features; extra `timm`."""
+    return _of_timm("resnet50")
+
+
+def vit_small() -> Classifier:
+    """ViT-S/16 of timm with weights by chance: no dropout, 384 features; extra `timm`."""
+    return _of_timm("vit_small_patch16_224")
+
+
+def _of_timm(name: str) -> Classifier:
+    import timm
+
+    return _classifier(name, lambda: timm.create_model(name, num_classes=10).eval(), Preprocess(size=224))
+
+
 def _classifier(name: str, module: Callable[[], nn.Module], way: Preprocess) -> Classifier:
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -58,6 +74,8 @@ class Case:
 CASES = {
     "resnet20": Case("ResNet-20, 32x32", resnet20_head, (32, 32)),
     "lite0": Case("EfficientNet-Lite0, 500x375", lite0, (500, 375)),
+    "resnet50": Case("ResNet-50, 500x375", resnet50, (500, 375)),
+    "vit_small": Case("ViT-S/16, 500x375", vit_small, (500, 375)),
 }
 
 

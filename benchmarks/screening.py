@@ -1,7 +1,8 @@
 """What `uncertainty screen` costs beside a bare loop of decode and forward pass: python -m benchmarks.screening.
 
-EfficientNet-Lite0 with dropout in its head, JPEG photographs of 500x375, 20,000 known-good rows. The photographs are
-crops of the two that scikit-learn brings, enlarged by chance: that is enough for timing, and for nothing else.
+EfficientNet-Lite0 with dropout in its head or another network, JPEG photographs of 500x375, 20,000 known-good rows.
+The photographs are crops of the two that scikit-learn brings, enlarged by chance: that is enough for timing, and for
+nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from uncertainty.screening.allocator import keep_freed_memory
 from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 PHOTOS, TURNS, BATCH, WORKERS = 1000, 3, 32, 2
-CASE = CASES["lite0"]
 
 
 @dataclass(frozen=True)
@@ -109,18 +109,20 @@ def main() -> None:
     parser.add_argument("--known-good", type=int, default=KNOWN_GOOD, help="rows of the index (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=TURNS, help="the median of so many (default: %(default)s)")
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of torch (default: 1 2)")
+    parser.add_argument("--case", choices=CASES, default="lite0", help="the network (default: %(default)s)")
     parser.add_argument("--runtimes", nargs="+", default=("torch",), help="of the screening (default: torch)")
     parser.add_argument("--kept", action="store_true", help="keep freed memory, as the command line does, in both ways")
     chosen = parser.parse_args()
+    case = CASES[chosen.case]
     if chosen.kept and not keep_freed_memory():
         raise SystemExit("freed memory can't be kept here")
     with TemporaryDirectory() as folder:
-        write_images(Path(folder) / "photos", chosen.photos, CASE.size)
+        write_images(Path(folder) / "photos", chosen.photos, case.size)
         photos = find_images(Path(folder) / "photos")
         for runtime in chosen.runtimes:
             for threads in chosen.threads:
                 torch.set_num_threads(threads)
-                screener = fitted(_run_by(CASE.classifier(), runtime), photos, chosen.known_good)
+                screener = fitted(_run_by(case.classifier(), runtime), photos, chosen.known_good)
                 screener.screen(photos.select(range(BATCH)))  # warms up
                 cost = measure(screener, photos, Path(folder) / f"{runtime}-{threads}", chosen.turns)
                 _say(f"{runtime}, {threads} threads", cost, len(photos))
