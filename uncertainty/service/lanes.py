@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,11 +32,8 @@ _WEIGHT = 0.2
 Answer = TypeVar("Answer")
 
 
-class Watcher(Protocol):
-    """Who wants to know of every batch."""
-
-    def __call__(self, table: pa.Table, seconds: float) -> None:
-        """Take the verdict rows of a batch and how long it took."""
+Watcher = Callable[[pa.Table, float], None]
+"""Takes the verdict rows of each batch, and how many seconds it took."""
 
 
 @dataclass(frozen=True)
