@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--known-good", type=int, default=KNOWN_GOOD, help="rows of the index (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=TURNS, help="the median of so many (default: %(default)s)")
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of torch (default: 1 2)")
+    parser.add_argument("--runtimes", nargs="+", default=("torch",), help="of the screening (default: torch)")
     parser.add_argument("--kept", action="store_true", help="keep freed memory, as the command line does, in both ways")
     chosen = parser.parse_args()
     if chosen.kept and not keep_freed_memory():
@@ -116,17 +117,26 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         write_images(Path(folder) / "photos", chosen.photos, CASE.size)
         photos = find_images(Path(folder) / "photos")
-        screener = fitted(CASE.classifier(), photos, chosen.known_good)
-        for threads in chosen.threads:
-            torch.set_num_threads(threads)
-            screener.screen(photos.select(range(BATCH)))  # warms up
-            cost = measure(screener, photos, Path(folder) / "out", chosen.turns)
-            for which, name in enumerate(("by the clock", "processor")):
-                bare, screened = cost.per_image(which, len(photos))
-                sys.stdout.write(
-                    f"{threads} threads, {name:12}: bare {bare:6.2f} ms an image, screened {screened:6.2f} ms, "
-                    f"{cost.ratio(which):.3f} times\n"
-                )
+        for runtime in chosen.runtimes:
+            for threads in chosen.threads:
+                torch.set_num_threads(threads)
+                screener = fitted(_run_by(CASE.classifier(), runtime), photos, chosen.known_good)
+                screener.screen(photos.select(range(BATCH)))  # warms up
+                cost = measure(screener, photos, Path(folder) / f"{runtime}-{threads}", chosen.turns)
+                _say(f"{runtime}, {threads} threads", cost, len(photos))
+
+
+def _run_by(classifier: Classifier, runtime: str) -> Classifier:
+    return classifier if runtime == "torch" else classifier.with_runtime(runtime)
+
+
+def _say(what: str, cost: Cost, photos: int) -> None:
+    for which, name in enumerate(("by the clock", "processor")):
+        bare, screened = cost.per_image(which, photos)
+        sys.stdout.write(
+            f"{what}, {name:12}: bare {bare:6.2f} ms an image, screened {screened:6.2f} ms, "
+            f"{cost.ratio(which):.3f} times\n"
+        )
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ ROWS = (
     ("screening", "recalibration"),
     ("workflows",),
     ("report", "exports", "demo"),
+    ("service",),
     ("verbs",),
     ("commands",),
     ("cli",),

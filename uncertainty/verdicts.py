@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from uncertainty.checks import verdict_tables
-from uncertainty.checks.csv_cells import cell, cells, looks_like_formula
+from uncertainty.checks.csv_cells import cell, cells, uncelled
 from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import replacing
 from uncertainty.notebook.verdict_looks import Shown
@@ -327,8 +327,7 @@ def _read_csv(path: Path) -> pa.Table:
 
 def _parsed(text: str | None, name: str) -> Any:
     """Undo `cell` for text and lists; an empty cell is a null, but for what there may be none of."""
-    if text and text[0] == "'" and looks_like_formula(text):
-        text = text[1:]
+    text = text and uncelled(text)
     if name in ("probs", DECISIONS):
         return [float(number) for number in text.split(";")] if text else None
     if name in ("reasons", "duplicates"):

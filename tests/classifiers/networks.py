@@ -138,7 +138,7 @@ def answers(classifier: Classifier, x: NDArray[np.float32], passes: int = 8, see
 def unfolded(classifier: Classifier) -> Classifier:
     """The same classifier, whose batch norms run by themselves."""
     network = classifier.network
-    cut = replace(network.replay, folded=None) if isinstance(network.replay, Traced) else network.replay
+    cut = replace(network.replay, lighter=None) if isinstance(network.replay, Traced) else network.replay
     return replace(classifier, network=replace(network, folded=None, replay=cut))
 
 

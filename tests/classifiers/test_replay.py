@@ -110,6 +110,11 @@ def test_hooks_see_the_same_either_way() -> None:
     assert all(torch.equal(a, b) for a, b in zip(cut, seen, strict=True))
 
 
+def assert_same(found: Any, expected: Any) -> None:
+    """But for rounding: several sub-networks at once are other products of matrices, on some processors."""
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 def doubled(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
     return (args[0] * 2,)
 
@@ -124,8 +129,8 @@ def test_hook_on_a_part_that_is_taken_apart_is_not_skipped(when: str) -> None:
         module.register_forward_pre_hook(doubled)
     expected = answers(classifier(networks.simple()), x * 2)
     found = answers(one, x)
-    assert (found.logits == expected.logits).all()
-    assert (found.mc_probs == expected.mc_probs).all()
+    assert_same(found.logits, expected.logits)
+    assert_same(found.mc_probs, expected.mc_probs)
 
 
 def test_removed_hook_leaves_no_trace() -> None:
@@ -156,7 +161,7 @@ def test_weights_loaded_later_are_the_ones_that_run() -> None:
     one, x = classifier(networks.functional()), inputs(4)
     with torch.no_grad():
         one.network.module.load_state_dict({k: v * 1.5 for k, v in one.network.module.state_dict().items()})
-    assert (answers(one, x).mc_probs == answers(uncut(one), x).mc_probs).all()
+    assert_same(answers(one, x).mc_probs, answers(uncut(one), x).mc_probs)
 
 
 def stacked(one: Classifier, x: np.ndarray, passes: int) -> np.ndarray:

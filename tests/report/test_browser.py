@@ -8,23 +8,16 @@ import base64
 import io
 import json
 import os
-import shutil
-import time
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from PIL import Image
 
+from tests.browsers import WIDER, in_chromium, quiet, started, violations, waited
 from tests.report.reports import labels_for, verdict_table, write_labels, write_screening
 from uncertainty.report.build import write_report
 
-BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="chromium or chromedriver is absent: apt-get install both"),
-]
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is absent: pip install '.[report-tests]'")
+pytestmark = in_chromium
 
 CLASSES = ("cat", "dog", "eel")
 HOSTILE_CLASSES = (
@@ -47,18 +40,7 @@ HOSTILE_NAMES = [
 
 @pytest.fixture(scope="module")
 def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,900",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = started()
     yield driver
     driver.quit()
 
@@ -178,13 +160,6 @@ def opened(browser, page):
     return browser
 
 
-def waited(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the page never got there"
-        time.sleep(0.05)
-
-
 def shown_count(browser):
     return int(text(browser, "#found").split(" ")[0].replace(",", "") or 0)
 
@@ -195,10 +170,6 @@ def cards(browser):
 
 def text(browser, selector):
     return browser.execute_script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
-
-
-def quiet(browser):
-    return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 def press(browser, selector):
@@ -438,22 +409,6 @@ def test_no_serious_violation_of_accessibility_rules(browser, pages, kind, schem
     press(browser, ".shot")
     found += violations(browser, path)
     assert found == []
-
-
-def violations(browser, path):
-    browser.execute_cdp_cmd("Runtime.evaluate", {"expression": Path(path).read_text("utf-8")})
-    result = browser.execute_async_script("axe.run().then(arguments[0])")
-    serious = [one for one in result["violations"] if one["impact"] in ("serious", "critical")]
-    return [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in serious]
-
-
-WIDER = """
-const wider = (node) => node.getBoundingClientRect().right > innerWidth + 1;
-// A name that ends in an ellipsis shows that too.
-const hinted = (node) => node.closest('.hinted.more-after, .canvas, .unseen, .skip, .file, h2');
-return [...document.querySelectorAll('main *, header *, dialog[open] *')].filter((one) => wider(one) && !hinted(one))
-  .map((one) => one.outerHTML.slice(0, 200));
-"""
 
 
 def test_a_phone_shows_what_scrolls_and_nothing_else_is_wider(browser, pages):

@@ -61,6 +61,15 @@ def looks_like_formula(text: str) -> bool:
     return text.lstrip("'\ufeff").startswith(_FORMULA_STARTS)
 
 
+def uncelled(text: str) -> str:
+    """Undo what `cell` does to text.
+
+    >>> uncelled("'=1+1"), uncelled("'tis"), uncelled(cell("'=1"))
+    ('=1+1', "'tis", "'=1")
+    """
+    return text[1:] if text[:1] == "'" and looks_like_formula(text) else text
+
+
 def _shortest(value: float) -> float:
     """The number of fewest digits that is the same float32.
 

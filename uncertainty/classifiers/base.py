@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -18,7 +16,7 @@ from uncertainty.brief import Brief
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.class_names import names_in_order
-from uncertainty.classifiers.decision_thresholds import Thresholds, in_order
+from uncertainty.classifiers.decision_thresholds import Thresholds, decisions_of
 from uncertainty.classifiers.description import Before, Description
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.forward import Forward
@@ -27,11 +25,12 @@ from uncertainty.classifiers.look import Deeper, Look
 from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess, least_of
 from uncertainty.classifiers.progress import advancing
-from uncertainty.classifiers.spec import describe
+from uncertainty.classifiers.spec import describe, with_key
 from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import InputError, ModelError
 from uncertainty.images.ahead import load_ahead
 from uncertainty.images.decoding import Least
+from uncertainty.images.image_set import ImageItem
 from uncertainty.labels.label_sets import understand
 from uncertainty.labels.meaning import meanings
 from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs, Task, probs_from_logits
@@ -99,12 +98,14 @@ class Classifier(Brief):
 
     @classmethod
     def _of(cls, known: Description) -> Self:
-        from uncertainty.classifiers.probing import probed
+        from uncertainty.classifiers.probing import probed, run_by
 
         preprocess, network, told = probed(known)
+        if known.runtime is not None:
+            network = run_by(network, known.runtime, preprocess)
         count, form = network.outputs, OutputForm.of(known)
         names = names_in_order(range(count) if known.classes is None else known.classes, count)
-        thresholds = _decisions(known.decision_thresholds, names, known.task)
+        thresholds = decisions_of(known.decision_thresholds, names, known.task)
         return cls(network, names, preprocess, known.task, thresholds, known.spec, form=form, told=told)
 
     @classmethod
@@ -122,11 +123,11 @@ class Classifier(Brief):
     @property
     def description(self) -> Description:
         """What this classifier was made of."""
-        n = self.network
-        thresholds = self.decision_thresholds
+        n, thresholds = self.network, self.decision_thresholds
         made = (n.original, self.classes, self.preprocess, self.task, thresholds, n.autocast, self.spec)
         form = {name: value for name, value in vars(self.form).items() if name != "several"}
-        return Description(*made, **form, before=Before(n, self.preprocess, self.form))
+        runtime = None if n.runtime is None else str(n.runtime)
+        return Description(*made, **form, runtime=runtime, before=Before(n, self.preprocess, self.form))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -143,16 +144,12 @@ class Classifier(Brief):
 
         What a forward pass computes with them only its answers tell, see `Network.answers`.
         """
-        from uncertainty.classifiers.fingerprint import hash_module
+        from uncertainty.classifiers.fingerprint import fingerprint
 
-        settings: list[Any] = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds]
-        settings += [self.network.autocast] if self.network.autocast else []
-        settings += [form] if (form := self.form.to_dict()) else []
-        sha = hashlib.sha256(json.dumps(settings).encode())
-        hash_module(sha.update, self.network.original)
-        if self.embedder is not None:
-            sha.update(self.embedder.sha256.encode())
-        return sha.hexdigest()
+        n = self.network
+        may_be = (n.autocast, self.form.to_dict(), n.runtime and str(n.runtime))
+        settings = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds, *filter(None, may_be)]
+        return fingerprint(settings, n.original, None if self.embedder is None else self.embedder.sha256)
 
     def with_embedder(self, embedder: Classifier | str, **where: Any) -> Classifier:
         """Return the same classifier with a second opinion: a preset's name, a model spec, or another Classifier.
@@ -165,6 +162,13 @@ class Classifier(Brief):
         if other.multiband is not None and other != own:
             raise ModelError("a second opinion takes ordinary pictures, or the same bands as the classifier")
         return replace(self, embedder=model.with_draft(self.preprocess.draft).as_embedder())
+
+    def with_runtime(self, runtime: str) -> Classifier:
+        """Return it with plain passes run by "openvino", …, see `runtimes`; before a second opinion is added."""
+        from uncertainty.classifiers.probing import run_by
+
+        spec = None if self.spec is None else with_key(self.spec, "runtime", runtime)
+        return replace(self, network=run_by(self.network, runtime, self.preprocess), spec=spec)
 
     def as_embedder(self) -> Embedder:
         """Return the backbone of this classifier, whose features are an embedding; its classes don't matter."""
@@ -235,16 +239,20 @@ class Classifier(Brief):
 
     def batches(self, images: Images, look: Look) -> Iterator[Batch]:
         """Do what `stream` does."""
-        second = None if self.embedder is None else self.embedder.preprocess
-        load_one = partial(load, preprocess=self.preprocess, second=second, damage=look.damage)
         items = image_items(images)
-        loaded = load_ahead(items, load_one, look.workers, 2 * look.batch_size)
+        loaded = load_ahead(items, self.loader(look.damage), look.workers, 2 * look.batch_size)
         with advancing(look.progress, items) as advance:
             while group := list(islice(loaded, look.batch_size)):
-                yield self._batch(group, look)
+                yield self.batch_of(group, look)
                 advance(len(group))
 
-    def _batch(self, group: list[Loaded], look: Look) -> Batch:
+    def loader(self, damage: Damage | None = None) -> Callable[[ImageItem | ArrayItem], Loaded]:
+        """Return what reads, decodes and prepares one image for `batch_of`; several threads may call it."""
+        second = None if self.embedder is None else self.embedder.preprocess
+        return partial(load, preprocess=self.preprocess, second=second, damage=damage)
+
+    def batch_of(self, group: list[Loaded], look: Look) -> Batch:
+        """Classify images that are loaded, together; what fails on one of them is its `error`. Their names differ."""
         good, outputs, deeper, forward = [one for one in group if one.error is None], None, None, None
         inputs = np.stack([one.inputs for one in good]) if good else None
         if inputs is not None:
@@ -259,8 +267,7 @@ class Classifier(Brief):
         if outputs is not None and forward is not None and look.deeper is not None:
             rows = np.flatnonzero(look.deeper.wanted(outputs))
             deeper = self._deeper([good[row] for row in rows], forward.take(rows), look.deeper) if len(rows) else None
-        rows_of_all = tuple(one.row() for one in group)
-        return Batch(rows_of_all, outputs, deeper)
+        return Batch(tuple(one.row() for one in group), outputs, deeper)
 
     def _deeper(self, chosen: list[Loaded], seen: Forward, look: Deeper) -> ModelOutputs | None:
         """Look at these images more deeply; one for which that fails gets a note and no row."""
@@ -335,19 +342,3 @@ def _kept(images: list[Loaded], forward: Forward, why: list[str | None]) -> tupl
     """Leave out what failed."""
     fine = np.array([reason is None for reason in why])
     return [one for one, kept in zip(images, fine, strict=True) if kept], forward.take(fine)
-
-
-def _decisions(thresholds: Thresholds | None, names: Sequence[str], task: Task) -> tuple[float, ...] | None:
-    """Return a threshold for each class; None where the usual ones are meant."""
-    if task not in ("multiclass", "multilabel"):
-        raise ModelError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")
-    if task == "multiclass" and len(names) == 1:
-        raise ModelError(
-            "the model has one output; for a yes-or-no answer of two classes say binary=true, for one label that "
-            "may be there or not task=multilabel"
-        )
-    if thresholds is None:
-        return None
-    if task == "multiclass":
-        raise ModelError("decision thresholds are for several labels an image; say task=multilabel, or leave them out")
-    return in_order(thresholds, names)

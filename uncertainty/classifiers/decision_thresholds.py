@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from uncertainty.errors import ModelError
+from uncertainty.outputs import Task
 
 Thresholds = Sequence[float] | Mapping[str, float]
 _SUFFIXES = (".json", ".csv")
@@ -93,3 +94,19 @@ def _rows(text: str, path: Path) -> dict[str, str]:
             raise ModelError(f"decision={path} has the class {name!r} twice; keep one threshold")
         named[name] = row["threshold"]
     return named
+
+
+def decisions_of(thresholds: Thresholds | None, names: Sequence[str], task: Task) -> tuple[float, ...] | None:
+    """Return a threshold for each class; None where the usual ones are meant."""
+    if task not in ("multiclass", "multilabel"):
+        raise ModelError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")
+    if task == "multiclass" and len(names) == 1:
+        raise ModelError(
+            "the model has one output; for a yes-or-no answer of two classes say binary=true, for one label that "
+            "may be there or not task=multilabel"
+        )
+    if thresholds is None:
+        return None
+    if task == "multiclass":
+        raise ModelError("decision thresholds are for several labels an image; say task=multilabel, or leave them out")
+    return in_order(thresholds, names)

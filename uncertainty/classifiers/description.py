@@ -25,7 +25,8 @@ class Description:
 
     `assumed` are the settings of `preprocess` that nobody stated; `notes` what else is to be told of the model.
     `settled` are keys of the spec that were decided by what is installed here; they are kept in the spec, so that it
-    means the same elsewhere. `before` is what an earlier probe found: none is needed where all is as then.
+    means the same elsewhere. `runtime` is what runs it in
+    torch's place, see `runtimes/base.py`. `before` is what an earlier probe found: none is needed where all is as then.
     """
 
     module: Any
@@ -41,4 +42,5 @@ class Description:
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     settled: Mapping[str, str] = field(default_factory=dict)
+    runtime: str | None = None
     before: Before | None = None

@@ -12,6 +12,7 @@ import numpy as np
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.output_form import Adapted
 from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.classifiers.runtimes.base import installed
 from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import UncertaintyError
 
@@ -135,6 +136,7 @@ def costs(classifier: Classifier) -> Iterator[Line]:
     seconds = _seconds(classifier)
     counted = f", {one / 1e6:,.3g} million multiplications" if one else ""
     yield "one pass", f"{1e3 * seconds:.3g} ms an image in a batch of {_BATCH}, on this machine{counted}"
+    yield from _runtimes(classifier, seconds)
     network = classifier.network
     passes, _ = network.affordable(None)
     fast = 1 + (passes * network.dropout_cost if network.dropout else 0)
@@ -146,6 +148,20 @@ def costs(classifier: Classifier) -> Iterator[Line]:
         "effort thorough",
         f"{_in_passes(all_dropout + _views())} at most, with all views, and a second opinion, {second}",
     )
+
+
+def _runtimes(classifier: Classifier, torch_s: float) -> Iterator[Line]:
+    """Yield what a pass costs by each other library that is installed here, and how far from torch its answers are."""
+    expected = classifier.network(_example(classifier, _BATCH)).logits
+    for runtime in installed() if classifier.network.runtime is None else ():
+        what = f"runtime={runtime}"
+        try:
+            other = classifier.with_runtime(str(runtime))
+        except UncertaintyError as error:
+            yield what, str(error)
+            continue
+        apart = float(np.abs(other.network(_example(classifier, _BATCH)).logits - expected).max())
+        yield what, f"{_seconds(other) / torch_s:.2g} of torch's time, logits {apart:.1g} apart"
 
 
 def _in_passes(number: float) -> str:

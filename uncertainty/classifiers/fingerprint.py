@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,15 @@ _SAME_DEVICE = 2e-4  # of the largest one: what another processor does, and far 
 
 Update = Callable[[bytes], None]
 """Takes bytes into a hash."""
+
+
+def fingerprint(settings: Sequence[Any], module: nn.Module, second: str | None) -> str:
+    """Return the SHA-256 of a network, of how it is used, plain values, and of the fingerprint of a second opinion."""
+    sha = hashlib.sha256(json.dumps(settings).encode())
+    hash_module(sha.update, module)
+    if second is not None:
+        sha.update(second.encode())
+    return sha.hexdigest()
 
 
 def hash_module(update: Update, module: nn.Module) -> None:

@@ -16,16 +16,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from uncertainty.classifiers.feature_layer import FeatureLayer
 from uncertainty.classifiers.fold_graph import fold_graph
 from uncertainty.classifiers.modes import ROUNDING
 from uncertainty.classifiers.replay import hooked
-from uncertainty.classifiers.tracing import Trace, attributes, written
-
-_LOOKED_AT = 64  # values of a weight that are compared before each batch
+from uncertainty.classifiers.tracing import Trace
+from uncertainty.classifiers.weight_state import WeightState
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Folded:
     norms: int
     replaced: tuple[nn.Module, ...]
     sources: tuple[Tensor, ...]
-    state: _State
+    state: WeightState
 
     def __call__(self, inputs: Tensor) -> Any:
         """Run the network; only while it `holds`."""
@@ -59,32 +57,6 @@ class Folded:
         return not any(map(hooked, self.replaced)) and self.state.holds(self.replaced, self.sources)
 
 
-@dataclass(frozen=True, eq=False)
-class _State:
-    layers: tuple[Any, ...]
-    written: tuple[tuple[int, int], ...]
-    values: Tensor
-
-    @classmethod
-    def of(cls, layers: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> _State:
-        return cls(attributes(layers), tuple(map(written, tensors)), _looked_at(tensors))
-
-    def holds(self, layers: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> bool:
-        if self.layers != attributes(layers) or self.written != tuple(map(written, tensors)):
-            return False
-        return torch.equal(self.values, _looked_at(tensors))
-
-
-def _looked_at(tensors: tuple[Tensor, ...]) -> Tensor:
-    return torch.cat([_some(tensor.detach()) for tensor in tensors])
-
-
-def _some(tensor: Tensor) -> Tensor:
-    step = -(-tensor.numel() // _LOOKED_AT)
-    # The memory as it lies, since to flatten another order of axes would copy all of it.
-    return tensor.as_strided(((tensor.numel() - 1) // step + 1,), (step,))
-
-
 def fold(
     trace: Trace, module: nn.Module, inputs: Tensor, layer: FeatureLayer | None, autocast: str | None = None
 ) -> Folded | None:
@@ -96,7 +68,7 @@ def fold(
         graph, norms, replaced, sources = fold_graph(trace.graph)
         if norms == 0:
             return None
-        folded = Folded(graph, trace, norms, replaced, sources, _State.of(replaced, sources))
+        folded = Folded(graph, trace, norms, replaced, sources, WeightState.of(replaced, sources))
         return folded if _alike(folded, module, inputs, layer, ROUNDING[autocast]) else None
     except Exception:  # the user's code, on other modules than its own: anything may be raised
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty.checks.array_values import frozen
-from uncertainty.classifiers.cut import cut_before_dropout
-from uncertainty.classifiers.dropout import Masks, SharedMasks, calls_dropout, one_sub_network, shares_masks
-from uncertainty.classifiers.dropout_notes import dropout_notes, silent_dropout
+from uncertainty.classifiers.compiled import Compiled
+from uncertainty.classifiers.dropout import Masks, SharedMasks, one_sub_network
+from uncertainty.classifiers.dropout_found import dropout_of
 from uncertainty.classifiers.feature_layer import FeatureLayer, find_feature_layer, named_layer, pooled
 from uncertainty.classifiers.folding import Folded, fold
 from uncertainty.classifiers.forward import Forward
-from uncertainty.classifiers.habits import Habits, Run, habits_of
+from uncertainty.classifiers.habits import Habits, habits_of
 from uncertainty.classifiers.modes import AUTOCAST, evaluating, is_compiled, placed
 from uncertainty.classifiers.output_form import Adapted, OutputForm, original
 from uncertainty.classifiers.replay import AstrayError, Replay
+from uncertainty.classifiers.runtimes.base import Runtime
 from uncertainty.classifiers.tracing import Trace
-from uncertainty.classifiers.training_only import in_training, training_only
+from uncertainty.classifiers.training_only import in_training
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
 from uncertainty.errors import ModelError, in_one_line
@@ -46,7 +47,8 @@ class Network:
     run them. `habits` say how it must be run so that an answer depends on the image alone; `answers` (k, c) are its
     logits for noise, and those of one sub-network. `switched` are modules that drop units in their training mode alone
     (fused attention), which is set for the sub-networks and does nothing else there. `folded` gives the same answers
-    with less work, as long as the weights are those that were folded.
+    with less work, as long as the weights are those that were folded. `runtime` runs what it can in torch's place, see
+    `other_runtime.py`.
     """
 
     module: nn.Module
@@ -63,6 +65,8 @@ class Network:
     masks: Masks = field(default_factory=Masks)
     switched: tuple[nn.Module, ...] = ()
     folded: Folded | None = None
+    compiled: Compiled | None = None
+    runtime: Runtime | None = None
 
     @classmethod
     def probe(
@@ -90,7 +94,7 @@ class Network:
                 last = not habits.writes and _takes_channels_last(module, images, logits)
             if last:
                 images = images.contiguous(memory_format=torch.channels_last)
-            dropout = _dropout_of(module, run, images, habits.alone)
+            dropout = dropout_of(module, run, images, habits.alone)
         with evaluating(module, autocast):
             trace = _trace(module)
             folded = fold(trace, module, images, layer, autocast) if trace and not habits.held else None
@@ -132,14 +136,23 @@ class Network:
             return Forward.joined([self(row, passes, seed, views) for row in rows])
         x = self._placed(inputs)
         with evaluating(self.module, self.autocast):
-            with self.habits.plain(len(x)), self._caught() as captured:
-                answer, prefix = self.replay.begin(self._own(x)) if self.replay else (None, None)
-                if answer is None:
-                    answer = self._lightest()(self._own(x))
-                logits = self._numbers(answer, len(x))
+            with self.habits.plain(len(x)):
+                answer, captured, prefix = self._plain(x, passes)
+            logits = self._numbers(answer, len(x))
             samples = self._samples(x, prefix, passes, seed) if self.dropout and passes else None
             viewed = self._views(x, views) if views else None
         return Forward(logits, self._features(captured, len(x)), samples, tta_logits=viewed)
+
+    def _plain(self, x: Tensor, passes: int) -> tuple[Any, list[Tensor], tuple[Any, ...] | None]:
+        """Return the answer, what was caught of the features, and the values that cross the cut if they were made."""
+        if self.compiled and self.compiled.weights_hold():
+            made = self.compiled(x)
+            return made[0], list(made[1:]), self.replay.prefix(x) if self.replay and passes else None
+        with self._caught() as captured:
+            answer, prefix = self.replay.begin(self._own(x)) if self.replay else (None, None)
+            if answer is None:
+                answer = self._lightest()(self._own(x))
+        return answer, captured, prefix
 
     def deeper(
         self,
@@ -175,8 +188,12 @@ class Network:
         with evaluating(self.module):
             return self.folded is not None and self.folded.holds()
 
-    def _lightest(self) -> Folded | nn.Module:
-        """Return what runs plain passes of one batch; to find out takes as long as a small pass."""
+    def _lightest(self) -> Callable[[Tensor], Any]:
+        """Return what answers plain passes of one batch; to find out takes as long as a small pass."""
+        if self.compiled and self.compiled.weights_hold():
+            return self.compiled.answer
+        if self.runtime and self.replay and self.replay.runs_lighter():
+            return self.replay.answer
         return self.folded if self.folded and self.folded.holds() else self.module
 
     def _own(self, x: Tensor) -> Tensor:
@@ -254,34 +271,6 @@ class Network:
             f"MC dropout is off: {MC_PASSES} sub-networks would cost {cost:.1f} passes of this network; "
             "--effort thorough runs them",
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Dropout:
-    """What was found of it: whether it is called, and shared by all images; see `dropout_notes` for the others."""
-
-    switched: tuple[nn.Module, ...]
-    other: str
-    silent: list[str]
-    called: bool
-    shared: bool
-    answers: list[Tensor]
-
-    def cut(self, module: nn.Module, images: Tensor, *how: Any) -> Replay | None:
-        return cut_before_dropout(module, images, *how) if self.shared and not self.switched else None
-
-    def notes(self, module: nn.Module, cut: bool) -> list[str]:
-        return dropout_notes(module, self.silent, self.other, self.called, self.shared, cut, bool(self.switched))
-
-
-def _dropout_of(module: nn.Module, run: Run, images: Tensor, alone: bool) -> _Dropout:
-    switched, other = training_only(module, run, images)
-    with in_training(switched):
-        with silent_dropout(module, switched) as silent:
-            called = calls_dropout(run, images)
-        shared = called and (alone or shares_masks(run, images))
-        answers = one_sub_network(run, images, alone) if shared else []
-    return _Dropout(switched, other, silent, called, shared, answers)
 
 
 def noisy(module: nn.Module, example: NDArray[np.float32]) -> Tensor:

@@ -256,7 +256,15 @@ def _known_by(network: Network, preprocess: Preprocess) -> str:
     device = next((weights.device.type for weights in network.module.parameters()), "")
     replayed = network.replay is not None and network.replay.is_as_traced()
     ways = (replayed, network.folds())
-    told = (network.habits, network.autocast, network.channels_last, network.dropout, *ways, device)
+    told = (
+        network.habits,
+        network.autocast,
+        str(network.runtime),
+        network.channels_last,
+        network.dropout,
+        *ways,
+        device,
+    )
     sha.update(repr((told, torch.__version__, torch.get_num_threads())).encode())
     for file in sorted({*Path(__file__).parent.glob("*.py"), *_code_of(network.module)}):
         sha.update(file.read_bytes())

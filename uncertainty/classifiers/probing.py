@@ -40,11 +40,26 @@ def probed(known: Description) -> tuple[Preprocess, Network, tuple[str, ...]]:
     return found, _tried(module, found, autocast, form), (told,)
 
 
+def run_by(network: Network, runtime: str, preprocess: Preprocess) -> Network:
+    """Return the network as another library runs it, see `other_runtime.py`."""
+    from uncertainty.classifiers.other_runtime import with_runtime
+    from uncertainty.classifiers.runtimes.base import runtime_of
+
+    wanted = runtime_of(runtime)
+    if wanted == network.runtime:
+        return network
+    if network.runtime is not None:
+        raise ModelError(f"the network runs by {network.runtime}; load it anew for runtime={runtime}")
+    return network if wanted is None else with_runtime(network, wanted, _example(preprocess))
+
+
 def _is_as_before(before: Before, known: Description, form: OutputForm) -> bool:
     """Whether a probe would find what it found before; one that looks at images alone is made again."""
     network: Network = before.network
     then = (before.preprocess, before.form, network.autocast, network.original)
     if then != (known.preprocess, form, known.autocast, known.module) or network.habits.alone:
+        return False
+    if network.runtime is not None and str(network.runtime) != known.runtime:
         return False
     try:
         return network.answers_as_probed(_example(known.preprocess))

@@ -63,6 +63,14 @@ class Replay(ABC):
     def is_as_traced(self) -> bool:
         """Whether a sub-network can be run as when it was probed: a hook, or other attributes, may forbid it."""
 
+    def runs_lighter(self) -> bool:
+        """Whether it runs parts that give the same sooner, as the network is now."""
+        return False
+
+    def answer(self, inputs: Tensor) -> Any:
+        """Run the network; None where it can't be cut as it is now."""
+        return self.begin(inputs)[0]
+
     def leaves_nothing(self) -> bool:
         """Whether no module keeps what only stands for a value, once it was run."""
         return True

@@ -12,6 +12,7 @@ axes, show : as in `Preprocess`, of images with other bands than red, green and 
 bits, bands, frame, exif : how deep, multi-band, many-paged and turned files are read, as in `Preprocess`: 12, 4,3,2, 1
     and false.
 autocast : bf16 or fp16, the precision in which torch runs what bears it.
+runtime : what runs plain passes in torch's place, openvino, openvino:bf16 or onnxruntime; see `runtimes/base.py`.
 task : multilabel, where an image may have several labels; the answers are sigmoids then.
 decision : from which probability on each label is given: 0.4,0.5 in the order of the classes, 0.4 for all of them, or a
     file {class: threshold}, .json or .csv with the columns class and threshold. Without it 0.5.
@@ -32,6 +33,7 @@ from uncertainty.classifiers.formats.base import NOT_TRUSTED, Format, Request, f
 from uncertainty.classifiers.formats.module import PRESETS
 from uncertainty.classifiers.output_form import OutputForm
 from uncertainty.classifiers.preprocess import Preprocess
+from uncertainty.classifiers.runtimes.base import runtime_of
 from uncertainty.errors import ModelError, in_one_line
 
 
@@ -79,7 +81,7 @@ _PREPROCESS: dict[str, Callable[[str], Any]] = {
 }
 _FORM: dict[str, Callable[[str], Any]] = {"output": str, "binary": _truth, "features": str}
 _TASK: dict[str, Callable[[str], Any]] = {"task": str, "decision": read_thresholds}
-_KEYS = ("classes", *_PREPROCESS, "autocast", *_FORM, *_TASK)
+_KEYS = ("classes", *_PREPROCESS, "autocast", "runtime", *_FORM, *_TASK)
 
 
 def describe(
@@ -95,6 +97,8 @@ def describe(
     # All that can be known to be wrong is, before any code of the user's runs.
     settings, form, task = _read(options, _PREPROCESS), _read(options, _FORM), _task(options)
     several = task.get("task") == "multilabel"
+    if (runtime := options.get("runtime")) is not None:
+        runtime_of(runtime)
     replace(Preprocess(), **settings)
     OutputForm(**form, several=several)
     form |= {"binary": False} if several else {}  # one output, which a format takes for two classes, is one label
@@ -111,12 +115,22 @@ def describe(
         classes=known.classes if classes is None else classes,
         preprocess=replace(known.preprocess, **settings),
         autocast=options.get("autocast", known.autocast),
+        runtime=options.get("runtime"),
         spec=said if prefix == "module" else f"{prefix}:{said}",
         assumed=tuple(key for key in known.assumed if key not in settings),
         before=None if device else known.before,
         **form,
         **_kept_decisions(known, task),
     )
+
+
+def with_key(spec: str, key: str, value: str) -> str:
+    """Return a spec that says this too.
+
+    >>> with_key("timm:resnet18?size=64", "runtime", "openvino")
+    'timm:resnet18?size=64&runtime=openvino'
+    """
+    return f"{spec}{'&' if '?' in spec else '?'}{key}={value}"
 
 
 def _options(query: str, found: Format) -> dict[str, str]:

@@ -5,32 +5,34 @@ Exact: the nodes of the traced graph run in their own order; only those before t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, fx, nn
 
+from uncertainty.classifiers.compiled import Compiled
 from uncertainty.classifiers.dropout import SharedMasks, is_dropout
 from uncertainty.classifiers.folding import Folded
 from uncertainty.classifiers.replay import Replay
 from uncertainty.classifiers.tracing import Trace
 
-Halves = tuple[fx.GraphModule, fx.GraphModule]
+Halves = tuple[Callable[..., Any], fx.GraphModule]
 
 
 @dataclass(frozen=True, eq=False)
 class Traced(Replay):
     """A traced network in two parts, which share the modules and weights of the original.
 
-    `dropout` is the name of the node where it is cut. `light` are the two parts of the folded network, if there is
-    one: they run while its weights hold. Which parts ran is the last of the values that cross the cut.
+    `dropout` is the name of the node where it is cut. `light` are two parts that give the same sooner, if there are
+    any: folded ones, or one that another library runs. They run while the weights of what they are of, `lighter`, hold.
+    Which parts ran is the last of the values that cross the cut.
     """
 
     trace: Trace
     dropout: str
-    halves: Halves
-    folded: Folded | None = None
+    halves: tuple[fx.GraphModule, fx.GraphModule]
+    lighter: Folded | Compiled | None = None
     light: Halves | None = None
 
     def begin(self, inputs: Tensor) -> tuple[Any, tuple[Any, ...] | None]:
@@ -50,8 +52,12 @@ class Traced(Replay):
         return self.trace.holds()
 
     def folds(self) -> bool:
-        """Whether the folded parts run, as the network is now."""
-        return self.folded is not None and self.light is not None and self.folded.weights_hold()
+        """Whether the lighter parts run, as the network is now."""
+        return self.lighter is not None and self.light is not None and self.lighter.weights_hold()
+
+    def runs_lighter(self) -> bool:
+        """Whether it is cut as it was, and the lighter parts run."""
+        return self.is_as_traced() and self.folds()
 
     def after(self, *values: Any) -> Any:
         """Run the second part."""
@@ -81,7 +87,7 @@ def with_folded(replay: Traced, folded: Folded) -> Traced:
     first, *light = _split(folded.graph, names.index(replay.dropout))
     if first != replay.first:
         raise LookupError("other values cross the cut of the folded network")
-    return replace(replay, folded=folded, light=(light[0], light[1]))
+    return replace(replay, lighter=folded, light=(light[0], light[1]))
 
 
 def _first_dropout(graph: fx.GraphModule, inputs: Tensor) -> fx.Node:

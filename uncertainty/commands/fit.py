@@ -31,6 +31,7 @@ from uncertainty.commands.options import (
     Passes,
     Reference,
     ReferenceSplit,
+    RunBy,
     SecondOpinion,
     SeveralLabels,
     Split,
@@ -81,6 +82,7 @@ def fit(
     device: Device = None,
     trust_model_file: Trusted = False,
     autocast: Autocast = None,
+    runtime: RunBy = None,
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
 ) -> None:
@@ -100,7 +102,7 @@ def fit(
     held_out = Columns(name_column, label_column, split, Grouping(group, group_by), **how)
     with listened() as said:
         screener = fit_folders(
-            ModelSource(model, classes, embedder, device, autocast, trust_model_file),
+            ModelSource(model, classes, embedder, device, autocast, runtime, trust_model_file),
             None if reference is None else ImageSource(reference, good),
             ImageSource(calibration, held_out),
             out,

@@ -42,6 +42,14 @@ class Precision(StrEnum):
 Autocast = Annotated[
     Precision | None, typer.Option(help="Run the network in this precision; the screener remembers it.")
 ]
+RunBy = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        help="What runs the networks in torch's place: openvino, openvino:bf16 or onnxruntime; the screener "
+        "remembers it.",
+    ),
+]
 BatchSize = Annotated[int, typer.Option(**limits("batch_size"), help="Images in one forward pass.")]
 Workers = Annotated[int, typer.Option(**limits("workers"), help="Threads that decode images.")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from uncertainty.checks.csv_cells import uncelled
 from uncertainty.errors import InputError
 from uncertainty.images.manifests import USUAL, Columns, Manifest, read_manifest
 from uncertainty.labels.imports import read_annotations, tables
@@ -49,7 +50,8 @@ def _cells(
 ) -> list[tuple[str, str | None]]:
     """Return (file name, cell) of a column; [] where it is absent."""
     if table is not None:
-        return list(zip(table.names, table.metadata.get(column, ()), strict=False))
+        cells = list(zip(table.names, table.metadata.get(column, ()), strict=False))
+        return [*cells, *((bare, cell) for name, cell in cells if (bare := uncelled(name)) != name)]
     return [(name, values.get(column)) for name, values in more.items()] if _has(more, column) else []
 
 

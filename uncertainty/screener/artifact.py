@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt, StringConstraints, ValidationError
 
 from uncertainty.classifiers.base import Classifier
-from uncertainty.classifiers.source import Source, changed
+from uncertainty.classifiers.source import Source
 from uncertainty.errors import ArtifactError, OutputsError, UncertaintyError
 from uncertainty.estimators import create
 from uncertainty.estimators._known_good import share
@@ -60,6 +60,9 @@ class SavedModel(BaseModel):
     spec: str | None = None
     preprocess: dict[str, Any] | None = None
     embedder: str | None = None
+    runtime: str | None = None
+    """What ran its plain passes, None: torch; so `embedder_runtime` of the second opinion."""
+    embedder_runtime: str | None = None
     answers: list[list[float]] | None = None
     """Its logits for seeded noise, see `fingerprint.rounded`; those of the second opinion in `embedder_answers`."""
     embedder_answers: list[list[float]] | None = None
@@ -89,6 +92,8 @@ class SavedModel(BaseModel):
             task=classifier.task,
             preprocess=classifier.preprocess.to_dict(),
             embedder=None if second is None else second.spec,
+            runtime=runtime_of(classifier),
+            embedder_runtime=runtime_of(second),
         )
 
     def check(self, outputs: ModelOutputs) -> None:
@@ -98,6 +103,11 @@ class SavedModel(BaseModel):
                 f"these outputs have {outputs.n_classes} classes ({outputs.task}); the screener was fitted on "
                 f"{len(self.classes)} ({self.task})"
             )
+
+
+def runtime_of(of: Any) -> str | None:
+    """Return what runs a classifier or second opinion, None: torch, or there is none."""
+    return None if of is None or of.network.runtime is None else str(of.network.runtime)
 
 
 def _source(spec: str | None) -> Source | None:
@@ -261,47 +271,6 @@ def _read(folder: Path, needed: Sequence[str]) -> tuple[Manifest, dict[str, NDAr
     if missing := sorted(set(needed) - arrays.keys()):
         raise ArtifactError(f"{path} lacks {missing[0]!r}; the screener is damaged, fit it again")
     return manifest, arrays
-
-
-def refuse_another_model(folder: Path, manifest: Manifest, classifier: Classifier) -> None:
-    """Raise ArtifactError for a classifier that is not the one the screener was fitted with."""
-    if manifest.model.sha256 is None:
-        raise ArtifactError(f"{folder} was fitted from outputs, without a classifier; load it without one")
-    saved = manifest.model
-    if (sha256 := classifier.sha256) != saved.sha256:
-        raise ArtifactError(
-            f"{folder} was fitted with model {str(saved.sha256)[:12]}, this one is {sha256[:12]} (weights, classes, "
-            f"preprocessing, second opinion or precision differ){_and_code(saved)}; fit a screener for it"
-        )
-    refuse_other_answers(folder, saved, classifier)
-    if classifier.embedder is not None:
-        _refuse_others(folder, "second opinion", classifier.embedder.network, saved.embedder_answers, saved)
-
-
-def refuse_other_answers(folder: Path, saved: SavedModel, classifier: Classifier) -> None:
-    """Raise ArtifactError for a classifier that answers noise otherwise than the one a screener was fitted with."""
-    _refuse_others(folder, "model", classifier.network, saved.answers, saved)
-
-
-def _refuse_others(folder: Path, what: str, network: Any, kept: Any, saved: SavedModel) -> None:
-    from uncertainty.classifiers.fingerprint import differ, steady
-    from uncertainty.classifiers.habits import rounding
-
-    module, near = network.module, saved.steady and steady(network.module)
-    if kept is None or differ(kept, network.answers, rounding(module), elsewhere=not near):
-        raise ArtifactError(
-            f"{folder} was fitted with a {what} that answers otherwise: its weights or what its forward pass computes "
-            f"differ{_and_code(saved)}; fit a screener for it"
-        )
-
-
-def _and_code(saved: SavedModel) -> str:
-    told = [
-        changed(spec, source)
-        for spec, source in ((saved.spec, saved.source), (saved.embedder, saved.embedder_source))
-        if spec
-    ]
-    return "".join(f"; {words}" for words in told if words)
 
 
 def read_manifest(path: Path) -> Manifest:

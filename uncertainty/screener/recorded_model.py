@@ -13,7 +13,8 @@ from uncertainty.classifiers.formats.module import is_preset
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.classifiers.source import Source, changed
 from uncertainty.errors import ModelError
-from uncertainty.screener.artifact import SavedModel, refuse_other_answers
+from uncertainty.screener.artifact import SavedModel
+from uncertainty.screener.same_model import refuse_other_answers
 
 logger = logging.getLogger("uncertainty")
 

@@ -267,10 +267,12 @@ class Screener(Brief, Judge):
             return fitting(self, images).batches(options.get("batch_size", BATCH_SIZE), options.get("progress"))
         if self.classifier is None:
             raise ModelError(without_network(self.model))
+        return self.classifier.batches(images, self.look(**options))
+
+    def look(self, **options: Any) -> Look:
+        """Return how the classifier is to look at images for this screener; `options` are those of `Look`."""
         look = Look(passes=self.passes, seed=self.seed, views=self.views, **options)
-        if self.cascade is not None:
-            look = self.cascade.look(self.estimators, look)
-        return self.classifier.batches(images, look)
+        return look if self.cascade is None else self.cascade.look(self.estimators, look)
 
     def verdict_rows(self, batch: Batch, *, otherwise: bool = False) -> pa.Table:
         """Return the verdict table of one batch, without ranks: those need all batches.

@@ -17,7 +17,7 @@ from uncertainty.errors import ArtifactError, UncertaintyError, in_one_line
 from uncertainty.files import plain
 from uncertainty.images.quality_words import QualityWords
 from uncertainty.monitoring.baseline import BASELINE_ARRAYS, Baseline
-from uncertainty.screener import artifact
+from uncertainty.screener import artifact, same_model
 from uncertainty.screener.artifact import Manifest, SavedModel
 from uncertainty.screener.cascade import CASCADE_ROWS, Cascade
 from uncertainty.screener.checks import check
@@ -74,7 +74,7 @@ def load(folder: Path, classifier: Classifier | Callable[[SavedModel], Classifie
     if classifier is not None and not isinstance(classifier, Classifier):
         classifier = classifier(manifest.model)
     if classifier is not None:
-        artifact.refuse_another_model(folder, manifest, classifier)
+        same_model.refuse_another_model(folder, manifest, classifier)
     return Loaded(fitted, manifest.id, classifier)
 
 

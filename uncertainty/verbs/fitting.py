@@ -47,6 +47,7 @@ def fit(
     device: str | None = None,
     trust_model_file: bool = False,
     autocast: str | None = None,
+    runtime: str | None = None,
     batch_size: int = BATCH_SIZE,
     drop_duplicates: bool = False,
     cache: AnyPath | None = None,
@@ -66,15 +67,14 @@ def fit(
     asked |= {"certify_share": certify_share, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes}
     asked |= {"policy": policy_of(policy), "batch_size": batch_size, "workers": workers}
     asked |= {"views": [name for name in tta.split(",") if name], "keep_class_order": keep_class_order}
-    asked |= {"drop_duplicates": drop_duplicates, "cache": cache_of(cache, off=no_cache)}
+    asked |= {"drop_duplicates": drop_duplicates, "cache": cache_of(cache, off=no_cache), "progress": shown(progress)}
     how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
-    named = columns(name_column, label_column, group, group_by, **how)
+    named = replace(columns(name_column, label_column, group, group_by, **how), split=split)
     train = replace(columns(name_column, label_column, **how), split=reference_split)
+    source = ModelSource(model, path_of(classes), embedder, device, autocast, runtime, trust_model_file)
     good = None if reference is None else ImageSource(Path(reference), train)
-    source = ModelSource(model, path_of(classes), embedder, device, autocast, trust_model_file)
-    sets = (good, ImageSource(Path(calibration), replace(named, split=split)), Path(out))
-    wanted = Effort(one_of("effort", effort, Effort))
-    return fit_folders(source, *sets, effort=wanted, progress=shown(progress), **asked)
+    sets = (good, ImageSource(Path(calibration), named), Path(out))
+    return fit_folders(source, *sets, effort=Effort(one_of("effort", effort, Effort)), **asked)
 
 
 @in_range

@@ -230,14 +230,15 @@ def words(check: LabelCheck) -> list[str]:
     if check.unlike:
         spared = f"; {check.spared} more would else be called likely wrong" if check.spared else ""
         lines.append(_SOONER.format(check.unlike, TRUST[True].least_right, TRUST[False].least_right) + spared)
-    lines += [_agreement(one) for one in check.agreement]
+    lines += [agreement_in_words(one) for one in check.agreement]
     people = Counter(one.annotator for one in check.returned.answers)
     if len(people) > 1 and not check.agreement:
         lines.append(f"{len(people)} annotators share no image, so nothing can be said of their agreement")
     return [*lines, *check.returned.words()]
 
 
-def _agreement(one: Agreement) -> str:
+def agreement_in_words(one: Agreement) -> str:
+    """Say how far two annotators, or all, agree."""
     who = "all annotators" if one.pair is None else " and ".join(name or "(no name)" for name in one.pair)
     name = "Krippendorff's alpha" if one.pair is None else "Cohen's kappa"
     same = f"{who}: {one.observed:.1%} equal on {number_of(one.n, 'shared image')}"

@@ -13,6 +13,7 @@ from uncertainty.classifiers.base import Batch
 from uncertainty.decisions.single_image import Answer, answers
 from uncertainty.errors import InputError
 from uncertainty.figures import number_of, percent, probability
+from uncertainty.images.image_set import ImageSet
 from uncertainty.images.sources import find_images
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.output_tables.spec import is_table
@@ -103,18 +104,23 @@ def explain_images(screener: Screener, images: Sequence[str | Path]) -> list[Exp
     Or the rows of `table:FILE`, by a screener that was fitted on such tables. Raises InputError where there is nothing
     at a path; an image that can't be read is an explanation.
     """
-    good = KnownGood.of(screener)
     found: list[Explanation] = []
     for path in images:
         there = OutputTable.open(str(path)) if is_table(path) else find_images(str(path))
         if not len(there):
             raise InputError(f"{path} holds no images")
-        for batch in screener.stream(there):
-            found += _explained(screener, batch, good)
+        found += explain_set(screener, there)
     return found
 
 
-def _explained(screener: Screener, batch: Batch, good: KnownGood | None) -> Iterator[Explanation]:
+def explain_set(screener: Screener, images: ImageSet | OutputTable) -> list[Explanation]:
+    """Explain images that were found already, in their order."""
+    good = KnownGood.of(screener)
+    return [one for batch in screener.stream(images) for one in explained(screener, batch, good)]
+
+
+def explained(screener: Screener, batch: Batch, good: KnownGood | None) -> Iterator[Explanation]:
+    """Explain the images of a batch, in their order; `good` is `KnownGood.of(screener)`."""
     rows = screener.verdict_rows(batch, otherwise=True).to_pylist()
     readable = [row for row in rows if row["error"] is None]
     told: Iterator[Explanation] = iter(())

@@ -36,6 +36,8 @@ class ModelSource:
     device : where the network runs, e.g. "cuda".
     autocast : precision, "bf16" or "fp16"; it becomes part of the spec, so that a screener of this classifier runs it
         alike.
+    runtime : what runs its plain passes, and those of the second opinion, in torch's place: "openvino",
+        "openvino:bf16" or "onnxruntime"; it becomes part of their specs.
     trust : allow model files that run code of their own while they are read.
 
     """
@@ -45,21 +47,28 @@ class ModelSource:
     embedder: str | None = None
     device: str | None = None
     autocast: str | None = None
+    runtime: str | None = None
     trust: bool = False
 
     def load(self) -> Classifier:
         """Return the classifier, with names for its classes and a second opinion where there are any."""
         from uncertainty.classifiers import Classifier
         from uncertainty.classifiers.class_names import read_class_names
+        from uncertainty.classifiers.spec import with_key
 
         if (spec := self.spec) is None:
             raise InputError("no model is named; give --model SPEC, or outputs: --calibration table:FILE")
         if self.autocast is not None:
-            spec = f"{spec}{'&' if '?' in spec else '?'}autocast={self.autocast}"
+            spec = with_key(spec, "autocast", self.autocast)
         names = read_class_names(self.classes) if self.classes else None
         where: dict[str, Any] = {"device": self.device, "trust": self.trust}
-        classifier = Classifier.load(spec, classes=names, **where)
-        return classifier if self.embedder is None else classifier.with_embedder(self.embedder, **where)
+        classifier = Classifier.load(self._run_by(spec), classes=names, **where)
+        return classifier if self.embedder is None else classifier.with_embedder(self._run_by(self.embedder), **where)
+
+    def _run_by(self, spec: str) -> str:
+        from uncertainty.classifiers.spec import with_key
+
+        return spec if self.runtime is None else with_key(spec, "runtime", self.runtime)
 
 
 class ImageSource(NamedTuple):

@@ -38,7 +38,7 @@ def update_folder(
     chance of each image to be labelled; it may be absent if it is the default.
     """
     with changing(screener, into):
-        found = _found(Screener.load(screener, None), out, labels, column, columns)
+        found = learnt_again(Screener.load(screener, None), out, labels, columns, column=column)
         if not found.helped and not anyway:
             return found, None
         kept = kept_beside(screener, into=into)
@@ -46,7 +46,10 @@ def update_folder(
     return found, kept
 
 
-def _found(old: Screener, out: Path, labels: Path, column: str, columns: Columns) -> Update:
+def learnt_again(
+    old: Screener, out: Path, labels: Path, columns: Columns = USUAL, *, column: str = INCLUSION
+) -> Update:
+    """Return what an update by the verdicts in `out` and labels would make of a screener; nothing of it is saved."""
     verdicts = Verdicts.read(out)
     names = verdicts.table["file_name"].to_pylist()
     given = returned_labels(labels, verdicts.table, old.model.classes, columns)

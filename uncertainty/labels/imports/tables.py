@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from uncertainty.checks.csv_cells import uncelled
 from uncertainty.errors import InputError
 from uncertainty.images.manifests import LABEL_COLUMN, quoted, read_manifest
 from uncertainty.labels.imports.base import Annotation, Annotations
@@ -27,7 +28,8 @@ def read(source: Source) -> Annotations:
         )
     people = manifest.metadata.get(ANNOTATOR_COLUMN, (None,) * len(manifest.names))
     rows = tuple(
-        Annotation((name,), str(label), person or "")
+        # Our own CSV files put an apostrophe before what a spreadsheet would run.
+        Annotation(tuple(dict.fromkeys((name, uncelled(name)))), uncelled(str(label)), uncelled(person or ""))
         for name, label, person in zip(manifest.names, manifest.labels, people, strict=True)
         if label is not None
     )

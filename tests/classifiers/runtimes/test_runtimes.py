@@ -1,0 +1,196 @@
+"""Every runtime that is installed answers as torch does, on small networks of every kind."""
+
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from classifiers.networks import CLASSES, PREPROCESS, SIZE, classifier, functional, hidden, inputs, made, plain, simple
+from uncertainty import Classifier, Screener
+from uncertainty.classifiers.other_runtime import cache_folder
+from uncertainty.classifiers.runtimes.base import installed, runtime_of
+from uncertainty.errors import ArtifactError, ModelError
+from uncertainty.screener.artifact import SavedModel
+
+RUNTIMES = [str(runtime) for runtime in installed()]
+EXACT = [name for name in RUNTIMES if name.endswith("f32")]
+
+pytestmark = pytest.mark.skipif(not RUNTIMES, reason="no runtime is installed: pip install '.[openvino,onnx]'")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNCERTAINTY_RUNTIME_CACHE", str(tmp_path / "compiled"))
+
+
+def by_branches():
+    """A network that no trace takes apart, with a layer of features."""
+
+    def forward(m, x):
+        h = hidden(m, x)
+        return m.fc(h if float(h.sum()) > -1 else -h)
+
+    return made(forward)
+
+
+def convolutions():
+    def forward(m, x):
+        return m.fc(m.drop(torch.relu(m.norm2(m.conv(x))).mean((2, 3))))
+
+    layers = {
+        "conv": nn.Conv2d(3, 8, 3, padding=1, bias=False),
+        "norm2": nn.BatchNorm2d(8),
+        "fc": nn.Linear(8, CLASSES),
+    }
+    return made(forward, drop=nn.Dropout(0.5), **layers)
+
+
+def seen(one, x):
+    return one.network(x, 3 if one.network.dropout else 0, 0, ("flip",))
+
+
+def assert_alike(found, expected, room):
+    for name, there in vars(expected).items():
+        here = getattr(found, name)
+        assert (here is None) == (there is None), name
+        if there is not None:
+            assert np.abs(here - there).max() <= room * np.abs(there).max(), name
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("make", [simple, functional, plain, convolutions])
+def test_answers_are_those_of_torch(make, runtime):
+    one = classifier(make())
+    other = classifier(make()).with_runtime(runtime)
+    assert_alike(seen(other, inputs(9)), seen(one, inputs(9)), 1e-5 if runtime in EXACT else 3e-2)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_network_that_branches_by_values_runs_or_is_refused(runtime):
+    one = classifier(by_branches())
+    if runtime.startswith("onnxruntime"):  # whose exporter takes no branch
+        with pytest.raises(ModelError, match=f"runtime={runtime} can't run this network"):
+            one.with_runtime(runtime)
+    else:
+        assert_alike(seen(one.with_runtime(runtime), inputs(9)), seen(one, inputs(9)), 3e-2)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("make", [plain, convolutions])
+def test_what_is_made_of_an_image_depends_on_it_alone(make, runtime):
+    one = classifier(make()).with_runtime(runtime)
+    every, some = one.network(inputs(9)), one.network(inputs(9)[3:5])
+    np.testing.assert_array_equal(every.features[3:5], some.features)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_threads_change_no_bit(runtime):
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(classifier(convolutions()).with_runtime(runtime).network(inputs(9)).features)
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("runtime", EXACT)
+@pytest.mark.parametrize("make", [plain, simple, convolutions])
+@pytest.mark.parametrize("change", ["a weight", "a hook"])
+def test_a_changed_network_runs_by_torch(make, change, runtime):
+    module = make()
+    one = classifier(module).with_runtime(runtime)
+    layer = module.conv if hasattr(module, "conv") else module.hidden
+    before = one.network(inputs(4)).logits
+    if change == "a weight":
+        with torch.no_grad():
+            layer.weight.mul_(-1)
+    else:
+        layer.register_forward_hook(lambda _, __, output: -output)
+    found = one.network(inputs(4)).logits
+    assert np.abs(found - before).max() > 1e-3
+    np.testing.assert_allclose(found, classifier(module).network(inputs(4)).logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_spec_names_it_and_the_fingerprint_tells(runtime):
+    spec = "classifiers.networks:simple"
+    one, other = Classifier.load(f"{spec}?size={SIZE}"), Classifier.load(f"{spec}?size={SIZE}&runtime={runtime}")
+    assert str(other.network.runtime) == runtime
+    assert runtime in other.spec
+    assert one.sha256 != other.sha256
+    assert other.sha256 == Classifier.load(other.spec).sha256
+    again = replace(other, classes=other.classes)
+    assert again.description.runtime == runtime
+
+
+def screener(one):
+    rng = np.random.default_rng(0)
+    outputs = one.run(rng.integers(0, 256, (160, SIZE, SIZE, 3), dtype=np.uint8), passes=3)
+    labels = (outputs.predictions + (rng.random(160) < 0.2)) % CLASSES
+    whole = replace(outputs, labels=labels)
+    made = Screener.fit_outputs(replace(whole[:80], mc_probs=None), whole[80:])
+    return replace(made, passes=3, model=SavedModel.of(one), classifier=one)
+
+
+@pytest.mark.parametrize("runtime", EXACT[:1])
+def test_a_screener_remembers_it(runtime, tmp_path):
+    one = classifier(simple())
+    screener(one.with_runtime(runtime)).save(tmp_path / "screener")
+    loaded = Screener.load(tmp_path / "screener", classifier(simple()).with_runtime(runtime))
+    assert str(loaded.classifier.network.runtime) == runtime
+    with pytest.raises(ArtifactError, match=f"run by {runtime}, and here torch runs it; say runtime={runtime}"):
+        Screener.load(tmp_path / "screener", classifier(simple()))
+
+
+@pytest.mark.skipif(find_spec("openvino_telemetry") is None, reason="openvino_telemetry is absent")
+def test_openvino_sends_no_event():
+    classifier(simple()).with_runtime("openvino")
+    import openvino.tools.ovc.telemetry_utils as used
+
+    assert used.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
+    assert "openvino_telemetry.backend" not in sys.modules
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_was_converted_is_kept_where_the_user_says(kept, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    if not kept:
+        monkeypatch.setenv("UNCERTAINTY_RUNTIME_CACHE", "")
+    assert (cache_folder() is not None) == kept
+    found = [classifier(simple()).with_runtime("openvino").network(inputs(3)).logits for _ in range(2)]
+    np.testing.assert_array_equal(*found)
+    names = sorted(file.suffix for file in tmp_path.rglob("*.*"))
+    assert names == ([".bin", ".xml"] if kept else [])
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("tensorrt", "runtime is 'tensorrt'; it must be one of torch, openvino, onnxruntime"),
+        ("openvino:int4", "runtime=openvino:int4 is none; openvino has f32 or bf16"),
+        ("onnxruntime:bf16", "runtime=onnxruntime:bf16 is none; onnxruntime has f32"),
+    ],
+)
+def test_unknown_runtimes_are_told(said, why):
+    with pytest.raises(ModelError, match=why):
+        runtime_of(said)
+
+
+@pytest.mark.parametrize("runtime", EXACT)
+def test_what_it_can_not_run_is_told(runtime):
+    cast = Classifier.from_module(plain(), preprocess=PREPROCESS, autocast="bf16")
+    with pytest.raises(ModelError, match="are two precisions"):
+        cast.with_runtime(runtime)
+
+    def scripted_by_numbers(m, x):
+        return m.fc(torch.from_numpy(np.sin(hidden(m, x).detach().numpy())))
+
+    with pytest.raises(ModelError, match=f"runtime={runtime} (answers otherwise|can't run)"):
+        classifier(made(scripted_by_numbers)).with_runtime(runtime)

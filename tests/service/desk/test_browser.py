@@ -1,0 +1,269 @@
+"""The desk in a real browser, by its keys: two people at once, from the first image to the updated screener."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from tests.browsers import WIDER, in_chromium, quiet, started, violations, waited
+from tests.report.reports import verdict_table, write_screening
+from tests.service.desk.served import press, served, sign_in, text
+from uncertainty.screener import Screener
+from uncertainty.service.desk.answers import Kind
+from uncertainty.service.desk.desk import DeskSettings
+from uncertainty.service.desk.plan import Plan
+
+pytestmark = in_chromium
+CLASSES = ("cat", "dog", "eel")
+MANY = [f"kind {k} <b>" for k in range(998)] + ["Köter", "<script>bad(1)</script>"]
+HOSTILE = ["<img src=x onerror=bad(2)>.png", "new\nline.png", "\u202egnp.exe.png", "{{7*7}}.png"]
+
+
+@pytest.fixture(scope="module")
+def browsers():
+    """Two browsers that know nothing of each other."""
+    both = [started(), started()]
+    yield both
+    for one in both:
+        one.quit()
+
+
+@pytest.fixture
+def browser(browsers):
+    one = browsers[0]
+    one.get("about:blank")
+    quiet(one)
+    one.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    return one
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Settings of a review of made-up verdicts with real pictures."""
+
+    def made(names, classes, **plan):
+        names = [f"{i:03}.png" for i in range(names)] if isinstance(names, int) else names
+        write_screening(tmp_path / "out", verdict_table(names, classes), tmp_path / "images")
+        return DeskSettings(tmp_path / "out", plan=Plan(**({"explore": 0.0} | plan)))
+
+    return made
+
+
+OPTIONS = "return [...document.querySelectorAll('#class-list li')].map((li) => li.textContent)"
+MARKED = "return document.activeElement.getAttribute('aria-activedescendant')"
+FINISHED = "return document.getElementById('desk').hidden"
+RUN = "const s = document.createElement('script'); s.textContent = 'window.slipped = 1'; document.body.append(s);"
+
+
+def done(browser):
+    return int(text(browser, "#headline").split(" ")[0].replace(",", "") or 0)
+
+
+def keyed(browser, *keys):
+    """Press keys, and wait until one more image is done."""
+    before = done(browser)
+    press(browser, *keys)
+    waited(lambda: done(browser) == before + 1)
+
+
+def clicked(browser, selector):
+    browser.execute_script("document.querySelector(arguments[0]).click()", selector)
+
+
+def goes_on(browser, before):
+    return shown(browser) != before or browser.execute_script(FINISHED)
+
+
+def named(browser, truth):
+    """Say what the image at hand is, and wait for the next one, or the end."""
+    from selenium.webdriver.common.keys import Keys
+
+    before = shown(browser)
+    press(browser, "c", truth[before], Keys.ENTER)
+    waited(
+        lambda: text(browser, "#saving") == "saved" and (shown(browser) != before or browser.execute_script(FINISHED))
+    )
+
+
+def shown(browser):
+    return text(browser, "#file")
+
+
+def test_every_answer_by_key(browser, made):
+    from selenium.webdriver.common.keys import Keys
+
+    with served(made(12, CLASSES)) as (address, desk):
+        sign_in(browser, address, "Ann")
+        said = []
+        for keys in ((Keys.ENTER,), ("2",), ("c", "ee", Keys.ENTER), ("n",), ("x",)):
+            said.append(shown(browser))
+            keyed(browser, *keys)
+        assert len({*said, shown(browser)}) == 6
+        press(browser, "s")
+        waited(lambda: shown(browser) not in said and desk.turns.skipped_by("Ann") == 1)
+        found = {desk.screened.names[one.item]: one for one in desk.store.standing()}
+        predicted = dict(zip(desk.screened.names, desk.screened.predicted, strict=True))
+        assert found[said[0]].answer.label == predicted[said[0]] != found[said[1]].answer.label
+        assert [found[name].answer.kind for name in said[2:]] == [Kind.CLASS, Kind.UNKNOWN, Kind.UNUSABLE]
+        assert found[said[2]].answer.label == "eel"
+        assert all(one.seconds is not None for one in found.values())
+        press(browser, "u")
+        waited(lambda: text(browser, "#saving") == "taken back: skip")
+        press(browser, "u")
+        waited(lambda: text(browser, "#saving") == "taken back: unusable")
+        assert shown(browser) == said[4]
+        assert done(browser) == 4
+        assert quiet(browser) == []
+
+
+def test_a_class_among_a_thousand_is_found_by_a_part_of_its_name(browser, made):
+    from selenium.webdriver.common.keys import Keys
+
+    with served(made(6, MANY)) as (address, desk):
+        sign_in(browser, address, "Ann")
+        press(browser, "/", "koter")
+        assert text(browser, "#class-list") == "Köter"
+        assert browser.execute_script(MARKED) == "option-0"
+        keyed(browser, Keys.ENTER)
+        press(browser, "c", "kind 99")
+        names = browser.execute_script(OPTIONS)
+        assert names[:3] == ["kind 99 <b>", "kind 990 <b>", "kind 991 <b>"]
+        press(browser, Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_UP)
+        keyed(browser, Keys.ENTER)
+        press(browser, "c", "bad(", Keys.ESCAPE)
+        assert done(browser) == 2
+        assert [one.answer.label for one in desk.store.standing()] == ["Köter", "kind 990 <b>"]
+        assert quiet(browser) == []
+
+
+def test_nothing_hostile_runs_or_becomes_an_element(browser, made):
+    with served(made(HOSTILE, ("</script><img src=x onerror=bad(3)>", "a\"b'c&amp;"))) as (address, _):
+        sign_in(browser, address, "<i>Ann</i>")
+        names = set()
+        for _ in HOSTILE:
+            names.add(shown(browser))
+            assert browser.execute_script("return document.querySelectorAll('main img').length") == 1
+            keyed(browser, "n")
+        assert names == {HOSTILE[0], "new\\u000aline.png", "\\u202egnp.exe.png", HOSTILE[3]}
+        assert browser.execute_script("return typeof bad") == "undefined"
+        assert quiet(browser) == []
+        assert browser.execute_script(RUN + "return window.slipped ?? 'nothing'") == "nothing"
+        quiet(browser)
+
+
+def test_answers_wait_while_the_server_is_away_and_none_is_lost(browser, made, monkeypatch):
+    from uncertainty.service.problems import busy
+
+    def away(given):
+        raise busy("store_busy", "not now")
+
+    with served(made(8, CLASSES)) as (address, desk):
+        sign_in(browser, address, "Ann")
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.store, "add", away)
+            press(browser, "n", "n")
+            waited(lambda: "not saved yet: 2 answers wait" in text(browser, "#saving"))
+        waited(lambda: done(browser) == 2)
+        assert text(browser, "#saving") == "saved"
+        assert len(desk.store.standing()) == 2
+
+
+def test_two_people_from_the_first_image_to_the_updated_screener(browsers, review):
+    truth = {f"{i:03}.png": CLASSES[i % 3] for i in range(40)}
+    old = Screener.load(review.saved.folder, None).id
+    with served(replace(review, plan=Plan(explore=0.25, second=0.2))) as (address, desk):
+        for browser, name in zip(browsers, ("Ann", "Ben"), strict=True):
+            browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+            sign_in(browser, address, name)
+        assert shown(browsers[0]) != shown(browsers[1])
+        press(browsers[0], "h")
+        waited(lambda: "where the classifier looks for" in text(browsers[0], "#heat-words"))
+        press(browsers[0], "e")
+        waited(lambda: "most like it in p_wrong" in text(browsers[0], "#why"))
+        waited(lambda: "Nearest known-good images" in text(browsers[0], "#near"))
+        left = list(browsers)
+        while left:
+            for browser in list(left):
+                if browser.execute_script(FINISHED):
+                    left.remove(browser)
+                else:
+                    named(browser, truth)
+        answers = desk.store.standing()
+        twice = len(answers) - len({one.item for one in answers})
+        assert len({one.item for one in answers}) == 40
+        assert 0 < twice <= len(desk.settings.plan.second_look(40))
+        first = browsers[0]
+        first.get(f"{address}/desk/progress")
+        assert "100.0% equal" in text(first, "#people + .panel")
+        assert "each of which has an answer" in text(first, "#all + .panel")
+        assert "Every image of the ranking has an answer." in text(first, ".lead")
+        clicked(first, ".chip.main")
+        waited(lambda: "Nothing has been changed yet" in text(first, ".lead"))
+        assert "log loss on the new labels" in text(first, ".panel")
+        assert Screener.load(review.saved.folder, None).id == old
+        clicked(first, ".chip.main")
+        waited(lambda: "has learnt from these labels" in text(first, ".lead"))
+        assert f"kept in screener.{old}" in text(first, ".panel")
+        assert [one for browser in browsers for one in quiet(browser)] == []
+    assert Screener.load(review.saved.folder, None).id != old
+    assert (review.out / "review_labels.csv").exists()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_violation_of_accessibility(browser, review, scheme):
+    if (path := os.environ.get("AXE_CORE")) is None:
+        pytest.skip("AXE_CORE does not name axe.min.js: npm install axe-core")
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    with served(review) as (address, _):
+        browser.get(f"{address}/desk")
+        found = violations(browser, path)
+        browser.get(f"{address}/session")
+        found += violations(browser, path)
+        sign_in(browser, address, "Ann")
+        press(browser, "n", "c")
+        found += violations(browser, path)
+        press(browser, "\ue00c", "?")  # escape
+        found += violations(browser, path)
+        browser.get(f"{address}/desk/progress")
+        found += violations(browser, path)
+        clicked(browser, ".chip.main")
+        waited(lambda: "Nothing" in text(browser, ".lead"))
+        found += violations(browser, path)
+    assert found == []
+
+
+def test_a_phone_shows_all_of_it_and_takes_a_thumb(browser, made):
+    phone = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        with served(made(["a" * 180 + ".png", *HOSTILE], MANY)) as (address, desk):
+            sign_in(browser, address, "Ann of a very long name that goes on and on")
+            assert browser.execute_script(WIDER) == []
+            low = "return document.querySelector('#choices button').getBoundingClientRect().bottom"
+            assert browser.execute_script(low) < 740
+            clicked(browser, "#choices button")
+            waited(lambda: done(browser) == 1)
+            clicked(browser, "[data-key=u]")
+            waited(lambda: desk.store.standing() == [])
+            browser.get(f"{address}/desk/progress")
+            assert browser.execute_script(WIDER) == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_zoom_moves_by_keys_and_ends(browser, made):
+    from selenium.webdriver.common.keys import Keys
+
+    with served(made(4, CLASSES)) as (address, desk):
+        sign_in(browser, address, "Ann")
+        wide = "return document.getElementById('frame').clientWidth / document.getElementById('stage').clientWidth"
+        at = "return document.getElementById('stage').scrollLeft"
+        for times in (2, 4, 1):
+            press(browser, "z")
+            assert browser.execute_script(wide) == pytest.approx(times, rel=0.05)
+            if times == 4:
+                before = browser.execute_script(at)
+                press(browser, Keys.ARROW_RIGHT)
+                waited(lambda before=before: browser.execute_script(at) > before)
+        assert desk.store.standing() == []

@@ -1,0 +1,133 @@
+"""Who may ask, from where, and how much."""
+
+import pytest
+from fastapi import APIRouter, Request
+
+from tests.service.clients import PLAIN, TOKEN, asked, code
+from uncertainty.errors import InputError
+from uncertainty.service.security import COOKIE, session_of
+from uncertainty.service.settings import Limits, ServiceSettings
+
+router = APIRouter()
+
+
+@router.post("/echo")
+async def echo(request: Request):
+    return {"bytes": len(await request.body())}
+
+
+@router.get("/broken")
+async def broken():
+    raise RuntimeError("/secret/place is broken")
+
+
+def echoed(settings=PLAIN, **request):
+    return asked(settings, [router], **{"method": "POST", "path": "/echo", "content": b"x"} | request)
+
+
+def test_a_plain_request_passes_and_bears_safe_headers():
+    answer = echoed()
+    assert answer.json() == {"bytes": 1}
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost@evil.example"])
+def test_another_name_is_refused(host):
+    answer = echoed(headers={"host": host})
+    assert (answer.status_code, code(answer)) == (421, "unknown_host")
+
+
+def test_a_name_may_be_allowed():
+    assert echoed(ServiceSettings(hosts=("screen.example",)), headers={"host": "screen.example"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"origin": "http://[not an address"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_pages_of_other_sites_may_not_send(headers):
+    answer = echoed(headers=headers)
+    assert (answer.status_code, code(answer)) == (403, "other_site")
+
+
+def test_an_own_page_may_send():
+    own = {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-origin"}
+    assert echoed(headers=own).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer"},
+        {"authorization": f"Basic {TOKEN}"},
+        {"authorization": f"Bearer {TOKEN[:-1]}"},
+        {"authorization": b"Bearer \xff\xfe"},
+        {"cookie": f"{COOKIE}={TOKEN}"},
+        {"cookie": "a=b;;;=;\x0b"},
+    ],
+)
+def test_without_the_token_nothing_is_answered(headers):
+    answer = echoed(ServiceSettings(token=TOKEN), headers=headers)
+    assert (answer.status_code, code(answer)) == (401, "no_token")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("headers", [{"authorization": f"bearer {TOKEN}"}, {"cookie": f"{COOKIE}={session_of(TOKEN)}"}])
+def test_with_the_token_it_is(headers):
+    assert echoed(ServiceSettings(token=TOKEN), headers=headers).status_code == 200
+
+
+def test_a_body_is_refused_by_what_it_declares_and_by_what_it_is():
+    small = ServiceSettings(limits=Limits(body=100))
+
+    async def unsaid():
+        for _ in range(20):
+            yield b"x" * 10
+
+    for answer in (echoed(small, content=b"x" * 101), echoed(small, content=unsaid())):
+        assert (answer.status_code, code(answer)) == (413, "too_large")
+    assert echoed(small, content=b"x" * 100).status_code == 200
+
+
+def test_bodies_of_all_requests_have_a_room():
+    answer = echoed(ServiceSettings(limits=Limits(body=100, bodies=50)), content=b"x" * 60)
+    assert (answer.status_code, code(answer), answer.headers["retry-after"]) == (503, "no_room", "1")
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "9" * 50])
+def test_a_length_that_is_none(length):
+    assert echoed(headers={"content-length": length}).status_code in (400, 413)
+
+
+def test_a_long_head():
+    answer = echoed(headers={"x-long": "y" * 20_000})
+    assert (answer.status_code, code(answer)) == (431, "headers_too_large")
+
+
+def test_a_fault_says_nothing_of_itself():
+    answer = asked(routers=[router], path="/broken")
+    assert (answer.status_code, code(answer)) == (500, "internal")
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("GET", "/echo", 405)])
+def test_what_is_not_there_has_the_same_shape(method, path, status):
+    answer = asked(routers=[router], method=method, path=path)
+    assert (answer.status_code, set(answer.json()["error"])) == (status, {"code", "message"})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"host": "0.0.0.0"}, {"token": "short"}, {"port": 70000}, {"window": 0}, {"screeners": {"a b": None}}]
+)
+def test_settings_that_are_refused(wrong):
+    with pytest.raises(InputError):
+        ServiceSettings(**wrong)

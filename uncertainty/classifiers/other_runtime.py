@@ -1,0 +1,123 @@
+"""A network whose plain passes another library runs; everything else of it stays torch's.
+
+Where torch runs only what lies behind the first dropout again, that stays so: the library runs what lies before it.
+Otherwise it runs the whole network, with the features as a second answer. Heat maps, fingerprints and sub-networks that
+take full passes run the module itself.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from uncertainty.classifiers.compiled import Compiled
+from uncertainty.classifiers.feature_layer import FeatureLayer, pooled
+from uncertainty.classifiers.modes import ROUNDING, device_of, evaluating
+from uncertainty.classifiers.network import Network, noisy
+from uncertainty.classifiers.replay import Replay
+from uncertainty.classifiers.runtimes.base import Runtime
+from uncertainty.classifiers.traced import Traced
+from uncertainty.classifiers.weight_state import WeightState
+from uncertainty.errors import MissingDependencyError, ModelError, in_one_line
+from uncertainty.files import usual_cache
+
+_CACHE = "UNCERTAINTY_RUNTIME_CACHE"
+_PRECISIONS = {"f32": None, "bf16": "bf16"}  # as `ROUNDING` calls them
+
+
+class _WithFeatures(nn.Module):
+    def __init__(self, module: nn.Module, layer: FeatureLayer | None) -> None:
+        super().__init__()
+        self.module, self.features_from = module, layer
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        if self.features_from is None:
+            return (self.module(images),)
+        with self.features_from.caught() as caught:
+            logits = self.module(images)
+        return logits, pooled(caught[-1])
+
+
+def cache_folder() -> Path | None:
+    """Return where compiled networks are kept: `$UNCERTAINTY_RUNTIME_CACHE`, nowhere if that is empty.
+
+    Without it, `uncertainty/runtimes` among the user's caches.
+    """
+    named = os.environ.get(_CACHE)
+    if named is None:
+        return usual_cache().parent / "runtimes"
+    return Path(named) if named else None
+
+
+def with_runtime(network: Network, runtime: Runtime, example: Any) -> Network:
+    """Return the same network, whose plain passes this runtime runs, tried on noise around `example`.
+
+    Raises ModelError where it can't, or answers otherwise than torch by more than rounding, and MissingDependencyError.
+    """
+    _refuse(network, runtime)
+    images = noisy(network.module, example)
+    with evaluating(network.module):
+        made = _attempted(network, runtime, images)
+    expected, found = network(images), made(images)
+    room = ROUNDING[_PRECISIONS[runtime.precision]]
+    for there, here in ((expected.logits, found.logits), (expected.features, found.features)):
+        if there is not None and (here is None or not np.abs(there - here).max() <= room * np.abs(there).max()):
+            raise ModelError(f"runtime={runtime} answers otherwise than torch does; leave it away for this network")
+    return made
+
+
+def _refuse(network: Network, runtime: Runtime) -> None:
+    if network.autocast:
+        raise ModelError(f"autocast={network.autocast} and runtime={runtime} are two precisions; leave one away")
+    if (why := getattr(network.original, "no_gradients", None)) is not None:
+        raise ModelError(f"runtime={runtime} is for networks that torch runs: {why}; leave it away")
+    if (device := device_of(network.module)).type != "cpu":
+        raise ModelError(f"runtime={runtime} runs on the CPU, and the network is on {device}; leave one away")
+    if network.habits != replace(network.habits, held=False, alone=False, writes=False):
+        raise ModelError(f"runtime={runtime} is for networks whose answers depend on the image alone; leave it away")
+
+
+def _attempted(network: Network, runtime: Runtime, images: Tensor) -> Network:
+    try:
+        if isinstance(network.replay, Traced):
+            return replace(network, replay=_before_dropout(network.replay, network, runtime, images), runtime=runtime)
+        return replace(network, compiled=_whole(network, runtime, images), runtime=runtime)
+    except (MissingDependencyError, ModelError):
+        raise
+    except Exception as error:  # another library, on the user's code: anything may be raised
+        raise ModelError(f"runtime={runtime} can't run this network: {in_one_line(error, 200)}") from error
+
+
+def _before_dropout(replay: Traced, network: Network, runtime: Runtime, images: Tensor) -> Replay:
+    first, second = replay.halves
+    if replay.folds() and replay.light is not None and isinstance(replay.light[0], nn.Module):
+        first, second = replay.light[0], replay.light[1]  # type: ignore[assignment]
+    own = {id(layer) for layer in network.module.modules()}
+    layers = tuple(layer for layer in replay.halves[0].modules() if id(layer) in own)
+    per_image = replay.per_image[: len(replay.per_image) - 1]  # the last says which parts ran
+    made = _compiled(first, layers, per_image, runtime, images)
+    return replace(replay, lighter=made, light=(made, second))
+
+
+def _whole(network: Network, runtime: Runtime, images: Tensor) -> Compiled:
+    whole = _WithFeatures(network.module, network.feature_layer).eval()
+    layers = tuple(network.module.modules())
+    return _compiled(whole, layers, (True,) * (1 if network.feature_layer is None else 2), runtime, images)
+
+
+def _compiled(
+    part: nn.Module,
+    layers: tuple[nn.Module, ...],
+    per_image: tuple[bool, ...],
+    runtime: Runtime,
+    images: Tensor,
+) -> Compiled:
+    tensors = tuple(tensor for layer in layers for tensor in (*layer.parameters(False), *layer.buffers(False)))
+    run = runtime.compile(part, images[:1].contiguous(), torch.get_num_threads(), cache_folder())
+    return Compiled(run, layers, tensors, WeightState.of(layers, tensors), per_image)

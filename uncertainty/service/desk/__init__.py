@@ -1,0 +1,1 @@
+"""The review desk: people look at screened images, the most suspicious first, and say what is in them."""

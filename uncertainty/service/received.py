@@ -1,0 +1,106 @@
+"""From what a request brings to images: its raw body, the files of a form, or URLs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from uncertainty.errors import printable
+from uncertainty.images.decoding import digest
+from uncertainty.service.fetching import shown
+from uncertainty.service.problems import Refused
+from uncertainty.service.settings import ServiceSettings
+
+_LONGEST_NAME = 255
+_FIELD = 1 << 16
+_RAW = ("application/octet-stream", "image/")
+_FORM, _JSON = "multipart/form-data", "application/json"
+_ACCEPTED = "send image/..., application/octet-stream, multipart/form-data or application/json with urls"
+
+
+class _Form(MultiPartParser):
+    """The parser of forms, which keeps files in memory: the body is bounded, and a disk may be full."""
+
+    spool_max_size = 1 << 40
+
+
+async def parts_of(request: Request, settings: ServiceSettings, name: str | None) -> list[tuple[str, bytes | str]]:
+    """Return the name and the bytes, or the URL, of each image that a request brings.
+
+    `name` is that of an image that is the body itself; by default the digest of its bytes. Refused: 400 for a body that
+    is not what it says, 403 for URLs where they are not allowed, 413 for too many, 415 for another kind of body, 422
+    for none and for a name that can't be one of a file below a folder.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    found: list[tuple[str, bytes | str]]
+    if kind == _FORM:
+        found = list(await _files(request, settings.limits.images))
+    elif kind == _JSON:
+        found = [(shown(url)[:_LONGEST_NAME], url) for url in _urls(await request.body(), settings)]
+    elif kind.startswith(_RAW):
+        body = await request.body()
+        found = [(name or digest(body), body)]
+    else:
+        raise Refused(415, "unknown_body", _ACCEPTED)
+    if not found:
+        raise Refused(422, "no_images", "the request holds no image")
+    if len(found) > settings.limits.images:
+        raise too_many(settings.limits.images)
+    return [(checked_name(one), data) for one, data in found]
+
+
+def too_many(most: int) -> Refused:
+    """Return what more images than a request may have are answered with."""
+    return Refused(413, "too_many_images", f"a request may have {most} images")
+
+
+async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
+    parser = _Form(request.headers, request.stream(), max_files=most, max_fields=most, max_part_size=_FIELD)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        if error.message.startswith("Too many"):
+            raise too_many(most) from error
+        raise Refused(400, "bad_form", printable(error.message)[:200]) from error
+    try:
+        files = [value for _, value in form.multi_items()]
+        if not all(isinstance(one, UploadFile) and one.filename for one in files):
+            raise Refused(422, "no_file_name", "each part of the form must be a file with a file name")
+        return [(str(one.filename), await one.read()) for one in files if isinstance(one, UploadFile)]
+    finally:
+        await form.close()
+
+
+def _urls(body: bytes, settings: ServiceSettings) -> list[str]:
+    try:
+        found: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, "bad_json", "the body is not JSON") from error
+    urls = found.get("urls") if isinstance(found, dict) else None
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise Refused(422, "no_urls", 'send {"urls": ["https://...", ...]}')
+    if not settings.allow_urls:
+        raise Refused(403, "urls_not_allowed", "this service fetches no URLs; start it with --allow-urls")
+    return urls
+
+
+def checked_name(name: str) -> str:
+    """Return a name if it can be one of a file below a folder; Refused otherwise, since tables name files by it.
+
+    >>> checked_name("roof/a 1.jpg"), checked_name("https://example.org/1.jpg")
+    ('roof/a 1.jpg', 'https://example.org/1.jpg')
+    >>> checked_name("../a.jpg")
+    Traceback (most recent call last):
+    uncertainty.service.problems.Refused: 422: a file name must be relative, without '..', backslashes or signs ...
+    """
+    bare = name.partition("://")[2] if name.startswith(("http://", "https://")) else name
+    odd = not bare.isprintable() or "\\" in bare or bare.startswith(("/", "~")) or bare[1:2] == ":"
+    if odd or not bare.strip() or {"..", "."} & set(bare.split("/")) or len(name.encode()) > _LONGEST_NAME:
+        raise Refused(
+            422, "bad_name", "a file name must be relative, without '..', backslashes or signs that can't be seen"
+        )
+    return name

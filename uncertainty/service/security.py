@@ -1,0 +1,198 @@
+"""Who may ask, from where, and how much: what stands before every route."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from uncertainty.service.problems import Refused, busy
+from uncertainty.service.settings import ServiceSettings
+
+COOKIE = "uncertainty_session"
+"""Of a browser that gave the token once; see `session_of`."""
+OPEN = (
+    *("/healthz", "/readyz", "/session"),
+    *(f"/desk/assets/{name}" for name in ("session.js", "desk.css", "report.css")),  # what the page /session is made of
+)
+"""Paths that need no token."""
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_DRAIN_SECONDS = 2.0
+
+
+def session_of(token: str) -> str:
+    """Return what a cookie holds in place of the token: 64 hexadecimal characters that only who has the token can make.
+
+    >>> session_of("a token of some length") == session_of("a token of some length"), len(session_of("another token"))
+    (True, 64)
+    """
+    return hmac.new(token.encode(), b"session of a browser", hashlib.sha256).hexdigest()
+
+
+def bears_token(headers: Headers, token: str) -> bool:
+    """Whether a request bears the token, as `Authorization: Bearer` or as the cookie; compared in constant time."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    by_header = hmac.compare_digest(given.strip().encode(), token.encode()) and scheme.lower() == "bearer"
+    return by_header or hmac.compare_digest(_cookie(headers).encode(), session_of(token).encode())
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return "" if found is None else found.value
+
+
+class Guard:
+    """Refuses what must not reach a route: other hosts, other sites, no token, too much, too slow."""
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+        self.app, self.settings = app, settings
+        self.held = 0
+        own = {"localhost", "127.0.0.1", "[::1]", _bracketed(settings.host)} | set(settings.hosts)
+        # With a token and on all interfaces nothing tells by which names it is called, and a token protects it.
+        self._hosts = own if settings.local or settings.hosts else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it here."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        try:
+            self._check(scope)
+        except Refused as refused:
+            await _drained(receive, self.settings.limits.body)
+            await refused.response()(scope, receive, _with_headers(send))
+            return
+        body = _Body(self, receive)
+        try:
+            await self.app(scope, body.receive, _with_headers(send))
+        finally:
+            self.held -= body.size
+
+    def _check(self, scope: Scope) -> None:
+        headers, limits = Headers(scope=scope), self.settings.limits
+        if sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope["raw_path"]) > limits.headers:
+            raise Refused(
+                431, "headers_too_large", f"the head is longer than {limits.headers} bytes", Connection="close"
+            )
+        self._check_host(headers)
+        self._check_site(scope["method"], headers)
+        token = self.settings.token
+        if token is not None and scope["path"] not in OPEN and not bears_token(headers, token):
+            raise Refused(401, "no_token", "send the token as Authorization: Bearer", WWW_Authenticate="Bearer")
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit():
+            raise Refused(400, "bad_length", "the content length is no number", Connection="close")
+        if len(length) > len(str(limits.body)) or int(length) > limits.body:
+            raise self.too_large()
+
+    def too_large(self) -> Refused:
+        """Return what a body beyond the limit is answered with."""
+        return Refused(
+            413, "too_large", f"the body is larger than {self.settings.limits.body} bytes", Connection="close"
+        )
+
+    def _check_host(self, headers: Headers) -> None:
+        if self._hosts is not None and _name_of(headers.get("host", "")) not in self._hosts:
+            raise Refused(421, "unknown_host", "the service is not called by this name; allow it with --allowed-host")
+
+    def _check_site(self, method: str, headers: Headers) -> None:
+        """Refuse what a page of another site has a browser send."""
+        if method in _SAFE:
+            return
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+        if (origin is not None and _place_of(origin) != headers.get("host")) or site not in ("none", "same-origin"):
+            raise Refused(403, "other_site", "pages of other sites may not send this")
+
+
+class _Body:
+    """The body of one request as it arrives, counted and timed."""
+
+    def __init__(self, guard: Guard, receive: Receive) -> None:
+        self.guard, self._receive = guard, receive
+        self.size, self.whole = 0, False
+        self.until = time.monotonic() + guard.settings.limits.seconds
+
+    async def receive(self) -> Message:
+        """Return the next message; Refused for too much and too slow, and where others hold all the room there is."""
+        if self.whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self.until - time.monotonic()):
+                message = await self._receive()
+        except TimeoutError:
+            raise Refused(408, "too_slow", "the request did not arrive in time", Connection="close") from None
+        got = len(message.get("body", b""))
+        self.whole = not message.get("more_body", False)
+        self.size += got
+        self.guard.held += got
+        if self.size > self.guard.settings.limits.body:
+            raise self.guard.too_large()
+        if self.guard.held > self.guard.settings.limits.bodies:
+            raise busy("no_room", "other requests hold all the room there is")
+        return message
+
+
+async def _drained(receive: Receive, most: int) -> None:
+    """Read what a client is about to send anyway, within bounds, so that it gets to read the answer."""
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while most > 0:
+                message = await receive()
+                most -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _name_of(host: str) -> str:
+    """Return a Host header without its port.
+
+    >>> _name_of("localhost:8000"), _name_of("[::1]:8000"), _name_of("127.0.0.1")
+    ('localhost', '[::1]', '127.0.0.1')
+    """
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).lower()
+
+
+def _place_of(origin: str) -> Any:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None

@@ -1,0 +1,103 @@
+"""An application on a socket: with time limits for slow heads, and an end that finishes what was begun."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import TimerHandle, Transport
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from uncertainty.service.settings import ServiceSettings
+
+_BACKLOG = 1024
+_GRACE = 30
+"""Seconds for what was accepted, once the service is told to end."""
+
+
+class TimedProtocol(H11Protocol):
+    """HTTP/1.1 that hangs up where the head of a request does not come; uvicorn alone waits for ever."""
+
+    head_seconds = 10.0
+    _until: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Stop waiting once a head is whole; of the next request the wait begins with its first byte."""
+        if self._until is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait()
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._until = self.loop.call_later(self.head_seconds, self._hang_up)
+
+    def _stop_waiting(self) -> None:
+        if self._until is not None:
+            self._until.cancel()
+            self._until = None
+
+    def _hang_up(self) -> None:
+        self._until = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+def server_of(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
+    """Return a server of one process, which `run` runs; its metrics and its queue are those of all requests."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=TimedProtocol,
+        ws="none",
+        loop="asyncio",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=settings.limits.headers,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    return uvicorn.Server(config)
+
+
+def run(app: FastAPI, settings: ServiceSettings, *, ready: Any = None) -> None:
+    """Listen until a signal ends it; `ready` is called with the server's URL once it listens.
+
+    Raises InputError where the port is taken.
+    """
+    asyncio.run(_serve(app, settings, ready))
+
+
+async def _serve(app: FastAPI, settings: ServiceSettings, ready: Any) -> None:
+    import socket
+
+    from uncertainty.errors import InputError
+
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host.strip("[]"), settings.port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        where = f"{settings.host}:{settings.port}"
+        raise InputError(f"can't listen at {where}: {error.strerror or error}; give another --port") from error
+    if ready is not None:
+        host = f"[{settings.host.strip('[]')}]" if ":" in settings.host else settings.host
+        ready(f"http://{host}:{listening.getsockname()[1]}")
+    await server_of(app, settings).serve(sockets=[listening])
