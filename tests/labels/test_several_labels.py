@@ -166,6 +166,24 @@ def test_tools_that_say_that_there_is_no_label(tmp_path):
         assert {key: value for key, value in found.items() if value == "(no label)"} == {"b.jpg": "(no label)"}, name
 
 
+def test_image_sets_of_pascal_voc(tmp_path):
+    pictures(tmp_path, "JPEGImages/01.jpg", "JPEGImages/02.jpg", "JPEGImages/03.jpg")
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("01\n02\n03\n")
+    for name, answers in (("cat", " 1 -1  0"), ("dog", "-1 -1  1"), ("eel", " 1 -1 -1")):
+        rows = [f"{k:02d} {one:>2}" for k, one in enumerate(answers.split(), start=1)]
+        (lists / f"{name}_val.txt").write_text("\n".join(rows) + "\n")
+    found = labelled_images(tmp_path)
+    truth = resolve_sets(list(found.labels), CLASSES).truth.tolist()
+    expected = {"01": [1, 0, 1], "02": [0, 0, 0], "03": [-1, 1, 0]}
+    assert dict(zip(found.names, truth, strict=True)) == {f"JPEGImages/{k}.jpg": row for k, row in expected.items()}
+    assert returned(tmp_path, "01.jpg", "03.jpg").labels == {"01.jpg": "cat;eel", "03.jpg": "dog;?cat"}
+    (lists / "cat_val.txt").write_text("01 1\n02 yes\n")
+    with pytest.raises(InputError, match=r"cat_val\.txt, line 2, is '02 yes'; it must be a name and 1, -1 or 0"):
+        read_annotations(tmp_path)
+
+
 def test_arrays_of_answers_beside_images():
     items = image_items(np.zeros((3, 4, 4, 3), np.uint8), np.array([[1, 0, 0], [0, 0, 0], [np.nan, 1, -1]]))
     assert [item.label for item in items] == ["0", "(no label)", "1;?0;?2"]

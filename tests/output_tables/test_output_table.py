@@ -9,7 +9,7 @@ import pytest
 
 from tests.damage import with_a_wrong_block
 from tests.output_tables.tables import CLASSES, WRITERS, probabilities, rows, write_csv, write_npz, write_parquet
-from uncertainty.errors import InputError
+from uncertainty.errors import InputError, ModelError
 from uncertainty.output_tables.npz_file import NpzFile
 from uncertainty.output_tables.output_table import OutputTable
 
@@ -155,6 +155,21 @@ def test_several_labels_an_image(tmp_path):
     zeros = {**rows(3), "label": [[1, 1, 0], [0, 0, 0], None]}
     table = OutputTable.open(write_parquet(tmp_path / "t.parquet", zeros) + "?task=multilabel")
     assert list(table.labels) == ["0;1", "(no label)", None]
+
+
+def test_decisions_of_several_labels(tmp_path):
+    spec = write_parquet(tmp_path / "t.parquet", rows(3))
+    classes = OutputTable.open(spec).classes
+    (tmp_path / "d.json").write_text(json.dumps({name: 0.1 + k / 10 for k, name in enumerate(classes)}))
+    table = OutputTable.open(f"{spec}?task=multilabel&decision={tmp_path / 'd.json'}")
+    assert table.collect().outputs.decision_thresholds == pytest.approx([0.1, 0.2, 0.3])
+    turned = table.with_classes(classes[::-1]).collect().outputs
+    assert turned.decision_thresholds == pytest.approx([0.3, 0.2, 0.1])
+    assert table.fingerprint() != OutputTable.open(f"{spec}?task=multilabel").fingerprint()
+    with pytest.raises(ModelError, match="is 1; it must lie between 0 and 1"):
+        OutputTable.open(f"{spec}?task=multilabel&decision=0.4,0.5,1")
+    with pytest.raises(InputError, match="decision= is for several labels"):
+        OutputTable.open(f"{spec}?decision=0.4")
 
 
 def test_another_file_is_another_fingerprint(tmp_path):

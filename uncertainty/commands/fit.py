@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +47,9 @@ from uncertainty.verbs.ranges import limits
 from uncertainty.workflows.effort import Effort
 
 if TYPE_CHECKING:
+    from uncertainty.images.manifests import Columns
     from uncertainty.screener import Screener
+    from uncertainty.workflows.fit import ImageSource
 
 
 @with_policy_options
@@ -91,24 +94,26 @@ def fit(
     Without a network: uncertainty fit --reference table:train.parquet --calibration table:val.parquet -o SCREENER.
     """
     from uncertainty.images.manifests import Columns, Grouping
-    from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
+    from uncertainty.workflows.fit import ModelSource, fit_folders
 
     asked: dict[str, Any] = {"expect_damage": expect_damage, "batch_size": batch_size, "workers": workers}
     asked |= {"expect_unknown": expect_unknown, "certify_share": certify_share, "seed": seed, "passes": passes}
     asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "drop_duplicates": drop_duplicates}
     asked |= {"views": [name for name in tta.split(",") if name], "cache": _cache_folder(cache, off=no_cache)}
-    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
-    good = Columns(name_column, label_column, reference_split, **how)
-    held_out = Columns(name_column, label_column, split, Grouping(group, group_by), **how)
+    asked |= {"keep_class_order": keep_class_order, "effort": effort, "progress": shown_progress}
+    named = Columns(name_column, label_column, split, Grouping(group, group_by), label_separator, several_labels)
+    source = ModelSource(model, classes, embedder, device, autocast, runtime, trust_model_file)
     with listened() as said:
-        screener = fit_folders(
-            ModelSource(model, classes, embedder, device, autocast, runtime, trust_model_file),
-            None if reference is None else ImageSource(reference, good),
-            ImageSource(calibration, held_out),
-            out,
-            **asked | {"keep_class_order": keep_class_order, "effort": effort, "progress": shown_progress},
-        )
+        screener = fit_folders(source, *_sets(reference, reference_split, calibration, named), out, **asked)
     _say(screener, out, said)
+
+
+def _sets(reference: Path | None, part: str | None, calibration: Path, columns: Columns) -> tuple[Any, ImageSource]:
+    from uncertainty.images.groups import APART
+    from uncertainty.workflows.fit import ImageSource
+
+    good = None if reference is None else ImageSource(reference, replace(columns, split=part, grouping=APART))
+    return good, ImageSource(calibration, columns)
 
 
 def _say(screener: Screener, out: Path, said: list[str]) -> None:

@@ -68,7 +68,8 @@ class OutputTable:
             raise InputError(f"{asked.file} has no rows; it must have one for each image")
         shapes = shapes_of(first, meaning)
         names = _named(meaning.classes, classes, shapes["answers"], asked)
-        layout = Layout(shapes, tuple(range(shapes["answers"][0])), asked.task)
+        positions = tuple(range(shapes["answers"][0]))
+        layout = Layout(shapes, positions, asked.task, _thresholds(asked, names or tuple(map(str, positions))))
         _refuse_misfits(shapes, asked.file)
         trial = checked_rows(list(map(str, range(len(first[meaning.name])))), first, meaning, layout)
         if trial.outputs is None:
@@ -182,7 +183,11 @@ class OutputTable:
     def fingerprint(self) -> str:
         """32 hexadecimal characters that tell this table from others: what it asks for, and the bytes of the file."""
         hasher = hashlib.blake2b(digest_size=16)
-        hasher.update(repr((self.meaning, self.layout.order, self.layout.task, size_of(self.file.path))).encode())
+        hasher.update(
+            repr(
+                (self.meaning, self.layout.order, self.layout.task, self.layout.thresholds, size_of(self.file.path))
+            ).encode()
+        )
         if isinstance(self.file.path, Path):
             with self.file.path.open("rb") as file:
                 hasher.update(hashlib.file_digest(file, "blake2b").digest())
@@ -217,6 +222,14 @@ class OutputTable:
 
 def _at(cells: Any, rows: NDArray[np.int64]) -> Any:
     return cells[rows] if isinstance(cells, np.ndarray) else [cells[int(row)] for row in rows]
+
+
+def _thresholds(spec: TableSpec, classes: Sequence[str]) -> tuple[float, ...] | None:
+    if spec.decision is None:
+        return None
+    from uncertainty.classifiers.decision_thresholds import in_order, read_thresholds  # from the room of torch
+
+    return in_order(read_thresholds(spec.decision), classes)
 
 
 def _named(

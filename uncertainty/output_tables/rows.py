@@ -19,11 +19,15 @@ _ANSWERS = "answers"
 
 @dataclass(frozen=True)
 class Layout:
-    """What every row must have: the shape of its cells by what they hold, and in which order classes are wanted."""
+    """What every row must have: the shape of its cells by what they hold, and in which order classes are wanted.
+
+    `thresholds` are those of the decisions on several labels, in the order of the file; None: the usual ones.
+    """
 
     shapes: Mapping[str, tuple[int, ...]]
     order: tuple[int, ...]
     task: Task
+    thresholds: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +88,14 @@ def _outputs(names: list[str], arrays: Mapping[str, NDArray[Any]], meaning: Mean
             columns[kind] = ordered.clip(0, 1) if kind.endswith("_probs") else ordered
     columns = {kind: _at_least_single(array) for kind, array in columns.items()}
     answers = arrays[_ANSWERS][:, order]
+    thresholds = None if layout.thresholds is None else [layout.thresholds[k] for k in order]
+    columns |= {"task": layout.task, "decision_thresholds": thresholds}
     if meaning.output == "logits":
-        return ModelOutputs(ids=names, logits=_at_least_single(answers), task=layout.task, **columns)
+        return ModelOutputs(ids=names, logits=_at_least_single(answers), **columns)
     p = answers.astype(np.float64).clip(0, 1)
     off = np.abs(p.sum(axis=1, keepdims=True) - 1) > _EXACT
     p = np.where(off, p / p.sum(axis=1, keepdims=True), p) if layout.task == "multiclass" else p
-    return ModelOutputs.from_probs(names, p, task=layout.task, **columns)
+    return ModelOutputs.from_probs(names, p, **columns)
 
 
 def _at_least_single(array: NDArray[Any]) -> NDArray[Any]:

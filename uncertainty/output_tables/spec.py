@@ -5,6 +5,7 @@ probabilities, logits : the column of lists (the array of an .npz) that holds th
 features, embedding, quality, mc_probs, mc_logits, tta_probs, tta_logits : the same for what else `ModelOutputs` has.
 classes : class names in the order of the outputs: a .txt or .json file, or names with commas between.
 task : multilabel, where an image may have several labels.
+decision : from which probability on each label is given, as in a model spec.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ PREFIX = "table:"
 SUFFIXES = (".parquet", ".csv", ".npz")
 ANSWERS = ("logits", "probabilities")
 MORE = ("features", "embedding", "quality", "mc_probs", "mc_logits", "tta_probs", "tta_logits")
+_MORE = ("classes", "task", "decision")
 _KEYS = ("name", "label", "group", *ANSWERS, *MORE)
 
 
@@ -32,6 +34,7 @@ class TableSpec:
     columns: Mapping[str, str]
     classes: tuple[str, ...] | None
     task: Task
+    decision: str | None = None
 
 
 def is_table(given: Any) -> bool:
@@ -58,15 +61,18 @@ def read_spec(text: str) -> TableSpec:
         raise InputError(f"{file} does not exist; give a table of outputs")
     pairs = [part.partition("=") for part in query.split("&") if part]
     options = {key: value for key, _, value in pairs}
-    if unknown := [key for key in options if key not in (*_KEYS, "classes", "task") or not options[key]]:
-        known = ", ".join((*_KEYS, "classes", "task"))
+    if unknown := [key for key in options if key not in (*_KEYS, *_MORE) or not options[key]]:
+        known = ", ".join((*_KEYS, *_MORE))
         raise InputError(f"{text!r} says {unknown[0]!r}; a table knows {known}, each with a value")
     if all(kind in options for kind in ANSWERS):
         raise InputError(f"{text!r} names logits and probabilities; name one of them")
     classes, task = options.pop("classes", None), options.pop("task", "multiclass")
     if task not in ("multiclass", "multilabel"):
         raise InputError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")
-    return TableSpec(file, options, None if classes is None else _classes(classes), cast(Task, task))
+    decision = options.pop("decision", None)
+    if decision is not None and task == "multiclass":
+        raise InputError("decision= is for several labels an image; say task=multilabel too, or leave it out")
+    return TableSpec(file, options, None if classes is None else _classes(classes), cast(Task, task), decision)
 
 
 def _classes(text: str) -> tuple[str, ...]:

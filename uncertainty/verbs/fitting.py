@@ -12,6 +12,7 @@ from uncertainty.verbs.ranges import in_range
 
 if TYPE_CHECKING:
     from uncertainty.decisions.plans import Plan
+    from uncertainty.images.manifests import Columns
     from uncertainty.recalibration.refit import Update
     from uncertainty.screener import Screener
     from uncertainty.workflows.known_good import KnownGoodChange
@@ -61,20 +62,25 @@ def fit(
     Without a model, None, both sets are tables of outputs: "table:FILE".
     """
     from uncertainty.workflows.effort import Effort
-    from uncertainty.workflows.fit import ImageSource, ModelSource, fit_folders
+    from uncertainty.workflows.fit import ModelSource, fit_folders
 
     asked: dict[str, Any] = {"expect_damage": expect_damage, "expect_unknown": expect_unknown, "seed": seed}
     asked |= {"certify_share": certify_share, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes}
     asked |= {"policy": policy_of(policy), "batch_size": batch_size, "workers": workers}
     asked |= {"views": [name for name in tta.split(",") if name], "keep_class_order": keep_class_order}
     asked |= {"drop_duplicates": drop_duplicates, "cache": cache_of(cache, off=no_cache), "progress": shown(progress)}
-    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
-    named = replace(columns(name_column, label_column, group, group_by, **how), split=split)
-    train = replace(columns(name_column, label_column, **how), split=reference_split)
+    named = columns(name_column, label_column, group, group_by, separator=label_separator, several=several_labels)
     source = ModelSource(model, path_of(classes), embedder, device, autocast, runtime, trust_model_file)
-    good = None if reference is None else ImageSource(Path(reference), train)
-    sets = (good, ImageSource(Path(calibration), named), Path(out))
-    return fit_folders(source, *sets, effort=Effort(one_of("effort", effort, Effort)), **asked)
+    sets = _sets(reference, reference_split, calibration, replace(named, split=split))
+    return fit_folders(source, *sets, Path(out), effort=Effort(one_of("effort", effort, Effort)), **asked)
+
+
+def _sets(reference: AnyPath | None, part: str | None, calibration: AnyPath, named: Columns) -> tuple[Any, Any]:
+    from uncertainty.images.groups import APART
+    from uncertainty.workflows.fit import ImageSource
+
+    good = None if reference is None else ImageSource(Path(reference), replace(named, split=part, grouping=APART))
+    return good, ImageSource(Path(calibration), named)
 
 
 @in_range

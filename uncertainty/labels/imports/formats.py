@@ -22,13 +22,14 @@ from uncertainty.labels.imports import (
     roboflow,
     tables,
     vertex,
+    voc,
 )
 from uncertainty.labels.imports.base import Annotations
 from uncertainty.labels.imports.several_rows import one_each
 from uncertainty.labels.imports.source import Source
 
 _FORMATS: tuple[Any, ...] = (
-    *(output_tables, cvat, roboflow, fiftyone, fiftyone_csv, folders, coco, label_studio_rows, label_studio),
+    *(output_tables, cvat, roboflow, voc, fiftyone, fiftyone_csv, folders, coco, label_studio_rows, label_studio),
     *(ground_truth, vertex, kaggle, one_hot, tables),
 )
 """The first that knows a source reads it; each module has `recognises(source)` and `read(source)`."""
@@ -40,9 +41,10 @@ def read_annotations(path: Path, columns: Columns = USUAL) -> Annotations:
     `path` is one of: a table with `file_name`, `label` and optional `annotator`, or with a column of zeros and ones for
     each class, or as competitions write them (`Image_Label`, tags); a folder of class folders, or one with metadata; a
     file with images and labels inside (Parquet, tar, npz); an export of Label Studio (JSON, JSON-MIN, CSV), CVAT (its
-    images XML 1.1, or a zip), FiftyOne (labels.json, labels.csv), COCO or Roboflow; a manifest of SageMaker Ground
-    Truth; an import file of Vertex AI; `table:FILE`, a table of outputs. `columns` say what columns are called
-    where they are called otherwise, and `several` that rows which name an image again give it one more label.
+    images XML 1.1, or a zip), FiftyOne (labels.json, labels.csv), COCO, Roboflow or PASCAL VOC (its ImageSets); a
+    manifest of SageMaker Ground Truth; an import file of Vertex AI; `table:FILE`, a table of outputs. `columns` say
+    what columns are called where they are called otherwise, and `several` that rows which name an image again give it
+    one more label.
 
     Raises InputError: nothing there, no labels in it, or a file that is not what its ending says.
     """
