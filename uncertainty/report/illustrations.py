@@ -117,7 +117,9 @@ class Illustrations:
         maps, notes = _maps(classifier, inputs, asked, self.cam)
         for k, fields, questions in zip(at, maps, asked, strict=True):
             both = [number[classifier.classes[questions[min(w, len(questions) - 1)].target]] for w in range(_MAPS)]
-            found[k] |= fields | ({"heat_of": both, "heat_other": both[-1], "heat_box": prepared[k][1]} if fields else {})
+            found[k] |= fields | (
+                {"heat_of": both, "heat_other": both[-1], "heat_box": prepared[k][1]} if fields else {}
+            )
         return found, notes
 
     def _asked(self, rows: Rows, part: list[int], probs: NDArray[Any]) -> list[list[Question]]:
