@@ -160,7 +160,7 @@ def _rarest(quota: NDArray[Any] | None, among: Positions, n: int) -> NDArray[np.
     if quota is None:
         return np.zeros(n, dtype=np.int64)
     if quota.ndim == 1:
-        return quota
+        return np.asarray(quota, dtype=np.int64)
     return np.where(quota, quota[among].sum(axis=0), n + 1).argmin(axis=1)
 
 
