@@ -161,7 +161,8 @@ def _rarest(quota: NDArray[Any] | None, among: Positions, n: int) -> NDArray[np.
         return np.zeros(n, dtype=np.int64)
     if quota.ndim == 1:
         return np.asarray(quota, dtype=np.int64)
-    return np.where(quota, quota[among].sum(axis=0), n + 1).argmin(axis=1)
+    rarity = np.where(quota, quota[among].sum(axis=0), n + 1)
+    return np.asarray(rarity.argmin(axis=1), dtype=np.int64)
 
 
 def _preferred(rows: Positions, p_wrong: NDArray[np.float64], strategy: str, seed: int) -> Positions:
