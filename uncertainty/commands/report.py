@@ -88,16 +88,9 @@ def report(
     use: dict[str, Any] = {"embedder": embedder, "trust": trust_model_file}
     saved = None if screener is None else SavedScreener(screener, model, device, **use)
     drawing = illustrations(saved, reference, cam=cam, progress=shown_progress)
-    written = write_report(
-        out,
-        labels=labels,
-        images=images,
-        path=page,
-        most=most,
-        illustrate=drawing,
-        columns=Columns(name_column, label_column, separator=label_separator, several=several_labels),
-        overwrite=overwrite,
-    )
+    asked: dict[str, Any] = {"labels": labels, "images": images, "path": page, "most": most, "overwrite": overwrite}
+    columns = Columns(name_column, label_column, separator=label_separator, several=several_labels)
+    written = write_report(out, columns=columns, illustrate=drawing, **asked)
     say_notes(written.notes)
     beside = f", with its pictures in {written.thumbs}" if written.thumbs else ""
     say(f"report written to {written.path}{beside}")
