@@ -50,7 +50,8 @@ class LabelDiscriminant:
         mean, share = x.mean(axis=0), given.mean(axis=0)
         y, centred = given - share, x - mean
         steps: Array = np.linalg.solve(y.T @ y + _STEP_RIDGE * np.eye(y.shape[1]), y.T @ centred)
-        lines = np.asarray(np.linalg.solve(shrunk_covariance(centred - y @ steps), steps.T).T, dtype=np.float64)
+        covariance = shrunk_covariance(centred - y @ steps) if len(x) > 1 else np.eye(x.shape[1])
+        lines = np.asarray(np.linalg.solve(covariance, steps.T).T, dtype=np.float64)
         return cls(lines, np.asarray(lines @ (mean - share @ steps), dtype=np.float64), steps @ lines.T)
 
     def __call__(self, x: Array, carried: Array) -> Array:
