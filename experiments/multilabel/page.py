@@ -15,13 +15,13 @@ WHAT = {
     "single photographs, trained further on 4,000 pictures for three passes: a weak one, of which most pictures have a "
     "wrong decision. Calibration and test are halves of 1,200 pictures of photographs that no network was trained on. "
     "Unknown content: pictures in which one thing at least is a solar cell, a digit or a crop of a photograph. "
-    "All splits share network and pictures, so intervals tell how much the halves matter and nothing of other networks; "
+    "All splits share network and pictures, so intervals tell how much the halves matter, nothing of other networks; "
     "the first weights of its last layer were drawn without a seed. That layer is weak, and much of the gain is that a "
     "discriminant of label sets, learnt from 2,000 labelled reference pictures, finds what it misses.",
     "digits": "One to four of scikit-learn's 8x8 digits anywhere in the quarters of a 20x20 canvas, eight of the ten "
     "digits a label; a network of three convolutions trained on 3,000 canvases. 600 canvases calibrate and 600 test, "
     "of digits of their own. Unknown content: canvases in which one thing at least is one of the other two digits. "
-    "Each split has a network and digits of its own.",
+    "Each split has a network of its own.",
 }
 FUSED = ("fused_decisions",)
 HEAD = """# Several labels an image
