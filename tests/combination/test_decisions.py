@@ -116,8 +116,8 @@ def test_more_than_200_classes_have_one_list(tmp_path):
         left_out = dict.fromkeys(("mc_probs", "tta_probs", "embedding", "decision_thresholds"))
         return replace(outputs, **left_out, **times)
 
-    screener = Screener.fit_outputs(wide(REFERENCE), wide(CALIBRATION.take(np.arange(200))))
-    verdicts = screener.screen_outputs(wide(TEST.take(np.arange(20))))
+    screener = Screener.fit_outputs(wide(REFERENCE.take(np.arange(60))), wide(CALIBRATION.take(np.arange(80))))
+    verdicts = screener.screen_outputs(wide(TEST.take(np.arange(5))))
     assert len(verdicts.table["p_wrongs"][0].as_py()) == 204
     verdicts.write(tmp_path / "verdicts.csv")
     back = type(verdicts).read(tmp_path / "verdicts.csv").table
