@@ -135,7 +135,7 @@ def test_more_than_200_classes_have_one_list(tmp_path):
 
     few = [wide(rows.take(np.arange(60))) for rows in (REFERENCE, CALIBRATION)]
     screener = Screener.fit_outputs(*few, estimators=[create("least_confidence"), create("entropy")])
-    verdicts = screener.screen_outputs(wide(TEST.take(np.arange(20))))
+    verdicts = screener.screen_outputs(wide(TEST.take(np.arange(5))))
     assert len(verdicts.table["p_wrongs"][0].as_py()) == 204
     verdicts.write(tmp_path / "verdicts.csv")
     back = type(verdicts).read(tmp_path / "verdicts.csv").table
