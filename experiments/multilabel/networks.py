@@ -34,27 +34,6 @@ class TilesNetwork(ResNet20):
         return logits
 
 
-class CanvasNetwork(nn.Module):
-    """Pictures (n, 3, 20, 20) in 0..1 to logits (n, classes); the input of `fc` are 64 features."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1)
-        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
-        self.conv3 = nn.Conv2d(32, 32, 3, padding=1)
-        self.pool = nn.MaxPool2d(2)
-        self.hidden = nn.Linear(32 * 5 * 5, 64)
-        self.dropout_features = nn.Dropout(0.3)
-        self.fc = nn.Linear(64, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, classes)."""
-        x = self.pool(torch.relu(self.conv2(torch.relu(self.conv1(x)))))
-        x = self.pool(torch.relu(self.conv3(x))).flatten(1)
-        logits: Tensor = self.fc(self.dropout_features(torch.relu(self.hidden(x))))
-        return logits
-
-
 def tiles_network(classes: int, weights: Path) -> nn.Module:
     """Return a network that starts from what a ResNet-20 learnt of single photographs."""
     from safetensors.torch import load_file

@@ -13,18 +13,19 @@ import torch
 from experiments.multilabel.networks import (
     DIGITS_EPOCHS,
     TILES_EPOCHS,
-    CanvasNetwork,
     as_inputs,
     tiles_network,
     trained,
 )
-from experiments.multilabel.pictures import Canvas, pictures
+from experiments.multilabel.pictures import pictures
 from experiments.shared import image_sets, resnet20, splits
 from experiments.shared.image_sets import Images
 from experiments.shared.splits import Copies, Split
 from experiments.shared.thorough_splits import kept, kept_embedding
 from uncertainty import Classifier, ModelOutputs, Preprocess
 from uncertainty.classifiers.embedder import Embedder
+from uncertainty.demo.canvas_network import CanvasNetwork
+from uncertainty.demo.canvases import Canvas
 
 CAMERA = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
