@@ -17,4 +17,10 @@ CASCADE_LOSS = 0.01
 """Share of E-AURC that a cascade may lose against full evidence on every image."""
 FEW_PASSES = 3.0
 """Dropout sub-networks belong to a fast look where they cost at most so many passes of the network, all together."""
+EXPLORE = 0.1
+"""Share of the images in a review that is drawn evenly from all, so that their labels speak for all."""
+STOP_BELOW = 0.05
+"""Share of errors from which on looking at an image is worth it."""
+LEASE = 600.0
+"""Seconds after which an image that nobody answered goes to somebody else."""
 REPORT_IMAGES = 2000  # in the gallery of a report; more make a page that is slow to open

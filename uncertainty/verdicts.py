@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -223,6 +224,12 @@ def ranked(table: pa.Table) -> pa.Table:
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a table as Parquet, CSV or JSON lines, by the ending of `path`."""
     write_batches(table.schema, table.to_batches(max_chunksize=_ROWS_AT_ONCE), path)
+
+
+def csv_text(table: pa.Table) -> str:
+    """Return what `write_table` writes into a CSV file."""
+    _write_csv(table.schema, table.to_batches(max_chunksize=_ROWS_AT_ONCE), text := io.StringIO(newline=""))
+    return text.getvalue()
 
 
 def write_batches(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from uncertainty.verdicts import schema, write_table
+from uncertainty.checks.class_columns import decision_columns, probability_columns
+from uncertainty.images.label_text import joined
+from uncertainty.verdicts import FLAGGED_LABELS, schema, write_table
 
 ESTIMATORS = ("least_confidence", "nn_distance")
 REASONS = ("low_margin", "far_from_known_good", "blurry")
@@ -54,6 +56,52 @@ def verdict_table(names, classes, seed=0, budget=0.2, unreadable=0):
     provenance = {"calibrated_on": {"calibration": 100, "errors": 10}, "notes": ["a <b>note</b>"]}
     described = schema(classes, ESTIMATORS, provenance)
     return pa.table({name: pa.array(columns[name], described.field(name).type) for name in described.names}, described)
+
+
+def several_table(names, classes, seed=0, flags=False):
+    """Return a verdict table of a classifier of several labels; `flags`: by a policy on single decisions."""
+    rng = np.random.default_rng(seed)
+    n, c = len(names), len(classes)
+    likely = rng.random((n, c)) < min(0.4, 3 / c)
+    probs = np.where(likely, rng.beta(4, 1.5, (n, c)), rng.beta(0.7, 6, (n, c))).astype(np.float32)
+    of_decisions = (np.minimum(probs, 1 - probs) * rng.uniform(0.6, 1, (n, c))).astype(np.float32)
+    p_wrong = 1 - np.prod(1 - of_decisions, axis=1)
+    rank = np.empty(n, np.int64)
+    rank[np.argsort(-p_wrong, kind="stable")] = np.arange(1, n + 1)
+    flagged = (of_decisions > 0.4).any(axis=1) if flags else rank <= 0.2 * n
+    columns = {
+        "file_name": list(names),
+        "predicted_label": [";".join(np.array(classes)[row >= 0.5]) for row in probs],
+        "predicted_index": [None] * n,
+        "confidence": np.maximum(probs, 1 - probs).min(axis=1),
+        "p_wrong": p_wrong,
+        "flagged": flagged.tolist(),
+        FLAGGED_LABELS: [";".join(np.array(classes)[row > 0.4]) for row in of_decisions],
+        "threshold": [None] * n if flags else np.full(n, 0.5, np.float32),
+        "rank": rank,
+        "reasons": [["decision_in_doubt"] if flag else [] for flag in flagged],
+        "error": [None] * n,
+        **{f"est_{name}": rng.random(n).astype(np.float32) for name in ESTIMATORS},
+        **probability_columns(classes, probs),
+        **decision_columns(classes, of_decisions),
+        "screen_id": ["s"] * n,
+        "model_sha256": ["m"] * n,
+    }
+    more = ("decisions", FLAGGED_LABELS) if flags else ("decisions",)
+    described = schema(classes, ESTIMATORS, {"calibrated_on": {"calibration": 100, "errors": 10}}, more=more)
+    return pa.table({name: pa.array(columns[name], described.field(name).type) for name in described.names}, described)
+
+
+def label_sets_for(table, classes, seed=0, wrong=0.05, unanswered=0.02):
+    """Return sets of labels by name, as text: mostly what was predicted, single decisions the other way or open."""
+    rng, labels = np.random.default_rng([seed, 1]), {}
+    for name, predicted in zip(table["file_name"].to_pylist(), table["predicted_label"].to_pylist(), strict=True):
+        drawn = rng.random(len(classes))
+        said = predicted.split(";")
+        carried = [c for c, u in zip(classes, drawn, strict=True) if (u >= 0.2 if c in said else u < wrong)]
+        open_ = [c for c, u in zip(classes, drawn, strict=True) if u > 1 - unanswered]
+        labels[name] = joined([c for c in carried if c not in open_], open_)
+    return labels
 
 
 def labels_for(table, classes, seed=0, wrong=0.2):

@@ -9,13 +9,21 @@ import io
 import json
 import os
 
-import pyarrow as pa
 import pytest
 from PIL import Image
 
 from tests.browsers import WIDER, in_chromium, quiet, started, violations, waited
-from tests.report.reports import labels_for, verdict_table, write_labels, write_screening
+from tests.report.reports import (
+    label_sets_for,
+    labels_for,
+    several_table,
+    verdict_table,
+    write_labels,
+    write_screening,
+)
 from uncertainty.report.build import write_report
+from uncertainty.report.decisions import Decisions
+from uncertainty.report.illustrations import doubted
 
 pytestmark = in_chromium
 
@@ -122,22 +130,35 @@ def drawn_page(root):
     return write_report(out, illustrate=drawn).path
 
 
-def several_page(root):
-    """Predictions and labels of several classes an image, as a multilabel classifier has them."""
-    table = verdict_table([f"{i:03}.png" for i in range(20)], CLASSES)
-    n = table.num_rows
-    for column, values in (
-        ("predicted_label", pa.array(["cat;dog", "", "eel", "dog;eel"] * (n // 4))),
-        ("predicted_index", pa.nulls(n, table.schema.field("predicted_index").type)),
-    ):
-        table = table.set_column(table.column_names.index(column), column, values)
+def several_page(root, count=5, n=60):
+    """Predictions and labels of several classes an image, some of them without an answer, and heat maps of two."""
+    classes = [f"kind <{k}>" for k in range(count)]
+    table = several_table([f"{i:03}.png" for i in range(n)], classes, flags=count < 9)
     out = write_screening(root / "out", table, root / "images")
-    labels = write_labels(root / "labels.csv", {f"{i:03}.png": ("cat;dog", "eel")[i % 2] for i in range(n)})
-    return write_report(out, labels=labels).path
+    rate = 0.25 / count
+    labels = write_labels(root / "labels.csv", label_sets_for(table, classes, wrong=rate, unanswered=rate))
+
+    def drawn(rows, shown, pictures):
+        grey, heat = io.BytesIO(), base64.b64encode(bytes(256)).decode()
+        Image.new("L", (8, 8), 200).save(grey, "WEBP")
+        asked = doubted(Decisions.of(rows), shown, range(count))
+        records = [
+            {
+                "near": [{"title": q.title, "class": q.target, "pictures": [0], "distances": [0.1]} for q in both],
+                "heat": [heat, heat],
+                "heat_of": [q.target for q in both],
+                "heat_box": [0, 0, 1, 1],
+            }
+            for both in asked
+        ]
+        return records, {"known_good": [grey.getvalue()]}, []
+
+    return write_report(out, labels=labels, illustrate=drawn).path
 
 
 MAKERS = {
     "several labels": several_page,
+    "200 labels": lambda root: several_page(root, 200),
     "drawn": drawn_page,
     "told": told_page,
     "labelled": lambda root: page_of(root, [f"{i:03}.png" for i in range(90)], CLASSES, unreadable=2),
@@ -368,6 +389,55 @@ def test_a_cell_of_the_matrix_opens_its_images(browser, pages):
     assert browser.execute_script("return document.querySelectorAll('#cards .right, #cards .alarm').length") == 0
 
 
+@pytest.mark.parametrize("kind", ["several labels", "200 labels"])
+def test_a_class_shows_its_curve_and_what_it_was_wrongly_given_to(browser, pages, kind):
+    from tests.report.reports import data_of
+
+    page = pages(kind)
+    opened(browser, page)
+    worst = max(data_of(page)["several"]["by_class"], key=lambda one: one.get("wrongly_given", 0))
+    k, wrongly = worst["class"], worst["wrongly_given"]
+    value = "const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('%s'))"
+    browser.execute_script(value % "change", "shown-class", k)
+    assert f"{wrongly} wrongly given" in text(browser, "#one-class .tiles")
+    assert f"Known-good kind <{k}>" in text(browser, "#one-class")
+    strip = "return document.querySelectorAll('#one-class .beside-class')[0].querySelectorAll('.shot .heat').length"
+    assert browser.execute_script(strip) == min(8, wrongly)
+    browser.execute_script(value % "input", "threshold", 0)
+    assert f"Say kind <{k}> never" in text(browser, "#one-class label")
+    assert "0.0%" in text(browser, "#one-class .tiles")
+    press(browser, "#one-class .beside-class .pair")
+    assert shown_count(browser) == wrongly
+    assert browser.execute_script("return document.getElementById('decision').value") == "wrong"
+    assert quiet(browser) == []
+
+
+def test_images_are_filtered_by_the_doubt_about_a_label_and_by_pairs(browser, pages):
+    from tests.report.reports import data_of
+
+    page = pages("several labels")
+    data = data_of(page)
+    opened(browser, page)
+    for selector, value in (("class", "1"), ("doubt", "0.25"), ("order", "doubt")):
+        browser.execute_script(
+            "const s = document.getElementById(arguments[0]); s.value = arguments[1];"
+            "s.dispatchEvent(new Event('change'))",
+            selector,
+            value,
+        )
+    doubts = {one["name"]: dict((k, p) for k, p, _ in one["doubts"])[1] for one in data["images"]}
+    expected = sorted((name for name, p in doubts.items() if p >= 0.25), key=lambda name: -doubts[name])
+    assert names_shown(browser) == expected[:48]
+    i, j, count = next(cell for cell in data["several"]["together"]["said"] if cell[0] != cell[1])
+    press(browser, f"#together .matrix tbody tr:nth-child({i + 1}) td:nth-child({j + 2}) button")
+    assert shown_count(browser) == count
+    assert f"said to be kind <{i}> and kind <{j}>" in text(browser, "#found")
+    press(browser, "#together .chip:last-child")
+    pressed = "return document.querySelector('#together .chip:last-child').getAttribute('aria-pressed')"
+    assert browser.execute_script(pressed) == "true"
+    assert quiet(browser) == []
+
+
 def test_everything_can_be_reached_by_keyboard(browser, pages):
     opened(browser, pages("labelled"))
     reached = set()
@@ -395,7 +465,7 @@ def test_the_theme_can_be_chosen(browser, pages):
     assert len({colour for _, colour in seen}) == 2
 
 
-@pytest.mark.parametrize("kind", ["labelled", "unlabelled", "told", "drawn"])
+@pytest.mark.parametrize("kind", ["labelled", "unlabelled", "told", "drawn", "several labels", "200 labels"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_serious_violation_of_accessibility_rules(browser, pages, kind, scheme):
     path = os.environ.get("AXE_CORE")
@@ -416,7 +486,7 @@ def test_a_phone_shows_what_scrolls_and_nothing_else_is_wider(browser, pages):
         "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
     )
     try:
-        for kind in ("labelled", "hostile", "told", "many classes", "drawn"):
+        for kind in ("labelled", "hostile", "told", "many classes", "drawn", "several labels", "200 labels"):
             opened(browser, pages(kind))
             browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
             waited(lambda: browser.execute_script(WIDER) == [], 5)

@@ -7,11 +7,12 @@ from typing import Any
 
 WIDE_CLASSES = 200
 """Up to this many classes each probability has a column `prob_<class>`; beyond it they are one list column, `probs`."""
+PROBABILITY, PROBABILITIES = "prob_", "probs"
 DECISION, DECISIONS = "p_wrong_", "p_wrongs"
 """Prefix of the probability that the decision on a class is wrong, of several labels; beyond WIDE_CLASSES a list."""
 
 
-def wide_names(classes: Sequence[str], prefix: str = "prob_") -> list[str]:
+def wide_names(classes: Sequence[str], prefix: str = PROBABILITY) -> list[str]:
     """Return the names of the columns of up to WIDE_CLASSES classes; none beyond it.
 
     >>> wide_names(["cat", "dog"])
@@ -23,7 +24,7 @@ def wide_names(classes: Sequence[str], prefix: str = "prob_") -> list[str]:
 def probability_columns(classes: Sequence[str], probs: Any) -> dict[str, Any]:
     """Return the probability columns of a table: (n, c) to one array a class, or to one list column."""
     if len(classes) > WIDE_CLASSES:
-        return {"probs": probs.tolist()}
+        return {PROBABILITIES: probs.tolist()}
     return {name: probs[:, k] for k, name in enumerate(wide_names(classes))}
 
 

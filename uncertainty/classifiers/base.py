@@ -16,7 +16,7 @@ from uncertainty.brief import Brief
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.class_names import names_in_order
-from uncertainty.classifiers.decision_thresholds import Thresholds, decisions_of
+from uncertainty.classifiers.decision_thresholds import Thresholds, checked_thresholds
 from uncertainty.classifiers.description import Before, Description
 from uncertainty.classifiers.embedder import Embedder
 from uncertainty.classifiers.forward import Forward
@@ -105,7 +105,7 @@ class Classifier(Brief):
             network = run_by(network, known.runtime, preprocess)
         count, form = network.outputs, OutputForm.of(known)
         names = names_in_order(range(count) if known.classes is None else known.classes, count)
-        thresholds = decisions_of(known.decision_thresholds, names, known.task)
+        thresholds = checked_thresholds(known.decision_thresholds, names, known.task)
         return cls(network, names, preprocess, known.task, thresholds, known.spec, form=form, told=told)
 
     @classmethod

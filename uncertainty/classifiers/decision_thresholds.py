@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from uncertainty.errors import ModelError
+from uncertainty.checks.csv_cells import uncelled
+from uncertainty.errors import InputError, ModelError
+from uncertainty.images.table_rows import columns_of, rows_of, told
 from uncertainty.outputs import Task
 
 Thresholds = Sequence[float] | Mapping[str, float]
@@ -71,8 +72,7 @@ def _number(value: Any) -> float:
 
 def _from_file(path: Path) -> Thresholds:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        found: Any = json.loads(text) if path.suffix.lower() == ".json" else _rows(text, path)
+        found: Any = _rows(path) if path.suffix.lower() == ".csv" else json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ModelError(f"decision={path} can't be read ({error.strerror or error})") from error
     except (ValueError, RecursionError) as error:
@@ -82,21 +82,25 @@ def _from_file(path: Path) -> Thresholds:
     return cast(Thresholds, found)
 
 
-def _rows(text: str, path: Path) -> dict[str, str]:
-    reader = csv.DictReader(text.splitlines())
-    if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-        shown = ", ".join(map(repr, reader.fieldnames or ())) or "no columns"
+def _rows(path: Path) -> dict[str, str]:
+    try:
+        with told(path):
+            columns, rows = columns_of(path), list(rows_of(path))
+    except InputError as error:
+        raise ModelError(f"decision={error}") from error
+    if not set(_COLUMNS) <= set(columns):
+        shown = ", ".join(map(repr, columns)) or "no columns"
         raise ModelError(f"decision={path} must have the columns class and threshold; it has {shown}")
     named: dict[str, str] = {}
-    for row in reader:
-        name = (row["class"] or "").strip()
+    for row in rows:
+        name = uncelled(row["class"]).strip()
         if name in named:
             raise ModelError(f"decision={path} has the class {name!r} twice; keep one threshold")
         named[name] = row["threshold"]
     return named
 
 
-def decisions_of(thresholds: Thresholds | None, names: Sequence[str], task: Task) -> tuple[float, ...] | None:
+def checked_thresholds(thresholds: Thresholds | None, names: Sequence[str], task: Task) -> tuple[float, ...] | None:
     """Return a threshold for each class; None where the usual ones are meant."""
     if task not in ("multiclass", "multilabel"):
         raise ModelError(f"task is {task!r}; it must be 'multiclass' or 'multilabel'")

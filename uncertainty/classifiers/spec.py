@@ -120,7 +120,7 @@ def describe(
         assumed=tuple(key for key in known.assumed if key not in settings),
         before=None if device else known.before,
         **form,
-        **_kept_decisions(known, task),
+        **_kept_decisions(task),
     )
 
 
@@ -159,7 +159,7 @@ def _task(options: Mapping[str, str]) -> dict[str, Any]:
     )
 
 
-def _kept_decisions(known: Description, stated: dict[str, Any]) -> dict[str, Any]:
+def _kept_decisions(stated: dict[str, Any]) -> dict[str, Any]:
     """Return what is stated; a model that is now said to be multiclass has no thresholds any more."""
     return stated | {"decision_thresholds": None} if stated.get("task") == "multiclass" else stated
 

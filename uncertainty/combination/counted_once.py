@@ -15,6 +15,23 @@ _DIGITS = 4
 _COMPARED = ("logits", "features", "embedding", "labels")
 
 
+def usable_rows(
+    calibration: ModelOutputs,
+    copies: tuple[ModelOutputs | None, ModelOutputs | None],
+    groups: Mapping[str, str] | Sequence[Any] | None,
+) -> tuple[ModelOutputs, tuple[ModelOutputs | None, ModelOutputs | None], tuple[str, ...]]:
+    """Return calibration rows with groups, those without an answer and those there twice left out, copies, and notes.
+
+    Copies, damaged and foreign, go with the row that they were made of.
+    """
+    answered, unanswered = answered_rows(grouped(calibration, groups))
+    once, again = answers_once(answered)
+    if len(once) < len(calibration):
+        damaged, foreign = (part and copies_of(part, once) for part in copies)
+        copies = (damaged, foreign)
+    return once, copies, (*unanswered, *again)
+
+
 def grouped(outputs: ModelOutputs, groups: Mapping[str, str] | Sequence[Any] | None) -> ModelOutputs:
     """Return outputs with groups: by id, where a row without one stands by itself, or (n,) in the order of the rows.
 

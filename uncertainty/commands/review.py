@@ -10,6 +10,7 @@ import typer
 from uncertainty.commands.options import Device, Model, OtherSecondOpinion, Screened, Trusted
 from uncertainty.commands.serve import AllowedHost, Host, Port, Token
 from uncertainty.commands.shared import say, say_notes
+from uncertainty.defaults import EXPLORE, LEASE, STOP_BELOW
 from uncertainty.verbs.ranges import limits
 
 Screener = Annotated[
@@ -38,11 +39,11 @@ def review(
     screener: Screener = None,
     images: Images = None,
     reference: Reference = None,
-    explore: Explore = 0.1,
+    explore: Explore = EXPLORE,
     second: Second = 0.0,
     strategy: Strategy = "uncertainty",
-    stop_below: StopBelow = 0.05,
-    lease: Lease = 600.0,
+    stop_below: StopBelow = STOP_BELOW,
+    lease: Lease = LEASE,
     seed: Seed = 0,
     database: Database = None,
     export_only: ExportOnly = False,

@@ -24,11 +24,10 @@ from uncertainty.decisions.thresholds import just_above
 from uncertainty.defaults import CONFIDENCE
 from uncertainty.errors import InputError
 from uncertainty.metrics.curves import class_curve
+from uncertainty.outputs import UNKNOWN_ANSWER
 
 Kind = Literal["precision", "recall"]
 Probabilities = NDArray[np.float32] | NDArray[np.float64]
-UNKNOWN = -1
-"""In place of 1 and 0: nobody said whether the image has the class."""
 _LOT = 15
 
 
@@ -155,7 +154,7 @@ def answer_thresholds(
     confidence = wanted.each(len(names))
     found = []
     for k, name in enumerate(names):
-        rows = _counted(truth[:, k] != UNKNOWN, groups)
+        rows = _counted(truth[:, k] != UNKNOWN_ANSWER, groups)
         found.append(_decided(name, probs[rows, k], truth[rows, k] == 1, wanted, confidence))
     return found
 
@@ -177,9 +176,9 @@ def _checked(probs: Any, truth: Any) -> tuple[Probabilities, NDArray[np.int64]]:
         raise InputError(f"probs have shape {p.shape} and truth {t.shape}; both must be (images, classes)")
     if not np.isfinite(p).all() or (p < 0).any() or (p > 1).any():
         raise InputError("probs must be finite numbers in 0..1")
-    if not np.isin(t, (1, 0, UNKNOWN)).all():
-        odd = t[~np.isin(t, (1, 0, UNKNOWN))][0]
-        raise InputError(f"truth holds {odd!r}; it must be 1 (has the class), 0 (has not) or {UNKNOWN} (unknown)")
+    if not np.isin(t, (1, 0, UNKNOWN_ANSWER)).all():
+        odd = t[~np.isin(t, (1, 0, UNKNOWN_ANSWER))][0]
+        raise InputError(f"truth holds {odd!r}; it must be 1 (has the class), 0 (has not) or -1 (unknown)")
     # A threshold lies below 1, and answers that are 1 by rounding must reach it.
     return np.minimum(p, np.nextafter(p.dtype.type(1), p.dtype.type(0))), t.astype(np.int64)
 
@@ -208,9 +207,15 @@ def _decided(name: str, p: Probabilities, has: NDArray[np.bool_], wanted: Wanted
         shares[wanted.kind] = Share(of.hits, of.rows, of.value, None, None)
     certified = None if not confidence else threshold is not None
     return AnswerThreshold(
-        name, None if threshold is None else float(threshold), certified, positives, negatives, **shares,
-        needed=needed, why=lacking,
-    )  # fmt: skip
+        name=name,
+        threshold=threshold,
+        certified=certified,
+        positives=positives,
+        negatives=negatives,
+        **shares,
+        needed=needed,
+        why=lacking,
+    )
 
 
 def _needed(wanted: Wanted, confidence: float) -> int:
@@ -243,8 +248,9 @@ def _for_precision(
     """
     if not confidence:
         point = None if (curve := class_curve(has, p)) is None else curve.for_precision(share)
-        return (None, f"no threshold reaches {percent(share)} on these labels") if point is None else (
-            point.threshold, "")  # fmt: skip
+        if point is None:
+            return None, f"no threshold reaches {percent(share)} on these labels"
+        return float(point.threshold), ""
     kept = p > p.min()
     found = certify(1 - p[kept].astype(np.float64), ~has[kept], 1 - share, confidence, "several-starts")
     if found.accepted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
@@ -46,18 +47,24 @@ class KnownGoodEstimator(Estimator):
         names = {f"{name}_" for name in index.arrays()}
         return super().restore({name: value for name, value in learnt.items() if name not in names} | {"index_": index})
 
-    def grown(self, rows: ModelOutputs) -> None:
-        """Learn what else is kept of each known-good row, of rows that come behind those there are; mostly nothing."""
-
-    def shrunk(self, rows: NDArray[np.int64]) -> None:
-        """Forget what else is kept of the known-good rows at these positions; mostly nothing."""
-
     def _forget(self) -> None:
         vars(self).pop("index_", None)
         super()._forget()
 
     def _fit(self, reference: ModelOutputs) -> None:
         self.index_ = known_good_index(reference, self.column, self.approximate)
+
+
+class KnownGoodRowsEstimator(KnownGoodEstimator):
+    """One that keeps more of each known-good row than its vector, and must learn and forget it with the row."""
+
+    @abstractmethod
+    def rows_added(self, rows: ModelOutputs) -> None:
+        """Learn what is kept of rows that come behind those there are."""
+
+    @abstractmethod
+    def rows_removed(self, rows: NDArray[np.int64]) -> None:
+        """Forget what is kept of the rows at these positions."""
 
 
 def neighbours_for(rows: float) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from uncertainty.estimators._companions import companions, from_companions
 from uncertainty.estimators._features import features_like
-from uncertainty.estimators._known_good import KnownGoodEstimator, right_rows
+from uncertainty.estimators._known_good import KnownGoodRowsEstimator, right_rows
 from uncertainty.estimators._label_posterior import LabelFusion, label_fusion
 from uncertainty.estimators._label_probes import label_probes
 from uncertainty.estimators._label_vote import label_votes
@@ -28,7 +28,7 @@ _PROBE_WORK, _NUMBERS = 5e8, 2e7
 _LARGEST_SUM = 600.0
 
 
-class FusedDecisions(KnownGoodEstimator):
+class FusedDecisions(KnownGoodRowsEstimator):
     """Log-odds that some decision is wrong, were decisions independent, each judged by one posterior fused from all.
 
     Formula: log(exp Σ_c log(1 + exp q_c) - 1), q_c the log-odds that the decision on label c is wrong: g_c where it
@@ -132,11 +132,11 @@ class FusedDecisions(KnownGoodEstimator):
         inputs = self._inputs(rows)
         return tuple(copy(self)._with_weights(inputs, rows, fold != k) for k in range(int(folds.max()) + 1))
 
-    def grown(self, rows: ModelOutputs) -> None:
+    def rows_added(self, rows: ModelOutputs) -> None:
         """Learn which labels more known-good rows carry, behind those that there are."""
         self.carried_ = np.concatenate([self.carried_, _answers(rows).astype(np.int8)])
 
-    def shrunk(self, rows: NDArray[np.int64]) -> None:
+    def rows_removed(self, rows: NDArray[np.int64]) -> None:
         """Forget the known-good rows at these positions."""
         self.carried_ = np.delete(self.carried_, rows, axis=0)
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from uncertainty import metrics
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.labels.tables import encoded, table_decisions
-
-_FLAGGED = "flagged_labels"
+from uncertainty.verdicts import FLAGGED_LABELS
 
 
 @dataclass(frozen=True)
@@ -115,10 +114,10 @@ def _doubt(outcomes: Outcomes) -> NDArray[Any] | None:
 
 def _flags(outcomes: Outcomes) -> NDArray[np.bool_] | None:
     """(n, c) which decisions are flagged; None where no policy on decisions was set."""
-    if _FLAGGED not in outcomes.table.column_names:
+    if FLAGGED_LABELS not in outcomes.table.column_names:
         return None
     classes = outcomes.classes[: outcomes.n_known]
-    return np.asarray(encoded(outcomes.table[_FLAGGED], classes, "multilabel"), dtype=np.bool_)
+    return np.asarray(encoded(outcomes.table[FLAGGED_LABELS], classes, "multilabel"), dtype=np.bool_)
 
 
 def _mean(values: list[float | None]) -> float | None:

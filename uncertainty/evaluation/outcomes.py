@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from uncertainty.images.sources import AnyPath
 
 logger = logging.getLogger("uncertainty")
-_TOP = 5
 _DECISION = 0.5
 
 

@@ -37,7 +37,16 @@ def uri(picture: Image.Image) -> str:
     """Return a picture inside a URL, as WebP."""
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=80, lossless=max(picture.size) <= SIDE // 2)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return webp_uri(buffer.getvalue())
+
+
+def webp_uri(picture: bytes) -> str:
+    """Return a WebP picture inside a URL.
+
+    >>> webp_uri(b"ab")
+    'data:image/webp;base64,YWI='
+    """
+    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
 
 
 def _found(images: Any, names: Sequence[str]) -> Iterator[tuple[int, Any]]:

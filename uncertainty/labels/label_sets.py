@@ -13,9 +13,9 @@ from uncertainty.figures import number_of
 from uncertainty.images.label_text import joined
 from uncertainty.labels.meaning import NO_TRUTH, Label, Resolved, meanings, resolve
 from uncertainty.labels.tables import parts
-from uncertainty.outputs import Task
+from uncertainty.outputs import UNKNOWN_ANSWER, Task
 
-CARRIED, ABSENT, UNANSWERED = 1, 0, -1
+CARRIED, ABSENT = 1, 0
 _EXAMPLES = 3
 
 
@@ -36,7 +36,7 @@ class ResolvedSets:
     @property
     def usable(self) -> NDArray[np.bool_]:
         """(n,) True where one label at least is known to be there or not."""
-        return np.asarray((self.truth != UNANSWERED).any(axis=1))
+        return np.asarray((self.truth != UNKNOWN_ANSWER).any(axis=1))
 
     def texts(self, classes: Sequence[str]) -> list[str | None]:
         """Return each row as `label_text` writes it, in the order of the classes; None where nothing is known."""
@@ -49,7 +49,7 @@ def text_of(row: NDArray[np.int64], classes: Sequence[str]) -> str:
     >>> text_of(np.array([1, 0, -1]), ["cat", "dog", "eel"])
     'cat;?eel'
     """
-    return joined(*([classes[k] for k in np.flatnonzero(row == kind).tolist()] for kind in (CARRIED, UNANSWERED)))
+    return joined(*([classes[k] for k in np.flatnonzero(row == kind).tolist()] for kind in (CARRIED, UNKNOWN_ANSWER)))
 
 
 def resolve_sets(labels: Sequence[Label], classes: Sequence[str], of: str = "") -> ResolvedSets:
@@ -75,12 +75,12 @@ def resolve_sets(labels: Sequence[Label], classes: Sequence[str], of: str = "") 
         there, open_ = ([known.of(name) for name in some] for some in (carried, unanswered))
         row = np.zeros(len(classes), dtype=np.int64)
         row[[k for k in there if k >= 0]] = CARRIED
-        row[[k for k in open_ if k >= 0]] = UNANSWERED
+        row[[k for k in open_ if k >= 0]] = UNKNOWN_ANSWER
         if (odd := next((n for n, k in zip(carried, there, strict=True) if k == NO_TRUTH), None)) is not None:
             strange[text] = odd
-            row[:] = UNANSWERED
+            row[:] = UNKNOWN_ANSWER
         rows[text] = row
-    nothing = np.full(len(classes), UNANSWERED, dtype=np.int64)
+    nothing = np.full(len(classes), UNKNOWN_ANSWER, dtype=np.int64)
     truth = [nothing if text is None else rows.get(text, nothing) for text in texts]
     lost = Counter(strange[text] for text in texts if text in strange)
     return ResolvedSets(
@@ -122,8 +122,8 @@ def one_sided(truth: NDArray[np.int64], classes: Sequence[str], of: str) -> list
         )
         if some
     ]
-    if open_ := int((truth == UNANSWERED).sum()):
-        images = int((truth == UNANSWERED).any(axis=1).sum())
+    if open_ := int((truth == UNKNOWN_ANSWER).sum()):
+        images = int((truth == UNKNOWN_ANSWER).any(axis=1).sum())
         answers, where = number_of(open_, "answer"), number_of(images, f"{of} image")
         told.append(f"{answers} in {where} {'is' if open_ == 1 else 'are'} unknown: neither yes nor no")
     return told

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.checks.class_columns import DECISION, DECISIONS, PROBABILITIES, PROBABILITY
 from uncertainty.images.label_text import JOINT, NO_LABEL, UNANSWERED
 from uncertainty.labels.meaning import NO_KNOWN_CLASS
 from uncertainty.outputs import Task
@@ -129,12 +130,12 @@ def named_classes(rows: pa.Table) -> list[str]:
 
 def table_probs(rows: pa.Table, classes: Sequence[str]) -> NDArray[np.float32] | None:
     """Return (n, c) probabilities of a verdict table; None where it has none for these classes."""
-    return _wide(rows, classes, "prob_", "probs")
+    return _wide(rows, classes, PROBABILITY, PROBABILITIES)
 
 
 def table_decisions(rows: pa.Table, classes: Sequence[str]) -> NDArray[np.float32] | None:
     """Return (n, c) p_wrong of the decision on each class, of several labels; None where a table does not tell it."""
-    return _wide(rows, classes, "p_wrong_", "p_wrongs")
+    return _wide(rows, classes, DECISION, DECISIONS)
 
 
 def _wide(rows: pa.Table, classes: Sequence[str], prefix: str, listed: str) -> NDArray[np.float32] | None:

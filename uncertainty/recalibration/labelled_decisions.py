@@ -12,8 +12,9 @@ from uncertainty.decisions.decide import Decision
 from uncertainty.decisions.decision_rows import DecisionRows
 from uncertainty.decisions.each_decision import flags_of_decisions
 from uncertainty.errors import InputError
-from uncertainty.labels.label_sets import UNANSWERED, resolve_sets
+from uncertainty.labels.label_sets import resolve_sets
 from uncertainty.labels.tables import encoded, table_decisions
+from uncertainty.outputs import UNKNOWN_ANSWER
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +30,7 @@ def decisions_of(rows: pa.Table, classes: Sequence[str]) -> DecisionRows:
         raise InputError("these verdicts have no p_wrong of single decisions; screen again")
     said = encoded(rows["predicted_label"], classes, "multilabel")
     truth = resolve_sets(rows["label"].to_pylist(), classes).truth
-    wrong = np.where(truth == UNANSWERED, UNANSWERED, truth != said).astype(np.int8)
+    wrong = np.where(truth == UNKNOWN_ANSWER, UNKNOWN_ANSWER, truth != said).astype(np.int8)
     return DecisionRows(p_wrong, wrong, said)
 
 

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from uncertainty.evaluation.screening_quality import MAX_SOFTMAX, P_WRONG
 from uncertainty.report import curves
+from uncertainty.report.decisions import Decisions
 from uncertainty.report.matrix import confusion
 from uncertainty.report.rows import Rows
+from uncertainty.report.together import together
 
 _PRIVATE = ("input_root",)  # where files lie on somebody's machine is nobody else's business
 
@@ -44,6 +46,7 @@ def gather(rows: Rows, summary: Mapping[str, Any], evaluation: Mapping[str, Any]
         ),
         "charts": _charts(rows, judged),
         "confusion": _confusion(rows, judged, classes),
+        "several": None if rows.one_class_each else _several(rows),
         "evaluation": None if evaluation is None else finite(evaluation),
         "summary": finite({key: value for key, value in summary.items() if key not in _PRIVATE}),
     }
@@ -72,6 +75,11 @@ def _confusion(rows: Rows, judged: NDArray[np.bool_], classes: list[str]) -> dic
     return confusion(truth, predicted, rows.flagged[judged].tolist())
 
 
+def _several(rows: Rows) -> dict[str, Any]:
+    decisions = Decisions.of(rows)
+    return {"by_class": finite(decisions.by_class(rows.readable)), "together": together(decisions)}
+
+
 def chosen(rows: Rows, most: int) -> list[int]:
     """Return the rows that the gallery shows: all, or at most so many, flagged and wrong ones first."""
     urgent = rows.flagged | rows.wrong
@@ -83,7 +91,7 @@ def described(rows: Rows, shown: list[int], classes: list[str]) -> list[dict[str
     """Return one record for each row of the gallery; what is not known is left out."""
     number = {name: k for k, name in enumerate(classes)}
     standing, likeliest, scores = rows.standing(), rows.likeliest(shown), rows.scores()
-    records = []
+    decisions, records = None if rows.one_class_each else Decisions.of(rows), []
     for i, top in zip(shown, likeliest, strict=True):
         record = {
             "name": rows.names[i],
@@ -91,9 +99,9 @@ def described(rows: Rows, shown: list[int], classes: list[str]) -> list[dict[str
             "rank": i + 1,
             "confidence": _exact(rows.confidence[i]),
             "flagged": bool(rows.flagged[i]),
-            "predicted": number.get(rows.predicted[i] or ""),
+            "predicted": None if decisions else number.get(rows.predicted[i] or ""),
             "suggested": None if (other := rows.suggested[i]) is None else [number.get(other[0]), _exact(other[1])],
-            "label": None if rows.label[i] is None else number[str(rows.label[i])],
+            "label": None if decisions or rows.label[i] is None else number[str(rows.label[i])],
             "wrong": bool(rows.wrong[i]) if rows.labelled[i] else None,
             "reasons": rows.reasons[i],
             "error": rows.error[i],
@@ -101,7 +109,8 @@ def described(rows: Rows, shown: list[int], classes: list[str]) -> list[dict[str
             "standing": standing[i].tolist() if rows.readable[i] else [],
             "scores": [_short(score[i]) for score in scores.values()] if rows.readable[i] else [],
         }
-        records.append({key: value for key, value in record.items() if value is not None and value != []})
+        sets = decisions.of_image(i) if decisions and rows.readable[i] else {}
+        records.append({key: value for key, value in record.items() if value is not None and value != []} | sets)
     return records
 
 

@@ -18,6 +18,7 @@ from uncertainty.errors import ImageError, InputError, ModelError
 from uncertainty.images.by_name import Pictures, each
 from uncertainty.images.decoding import WHOLE, decode
 from uncertainty.report import heat
+from uncertainty.report.decisions import Decisions
 from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import thumbnails
 from uncertainty.screener import Screener
@@ -26,6 +27,7 @@ from uncertainty.screening.saved_screener import SavedScreener
 
 _SMALL = 88
 _BATCH = 32
+_MAPS = 2  # of each image
 _NO_NAMES = "The screener does not keep which known-good images it has, so none is shown; fit it again."
 
 
@@ -106,7 +108,7 @@ class Illustrations:
             return {}, []
         inputs = np.stack([prepared[k][0] for k in at])
         outputs = classifier.outputs_from_inputs([rows.names[part[k]] for k in at], inputs, passes=0)
-        asked = [_questions(classifier, rows, part[k], probs) for k, probs in zip(at, outputs.probs, strict=True)]
+        asked = self._asked(rows, [part[k] for k in at], outputs.probs)
         number = {name: k for k, name in enumerate(rows.classes)}
         found: dict[int, dict[str, Any]] = {k: {} for k in at}
         if known is not None and outputs.features is not None:
@@ -114,9 +116,19 @@ class Illustrations:
                 found[k]["near"] = [_near(known, feature, q, number[classifier.classes[q.target]]) for q in questions]
         maps, notes = _maps(classifier, inputs, asked, self.cam)
         for k, fields, questions in zip(at, maps, asked, strict=True):
-            other = number[classifier.classes[questions[min(1, len(questions) - 1)].target]]
-            found[k] |= fields | ({"heat_other": other, "heat_box": prepared[k][1]} if fields else {})
+            both = [number[classifier.classes[questions[min(w, len(questions) - 1)].target]] for w in range(_MAPS)]
+            found[k] |= fields | (
+                {"heat_of": both, "heat_other": both[-1], "heat_box": prepared[k][1]} if fields else {}
+            )
         return found, notes
+
+    def _asked(self, rows: Rows, part: list[int], probs: NDArray[Any]) -> list[list[Question]]:
+        classifier = self.screener.classifier
+        if classifier is None:
+            return []
+        if not rows.one_class_each:
+            return doubted(Decisions.of(rows), part, [rows.classes.index(name) for name in classifier.classes])
+        return [_questions(classifier, rows, row, one) for row, one in zip(part, probs, strict=True)]
 
     def _embedded(self, fields: list[dict[str, Any]], known: KnownGood | None) -> dict[str, Any]:
         """Embed each known-good picture once; a position in the reference becomes one among those pictures."""
@@ -179,6 +191,26 @@ def _questions(classifier: Classifier, rows: Rows, row: int, probs: NDArray[Any]
     return questions
 
 
+def doubted(decisions: Decisions, rows: Sequence[int], columns: Sequence[int]) -> list[list[Question]]:
+    """Ask of several labels for two of each image: those of wrong decisions, then the most doubtful ones.
+
+    `columns` are the classes of the classifier among those of the decisions.
+    """
+    place = {column: k for k, column in enumerate(columns)}
+    found = []
+    for row in rows:
+        order = sorted(decisions.doubts(row), key=lambda k: not decisions.wrong[row, k])
+        asked = [k for k in order if k in place][:_MAPS]
+        found.append([Question(_role(decisions, row, k), place[k]) for k in asked])
+    return found
+
+
+def _role(decisions: Decisions, row: int, k: int) -> str:
+    if not decisions.wrong[row, k]:
+        return "in doubt"
+    return "wrongly given" if decisions.said[row, k] else "not recognised"
+
+
 def _near(known: KnownGood, feature: NDArray[Any], question: Question, number: int) -> dict[str, Any]:
     positions, distances = known.nearest(feature, question.target)
     return {"title": question.title, "class": number, "pictures": positions, "distances": distances}
@@ -190,7 +222,7 @@ def _maps(
     """Return maps of each image for its first two questions, or twice for the only one; and what can't be drawn."""
     if cam is None:
         return [{} for _ in asked], []
-    both = [[questions[min(which, len(questions) - 1)].target for questions in asked] for which in (0, 1)]
+    both = [[questions[min(which, len(questions) - 1)].target for questions in asked] for which in range(_MAPS)]
     drawn: dict[str, list[Any]] = {"heat": [heat.coarse(classifier, inputs, targets) for targets in both]}
     why = heat.why_not_fine(classifier, inputs) if cam == "guided" else None
     if cam == "guided" and why is None:

@@ -18,6 +18,8 @@ SCRIPTS = (
     "sections.js",
     "heat.js",
     "cards.js",
+    "decisions.js",
+    "together.js",
     "gallery.js",
     "reasons.js",
     "details.js",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from uncertainty.errors import InputError
+from uncertainty.images.previews import webp_uri
 
 LARGEST_INSIDE = 3_800_000
 """Up to so many bytes of pictures are in the page itself, which then has less than 5 MB; above, beside it."""
@@ -21,8 +21,7 @@ def placed(pictures: Mapping[str, bytes], page: Path) -> tuple[dict[str, str], P
     ({'000000': 'data:image/webp;base64,YWI='}, None)
     """
     if sum(map(len, pictures.values())) * 4 / 3 < LARGEST_INSIDE:
-        inside = {name: base64.b64encode(data).decode() for name, data in pictures.items()}
-        return {name: f"data:image/webp;base64,{text}" for name, text in inside.items()}, None
+        return {name: webp_uri(data) for name, data in pictures.items()}, None
     folder = page.with_name(f"{page.stem}_thumbs")
     if folder.is_symlink():
         raise InputError(f"{folder} is a link to another folder; remove it, or name the page otherwise")

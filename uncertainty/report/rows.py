@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.labels.tables import other_names
 from uncertainty.report.curves import percentiles
 from uncertainty.verdicts import SUGGESTED, ranks
 
@@ -79,9 +80,17 @@ class Rows:
     @property
     def classes(self) -> list[str]:
         """Every class there is: those the table has columns for, then others that are predicted or labels."""
-        known = _known_classes(self.table)
+        known = self.known_classes
+        if not self.one_class_each:
+            columns = [self.table[name] for name in ("predicted_label", "label") if name in self.table.column_names]
+            return [*known, *other_names(columns, known, "multilabel")]
         others = {name for name in (*self.predicted, *self.label) if name is not None} - set(known)
         return [*known, *sorted(others)]
+
+    @property
+    def known_classes(self) -> list[str]:
+        """The classes that the table has probabilities of, in their order."""
+        return _known_classes(self.table)
 
     @property
     def estimators(self) -> list[str]:

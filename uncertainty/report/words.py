@@ -121,7 +121,9 @@ def missing(data: Mapping[str, Any], *, one_class_each: bool, pictures: int, sho
     if counts["labelled"] and counts["errors"] == counts["labelled"]:
         said.append("Every labelled image is wrong; are the class names those of the labels?")
     if not one_class_each:
-        said.append("Images have several labels each, so there is no confusion matrix.")
+        said.append(
+            "Images have several labels each, so in place of a confusion matrix stands which labels are together."
+        )
     if shown < counts["images"]:
         said.append(
             f"The gallery shows {shown:,} of {counts['images']:,} images, flagged and wrong ones first; charts and "

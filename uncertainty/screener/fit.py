@@ -89,18 +89,13 @@ def from_outputs(
 ) -> Fitted:
     """Fit to outputs, see `Screener.fit_outputs`; `copies` are the damaged and the foreign ones."""
     calibration.require("labels", "calibration")
-    calibration, left_out = counted_once.answered_rows(counted_once.grouped(calibration, asked.groups))
-    calibration, again = counted_once.answers_once(calibration)
-    again = (*left_out, *again)
+    calibration, copies, left_out = counted_once.usable_rows(calibration, copies, asked.groups)
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
     classes = list(asked.classes or map(str, range(calibration.n_classes)))
     refuse_another_order(calibration, classes, keep=asked.keep_class_order)
     same = equal_outputs(reference, calibration)
     known_good, notes = calibration_sets.known_good(reference)
     wanted = [cls() for cls in discover().values() if cls.default] if asked.estimators is None else asked.estimators
-    if again:
-        damaged, foreign = (part and counted_once.copies_of(part, calibration) for part in copies)
-        copies = (damaged, foreign)
     kept_back = _kept_back(calibration, asked.certify_share, asked.seed)
     usable, off = calibration_sets.fit_estimators(list(wanted), reference, calibration.take(~kept_back))
     shares, seed = shares_of(asked.shares, usable, calibration, copies), asked.seed
@@ -113,7 +108,7 @@ def from_outputs(
     decisions = Decisions.fit((usable, calibration, copies), rows, combination, certifying, cascade, seed)
     kept = HeldOut.of(rows, p_wrong, certifying)
     decision, held_out, cascade = decided_by(asked.policy, kept, cascade, decisions)
-    found = (*again, *combination.notes, *nothing_deeper(usable, asked.deeper), *gained, *decision.notes(classes))
+    found = (*left_out, *combination.notes, *nothing_deeper(usable, asked.deeper), *gained, *decision.notes(classes))
     return Fitted(
         estimators=usable,
         combiner=combination.combiner,

@@ -15,7 +15,7 @@ import numpy as np
 from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets
 from uncertainty.errors import InputError, ModelError, OverlapError
-from uncertainty.estimators._known_good import KnownGoodEstimator, known_classes, with_index
+from uncertainty.estimators._known_good import KnownGoodEstimator, KnownGoodRowsEstimator, known_classes, with_index
 from uncertainty.estimators.base import Estimator
 from uncertainty.neighbors import NeighborIndex
 from uncertainty.outputs import ModelOutputs
@@ -49,8 +49,8 @@ def added(fitted: F, classifier: Classifier | None, reference: Images | ModelOut
             f"{len(known)} names, e.g. {known[0]!r}, are of known-good images; rename the files, or remove those"
         )
     estimators, index = _changed(fitted, lambda e: e.index_.add(getattr(good, e.column), classes))
-    for estimator in with_index(estimators):
-        estimator.grown(good)
+    for estimator in _keeping_rows(estimators):
+        estimator.rows_added(good)
     order = np.argsort(np.concatenate([index.classes, classes]), kind="stable")
     everybody = [*fitted.known_good, *names]
     now = replace(
@@ -76,8 +76,8 @@ def removed(fitted: F, names: Iterable[str]) -> F:
         )
     rows = [known[name] for name in gone]
     estimators, _ = _changed(fitted, lambda e: e.index_.remove(rows))
-    for estimator in with_index(estimators):
-        estimator.shrunk(np.array(rows, dtype=np.int64))
+    for estimator in _keeping_rows(estimators):
+        estimator.rows_removed(np.array(rows, dtype=np.int64))
     kept = tuple(name for name in fitted.known_good if name not in set(gone))
     now = replace(fitted, estimators=estimators, known_good=kept, notes=_without_ours(fitted.notes))
     return _told(now, fitted, gone, removed=len(gone))
@@ -123,6 +123,10 @@ def _changed(
             one.index_ = new[before]
         estimators.append(estimator)
     return tuple(estimators), kept[0].index_
+
+
+def _keeping_rows(estimators: Sequence[Estimator]) -> list[KnownGoodRowsEstimator]:
+    return [estimator for estimator in with_index(estimators) if isinstance(estimator, KnownGoodRowsEstimator)]
 
 
 def _without_ours(notes: Sequence[str], *new: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from uncertainty.errors import UncertaintyError, in_one_line
+from uncertainty.errors import in_one_line
 from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.service.lanes import Lane
 from uncertainty.service.metrics import Metrics
@@ -62,9 +62,6 @@ class Screeners:
         self.metrics.queue.labels(name).set_function(lambda: lane.pending)
         return Served(name, lane, window, mark, time.time())
 
-    def __len__(self) -> int:
-        return len(self._served)
-
     def all(self) -> list[Served]:
         """Return what is served now, in the order given."""
         return list(self._served.values())
@@ -88,7 +85,10 @@ class Screeners:
         while True:
             await asyncio.sleep(self.settings.monitor_every)
             for served in self.all():
-                await asyncio.to_thread(served.window.found)
+                try:
+                    await asyncio.to_thread(served.window.found)
+                except Exception as error:  # nobody would begin this loop again
+                    logger.error("the window of screener %r can't be judged: %s", served.name, in_one_line(error))
 
     async def _renew(self, name: str, saved: SavedScreener) -> None:
         old, mark = self._served[name], mark_of(saved.folder)
@@ -96,7 +96,7 @@ class Screeners:
             return
         try:
             new = await asyncio.to_thread(self._loaded, name, saved)
-        except (UncertaintyError, OSError) as error:
+        except Exception as error:  # a folder may be anything by now, and nobody would begin this loop again
             logger.warning("the replaced screener %r can't be loaded, so the old one goes on: %s", name, error)
             self._served[name] = Served(name, old.lane, old.window, mark, old.loaded_at, stale=True)
             self.metrics.reloads.labels(name, "failed").inc()

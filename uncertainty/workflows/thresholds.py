@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.checks.csv_cells import cell
 from uncertainty.combination.truth import Named
 from uncertainty.decisions.answer_thresholds import AnswerThreshold, Wanted, answer_thresholds, class_against_rest
 from uncertainty.errors import InputError
@@ -84,7 +85,8 @@ def write(chosen: Chosen, path: Path, *, overwrite: bool = False) -> None:
             if path.suffix == ".json":
                 file.write(json.dumps(chosen.by_class, indent=2, ensure_ascii=False) + "\n")
             else:
-                csv.writer(file).writerows([("class", "threshold"), *chosen.by_class.items()])
+                rows = ((cell(name), threshold) for name, threshold in chosen.by_class.items())
+                csv.writer(file).writerows([("class", "threshold"), *rows])
 
 
 def _of_table(spec: str, wanted: Wanted, columns: Columns) -> Chosen:

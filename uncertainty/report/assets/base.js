@@ -4,6 +4,8 @@ const data = JSON.parse(document.getElementById('data').textContent);
 const { counts, classes, budget, images } = data;
 const evaluation = data.evaluation;
 const judged = counts.labelled > 0;
+// Where images have several labels: class by class and pair by pair; an image then has lists of class numbers.
+const several = data.several ?? null;
 
 // k: how many readable images are looked at; null as long as the flags are those of the screening.
 const state = { k: null, heat: true };
@@ -45,6 +47,12 @@ const make = (tag, attributes = {}, ...children) => fill(document.createElement(
 const draw = (tag, attributes = {}, ...children) => fill(document.createElementNS(NAMESPACE, tag), attributes, children);
 const name = (text) => make('bdi', {}, shown(text));
 const classNamed = (k) => name(className(k));
+
+const listOf = (k) => (k === undefined ? [] : [k].flat());
+const labelText = (k) => (Array.isArray(k) ? k.map(className).join(', ') || 'no label' : className(k));
+const labelsNamed = (list) => (list.length ? list.map((k, i) => [i ? ', ' : '', classNamed(k)]) : 'no label');
+// The classes that the two heat maps of an image are of.
+const askedOf = (image) => image.heat_of ?? [image.predicted, image.heat_other];
 
 function bar(share, kind = '') {
   const part = make('span', { class: `part ${kind}` });

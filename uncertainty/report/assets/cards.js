@@ -8,8 +8,22 @@ function picture(image, size = 160) {
   return make('img', { src: image.picture, alt: '', class: tiny, loading: 'lazy', decoding: 'async', width: size, height: size });
 }
 
+const wronglyGiven = (image) => (image.label === undefined ? [] : image.predicted.filter((k) => !image.label.includes(k) && !image.unanswered.includes(k)));
+const notRecognised = (image) => listOf(image.label).filter((k) => !image.predicted.includes(k));
+
+function saidOfSeveral(image) {
+  const parts = ['Said: ', make('b', {}, labelsNamed(image.predicted))];
+  const [extra, lost] = [wronglyGiven(image), notRecognised(image)];
+  if (extra.length) parts.push('; wrongly given: ', make('b', {}, labelsNamed(extra)));
+  if (lost.length) parts.push('; not recognised: ', make('b', {}, labelsNamed(lost)));
+  if (image.label !== undefined && !image.wrong) parts.push(', as labelled');
+  if (image.label === undefined && image.doubts.length) parts.push('; most in doubt: ', classNamed(image.doubts[0][0]));
+  return parts;
+}
+
 const said = (image) => {
   if (image.predicted === undefined) return ['not classified'];
+  if (several) return saidOfSeveral(image);
   const predicted = make('b', {}, classNamed(image.predicted));
   if (image.label === undefined) return ['Taken for ', predicted];
   return image.wrong ? ['Taken for ', predicted, ', really ', make('b', {}, classNamed(image.label))] : [predicted, ', as labelled'];

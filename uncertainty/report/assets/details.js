@@ -4,9 +4,10 @@ function facts(image) {
   const entries = [
     ['p_wrong', image.p === undefined ? 'not known' : probability(image.p)],
     ['Rank', `${whole(image.rank)} of ${whole(counts.images)}`],
-    ['Predicted', className(image.predicted)],
+    ['Predicted', labelText(image.predicted)],
     image.suggested ? ['Suggested', `${className(image.suggested[0])}, ${probability(image.suggested[1])}`] : null,
-    ['Label', image.label === undefined ? 'none' : className(image.label)],
+    ['Label', image.label === undefined ? 'none' : labelText(image.label)],
+    image.unanswered?.length ? ['Not answered', labelText(image.unanswered)] : null,
     ['Confidence', probability(image.confidence)],
     image.size ? ['Size', `${image.size[0]} × ${image.size[1]} pixels`] : null,
     image.error !== undefined ? ['Error', image.error] : null,
@@ -14,7 +15,15 @@ function facts(image) {
   return make('dl', { class: 'facts' }, entries.filter(Boolean).map(([key, value]) => make('div', {}, make('dt', {}, key), make('dd', {}, name(value)))));
 }
 
+// Of several labels: each decision, the most doubtful first.
+function decisionsOf(image) {
+  const rows = image.doubts.map(([k, doubt, p]) => [classNamed(k), image.predicted.includes(k) ? 'given' : 'not given', probability(p), probability(doubt)]);
+  const more = classes.length > rows.length ? ` ${rows.length} of ${whole(classes.length)}.` : '';
+  return [make('h3', {}, 'Each decision'), scrolling('Each decision', table(`The most doubtful first.${more}`, ['label', 'said', 'probability', 'p_wrong'], rows))];
+}
+
 function probabilities(image) {
+  if (image.doubts?.length) return decisionsOf(image);
   if (!image.top) return null;
   const rows = image.top.map(([k, p]) => make('tr', {}, make('th', { scope: 'row' }, classNamed(k)), make('td', { class: 'wide' }, bar(p)), make('td', { class: 'value' }, probability(p))));
   return [make('h3', {}, 'What the classifier says'), make('table', { class: 'signals' }, make('tbody', {}, rows))];
@@ -28,7 +37,7 @@ function signals(image) {
 
 // ---- in one frame: the class as it should look, and what was taken for it
 
-const ROLES = { predicted: 'how it should look', 'true class': 'what it is', 'runner-up': 'the runner-up' };
+const ROLES = { predicted: 'how it should look', 'true class': 'what it is', 'runner-up': 'the runner-up', 'wrongly given': 'how it should look, wrongly given here', 'not recognised': 'not recognised here', 'in doubt': 'in doubt here' };
 
 const cell = (text, ...parts) => make('span', { class: 'cell' }, make('span', { class: 'square' }, parts), make('small', {}, text));
 
@@ -41,7 +50,8 @@ function taken(image) {
   const views = [cell('the image', picture(image, 88))];
   if (image.heat) views.push(cell('where it looks', picture(image, 88), heatOf(image.heat[0], image.heat_box)));
   if (image.guided) views.push(cell('which details', fineOf(image.guided[0], image.heat_box)));
-  return make('figure', { class: 'near' }, make('figcaption', {}, 'Taken for ', make('b', {}, classNamed(image.predicted)), ': this image'), make('div', { class: 'row' }, views));
+  const what = several ? ['Said: ', make('b', {}, labelsNamed(image.predicted))] : ['Taken for ', make('b', {}, classNamed(image.predicted))];
+  return make('figure', { class: 'near' }, make('figcaption', {}, what, ': this image'), make('div', { class: 'row' }, views));
 }
 
 function compared(image) {
@@ -53,7 +63,8 @@ function compared(image) {
 // ---- the image, and the maps of where the classifier looks
 
 function viewsOf(image) {
-  const asked = [[0, image.predicted], [1, image.heat_other]].filter(([which, k]) => image.heat[which] && (which === 0 || k !== image.predicted));
+  const [first, other] = askedOf(image);
+  const asked = [[0, first], [1, other]].filter(([which, k]) => image.heat[which] && (which === 0 || k !== first));
   const maps = asked.map(([which, k]) => ({ text: `where it looks for ${className(k)}`, kind: 'heat', k, which }));
   const details = image.guided ? asked.map(([which, k]) => ({ text: `which details say ${className(k)}`, kind: 'fine', k, which })) : [];
   return [{ text: 'the image alone' }, ...maps, ...details];

@@ -1,7 +1,8 @@
 // ---- the gallery: only the images of one page are elements
 
 const PER_PAGE = 48;
-const filter = { class: '', true: '', predicted: '', reason: '', text: '', outcomes: new Set(), order: 'suspicion' };
+const NONE = { class: '', true: '', predicted: '', together: null, decision: '', doubt: '', reason: '', text: '' };
+const filter = { ...NONE, outcomes: new Set(), order: 'suspicion' };
 
 const ORDERS = {
   suspicion: ['most suspicious first', (a, b) => a.rank - b.rank],
@@ -10,13 +11,15 @@ const ORDERS = {
   name: ['by file name', (a, b) => (a.name < b.name ? -1 : 1)],
 };
 
+if (several) ORDERS.doubt = ['most doubtful of the class first', (a, b) => doubtOf(b) - doubtOf(a) || a.rank - b.rank];
+
 const cards = new Map(); // of this page
 let page = 0;
 
 function matches(image) {
-  const classes_ = [image.predicted, image.label];
+  const classes_ = [...listOf(image.predicted), ...listOf(image.label)];
   return (
-    (filter.class === '' || classes_.includes(Number(filter.class))) &&
+    (several ? matchesDecision(image, filter) : filter.class === '' || classes_.includes(Number(filter.class))) &&
     (filter.true === '' || image.label === filter.true) &&
     (filter.predicted === '' || image.predicted === filter.predicted) &&
     (filter.reason === '' || reasonsOf(image).includes(filter.reason)) &&
@@ -39,7 +42,7 @@ function showCards(wanted = 0) {
   const total = list.length === images.length ? plural(images.length, 'image', 'images') : `${whole(list.length)} of ${plural(images.length, 'image', 'images')}`;
   const pair = filter.true === '' ? '' : `, true class ${className(filter.true)}, predicted ${className(filter.predicted)}`;
   const part = pages > 1 ? `, page ${whole(page + 1)} of ${whole(pages)}` : '';
-  byId('found').replaceChildren(total + pair + part);
+  byId('found').replaceChildren(total + pair + togetherText(filter.together) + part);
   showPager(pages);
 }
 
@@ -98,15 +101,15 @@ function choice(id, title, options) {
 }
 
 function set(key, value) {
-  if (key === 'class') Object.assign(filter, { true: '', predicted: '' });
+  if (key === 'class') Object.assign(filter, { true: '', predicted: '', together: null });
   filter[key] = key === 'text' ? value.toLowerCase() : value;
   showCards();
 }
 
 function clearFilters() {
-  Object.assign(filter, { class: '', true: '', predicted: '', reason: '', text: '' });
+  Object.assign(filter, NONE);
   filter.outcomes.clear();
-  for (const id of ['class', 'reason', 'text']) byId(id).value = '';
+  for (const id of ['class', 'reason', 'text', ...(several ? ['decision', 'doubt'] : [])]) byId(id).value = '';
   for (const chip of document.querySelectorAll('[data-outcome]')) chip.setAttribute('aria-pressed', 'false');
 }
 
@@ -114,6 +117,18 @@ function openCell(trueClass, predicted, which) {
   clearFilters();
   Object.assign(filter, { true: trueClass, predicted });
   if (which === 'kept') for (const kind of ['missed', 'right']) toggleOutcome(kind);
+  showChosen();
+}
+
+// From elsewhere on the page: the images that `wanted` asks for, and nothing else of the filters.
+function openImages(wanted) {
+  clearFilters();
+  Object.assign(filter, wanted);
+  for (const id of ['class', 'decision', 'doubt', 'order']) byId(id).value = filter[id];
+  showChosen();
+}
+
+function showChosen() {
   showCards();
   countOutcomes();
   byId('gallery').focus({ preventScroll: true });
@@ -135,7 +150,7 @@ function outcomeChip(kind) {
 }
 
 function showGallery() {
-  const present = [...new Set(images.flatMap((image) => [image.predicted, image.label]))].filter((k) => k !== undefined).sort((a, b) => a - b);
+  const present = [...new Set(images.flatMap((image) => [...listOf(image.predicted), ...listOf(image.label), ...(image.doubts ?? []).map(([k]) => k)]))].sort((a, b) => a - b);
   const reasons = [...new Set(images.flatMap(reasonsOf))].sort();
   const search = make('input', { type: 'search', id: 'text', autocomplete: 'off', oninput: () => set('text', search.value) });
   const heat = make('button', { type: 'button', class: 'chip', id: 'heat', 'aria-pressed': 'true', onclick: () => toggleHeat(heat) }, 'heat maps');
@@ -144,6 +159,7 @@ function showGallery() {
     images.some((image) => image.heat) ? make('p', { class: 'says heated' }, 'Heat maps show where the classifier looks for the class it names. ', legend('heat')) : null,
     make('div', { class: 'choices' },
       choice('class', 'Class', [option('', 'all'), ...present.map((k) => option(k, className(k)))]),
+      several ? decisionChoices() : null,
       choice('reason', 'Reason', [option('', 'all'), ...reasons.map((reason) => option(reason, words(shown(reason))))]),
       choice('order', 'Order', Object.entries(ORDERS).map(([key, [text]]) => option(key, text))),
       make('label', { class: 'choice' }, 'File name', search),

@@ -3,6 +3,8 @@
 const MEANINGS = {
   low_margin: 'another class is nearly as probable',
   low_evidence: 'little in it speaks for any class',
+  decision_in_doubt: 'whether it has one of the labels is doubtful',
+  error_prone_class: 'what is taken for its class is often wrong',
   confusable_classes: 'its class and the runner-up are often taken for each other',
   like_known_errors: 'it is like images that were taken wrongly before',
   far_from_known_good: 'no known-good image is much like it',

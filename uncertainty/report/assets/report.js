@@ -34,7 +34,7 @@ function showFigures() {
 
 function showNavigation() {
   const sections = [...document.querySelectorAll('main > section')].filter((one) => !one.hidden && one.id !== 'summary');
-  const titles = { budget: 'Budget', overview: 'Figures', quality: 'Quality', confusion: 'Confusion', classes: 'Classes', slices: 'Slices', gallery: 'Images', drift: 'Drift', policy: 'Policy', basis: 'Basis' };
+  const titles = { budget: 'Budget', overview: 'Figures', quality: 'Quality', confusion: 'Confusion', classes: 'Classes', decisions: 'Decisions', together: 'Together', slices: 'Slices', gallery: 'Images', drift: 'Drift', policy: 'Policy', basis: 'Basis' };
   byId('nav').append(...sections.map((one) => make('a', { href: `#${one.id}` }, titles[one.id])));
 }
 
@@ -54,7 +54,9 @@ showBudget(() => {
 });
 figures = showFigures();
 showConfusion(openCell);
-showClasses();
+if (several) showDecisions();
+else showClasses();
+showTogether();
 showSlices();
 showGallery();
 showBasis();

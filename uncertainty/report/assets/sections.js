@@ -4,6 +4,13 @@ function tile(title, value, says, kind = '') {
   return make('div', { class: `tile ${kind}` }, make('dt', {}, title), make('dd', {}, make('span', { class: 'value' }, value), make('span', { class: 'says' }, says)));
 }
 
+function decisionsTile() {
+  const told = evaluation?.decisions;
+  if (told) return tile('Wrong decisions', whole(told.errors), `of ${whole(told.n)} answered: ${percent(told.accuracy)} right`);
+  const expected = several.by_class.reduce((sum, one) => sum + (one.expected ?? 0), 0);
+  return tile('Wrong decisions expected', fixed(expected, 1), 'sum of p_wrong of each class');
+}
+
 function showSummary() {
   const tiles = [tile('Images', whole(counts.images), counts.unreadable ? `${whole(counts.unreadable)} unreadable` : 'all readable')];
   tiles.push(tile('Flagged', whole(counts.flagged), percent(counts.flagged / Math.max(1, counts.images)), 'alarm'));
@@ -17,6 +24,7 @@ function showSummary() {
   } else {
     tiles.push(tile('Errors expected', whole(Math.round(counts.expected_errors)), 'sum of p_wrong', 'caught'));
   }
+  if (several) tiles.push(decisionsTile());
   byId('tiles').append(...tiles);
   if (drifted()) {
     byId('alarm').hidden = false;

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from uncertainty.errors import InputError
+from uncertainty.images.label_text import joined
 from uncertainty.labels.meaning import NO_KNOWN_CLASS
 from uncertainty.labels.tables import split
 from uncertainty.outputs import Task
-
-NO_LABEL = ";"
-"""What stands for an image without any label, where images have several."""
 
 
 class Kind(StrEnum):
@@ -60,7 +58,7 @@ class Vocabulary:
             raise InputError(f"there is no class {bad[0]}; classes are numbered from 0 to {len(self.classes) - 1}")
         if self.task == "multiclass" and len(chosen) != 1:
             raise InputError(f"{len(chosen)} classes were chosen; these images have one class each")
-        return Answer(kind, ";".join(self.classes[k] for k in sorted(set(chosen))) or NO_LABEL)
+        return Answer(kind, joined(self.classes[k] for k in sorted(set(chosen))))
 
     def positions(self, label: str | None) -> list[int]:
         """Return the positions of the classes that a joined label names, as far as they are known.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from uncertainty.defaults import LEASE, STOP_BELOW
 from uncertainty.errors import InputError, printable
 from uncertainty.images.decoding import Reading
 from uncertainty.labels.tables import named_classes, task_of
@@ -32,7 +33,6 @@ from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_
 _LONGEST_NAME = 60
 _KEPT = 256  # records: of every image one is asked for with each answer that comes before it
 _UNSHOWN = ("standing", "scores", "label", "wrong")
-_STOP_BELOW, _LEASE = 0.05, 600.0
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class DeskSettings:
     reference: Path | None = None
     database: Path | None = None
     plan: Plan = field(default_factory=Plan)
-    stop_below: float = _STOP_BELOW
-    lease: float = _LEASE
+    stop_below: float = STOP_BELOW
+    lease: float = LEASE
 
     def __post_init__(self) -> None:
         file_of(self.out)  # says what is wrong where nothing was screened

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uncertainty.checks.csv_cells import cell, cells
 from uncertainty.labels.inclusion import INCLUSION
 from uncertainty.service.desk.answers import Kind
 from uncertainty.service.desk.standing import Screened, inclusion, settled
 from uncertainty.service.desk.store import Saved
-from uncertainty.verdicts import write_table
+from uncertainty.verdicts import csv_text, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,11 +53,7 @@ def write_labels(folder: Path, screened: Screened, answers: Sequence[Saved]) -> 
 
 def labels_text(screened: Screened, answers: Sequence[Saved]) -> str:
     """Return the labels as the text of the file that `write_labels` writes."""
-    table, text = labels_table(screened, answers), io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([cell(name) for name in table.column_names])
-    writer.writerows(zip(*(cells(column.to_pylist()) for column in table.columns), strict=True))
-    return text.getvalue()
+    return csv_text(labels_table(screened, answers))
 
 
 def _columns(screened: Screened, answers: Sequence[Saved]) -> dict[str, Any]:

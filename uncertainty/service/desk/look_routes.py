@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 
 from uncertainty.errors import ImageError, MissingDependencyError, UncertaintyError
+from uncertainty.images.previews import webp_uri
 from uncertainty.service.desk.asking import Item, Token, answered, known
 from uncertainty.service.desk.desk import Desk
 from uncertainty.service.problems import Refused
-
-_INSIDE = "data:image/webp;base64,"
 
 
 def add_looks(router: APIRouter, desk: Desk) -> None:
@@ -47,9 +45,7 @@ def add_looks(router: APIRouter, desk: Desk) -> None:
     @answered
     def nearest(item: Item, token: Token = "") -> Response:
         found = looked(item, token, "nearest")
-        found["known_good"] = [
-            f"data:image/webp;base64,{base64.b64encode(one).decode()}" for one in found["known_good"]
-        ]
+        found["known_good"] = [webp_uri(one) for one in found["known_good"]]
         return JSONResponse(found, headers=kept)
 
     @router.get("/desk/heat/{item}")

@@ -44,9 +44,12 @@ class Looks:
         return {"near": fields.get("near", []), "known_good": known_good}
 
     def heat(self, row: int) -> dict[str, Any]:
-        """Return Grad-CAM for the predicted class and for the runner-up, as the report has them."""
+        """Return Grad-CAM for the predicted class and for the runner-up, as the report has them.
+
+        Of several labels for the two decisions most in doubt; `heat_of` names the classes of both maps.
+        """
         fields, _ = self._illustrated(row, "grad")
-        return {name: fields[name] for name in ("heat", "heat_box", "heat_other") if name in fields}
+        return {name: fields[name] for name in ("heat", "heat_box", "heat_of", "heat_other") if name in fields}
 
     def explained(self, row: int) -> Explanation:
         """Return what `uncertainty explain` says of the image."""

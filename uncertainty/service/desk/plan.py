@@ -9,6 +9,7 @@ import numpy as np
 
 from uncertainty.annotation.ranking import select
 from uncertainty.annotation.ranking_settings import RankingSettings
+from uncertainty.defaults import EXPLORE
 from uncertainty.errors import InputError
 from uncertainty.verdicts import Verdicts, file_of, folder_of, ranks
 from uncertainty.workflows.rank import read_known
@@ -31,7 +32,7 @@ class Plan:
 
     """
 
-    explore: float = 0.1
+    explore: float = EXPLORE
     second: float = 0.0
     strategy: str = "uncertainty"
     seed: int = 0

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from time import monotonic
 
+from uncertainty.defaults import LEASE
+
 
 class How(StrEnum):
     """How an image came to a person: by the ranking, by the draw, as a second look, or because he opened it himself.
@@ -53,7 +55,7 @@ class TurnSettings:
 
     explore: float = 0.0
     second: Collection[int] = ()
-    seconds: float = 600.0
+    seconds: float = LEASE
 
 
 @dataclass(eq=False)

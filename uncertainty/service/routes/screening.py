@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
+from uncertainty.images.previews import webp_uri
 from uncertainty.report.thumbnails import thumbnail
 from uncertainty.service.answers import rows_answer
 from uncertainty.service.parts import Parts, SharedParts
@@ -118,7 +118,6 @@ async def _with_thumbnails(
 ) -> list[dict[str, Any]]:
     """Add pictures to the rows that could be read and whose bytes the request brought."""
     loop = asyncio.get_running_loop()
-
     made = []
     for row, (_, data) in zip(rows, given, strict=True):
         picture = None
@@ -130,4 +129,4 @@ async def _with_thumbnails(
 
 def _picture(data: bytes) -> str | None:
     found = thumbnail(data).data
-    return f"data:image/webp;base64,{base64.b64encode(found).decode()}" if found else None
+    return webp_uri(found) if found else None

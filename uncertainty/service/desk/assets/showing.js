@@ -108,7 +108,7 @@ async function heat(image) {
       byId('heat-words').textContent = seen.maps.heat ? '' : 'There is no heat map of this image.';
       return;
     }
-    const k = which ? seen.maps.heat_other : image.predicted ?? image.said[0];
+    const k = seen.maps.heat_of[which];
     byId('frame').append(heatOf(seen.maps.heat[which], seen.maps.heat_box));
     byId('heat-words').replaceChildren(legend('heat'), make('p', { class: 'says' }, heatInWords('heat', k, seen.maps.heat[which])));
   } catch (error) {
