@@ -1,5 +1,6 @@
 """The service as a process: what happens on its socket, and when it is told to end or killed."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -197,12 +198,7 @@ def test_the_store_is_whole_beside_a_running_service(service, home, image):
 
 def test_answers_are_sent_at_once(monkeypatch):
     """Head and body are two writes: with Nagle's algorithm the second waits for the client, 40 ms on Linux."""
-    import asyncio
-    import socket
-
-    from uncertainty.service import server
-
-    sent = []
+    at_once = []
 
     class Server:
         async def serve(self, sockets):
@@ -210,7 +206,7 @@ def test_answers_are_sent_at_once(monkeypatch):
 
             async def met(reader, writer):
                 connection = writer.get_extra_info("socket")
-                sent.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                at_once.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
                 writer.close()
 
             async with await asyncio.start_server(met, sock=listening):
@@ -218,6 +214,6 @@ def test_answers_are_sent_at_once(monkeypatch):
                 await reader.read()
                 writer.close()
 
-    monkeypatch.setattr(server, "server_of", lambda app, settings: Server())
-    server.run(None, server.ServiceSettings(port=0))
-    assert sent == [1]
+    monkeypatch.setattr("uncertainty.service.server.server_of", lambda app, settings: Server())
+    run(None, ServiceSettings(port=0))
+    assert at_once == [1]

@@ -88,7 +88,7 @@ async def _serve(app: FastAPI, settings: ServiceSettings, ready: Any) -> None:
     from uncertainty.errors import InputError
 
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # With a protocol that is named asyncio sends at once; else each answer's body waits for the head to be acknowledged.
+    # asyncio sends at once where the protocol is named; else a body waits until its head was acknowledged.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

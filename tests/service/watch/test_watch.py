@@ -116,7 +116,7 @@ def test_rows_that_fill_a_part_become_one(settings, arrive, look, monkeypatch):
     arrive(*range(24))
     assert [batch.images for batch in look()] == [4, 4, 2, 4, 4, 2, 4]
     inside = settings.out / ".watch"
-    assert sorted(path.name for path in inside.glob("part-*")) == [f"part-{k:08}.parquet" for k in range(3)]
+    assert sorted(path.name for path in inside.glob("part-*")) == [f"part-{k:08}.parquet" for k in range(2)]
     assert [path.name for path in (inside / "batches").iterdir()] == ["part-00000007.parquet"]
     arrive(*range(24, 40))
     look()
