@@ -37,7 +37,8 @@ def desk_killed(out: Path, kills: int) -> tuple[int, int]:
     for turn in range(kills):
         desk = started(out, "--explore", 0, verb="review")
         with closing(http.client.HTTPConnection(*desk.place, timeout=30)) as connection:
-            _signed_in(connection, "first")  # so that the moments are those of a desk at work
+            # The first to ask waits for the ranking; the moments are to be those of a desk at work.
+            _asked(connection, "/desk/next", b"", {"Cookie": _signed_in(connection, "first"), **JSON})
         timer = threading.Timer(rng.uniform(0.1, 1.2), desk.kill)
         timer.start()
         people = [threading.Thread(target=_answering(desk, f"p{turn}-{k}", acknowledged)) for k in range(_PEOPLE)]
