@@ -69,6 +69,11 @@ class Explanation:
     seen: bool = False
     image: tuple[str, float] | None = None
 
+    def called(self, name: str) -> Explanation:
+        """Return the same of an image that has another name, as one that came in a request."""
+        answer = self.answer and replace(self.answer, file_name=name)
+        return replace(self, file_name=name, answer=answer)
+
     def words(self) -> list[str]:
         """Return it as lines, the first with the name."""
         a = self.answer
