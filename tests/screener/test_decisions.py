@@ -9,7 +9,9 @@ from uncertainty.errors import CalibrationError, InputError
 from uncertainty.estimators.fused_decisions import FusedDecisions
 from uncertainty.labels.tables import table_decisions
 from uncertainty.recalibration.refit import updated
+from uncertainty.screener.output_batches import in_batches
 from uncertainty.verdicts import write_table
+from uncertainty.workflows.explain import explained
 
 CLASSES = ("a", "b", "c")
 EACH = Policy.of(budget=0.1, per_decision=True, per_class=True)
@@ -80,6 +82,21 @@ def test_updates_draw_the_lines_on_old_and_new_decisions(screener, verdicts):
     assert (rows.wrong[len(screener.calibration) + 1 :] == new.wrong_decisions[1:]).all()
     assert found.screener.plan().decisions
     assert found.after.flagged == pytest.approx(found.before.flagged, abs=40)
+
+
+def test_an_image_is_explained_by_the_decision_that_flags_it_or_comes_nearest(screener, verdicts):
+    batches = in_batches(outputs(300, 2, "n"), None, screener.estimators)
+    found = {one.file_name: one for batch in batches for one in explained(screener, batch, None)}
+    rows = verdicts.table.to_pylist()
+    assert [found[row["file_name"]].answer.flagged for row in rows] == [row["flagged"] for row in rows]
+    quiet = next(row for row in rows if not row["flagged"] and row["p_wrong"] > 0.2)
+    one = found[quiet["file_name"]]
+    assert one.image == (quiet["predicted_label"], pytest.approx(quiet["p_wrong"]))
+    told = one.answer.predicted
+    assert one.answer.p_wrong == pytest.approx(quiet[f"p_wrong_{told.removeprefix('not ')}"])
+    said = f"p_wrong {quiet['p_wrong']:.3f}; of the decision {told!r} {one.answer.p_wrong:.3f}, not flagged"
+    assert one.words()[1].startswith(said)
+    assert "calibration decisions most like it" in one.words()[-1]
 
 
 def test_policies_that_mean_nothing_are_refused(screener):
