@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -42,12 +44,14 @@ def tiles_network(classes: int, weights: Path) -> nn.Module:
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def trained(module: nn.Module, inputs: Tensor, labels: NDArray[np.int64], epochs: int, seed: int) -> nn.Module:
-    """Train on inputs (n, 3, h, w) and labels (n, classes); the same seed gives the same weights."""
+def trained(
+    make: Callable[[], nn.Module], inputs: Tensor, labels: NDArray[np.int64], epochs: int, seed: int
+) -> nn.Module:
+    """Make a network and train it on inputs (n, 3, h, w) and labels (n, classes); a seed gives the same weights."""
     truth = torch.tensor(labels, dtype=torch.float32)
     steps = epochs * -(-len(inputs) // _BATCH)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _seeded(seed):
+        module = make()  # its first weights are drawn by the seed as well
         optimizer = torch.optim.Adam(module.parameters(), lr=2e-3)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
         module.train()
@@ -59,6 +63,19 @@ def trained(module: nn.Module, inputs: Tensor, labels: NDArray[np.int64], epochs
                 optimizer.step()
                 schedule.step()
     return module.eval()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw by a seed, and add in one order whatever the number of threads."""
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def as_inputs(images: Images, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
