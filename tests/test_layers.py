@@ -36,7 +36,7 @@ ROWS = (
     ("__main__",),
 )
 LEVELS = {room: level for level, rooms in enumerate(ROWS) for room in rooms}
-TORCH = ("classifiers.*", "demo.network")
+TORCH = ("classifiers.*", "demo.network", "demo.canvas_network")
 HEAVY = {"torch", "faiss", "sklearn", "scipy", "pyarrow", "numpy", "pydantic", "PIL", "safetensors"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from uncertainty.errors import InputError
 from uncertainty.figures import probability
 from uncertainty.images.label_text import NO_LABEL
 from uncertainty.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from torch.nn import Module
 
 _SHOWN = 5
 
@@ -57,11 +54,10 @@ def _trained(folder: Path, several: bool) -> str:
 
     if several:
         pictures = write_canvases(folder)
-        module: Module = canvas_network.train(pictures.images, pictures.labels, seed=0)
+        network.save(canvas_network.train(pictures.images, pictures.labels, seed=0), folder / "model.safetensors")
     else:
         digits = write_digits(folder)
-        module = network.train(digits.images, digits.labels, seed=0)
-    network.save(module, folder / "model.safetensors")
+        network.save(network.train(digits.images, digits.labels, seed=0), folder / "model.safetensors")
     counts = {name: len(list((folder / name).rglob("*.png"))) for name in ("reference", "calibration", "incoming")}
     how = ", several in a picture," if several else ""
     return (
