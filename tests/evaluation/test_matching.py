@@ -75,6 +75,11 @@ def test_sets_of_labels_are_the_same_in_any_order(tmp_path):
     found = returned_labels(labels(tmp_path / "l.csv", rows), verdicts(*"123", several=True), CLASSES)
     assert found.labels == {"1": "cat;dog"}
     assert found.counts == {DIFFERENT: 2, UNKNOWN_CLASS: 1}
+    assert not any("in one cell" in line for line in found.words())
+    nobody = [(name, label, "") for name, label, _ in [("1", "cat", ""), ("1", "dog", ""), ("2", "cat", "")]]
+    for several in (True, False):
+        found = returned_labels(labels(tmp_path / "n.csv", nobody), verdicts(*"12", several=several), CLASSES)
+        assert ("write them in one cell, 'cat;dog'" in found.words()[0]) == several
 
 
 def test_without_classes_no_label_is_strange(tmp_path):

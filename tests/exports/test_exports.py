@@ -238,6 +238,8 @@ def test_several_labels_an_image(tmp_path, root):
     listed = pq.read_table(tmp_path / "hf" / "train" / "metadata.parquet")
     told = dict(zip(listed["file_name"].to_pylist(), listed["predicted_label"].to_pylist(), strict=True))
     assert [told[name] for name in NAMES[:3]] == [["cat", "big dog"], [], ["cat"]]
+    write(table, "label-studio", tmp_path / "unnamed")
+    assert "cat;big dog" not in (tmp_path / "unnamed" / "config.xml").read_text("utf-8")
     done = write(table, "cvat-folders", tmp_path / "f", classes=("cat", "big dog"), images=root, place="copy")
     assert done.images == 2
     assert any("class folders hold one class an image" in note for note in done.notes)

@@ -6,9 +6,12 @@ import pytest
 from uncertainty import ModelOutputs, Policy, Screener, Verdicts
 from uncertainty.decisions.each_decision import flags_of_decisions
 from uncertainty.errors import CalibrationError, InputError
+from uncertainty.estimators.fused_decisions import FusedDecisions
 from uncertainty.labels.tables import table_decisions
 from uncertainty.recalibration.refit import updated
+from uncertainty.screener.output_batches import in_batches
 from uncertainty.verdicts import write_table
+from uncertainty.workflows.explain import explained
 
 CLASSES = ("a", "b", "c")
 EACH = Policy.of(budget=0.1, per_decision=True, per_class=True)
@@ -81,6 +84,21 @@ def test_updates_draw_the_lines_on_old_and_new_decisions(screener, verdicts):
     assert found.after.flagged == pytest.approx(found.before.flagged, abs=40)
 
 
+def test_an_image_is_explained_by_the_decision_that_flags_it_or_comes_nearest(screener, verdicts):
+    batches = in_batches(outputs(300, 2, "n"), None, screener.estimators)
+    found = {one.file_name: one for batch in batches for one in explained(screener, batch, None)}
+    rows = verdicts.table.to_pylist()
+    assert [found[row["file_name"]].answer.flagged for row in rows] == [row["flagged"] for row in rows]
+    quiet = next(row for row in rows if not row["flagged"] and row["p_wrong"] > 0.2)
+    one = found[quiet["file_name"]]
+    assert one.image == (quiet["predicted_label"], pytest.approx(quiet["p_wrong"]))
+    told = one.answer.predicted
+    assert one.answer.p_wrong == pytest.approx(quiet[f"p_wrong_{told.removeprefix('not ')}"])
+    said = f"p_wrong {quiet['p_wrong']:.3f}; of the decision {told!r} {one.answer.p_wrong:.3f}, not flagged"
+    assert one.words()[1].startswith(said)
+    assert "calibration decisions most like it" in one.words()[-1]
+
+
 def test_policies_that_mean_nothing_are_refused(screener):
     with pytest.raises(CalibrationError, match="say per_decision too"):
         screener.with_policy(Policy.of(budget=0.1, per_class=True))
@@ -93,3 +111,19 @@ def test_policies_that_mean_nothing_are_refused(screener):
     ]
     with pytest.raises(InputError, match="per_decision is about several labels"):
         Screener.fit_outputs(*one, policy=EACH)
+
+
+def test_p_wrong_is_not_adapted_to_a_batch_whatever_the_flags(screener):
+    for made in (screener, screener.with_policy(Policy.of(budget=0.1))):
+        with pytest.raises(InputError, match="images with several labels is not adapted to a batch"):
+            made.screen_outputs(outputs(20, 3, "m"), adapt="batch")
+
+
+def test_the_judge_looks_once_at_each_row(screener, monkeypatch):
+    looks = []
+    usual = FusedDecisions.label_log_odds
+    monkeypatch.setattr(
+        FusedDecisions, "label_log_odds", lambda self, rows: looks.append(len(rows)) or usual(self, rows)
+    )
+    screener.screen_outputs(outputs(300, 2, "n"))
+    assert sum(looks) == 300

@@ -128,6 +128,7 @@ def test_explanations_are_those_of_explain(ask, world, files):
     row = ask("POST", "/v1/explain", files=form({name: data})).json()["rows"][0]
     assert row["words"] == replace(told, file_name=name).words()
     assert row["nearest"][0]["name"] == told.nearest[0].name
+    assert row["answer"]["file_name"] == name
 
 
 @pytest.mark.parametrize(

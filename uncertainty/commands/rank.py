@@ -10,6 +10,7 @@ import typer
 from uncertainty.commands.options import TOOLS, Group, GroupBy, Overwrite, Screened, Target
 from uncertainty.commands.shared import say, say_notes
 from uncertainty.figures import number_of, percent, probability
+from uncertainty.images.label_text import NO_LABEL
 from uncertainty.verbs.ranges import limits
 from uncertainty.verdicts import folder_of
 
@@ -81,7 +82,7 @@ def rank(
     )
     say_notes(found.notes)
     for row in found.table.slice(0, 10).to_pylist():
-        label, name = shown(row["predicted_label"]), shown(row["file_name"])
+        label, name = shown(row["predicted_label"]) or NO_LABEL, shown(row["file_name"])
         drawn = "  (drawn)" if row["drawn_by"] == BY_CHANCE else ""
         say(f"{row['rank']:>4}  p_wrong {probability(row['p_wrong']):>6}  {label}  {name}{drawn}")
     say(str(found.expected))

@@ -53,7 +53,10 @@ class Apart:
 
 @dataclass(frozen=True)
 class Returned:
-    """Labels by file name that can be used, every answer for a screened image, what was kept apart, and notes."""
+    """Labels by file name that can be used, every answer for a screened image, what was kept apart, and notes.
+
+    `several` says that an image may have any number of labels.
+    """
 
     labels: Mapping[str, str]
     answers: tuple[Answer, ...]
@@ -61,6 +64,7 @@ class Returned:
     notes: tuple[str, ...] = ()
     more: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     manifest: Manifest | None = None
+    several: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -79,6 +83,8 @@ class Returned:
         for why, count in self.counts.items():
             first = next(row for row in self.apart if row.why == why)
             advice = f"; where it is true, call it {NO_KNOWN_CLASS!r}" if why == UNKNOWN_CLASS else ""
+            if why == DIFFERENT and self.several and not first.annotator:
+                advice = "; where an image has them all, write them in one cell, 'cat;dog'"
             example = f"{first.label!r} of {first.file_name!r}"
             lines.append(f"{number_of(count, 'label')} kept apart in {KEPT_APART}, {why}, e.g. {example}{advice}")
         return [*lines, *self.notes]
@@ -134,6 +140,7 @@ def returned_labels(path: Path, table: pa.Table, classes: Sequence[str] | None, 
         (*found.notes, *notes, *told),
         found.more,
         found.table,
+        several,
     )
 
 

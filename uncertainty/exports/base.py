@@ -68,7 +68,7 @@ class Ranking:
         else:
             table = table.add_column(0, "rank", pa.array(range(1, table.num_rows + 1), pa.int64()))
         predicted = table["predicted_label"].unique().to_pylist()
-        known = tuple(classes or sorted({text for text in predicted if text}))
+        known = tuple(classes or _that_were_predicted(table, predicted))
         if not classes:
             notes.append(f"the table does not name its classes; taken are the {len(known)} that were predicted")
         several = task_of(table) == "multilabel" or _are_several(predicted, known)
@@ -174,6 +174,12 @@ def _readable(table: pa.Table) -> tuple[pa.Table, list[str]]:
     why = first.get("error") or "no p_wrong"
     unread = number_of(lost.num_rows, "unreadable image is", "unreadable images are")
     return table.filter(seen), [f"{unread} left out, e.g. {first['file_name']!r}: {why}"]
+
+
+def _that_were_predicted(table: pa.Table, predicted: Sequence[str | None]) -> list[str]:
+    """Return the names in a column of predictions; a text is one name where indices show that images have one class."""
+    whole = "predicted_index" in table.column_names and task_of(table) == "multiclass"
+    return sorted({name for text in predicted if text for name in ([text] if whole else split(text))})
 
 
 def _are_several(predicted: Sequence[str | None], classes: Sequence[str]) -> bool:

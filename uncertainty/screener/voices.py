@@ -47,7 +47,7 @@ def _in_doubt(judge: FusedDecisions, outputs: ModelOutputs, classes: Sequence[st
     found: dict[str, tuple[str, ...]] = {}
     for name, predicted, k, carry, of in rows:
         says, against, verb = ("says", of - carry, "lack") if predicted[k] else ("does not say", carry, "carry")
-        link = "but" if 2 * against >= of else "and only"
-        neighbours = f", {link} {against} of {of} neighbours {verb} it" if of else ""
+        link = f"but {against}" if 2 * against >= of else f"and only {against}" if against else "and none"
+        neighbours = f", {link} of {of} neighbours {verb} it" if of else ""
         found[str(name)] = (f"{says} {classes[k]!r}{neighbours}",)
     return found

@@ -216,7 +216,7 @@ class Lane:
 
     def _explained(self, one: _Image) -> list[dict[str, Any]]:
         batch = self.classifier.batch_of([one.loaded], self._look)
-        told = [replace(found, file_name=one.name) for found in explained(self.screener, batch, self._good)]
+        told = [found.called(one.name) for found in explained(self.screener, batch, self._good)]
         return [plain(found) | {"words": found.words()} for found in told]
 
     def _hand_over(self, row: dict[str, Any], one: _Image) -> None:

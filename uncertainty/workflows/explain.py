@@ -17,12 +17,13 @@ from uncertainty.images.image_set import ImageSet
 from uncertainty.images.sources import find_images
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.output_tables.spec import is_table
+from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
 from uncertainty.screener.nearest_known_good import KnownGood
 from uncertainty.screener.verdict_rows import OTHERWISE
 from uncertainty.screener.voices import voices
 from uncertainty.screening.saved_screener import SavedScreener
-from uncertainty.verdicts import SUGGESTED
+from uncertainty.verdicts import FLAGGED_LABELS, SUGGESTED
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Explanation:
     ----------
     file_name : the image.
     error : why it could not be read; then nothing else is known, and it is flagged. None where it could.
-    answer : class, p_wrong and the line that it is held against.
+    answer : class, p_wrong and the line that it is held against; where single decisions are flagged, of the decision
+        that is farthest above its line, or least below.
+    image : where single decisions are flagged, the labels that the classifier gives the image, and its p_wrong.
     confidence : the classifier's own, 0..1.
     reasons : what raised p_wrong most, of an image that is not flagged too.
     suggested : the class that all evidence finds likelier, and its probability; None where that is the predicted one.
@@ -64,6 +67,12 @@ class Explanation:
     voices: tuple[str, ...] = ()
     nearest: tuple[Near, ...] = ()
     seen: bool = False
+    image: tuple[str, float] | None = None
+
+    def called(self, name: str) -> Explanation:
+        """Return the same of an image that has another name, as one that came in a request."""
+        answer = self.answer and replace(self.answer, file_name=name)
+        return replace(self, file_name=name, answer=answer)
 
     def words(self) -> list[str]:
         """Return it as lines, the first with the name."""
@@ -71,10 +80,12 @@ class Explanation:
         if a is None:
             return [f"{self.file_name}: can't be read ({self.error}), so it is flagged"]
         side, where = ("flagged", "above") if a.flagged else ("not flagged", "below")
-        rows = number_of(a.like_it.rows, "calibration image")
+        rows = number_of(a.like_it.rows, "calibration image" if self.image is None else "calibration decision")
+        labels, own = self.image or (a.predicted, a.p_wrong)
+        decision = "" if self.image is None else f"; of the decision {a.predicted!r} {probability(a.p_wrong)}"
         lines = [
-            f"{self.file_name}: predicted {a.predicted or 'no class'}, confidence {percent(self.confidence)}",
-            f"p_wrong {probability(a.p_wrong)}, {side}: {abs(a.distance):.3f} {where} the line "
+            f"{self.file_name}: predicted {labels or 'no class'}, confidence {percent(self.confidence)}",
+            f"p_wrong {probability(own)}{decision}, {side}: {abs(a.distance):.3f} {where} the line "
             f"at {a.threshold:.3f} ({a.policy})",
             f"{'reasons' if a.flagged else 'what speaks against it most'}: {', '.join(self.reasons) or 'none'}",
         ]
@@ -125,9 +136,7 @@ def explained(screener: Screener, batch: Batch, good: KnownGood | None) -> Itera
     readable = [row for row in rows if row["error"] is None]
     told: Iterator[Explanation] = iter(())
     if batch.outputs is not None:
-        p_wrong = np.array([row["p_wrong"] for row in readable], dtype=np.float32)
-        classes = screener.model.classes
-        said = answers(batch.outputs, p_wrong, screener.decision, screener.calibration, classes)
+        said = _answers(screener, batch.outputs, readable)
         features = batch.outputs.features
         near = [_near(screener, good, None if features is None else features[k]) for k in range(len(readable))]
         heard = voices(screener, batch.outputs if batch.deeper is None else batch.deeper)
@@ -143,8 +152,16 @@ def explained(screener: Screener, batch: Batch, good: KnownGood | None) -> Itera
             yield replace(one, seen=bool(seen))
 
 
+def _answers(screener: Screener, outputs: ModelOutputs, readable: list[dict[str, Any]]) -> list[Answer]:
+    if screener.decision.policy.per_decision:
+        return screener.explain(outputs)
+    p_wrong = np.array([row["p_wrong"] for row in readable], dtype=np.float32)
+    return answers(outputs, p_wrong, screener.decision, screener.calibration, screener.model.classes)
+
+
 def _explanation(row: dict[str, Any], said: Answer, near: tuple[Near, ...]) -> Explanation:
     label, sure = SUGGESTED
+    by_decision = FLAGGED_LABELS in row
     return Explanation(
         row["file_name"],
         None,
@@ -153,6 +170,7 @@ def _explanation(row: dict[str, Any], said: Answer, near: tuple[Near, ...]) -> E
         reasons=tuple(row["reasons"] if row["flagged"] else row[OTHERWISE]),
         suggested=(row[label], row[sure]) if row.get(label) is not None else None,
         nearest=near,
+        image=(row["predicted_label"], row["p_wrong"]) if by_decision else None,
     )
 
 
