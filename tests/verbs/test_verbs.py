@@ -15,8 +15,9 @@ from uncertainty.errors import InputError, ModelError
 from uncertainty.images.sources import find_images
 from uncertainty.verbs.ranges import RANGES, in_range
 
-SHOWS = {"demo", "doctor", "estimators", "serve", "review"}
-"""Commands that show something, or listen until they are ended; from Python there is `service.app.create_app`."""
+SHOWS = {"demo", "doctor", "estimators", "serve", "review", "watch"}
+"""Commands that show something, or go on until they are ended; from Python there are `service.app.create_app` and
+`service.watch.watch.watching`."""
 COMMANDS = {name.replace("-", "_"): one for name, one in typer.main.get_command(cli.app).commands.items()}
 OF_A_TERMINAL = {"rank": {"stop_below"}}
 """Options that only print."""
