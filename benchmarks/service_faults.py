@@ -1,8 +1,9 @@
-"""What the service bears: python -m benchmarks.service_faults (with --short, in under a minute).
+"""What the service bears: python -m benchmarks.service_faults (with --short, in half a minute).
 
 Hostile requests among good ones, kills at random moments under load, and a soak. All of it at 127.0.0.1, a network that
 costs little. It ends with status 1 where a hostile request got a 5xx, a good one a wrong answer, an acknowledged
-verdict was lost, or memory grew by more than 5 % in the soak.
+verdict was lost, memory grew by more than 5 % in the soak, or by more than the bodies that it may hold among hostile
+requests.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -23,11 +25,14 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.service_hostile import hostile_requests
 from benchmarks.service_process import FORM, Client, Service, form_of, made, serving, started
+from uncertainty.service.settings import Limits
 from uncertainty.service.verdict_store import VerdictStore, Wanted
 
 JPEG = {"Content-Type": "image/jpeg"}
 _KNOWN_GOOD, _IMAGES = 2000, 64
 _SHARE = 0.8
+_ROOM = Limits().bodies
+"""Bytes that a service may grow by among hostile requests: those of all bodies that it holds."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Amount:
 
 
 # A service that has just started still grows a little.
-SHORT = Amount(300, 2, 15.0, growth=0.15)
+SHORT = Amount(200, 1, 6.0, growth=0.15)
 
 
 def expected(service: Service, images: list[Path]) -> dict[str, float]:
@@ -76,6 +81,24 @@ def among_hostile(service: Service, images: list[Path], requests: int) -> tuple[
 
     _together([lambda k=k: hostile(k) for k in range(2)] + [lambda k=k: good(k) for k in range(2)])  # type: ignore[misc]
     return ended, wrong
+
+
+@contextmanager
+def peak(service: Service) -> Iterator[Callable[[], int]]:
+    """Look at the memory of a service meanwhile; yields what tells by how many bytes it was above its beginning."""
+    begun, most, over = service.resident, [0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            most[0] = max(most[0], service.resident - begun)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield lambda: most[0]
+    finally:
+        over.set()
+        thread.join()
 
 
 def _together(works: list[Callable[[], None]]) -> None:
@@ -197,10 +220,16 @@ def borne(folder: Path, amount: Amount) -> bool:
     images, right = sorted(root.iterdir()), True
     with serving(screener) as service:
         if amount.requests:
-            ended, wrong = among_hostile(service, images, amount.requests)
+            expected(service, images)
+            with peak(service) as grown_by:
+                ended, wrong = among_hostile(service, images, amount.requests)
             server_errors = sum(count for how, count in ended.items() if how.startswith("5"))
-            print(f"hostile: {dict(sorted(ended.items()))}; 5xx: {server_errors}; good ones wrong: {wrong}", flush=True)
-            right &= server_errors == wrong == 0
+            print(
+                f"hostile: {dict(sorted(ended.items()))}; 5xx: {server_errors}; good ones wrong: {wrong}; "
+                f"memory at most {grown_by() / 2**20:+.0f} MiB",
+                flush=True,
+            )
+            right &= server_errors == wrong == 0 and grown_by() <= _ROOM
         if amount.soak:
             statuses, grown = soaked(service, images, amount.soak)
             print(f"soak of {amount.soak:.0f} s: {dict(statuses)}; memory {100 * grown:+.1f} %", flush=True)

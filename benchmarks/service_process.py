@@ -62,9 +62,9 @@ class Service:
         return self.process.wait(seconds)
 
 
-def started(*arguments: object, cwd: Path | None = None, module: str = "uncertainty") -> Service:
-    """Start `uncertainty serve` with these arguments at a free port, and wait until it listens."""
-    command = [sys.executable, "-m", module, *(["serve"] if module == "uncertainty" else []), *map(str, arguments)]
+def started(*arguments: object, cwd: Path | None = None, module: str = "uncertainty", verb: str = "serve") -> Service:
+    """Start `uncertainty serve` (or `review`) with these arguments at a free port, and wait until it listens."""
+    command = [sys.executable, "-m", module, *([verb] if module == "uncertainty" else []), *map(str, arguments)]
     path = os.pathsep.join([str(ROOT), *([os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else [])])
     process = subprocess.Popen(
         [*command, "--port", "0"], cwd=cwd, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
@@ -73,9 +73,9 @@ def started(*arguments: object, cwd: Path | None = None, module: str = "uncertai
     limit.start()
     try:
         for line in process.stdout or ():
-            if "listening at " in line:
+            if " at http://" in line:
                 threading.Thread(target=_read_on, args=(process,), daemon=True).start()
-                return Service(process, line.partition("listening at ")[2].split(";")[0].strip())
+                return Service(process, "http://" + line.partition(" at http://")[2].split(";")[0].strip())
     finally:
         limit.cancel()
     raise SystemExit(f"the service did not start: status {process.wait()}")

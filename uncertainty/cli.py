@@ -37,6 +37,7 @@ from uncertainty.commands import (
     slices,
     thresholds,
     update,
+    watch,
 )
 
 
@@ -82,6 +83,7 @@ for command in (
     policy.policy,
     screen.screen,
     serve.serve,
+    watch.watch,
     explain.explain,
     rank.rank,
     review.review,

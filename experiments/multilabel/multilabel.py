@@ -22,6 +22,7 @@ from uncertainty.estimators import create
 NAME = "multilabel"
 EFFORTS = {"fast": ("embedding", "tta_probs"), "balanced": ()}
 """Which columns each effort does without."""
+ESTIMATOR = "est_"
 Make = Callable[[int], Split]
 
 
@@ -45,7 +46,9 @@ def judged(screener: Screener, stream: ModelOutputs) -> dict[str, float]:
     """Return what is measured of a stream: images ranked by p_wrong and peers, and each class's decisions."""
     table, wrong = screener.screen_outputs(stream).table, stream.wrong
     p_wrong = table["p_wrong"].to_numpy()
-    scores = {name: create(name).score(stream) for name in ("least_confidence", "entropy")} | {"p_wrong": p_wrong}
+    scores = {"least_confidence": create("least_confidence").score(stream), "cleanlab": cleanlab_score(stream)}
+    scores |= {name: table[name].to_numpy() for name in table.column_names if name.startswith(ESTIMATOR)}
+    scores["p_wrong"] = p_wrong
     named = screener.model.classes
     decisions = np.stack([table[f"p_wrong_{name}"].to_numpy() for name in named], axis=1)
     return {
@@ -53,8 +56,29 @@ def judged(screener: Screener, stream: ModelOutputs) -> dict[str, float]:
         "error rate": float(wrong.mean()),
         "predicted": float(p_wrong.mean()),
         "ece": metrics.ece(wrong, p_wrong),
+        "ece by chance": ece_by_chance(p_wrong),
         **_by_class(stream, decisions),
     }
+
+
+def cleanlab_score(stream: ModelOutputs) -> NDArray[np.float64]:
+    """Return 1 - the label quality of cleanlab's `multilabel_classification`, its default, of the classifier's answers.
+
+    An exponential moving average of the decisions' confidences, from the highest to the lowest, which counts 0.8
+    (Thyagarajan et al. 2022, "Identifying Incorrect Annotations in Multi-Label Classification Data").
+    """
+    confidence = np.where(stream.predictions == 1, stream.probs, 1 - stream.probs).astype(np.float64)
+    descending = -np.sort(-confidence, axis=1)
+    average = descending[:, 0]
+    for column in descending.T[1:]:
+        average = 0.8 * column + 0.2 * average
+    return 1 - average
+
+
+def ece_by_chance(p_wrong: NDArray[np.float32]) -> float:
+    """Return the mean ECE of so many rows were each wrong with just this probability, of 100 draws."""
+    rng = np.random.default_rng(0)
+    return float(np.mean([metrics.ece(rng.random(len(p_wrong)) < p_wrong, p_wrong) for _ in range(100)]))
 
 
 def _by_class(stream: ModelOutputs, p_wrong: NDArray[np.float32]) -> dict[str, float]:
@@ -66,6 +90,7 @@ def _by_class(stream: ModelOutputs, p_wrong: NDArray[np.float32]) -> dict[str, f
         "auroc by distance": _mean_auroc(wrong[:, both], nearness[:, both]),
         "auroc by p_wrong": _mean_auroc(wrong[:, both], p_wrong[:, both]),
         "ece of decisions": metrics.ece(wrong.ravel(), p_wrong.ravel()),
+        "ece of decisions by chance": ece_by_chance(p_wrong.ravel()),
         "largest ece of a class": max(metrics.ece(wrong[:, k], p_wrong[:, k]) for k in range(wrong.shape[1])),
     }
 

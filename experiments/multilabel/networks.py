@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,27 +34,6 @@ class TilesNetwork(ResNet20):
         return logits
 
 
-class CanvasNetwork(nn.Module):
-    """Pictures (n, 3, 20, 20) in 0..1 to logits (n, classes); the input of `fc` are 64 features."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1)
-        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
-        self.conv3 = nn.Conv2d(32, 32, 3, padding=1)
-        self.pool = nn.MaxPool2d(2)
-        self.hidden = nn.Linear(32 * 5 * 5, 64)
-        self.dropout_features = nn.Dropout(0.3)
-        self.fc = nn.Linear(64, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, classes)."""
-        x = self.pool(torch.relu(self.conv2(torch.relu(self.conv1(x)))))
-        x = self.pool(torch.relu(self.conv3(x))).flatten(1)
-        logits: Tensor = self.fc(self.dropout_features(torch.relu(self.hidden(x))))
-        return logits
-
-
 def tiles_network(classes: int, weights: Path) -> nn.Module:
     """Return a network that starts from what a ResNet-20 learnt of single photographs."""
     from safetensors.torch import load_file
@@ -63,12 +44,14 @@ def tiles_network(classes: int, weights: Path) -> nn.Module:
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def trained(module: nn.Module, inputs: Tensor, labels: NDArray[np.int64], epochs: int, seed: int) -> nn.Module:
-    """Train on inputs (n, 3, h, w) and labels (n, classes); the same seed gives the same weights."""
+def trained(
+    make: Callable[[], nn.Module], inputs: Tensor, labels: NDArray[np.int64], epochs: int, seed: int
+) -> nn.Module:
+    """Make a network and train it on inputs (n, 3, h, w) and labels (n, classes); a seed gives the same weights."""
     truth = torch.tensor(labels, dtype=torch.float32)
     steps = epochs * -(-len(inputs) // _BATCH)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _seeded(seed):
+        module = make()  # its first weights are drawn by the seed as well
         optimizer = torch.optim.Adam(module.parameters(), lr=2e-3)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
         module.train()
@@ -80,6 +63,19 @@ def trained(module: nn.Module, inputs: Tensor, labels: NDArray[np.int64], epochs
                 optimizer.step()
                 schedule.step()
     return module.eval()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw by a seed, and add in one order whatever the number of threads."""
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def as_inputs(images: Images, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

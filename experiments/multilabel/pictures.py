@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from experiments.shared.image_sets import Images, Pixels
-
-CELLS = 4
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """A grid of two by two square cells `cell` pixels wide; where nothing lies it is of one grey."""
-
-    cell: int
-    grey: int
-
-    def place(self, images: Sequence[Pixels], rng: np.random.Generator) -> Pixels:
-        """Put each image into a cell of its own, anywhere inside it."""
-        canvas = np.full((2 * self.cell, 2 * self.cell, 3), self.grey, dtype=np.uint8)
-        for image, cell in zip(images, rng.permutation(CELLS), strict=False):
-            height, width = image.shape[:2]
-            top, left = (int(rng.integers(0, self.cell - extent + 1)) for extent in (height, width))
-            row, column = self.cell * (cell // 2) + top, self.cell * (cell % 2) + left
-            canvas[row : row + height, column : column + width] = image
-        return canvas
+from uncertainty.demo.canvases import CELLS, Canvas
 
 
 def pictures(

@@ -13,18 +13,19 @@ import torch
 from experiments.multilabel.networks import (
     DIGITS_EPOCHS,
     TILES_EPOCHS,
-    CanvasNetwork,
     as_inputs,
     tiles_network,
     trained,
 )
-from experiments.multilabel.pictures import Canvas, pictures
+from experiments.multilabel.pictures import pictures
 from experiments.shared import image_sets, resnet20, splits
 from experiments.shared.image_sets import Images
 from experiments.shared.splits import Copies, Split
 from experiments.shared.thorough_splits import kept, kept_embedding
 from uncertainty import Classifier, ModelOutputs, Preprocess
 from uncertainty.classifiers.embedder import Embedder
+from uncertainty.demo.canvas_network import CanvasNetwork
+from uncertainty.demo.canvases import Canvas
 
 CAMERA = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -60,12 +61,13 @@ def tiles_classifier(folder: Path, cache: Path) -> tuple[Classifier, Images]:
     train = image_sets.cifar10(folder, "train")
     training = pictures(train, TRAINING, TILES, 0, "tiles-train")
     file = cache / "multilabel" / "tiles.safetensors"
-    module = tiles_network(len(train.classes), folder / "resnet20d.safetensors")
+    make = partial(tiles_network, len(train.classes), folder / "resnet20d.safetensors")
     if not file.exists():
         inputs = as_inputs(training, *CAMERA).to(memory_format=torch.channels_last)
         file.parent.mkdir(parents=True, exist_ok=True)
-        weights = trained(module, inputs, training.labels, TILES_EPOCHS, seed=0).state_dict()
+        weights = trained(make, inputs, training.labels, TILES_EPOCHS, seed=0).state_dict()
         save_file({name: value.contiguous() for name, value in weights.items()}, file)
+    module = make()
     module.load_state_dict(load_file(file))
     preprocess = Preprocess(size=2 * resnet20.INPUT_SIZE, mean=CAMERA[0], std=CAMERA[1])
     return Classifier.from_module(module.eval(), train.classes, preprocess, task="multilabel"), training
@@ -81,9 +83,8 @@ def _digits_split(cache: Path, embedder: Embedder, seed: int) -> Split:
     known, strangers = _eight_digits(seed)
     train, calibration, test = (known.take(rows) for rows in image_sets.split(known, _sizes(known), seed))
     training = pictures(train, DIGITS_TRAINING, DIGITS, seed, "digits-train")
-    module = trained(
-        CanvasNetwork(len(known.classes)), as_inputs(training, *PLAIN), training.labels, DIGITS_EPOCHS, seed
-    )
+    make, inputs = partial(CanvasNetwork, len(known.classes)), as_inputs(training, *PLAIN)
+    module = trained(make, inputs, training.labels, DIGITS_EPOCHS, seed)
     preprocess = Preprocess(size=2 * DIGITS.cell, mean=PLAIN[0], std=PLAIN[1])
     classifier = Classifier.from_module(module, known.classes, preprocess, task="multilabel")
     run = partial(outputs, cache, classifier, embedder, ())

@@ -220,6 +220,22 @@ def test_quotas_share_evenly(verdicts, known, per, column):
     assert counts == [10, 10, 11]
 
 
+def test_a_quota_counts_each_predicted_label_of_a_set():
+    rng = np.random.default_rng(0)
+    carried = rng.random((300, 4)) < (0.5, 0.5, 0.1, 0.04)
+    names = np.array(["a", "b", "c", "d"])
+    labels = [";".join(names[row]) for row in carried]
+    verdicts = verdicts_of(rng.random(300), predicted_label=labels, predicted_index=pa.nulls(300, pa.int32()))
+    table = select(verdicts, 24, quota_per="predicted").table
+    assert len(set(table["file_name"].to_pylist())) == 24
+    rows = np.array([int(name[:4]) for name in table["file_name"].to_pylist()])
+    counts = [*carried[rows].sum(axis=0), (~carried[rows].any(axis=1)).sum()]
+    assert min(counts) >= min(carried.sum(axis=0).min(), 24 // 5)
+    plain = select(verdicts, 24).table["file_name"].to_pylist()
+    fewest = min(carried[[int(name[:4]) for name in plain]].sum(axis=0))
+    assert min(counts) > fewest
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_shares_are_as_even_as_the_counts_allow(seed):
     rng = np.random.default_rng(seed)

@@ -258,7 +258,8 @@ def test_multilabel(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         answers(one, inputs(3), 5).mc_probs, probs_from_logits(forward.mc_logits, "multilabel"), atol=SAME
     )
-    assert one.collect(find_images(tmp_path).labelled(), Look()).outputs.labels is None
+    labels = one.collect(find_images(tmp_path).labelled(), Look()).outputs.labels
+    assert labels.tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 
 def test_grayscale_gives_one_channel() -> None:

@@ -55,11 +55,28 @@ def test_of_labels_that_mean_nothing_nothing_is_learnt():
     assert abs(np.mean(told) - 0.5) < 0.06
 
 
+@pytest.mark.simulation
+def test_of_labels_that_mean_nothing_no_image_is_told_by_any_estimator():
+    told = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        rows = made_problem(300, 100 + seed, "multilabel")
+        flips = rng.random((300, 4)) < 0.12
+        nothing = replace(rows, labels=np.where(flips, 1 - rows.predictions, rows.predictions))
+        learnt = Screener.fit_outputs(REFERENCE, nothing)
+        told.append(auroc(learnt.calibration.wrong, learnt.calibration.p_wrong))
+    assert abs(np.mean(told) - 0.5) < 0.03
+
+
 def test_an_unknown_answer_teaches_nothing():
     labels = CALIBRATION.labels.copy()
     labels[100:500, 2] = -1
+    names = ("least_confidence", "label_mahalanobis", "fused_decisions")
     spoilt = np.where(labels == -1, 1 - CALIBRATION.predictions, labels)
-    unknown, wrong = (Screener.fit_outputs(REFERENCE, replace(CALIBRATION, labels=one)) for one in (labels, spoilt))
+    unknown, wrong = (
+        Screener.fit_outputs(REFERENCE, replace(CALIBRATION, labels=one), estimators=[create(name) for name in names])
+        for one in (labels, spoilt)
+    )
     p, _ = decisions(unknown, TEST)
     assert ece(TEST.wrong_decisions[:, 2], p[:, 2]) < 0.04
     assert decisions(wrong, TEST)[0][:, 2].mean() > 3 * p[:, 2].mean()
@@ -116,8 +133,9 @@ def test_more_than_200_classes_have_one_list(tmp_path):
         left_out = dict.fromkeys(("mc_probs", "tta_probs", "embedding", "decision_thresholds"))
         return replace(outputs, **left_out, **times)
 
-    screener = Screener.fit_outputs(wide(REFERENCE), wide(CALIBRATION.take(np.arange(200))))
-    verdicts = screener.screen_outputs(wide(TEST.take(np.arange(20))))
+    few = [wide(rows.take(np.arange(60))) for rows in (REFERENCE, CALIBRATION)]
+    screener = Screener.fit_outputs(*few, estimators=[create("least_confidence"), create("entropy")])
+    verdicts = screener.screen_outputs(wide(TEST.take(np.arange(5))))
     assert len(verdicts.table["p_wrongs"][0].as_py()) == 204
     verdicts.write(tmp_path / "verdicts.csv")
     back = type(verdicts).read(tmp_path / "verdicts.csv").table

@@ -15,7 +15,8 @@ from uncertainty.estimators import create, discover
 from uncertainty.metrics import aurc, auroc
 from uncertainty.outputs import ModelOutputs
 
-LEARNERS = [name for name, cls in discover().items() if cls.learns_from == "calibration"]
+ONE_LABEL = [cls for cls in discover().values() if "multiclass" in cls.tasks]
+LEARNERS = [cls.name for cls in ONE_LABEL if cls.learns_from == "calibration"]
 
 
 @pytest.fixture(scope="module")

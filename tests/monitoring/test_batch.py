@@ -13,6 +13,7 @@ from uncertainty.errors import InputError
 from uncertainty.metrics.intervals import Interval
 from uncertainty.monitoring.baseline import rows_of_table
 from uncertainty.monitoring.batch import VOID, Calibrated, monitor
+from uncertainty.screening.second_pass import monitored
 from uncertainty.workflows.monitor import monitor_folder
 
 
@@ -124,7 +125,22 @@ def test_a_combiner_without_damage_has_one_estimate_from_p_wrong():
 
 def test_several_labels_an_image():
     reference, calibration, test = (made_problem(n, seed, "multilabel") for n, seed in ((300, 1), (500, 2), (300, 3)))
-    found = watched(Screener.fit_outputs(reference, calibration), test)
+    screener = Screener.fit_outputs(reference, calibration)
+    found = monitored(screener.screen_outputs(test).table.to_batches(max_chunksize=100), screener)
+    right = 1 - (test.predictions != test.labels).mean(axis=0)
+    assert found.decisions.overall.low <= right.mean() <= found.decisions.overall.high
+    told = found.to_json()["decisions"]["per_class"]
+    covered = [one["low"] <= share <= one["high"] for one, share in zip(told.values(), right, strict=True)]
+    assert sum(covered) >= len(covered) - 1
+    wide = [one["high"] - one["low"] for one in told.values()]
+    assert max(wide) < 0.2
+    assert any(line.startswith("of all decisions on single labels right are about") for line in found.words())
+    drifted = monitored(screener.screen_outputs(unlike(test)).table.to_batches(), screener)
+    assert drifted.alarm
+    assert (
+        drifted.decisions.overall.high - drifted.decisions.overall.low
+        > found.decisions.overall.high - found.decisions.overall.low
+    )
     interval = found.accuracy.estimates["adapted"]
     assert interval.low - 0.02 <= 1 - test.wrong.mean() <= interval.high + 0.02
     assert found.accuracy.per_class == {}

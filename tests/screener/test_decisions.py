@@ -6,6 +6,7 @@ import pytest
 from uncertainty import ModelOutputs, Policy, Screener, Verdicts
 from uncertainty.decisions.each_decision import flags_of_decisions
 from uncertainty.errors import CalibrationError, InputError
+from uncertainty.estimators.fused_decisions import FusedDecisions
 from uncertainty.labels.tables import table_decisions
 from uncertainty.recalibration.refit import updated
 from uncertainty.screener.output_batches import in_batches
@@ -110,3 +111,19 @@ def test_policies_that_mean_nothing_are_refused(screener):
     ]
     with pytest.raises(InputError, match="per_decision is about several labels"):
         Screener.fit_outputs(*one, policy=EACH)
+
+
+def test_p_wrong_is_not_adapted_to_a_batch_whatever_the_flags(screener):
+    for made in (screener, screener.with_policy(Policy.of(budget=0.1))):
+        with pytest.raises(InputError, match="images with several labels is not adapted to a batch"):
+            made.screen_outputs(outputs(20, 3, "m"), adapt="batch")
+
+
+def test_the_judge_looks_once_at_each_row(screener, monkeypatch):
+    looks = []
+    usual = FusedDecisions.label_log_odds
+    monkeypatch.setattr(
+        FusedDecisions, "label_log_odds", lambda self, rows: looks.append(len(rows)) or usual(self, rows)
+    )
+    screener.screen_outputs(outputs(300, 2, "n"))
+    assert sum(looks) == 300

@@ -100,6 +100,25 @@ def test_a_network_and_a_table_of_what_it_said_agree(world, tmp_path):
     assert np.abs(found["p_wrong"].to_numpy() - expected["p_wrong"].to_numpy()).max() < 1e-4
 
 
+def test_a_screener_remembers_from_where_on_labels_are_given(tmp_path):
+    specs = {}
+    for tag in SETS:
+        data = made(tag) | {"label": [f"{one};{CLASSES[0]}" for one in made(tag)["label"]]}
+        specs[tag] = write_parquet(tmp_path / f"{tag}.parquet", data) + "?task=multilabel"
+    judge = fitted(f"{specs['train']}&decision=0.3,0.8,0.6", specs["val"])
+    judge.save(tmp_path / "screener")
+    loaded = Screener.load(tmp_path / "screener", None)
+    found = loaded.screen(specs["new"]).table
+    for name, threshold in zip(CLASSES, (0.3, 0.8, 0.6), strict=True):
+        said = [name in labels.split(";") for labels in found["predicted_label"].to_pylist()]
+        assert said == (found[f"prob_{name}"].to_numpy() >= np.float32(threshold)).tolist()
+    assert loaded.screen(f"{specs['new']}&decision=0.3,0.8,0.6").table["p_wrong"].equals(found["p_wrong"])
+    with pytest.raises(
+        InputError, match=r"is read with decision=0\.5,0\.8,0\.6, and what it belongs to with 0\.3,0\.8"
+    ):
+        loaded.screen(f"{specs['new']}&decision=0.5,0.8,0.6")
+
+
 def test_one_table_is_divided(written):
     judge = fitted(None, written["val", ".csv"])
     assert judge.calibrated_on["calibration"] == SETS["val"] // 2

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from uncertainty.annotation.facility_location import covering, facility_location
 from uncertainty.annotation.near_duplicates import folded
 
 Strategy = Callable[[Candidates, int], Positions]
+Pick = Callable[[Positions, int], Positions]
 DEFAULT, PLAIN = "spread", "uncertainty"
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
     {
@@ -78,7 +80,8 @@ class Rows:
     ----------
     p_wrong : (N,) in [0, 1]; NaN for unreadable rows.
     known : what is known beside the verdicts.
-    quota : (N,) from 0 on the share that each is of; None: all are of one.
+    quota : (N,) from 0 on the share that each is of; or (N, K) booleans, where a row counts in several shares, in one
+        at least; None: all are of one.
     probs : (N, K), for `badge`.
     labelled : the rows that have labels, which some strategies keep away from.
 
@@ -86,7 +89,7 @@ class Rows:
 
     p_wrong: NDArray[np.float64]
     known: Known
-    quota: NDArray[np.int64] | None = None
+    quota: NDArray[Any] | None = None
     probs: NDArray[np.floating] | None = None
     labelled: Positions | None = None
 
@@ -106,7 +109,7 @@ def choose(rows: Rows, among: Positions, n: int, strategy: str, *, seed: int = 0
     """Return at most n of the rows `among` all, and which row stands for each one that was folded."""
     if n == 0:
         return among[:0], {}
-    shared = np.zeros(len(rows.p_wrong), dtype=np.int64) if rows.quota is None else rows.quota
+    shared = _rarest(rows.quota, among, len(rows.p_wrong))
     picks, factor = STRATEGIES[strategy], float(_POOL)
     if strategy == "covering":  # as far as all candidates let it, whatever the share of a quota
         factor = reach(len(among), 0 if rows.labelled is None else len(rows.labelled))
@@ -114,15 +117,52 @@ def choose(rows: Rows, among: Positions, n: int, strategy: str, *, seed: int = 0
     preferred = _preferred(among, rows.p_wrong, strategy, seed)
     pool, heads = _pool(preferred, shared, n, rows.known, factor)
     own = pool[heads == pool]
-    shares = equal_shares(np.bincount(shared[own]), n)
-    parts = []
-    for value in np.flatnonzero(shares).tolist():
-        members = own[shared[own] == value]
-        parts.append(members[picks(rows.candidates(members, seed), int(shares[value]))])
-    chosen = np.concatenate(parts)
-    if len(parts) > 1:
+
+    def pick(members: Positions, count: int) -> Positions:
+        return members[picks(rows.candidates(members, seed), count)]
+
+    chosen = _level(own, rows.quota, n, pick) if _sets(rows.quota) else _apart(own, shared, n, pick)
+    if rows.quota is not None:
         chosen = chosen[np.argsort(-rows.p_wrong[chosen], kind="stable")]
     return chosen, {int(a): int(b) for a, b in zip(pool, heads, strict=True) if a != b}
+
+
+def _apart(own: Positions, shared: NDArray[np.int64], n: int, pick: Pick) -> Positions:
+    """Choose from each share as many as from the others, as far as it has them."""
+    shares = equal_shares(np.bincount(shared[own]), n)
+    return np.concatenate([pick(own[shared[own] == k], int(shares[k])) for k in np.flatnonzero(shares).tolist()])
+
+
+def _level(own: Positions, sets: Any, n: int, pick: Pick) -> Positions:
+    """Choose so that each share has as many as the others, where what is chosen counts in all its shares.
+
+    The rarest share is filled first; once all are filled, those that are chosen for another count there too, and what
+    is left is shared out again.
+    """
+    chosen = own[:0]
+    counts = sets[own].sum(axis=0)
+    while (left := min(n, len(own)) - len(chosen)) > 0:
+        wanted = equal_shares(counts, int(sets[chosen].sum()) + left)
+        for k in np.argsort(counts, kind="stable").tolist():
+            missing = min(int(wanted[k] - sets[chosen, k].sum()), n - len(chosen))
+            if missing > 0:
+                members = np.setdiff1d(own[sets[own, k]], chosen)
+                chosen = np.append(chosen, pick(members, missing))
+    return chosen
+
+
+def _sets(quota: NDArray[Any] | None) -> bool:
+    return quota is not None and quota.ndim > 1
+
+
+def _rarest(quota: NDArray[Any] | None, among: Positions, n: int) -> NDArray[np.int64]:
+    """Return (N,) one share a row: of several the one that has the fewest rows."""
+    if quota is None:
+        return np.zeros(n, dtype=np.int64)
+    if quota.ndim == 1:
+        return np.asarray(quota, dtype=np.int64)
+    rarity = np.where(quota, quota[among].sum(axis=0), n + 1)
+    return np.asarray(rarity.argmin(axis=1), dtype=np.int64)
 
 
 def _preferred(rows: Positions, p_wrong: NDArray[np.float64], strategy: str, seed: int) -> Positions:

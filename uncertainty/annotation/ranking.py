@@ -17,6 +17,7 @@ from uncertainty.annotation.ranking_settings import RankingSettings
 from uncertainty.errors import InputError
 from uncertainty.figures import number_of
 from uncertainty.images.groups import Grouping
+from uncertainty.labels.tables import encoded, other_names, task_of
 from uncertainty.notebook.tabular import Tabular
 from uncertainty.verdicts import METADATA, QUALITY, SUGGESTED, Verdicts, metadata_of_rows, with_columns
 
@@ -138,14 +139,21 @@ def _numbers(table: pa.Table, column: str) -> NDArray[np.float64]:
     return np.asarray(table[column].to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _quota(table: pa.Table, quota_per: str | None) -> NDArray[np.int64] | None:
-    """Return (N,) from 0 on the share of each row; None without quotas."""
+def _quota(table: pa.Table, quota_per: str | None) -> NDArray[Any] | None:
+    """Return (N,) from 0 on the share of each row; None without quotas.
+
+    Per predicted label, where an image may have several: (N, c + 1) its labels, the last column for none of them.
+    """
     if quota_per is None:
         return None
     column = "predicted_label" if quota_per == PREDICTED else METADATA + quota_per
     if column not in table.column_names:
         there = [PREDICTED, *(name.removeprefix(METADATA) for name in table.column_names if name.startswith(METADATA))]
         raise InputError(f"no quota per {quota_per!r}; these verdicts have {', '.join(there)}")
+    if quota_per == PREDICTED and task_of(table) == "multilabel":
+        names = other_names([table[column]], known := Verdicts(table).classes or [], "multilabel")
+        given = encoded(table[column], [*known, *names], "multilabel")
+        return np.column_stack([given, ~given.any(axis=1)])
     values = np.array([str(value) for value in table[column].to_pylist()])
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
 

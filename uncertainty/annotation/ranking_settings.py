@@ -22,7 +22,7 @@ class RankingSettings:
     explore : share of the n that is drawn evenly from all candidates that the strategy did not choose, near-duplicates
         too, so that the labels can speak for all of them.
     quota_per : "predicted" or a column of the manifest: each value gets the same number of images, as far as it has
-        them.
+        them. An image with several predicted labels counts for each of them.
     exclude_hopeless : leave out images in which nobody could see anything, see `selecting.HOPELESS`.
     seed : of the random part, and of strategies that draw.
     grouping : which images belong together, by a column of the manifest or by their names; one of them is listed, the

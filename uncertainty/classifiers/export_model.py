@@ -115,7 +115,8 @@ def _in_float32(classifier: Classifier) -> tuple[Classifier, tuple[str, ...]]:
     if kinds <= {"float32"}:
         return classifier, ()
     described = dict(vars(replace(classifier.description, module=copy.deepcopy(module).float())))
-    for told in ("assumed", "notes", "settled", "before"):  # what only a spec tells, and a probe of other weights
+    # What only a spec tells, a probe of other weights, and what ran them.
+    for told in ("assumed", "notes", "settled", "before", "runtime"):
         described.pop(told)
     return Classifier.from_module(**described), (f"its weights, of {', '.join(sorted(kinds))}, are written as float32",)
 

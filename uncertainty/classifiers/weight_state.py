@@ -38,6 +38,6 @@ def _looked_at(tensors: tuple[Tensor, ...]) -> Tensor:
 
 
 def _some(tensor: Tensor) -> Tensor:
-    step = -(-tensor.numel() // _LOOKED_AT)
+    step = max(1, -(-tensor.numel() // _LOOKED_AT))
     # The memory as it lies, since to flatten another order of axes would copy all of it.
     return tensor.as_strided(((tensor.numel() - 1) // step + 1,), (step,))

@@ -49,12 +49,19 @@ class Shares:
         return 1 - self.damaged - self.foreign
 
 
-def signals(estimators: Sequence[Estimator], outputs: ModelOutputs) -> Signals:
-    """Return the scores of fitted estimators, the image statistics that damage changes, and the predicted class."""
-    scores = [
-        np.stack([estimator.score(some) for estimator in estimators], axis=1)
-        for some in outputs.in_blocks(ROWS_AT_ONCE)
-    ]
+def signals(
+    estimators: Sequence[Estimator], outputs: ModelOutputs, scored: tuple[Estimator, NDArray[np.float64]] | None = None
+) -> Signals:
+    """Return the scores of fitted estimators, the image statistics that damage changes, and the predicted class.
+
+    `scored` is an estimator whose scores (n,) are known.
+    """
+    known, values = (None, np.empty(len(outputs))) if scored is None else scored
+    scores, start = [], 0
+    for some in outputs.in_blocks(ROWS_AT_ONCE):
+        own = values[start : start + len(some)]
+        scores.append(np.stack([own if e is known else e.score(some) for e in estimators], axis=1))
+        start += len(some)
     return _signals(np.concatenate(scores), outputs)
 
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Overwrite, Resamples, ResamplesSeed, Screened
+from uncertainty.commands.options import (
+    LabelColumn,
+    Labels,
+    LabelSeparator,
+    NameColumn,
+    Overwrite,
+    Resamples,
+    ResamplesSeed,
+    Screened,
+    SeveralLabels,
+)
 from uncertainty.commands.shared import say
 from uncertainty.figures import probability
 from uncertainty.verdicts import folder_of
@@ -15,6 +25,8 @@ def labels(
     labels: Labels,
     name_column: NameColumn = None,
     label_column: LabelColumn = None,
+    several_labels: SeveralLabels = False,
+    label_separator: LabelSeparator = ";",
     resamples: Resamples = 1000,
     seed: ResamplesSeed = 0,
     overwrite: Overwrite = False,
@@ -24,7 +36,7 @@ def labels(
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.check_labels import LABEL_ERRORS, check_labels, words
 
-    columns = Columns(name_column, label_column)
+    columns = Columns(name_column, label_column, separator=label_separator, several=several_labels)
     check = check_labels(out, labels, columns, seed=seed, resamples=resamples, overwrite=overwrite)
     for row in check.table.slice(0, min(check.likely, _SHOWN)).to_pylist():
         said = f"{shown(row['label'])}, more likely {shown(row['suggested'])}"

@@ -26,7 +26,7 @@ def monitor(
     overwrite: Overwrite = False,
 ) -> None:
     """Estimate accuracy without labels, and raise a drift alarm: uncertainty monitor OUT --screener SCREENER."""
-    from uncertainty.commands.tables import class_accuracy_table, estimates_table, shown
+    from uncertainty.commands.tables import class_accuracy_table, decision_accuracy_table, estimates_table, shown
     from uncertainty.images.groups import Grouping
     from uncertainty.screening.second_pass import MONITORING
     from uncertainty.workflows.monitor import monitor_folder
@@ -42,7 +42,10 @@ def monitor(
     )
     if found.accuracy.estimates:
         console().print(estimates_table(found.accuracy))
-        console().print(class_accuracy_table(found.accuracy, found.classes))
+        if found.decisions is None:
+            console().print(class_accuracy_table(found.accuracy, found.classes))
+        else:
+            console().print(decision_accuracy_table(found.decisions, found.classes))
     for line in found.words():
         say(line)
     if found.oddest:

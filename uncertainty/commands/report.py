@@ -10,7 +10,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from uncertainty.commands.options import Device, LabelColumn, Model, NameColumn, OtherSecondOpinion, Overwrite, Trusted
+from uncertainty.commands.options import (
+    Device,
+    LabelColumn,
+    LabelSeparator,
+    Model,
+    NameColumn,
+    OtherSecondOpinion,
+    Overwrite,
+    SeveralLabels,
+    Trusted,
+)
 from uncertainty.commands.shared import say, say_notes, shown_progress
 from uncertainty.defaults import REPORT_IMAGES
 from uncertainty.verbs.ranges import limits
@@ -46,6 +56,8 @@ def report(
     ] = None,
     name_column: NameColumn = None,
     label_column: LabelColumn = None,
+    several_labels: SeveralLabels = False,
+    label_separator: LabelSeparator = ";",
     images: Annotated[Path | None, typer.Option(help="Where the screened images are now.")] = None,
     page: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; default report.html in OUT.")] = None,
     most: Annotated[
@@ -83,7 +95,7 @@ def report(
         path=page,
         most=most,
         illustrate=drawing,
-        columns=Columns(name_column, label_column),
+        columns=Columns(name_column, label_column, separator=label_separator, several=several_labels),
         overwrite=overwrite,
     )
     say_notes(written.notes)

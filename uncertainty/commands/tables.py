@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from uncertainty.evaluation.screening_quality import Evaluation, Match
     from uncertainty.metrics.intervals import Interval
     from uncertainty.monitoring.accuracy import Accuracy
+    from uncertainty.monitoring.decision_accuracy import DecisionAccuracy
 
 _NEEDED = (
     "torch",
@@ -35,6 +36,7 @@ _NEEDED = (
     "rich",
 )
 _EXAMPLES = 5
+_MOST_CLASSES = 30
 METRIC_NAMES = {
     "auroc": "AUROC",
     "aurc": "AURC x1000",
@@ -135,6 +137,18 @@ def class_accuracy_table(accuracy: Accuracy, classes: Sequence[str]) -> Table:
     table = Table("predicted class", "images", "accuracy", box=None)
     for k, (n, interval) in accuracy.per_class.items():
         table.add_row(shown(classes[k]), str(n), "insufficient support" if interval is None else percentages(interval))
+    return table
+
+
+def decision_accuracy_table(found: DecisionAccuracy, classes: Sequence[str]) -> Table:
+    """Return the accuracy of the decision on each class, the least right ones first."""
+    from rich.table import Table
+
+    table = Table("decision on", "right", box=None)
+    order = sorted(range(len(classes)), key=lambda k: 2.0 if (one := found.per_class[k]) is None else one.value)
+    for k in order[:_MOST_CLASSES]:
+        interval = found.per_class[k]
+        table.add_row(shown(classes[k]), "insufficient support" if interval is None else percentages(interval))
     return table
 
 

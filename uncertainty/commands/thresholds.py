@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Group, GroupBy, LabelColumn, NameColumn, Overwrite, Split
+from uncertainty.commands.options import (
+    Group,
+    GroupBy,
+    LabelColumn,
+    LabelSeparator,
+    NameColumn,
+    Overwrite,
+    SeveralLabels,
+    Split,
+)
 from uncertainty.commands.shared import console, say, say_notes
 from uncertainty.defaults import CONFIDENCE
 from uncertainty.verbs.ranges import limits
@@ -40,6 +49,8 @@ def thresholds(
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write: .json or .csv.")] = Path("thresholds.json"),
     name_column: NameColumn = None,
     label_column: LabelColumn = None,
+    several_labels: SeveralLabels = False,
+    label_separator: LabelSeparator = ";",
     split: Split = None,
     group: Group = None,
     group_by: GroupBy = None,
@@ -53,7 +64,7 @@ def thresholds(
     from uncertainty.workflows.thresholds import choose, write
 
     wanted = Wanted.of(precision=precision, recall=recall, confidence=confidence, together=not alone)
-    columns = Columns(name_column, label_column, split=split, grouping=Grouping(group, group_by))
+    columns = Columns(name_column, label_column, split, Grouping(group, group_by), label_separator, several_labels)
     found = choose(source, labels, wanted, columns)
     write(found, out, overwrite=overwrite)
     say_notes(found.notes)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import LabelColumn, Labels, NameColumn, Screened
+from uncertainty.commands.options import LabelColumn, Labels, LabelSeparator, NameColumn, Screened, SeveralLabels
 from uncertainty.commands.shared import say, say_notes
 
 
@@ -17,6 +17,8 @@ def update(
     labels: Labels,
     name_column: NameColumn = None,
     label_column: LabelColumn = None,
+    several_labels: SeveralLabels = False,
+    label_separator: LabelSeparator = ";",
     new: Annotated[
         Path | None, typer.Option("-o", "--out", help="New folder. Default: SCREENER, the old one is kept beside it.")
     ] = None,
@@ -31,7 +33,7 @@ def update(
     from uncertainty.images.manifests import Columns
     from uncertainty.workflows.update import update_folder
 
-    columns = Columns(name_column, label_column)
+    columns = Columns(name_column, label_column, separator=label_separator, several=several_labels)
     found, kept = update_folder(screener, out, labels, columns, into=new, column=inclusion, anyway=anyway)
     say_notes(found.notes)
     for line in found.words():

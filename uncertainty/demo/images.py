@@ -39,7 +39,7 @@ def write_digits(folder: Path) -> Digits:
     sets = np.split(order, [TRAINED, TRAINED + CALIBRATION])
     for name, rows in zip(("reference", "calibration"), sets, strict=False):
         for row in rows:
-            _save(images[row], folder / name / str(data.target[row]) / f"{row:04d}.png")
+            save(images[row], folder / name / str(data.target[row]) / f"{row:04d}.png")
     _write_incoming(images, data.target, sets[2], folder)
     return Digits(images[sets[0]], data.target[sets[0]].astype(np.int64), folder)
 
@@ -50,14 +50,15 @@ def _write_incoming(
     for row in rows[: round(DAMAGED_SHARE * len(rows))]:
         images[row] = random_corruption(images[row], f"{row:04d}", _SEED)[0]
     for row in rows:
-        _save(images[row], folder / "incoming" / f"{row:04d}.png")
+        save(images[row], folder / "incoming" / f"{row:04d}.png")
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file_name", "label"])
         writer.writerows((f"{row:04d}.png", labels[row]) for row in sorted(rows))
 
 
-def _save(pixels: NDArray[np.uint8], path: Path) -> None:
+def save(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write pixels as a file, in a folder that is made for it."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,7 @@ def train(images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int) -> Di
     return network.eval()
 
 
-def save(network: DigitsNetwork, path: Path) -> None:
+def save(network: nn.Module, path: Path) -> None:
     """Write the weights as .safetensors."""
     save_file(network.state_dict(), path)
 

@@ -41,7 +41,7 @@ class Estimator(ABC):
     fit_needs: ClassVar[tuple[str, ...]] = ()
     """Columns that `fit` reads from its rows; labels need not be named where it learns from calibration."""
     reference_needs: ClassVar[tuple[str, ...]] = ()
-    """Columns that `fit` reads from the reference, where it learns from calibration and asks for both."""
+    """Columns that `fit` reads from the whole reference, for those that ask for it beside their rows."""
     bounds: ClassVar[tuple[float, float]]
     """Smallest and largest value that the formula can give."""
     tasks: ClassVar[tuple[Task, ...]] = ("multiclass", "multilabel")

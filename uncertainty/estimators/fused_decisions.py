@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from uncertainty.estimators._companions import companions, from_companions
 from uncertainty.estimators._features import features_like
 from uncertainty.estimators._known_good import KnownGoodRowsEstimator, right_rows
+from uncertainty.estimators._label_discriminant import LabelDiscriminant, label_discriminant
 from uncertainty.estimators._label_posterior import LabelFusion, label_fusion
 from uncertainty.estimators._label_probes import label_probes
 from uncertainty.estimators._label_vote import label_votes
@@ -21,6 +22,7 @@ from uncertainty.outputs import ModelOutputs
 Array = NDArray[np.float64]
 Source = Callable[[], Array]
 _COLUMNS = ("features", "mc_probs", "tta_probs", "embedding")
+_COMPARED = ("features", "embedding")
 _SUREST = float(np.log(1e4))  # no source is surer than that: whoever is surely wrong must be outvoted by the others
 # Multiplications in one pass of a probe over the reference, and numbers that the weights are learnt from, where labels
 # are many: a source has one weight whatever their number.
@@ -36,6 +38,7 @@ class FusedDecisions(KnownGoodRowsEstimator):
     l_s, within ±log 1e4: the logit; that of the mean over the dropout sub-networks; over the views; the vote of the k
     nearest known-good rows that carry c against those that lack it, on the embedding or, without one, the features;
     the company, Σ_j of log P(j | c) / P(j | not c) of the other labels j, as probable as the classifier finds each (p);
+    on features and embedding linear discriminants of label sets, the others carried as p says (see label_mahalanobis);
     on the embedding three logistic probes (ridges 1e-3, 1e-4, 1e-5) that learn from all reference rows. w >= 0 and v,
     shared by all labels, and b minimise the log loss of the answers that are known in calibration + ½ ‖w - w0‖² + ½ v²
     + 5 ‖b‖², w0 = 1 for the logit and 0 elsewhere. Every answer teaches, not only those of errors, and a rare label has
@@ -45,9 +48,10 @@ class FusedDecisions(KnownGoodRowsEstimator):
     is compared with) has them. Labelled calibration rows, and the reference, whose labels are what is predicted where
     it has none.
     Fit keeps: `index_` as nn_distance does, and `carried_` (m, c) of its rows; `present_` (4,) which further columns;
-    `companions_` (2, c, c); `lines_` (l, c, e) and `intercepts_` (l, c) of the probes; `weights_` (s,), `company_` v,
-    `bias_` (c,).
-    Cost: fit some 200 passes of O(m c e), score O(n c (e + c)) and a search.
+    `companions_` (2, c, c); of the columns that are compared `features_lines_` (c, d), `features_origins_` (c,) and
+    `features_gram_` (c, c), the same of the embedding; `lines_` (l, c, e) and `intercepts_` (l, c) of the probes;
+    `weights_` (s,), `company_` v, `bias_` (c,).
+    Cost: fit some 200 passes of O(m c e) and O(m (d² + e²)), score O(n c (d + e + c)) and a search.
     Source: as fused_posterior, one logarithmic pool a label; Zhang & Zhou 2007, "ML-KNN", for votes on labels.
 
     Examples
@@ -104,7 +108,9 @@ class FusedDecisions(KnownGoodRowsEstimator):
         return bool(present[_COLUMNS.index(column)])
 
     def decision_log_odds(self, outputs: ModelOutputs) -> Array:
-        """Return (n, c) the log-odds that each decision is wrong."""
+        """Return (n, c) the log-odds that each decision is wrong; MissingColumnError without a column of `reads`."""
+        for column in self.reads:
+            outputs.require(column, self.name)
         g = self.label_log_odds(outputs)
         return np.where(outputs.predictions == 1, -g, g)
 
@@ -141,7 +147,7 @@ class FusedDecisions(KnownGoodRowsEstimator):
         self.carried_ = np.delete(self.carried_, rows, axis=0)
 
     def _fit_both(self, rows: ModelOutputs, reference: ModelOutputs) -> None:
-        compared = [name in ("mc_probs", "tta_probs") or reference.has(name) for name in _COLUMNS]
+        compared = [name not in _COMPARED or reference.has(name) for name in _COLUMNS]
         self.present_ = np.array(
             [int(rows.has(name) and known) for name, known in zip(_COLUMNS, compared, strict=True)]
         )
@@ -151,6 +157,9 @@ class FusedDecisions(KnownGoodRowsEstimator):
             self.carried_ = _answers(good).astype(np.int8)
         known = reference.take(np.argsort(reference.ids, kind="stable"))  # so that no sum depends on their order
         self.companions_ = companions(_answers(known))
+        for column in filter(self._has, _COMPARED):
+            learnt = vars(label_discriminant(reference, column))
+            vars(self).update({f"{column}_{name}_": value for name, value in learnt.items()})
         self._fit_probes(known)
         rows = rows.take(np.argsort(rows.ids, kind="stable"))
         self._with_weights(self._inputs(rows), rows, np.ones(len(rows), dtype=bool))
@@ -179,7 +188,13 @@ class FusedDecisions(KnownGoodRowsEstimator):
             queries = getattr(outputs, self.column)
             found.append(lambda: _log_odds(label_votes(self.index_, self.carried_, queries, self.k)))
         found.append(lambda: from_companions(self.companions_, outputs.probs))
+        found += [partial(self._discriminated, outputs, column) for column in filter(self._has, _COMPARED)]
         return found + [partial(self._line, outputs, k) for k in range(len(self.lines_))]
+
+    def _discriminated(self, outputs: ModelOutputs, column: str) -> Array:
+        own = vars(self)
+        judge = LabelDiscriminant(*(own[f"{column}_{name}_"] for name in ("lines", "origins", "gram")))
+        return judge(features_like(outputs, judge.lines.shape[1], column), outputs.probs)
 
     def _line(self, outputs: ModelOutputs, k: int) -> Array:
         x = features_like(outputs, self.lines_.shape[2], "embedding")

@@ -17,6 +17,7 @@ from uncertainty.metrics.intervals import Interval, group_numbers
 from uncertainty.monitoring.accuracy import ADAPTED, FEWEST, P_WRONG, Accuracy, estimate_accuracy
 from uncertainty.monitoring.baseline import Baseline, rows_of_table
 from uncertainty.monitoring.class_shares import ClassShift
+from uncertainty.monitoring.decision_accuracy import DecisionAccuracy, DecisionSums, KnownDecisions, decision_accuracy
 from uncertainty.monitoring.drift import FALSE_ALARMS, PREDICTED, Column, Drift, detect, values_of
 from uncertainty.monitoring.stream import first_alarm
 from uncertainty.monitoring.unseen import Changed, changed, under_alarm
@@ -62,6 +63,8 @@ class Monitoring(Brief):
     """Whether calibration images belong together, and nobody said which of these do."""
     changed: Changed | None = None
     """How many images are not like calibration; None where there are too few to say."""
+    decisions: DecisionAccuracy | None = None
+    """Of several labels an image: how many decisions are right; None of one label, and where too few tell."""
 
     @property
     def alarm(self) -> bool:
@@ -92,7 +95,11 @@ class Monitoring(Brief):
                 "arrival": None if self.arrival is None else dict(zip(("image", "column"), self.arrival, strict=True)),
             },
             "in_words": self.words(),
-        }
+        } | ({} if self.decisions is None else {"decisions": self._decisions(self.decisions)})
+
+    def _decisions(self, found: DecisionAccuracy) -> dict[str, Any]:
+        per_class = {name: _plain(one) for name, one in zip(self.classes, found.per_class, strict=True)}
+        return {"accuracy": asdict(found.overall), "per_class": per_class}
 
     def _shares(self, shift: ClassShift) -> dict[str, dict[str, float]]:
         before, now = ([*map(float, shares)] for shares in (shift.before, shift.now))
@@ -102,7 +109,11 @@ class Monitoring(Brief):
         """Return the findings as sentences."""
         if self.drift.p_value is None:
             return [f"insufficient support: {self.accuracy.n} images that could be read; at least {FEWEST} are needed"]
-        return [*self._accuracy(), self.drift_in_words(), *([_GROUPS] if self.groups_missing else [])]
+        told = self.decisions
+        each = (
+            [] if told is None else [f"of all decisions on single labels right are about {percentages(told.overall)}"]
+        )
+        return [*self._accuracy(), *each, self.drift_in_words(), *([_GROUPS] if self.groups_missing else [])]
 
     def _accuracy(self) -> list[str]:
         a = self.accuracy
@@ -185,6 +196,7 @@ class Calibrated:
     baseline: Baseline
     calibrated_on: dict[str, Any]
     classes: Sequence[str]
+    decisions: KnownDecisions | None = None
 
 
 def monitor(
@@ -206,7 +218,8 @@ def monitor(
         raise InputError("the alarm for images in the order of their arrival takes them to be apart; leave groups out")
     noted: Packer[str] = Packer()
     baseline, scores = by.baseline, [e.name for e in by.estimators]
-    rows = rows_of_table(_noting(batches, noted), scores, baseline.context_names, baseline.temperature)
+    sums = None if by.decisions is None else DecisionSums(tuple(by.classes))
+    rows = rows_of_table(_noting(batches, noted, sums), scores, baseline.context_names, baseline.temperature)
     columns = [Column(e.name, e.family) for e in by.estimators]
     columns += [Column(c, "image") for c in baseline.context_names]
     each = level / 2 if in_order else level
@@ -219,8 +232,10 @@ def monitor(
         known = baseline.rows.take(np.random.default_rng(seed).permutation(len(baseline.rows)))
         arrival = first_alarm(values_of(known), values_of(rows), each, seed)
     accuracy = estimate_accuracy(by.combiner, declared_shares(by.calibrated_on), baseline, rows, seed, of)
+    decisions = None if by.decisions is None or sums is None else decision_accuracy(by.decisions, sums, of)
     if drift.alarm or arrival is not None:
         accuracy = under_alarm(accuracy, baseline, rows)
+        decisions = decisions and decisions.under_alarm(baseline.between, changed(baseline.rows, rows).share)
     return Monitoring(
         accuracy=accuracy,
         drift=drift,
@@ -229,6 +244,7 @@ def monitor(
         arrival=None if arrival is None else (names[arrival[0]], columns[arrival[1]].name),
         groups_missing=baseline.clusters is not None and groups is None,
         changed=None if drift.p_value is None else changed(baseline.rows, rows),
+        decisions=decisions,
     )
 
 
@@ -251,10 +267,15 @@ def percentages(interval: Interval) -> str:
     return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
-def _noting(batches: Iterable[pa.RecordBatch], names: Packer[str]) -> Iterator[pa.RecordBatch]:
+def _noting(
+    batches: Iterable[pa.RecordBatch], names: Packer[str], sums: DecisionSums | None
+) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        for name in batch.filter(batch["error"].is_null())["file_name"].to_pylist():
+        read = batch.filter(batch["error"].is_null())
+        for name in read["file_name"].to_pylist():
             names.append(name)
+        if sums is not None:
+            sums.add(read)
         yield batch
 
 

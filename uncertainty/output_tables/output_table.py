@@ -24,6 +24,7 @@ from uncertainty.output_tables.spec import TableSpec, read_spec
 from uncertainty.outputs import ModelOutputs, Task
 
 Label = str | int | None
+_SHOWN = 5
 _AT_ONCE = 4096
 
 
@@ -126,6 +127,27 @@ class OutputTable:
         layout = replace(self.layout, order=tuple(position[name] for name in classes))
         return replace(self, classes=tuple(classes), layout=layout)
 
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """From which probability on each label is given, in the order of the classes; None: the usual ones."""
+        kept = self.layout.thresholds
+        return None if kept is None else tuple(kept[k] for k in self.layout.order)
+
+    def with_thresholds(self, thresholds: Sequence[float] | None) -> OutputTable:
+        """Return the table with the decisions that others of its kind have, given in the order of the classes.
+
+        Raises InputError where the spec of this one asked for different ones.
+        """
+        if thresholds is None or self.thresholds == tuple(thresholds):
+            return self
+        if self.thresholds is not None:
+            raise InputError(
+                f"{self.file.path} is read with decision={_listed(self.thresholds)}, and what it belongs to with "
+                f"{_listed(thresholds)}; leave decision= out, or give the same"
+            )
+        in_file = dict(zip(self.layout.order, thresholds, strict=True))
+        return replace(self, layout=replace(self.layout, thresholds=tuple(in_file[k] for k in sorted(in_file))))
+
     def select(self, rows: Any) -> OutputTable:
         """Return the rows at these positions, or where a boolean mask is True, in the order of the table."""
         picked = np.asarray(rows)
@@ -222,6 +244,10 @@ class OutputTable:
 
 def _at(cells: Any, rows: NDArray[np.int64]) -> Any:
     return cells[rows] if isinstance(cells, np.ndarray) else [cells[int(row)] for row in rows]
+
+
+def _listed(thresholds: Sequence[float]) -> str:
+    return ",".join(f"{one:g}" for one in thresholds[:_SHOWN]) + (",…" if len(thresholds) > _SHOWN else "")
 
 
 def _thresholds(spec: TableSpec, classes: Sequence[str]) -> tuple[float, ...] | None:

@@ -73,6 +73,8 @@ class SavedModel(BaseModel):
     embedder_source: Source | None = None
     table: Literal["logits", "probabilities"] | None = None
     """What the tables of outputs held that it was fitted on; None where it was fitted otherwise."""
+    thresholds: list[float] | None = None
+    """From which probability on those tables give each of several labels; None: the usual ones, or another's choice."""
 
     @classmethod
     def of(cls, classifier: Classifier) -> Self:

@@ -27,8 +27,9 @@ Adapt = str | None
 def wanted(adapt: Adapt, fitted: Fitted) -> bool:
     """Return whether p_wrong is to be adapted.
 
-    Raises InputError for what there is not, for a cascade, whose first look decides before the batch is known, and for
-    flags that a promise was certified for, since that is of p_wrong as it was calibrated; and for flags on decisions.
+    Raises InputError for what there is not, for a cascade, whose first look decides before the batch is known, for
+    flags that a promise was certified for, since that is of p_wrong as it was calibrated, and for several labels an
+    image.
     """
     if adapt is None:
         return False
@@ -36,8 +37,11 @@ def wanted(adapt: Adapt, fitted: Fitted) -> bool:
         raise InputError(f"adapt is {adapt!r}; it is {BATCH!r}, or left out")
     if fitted.cascade is not None:
         raise InputError("a cascade decides before the batch is known; fit without --cascade to adapt p_wrong to it")
-    if fitted.decision.policy.per_decision:
-        raise InputError("p_wrong of single decisions is not adapted to a batch; leave --adapt out, or --per-decision")
+    if fitted.decisions is not None:
+        raise InputError(
+            "p_wrong of images with several labels is not adapted to a batch, since that of their single decisions, "
+            "p_wrong_<class>, could not keep below it; leave --adapt out"
+        )
     if any(line.certified for line in fitted.decision.lines):
         raise InputError(
             f"flags that keep {fitted.decision.policy} are certified for p_wrong as calibrated, not as adapted to a "

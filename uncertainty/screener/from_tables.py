@@ -53,13 +53,18 @@ def from_tables(
     model = Named(tuple(calibration.classes or ()), calibration.task)
     reference = reference.with_classes(model.classes)
     _refuse_unlike(reference, calibration)
+    reference, calibration = (
+        reference.with_thresholds(calibration.thresholds),
+        calibration.with_thresholds(reference.thresholds),
+    )
     good, of_reference = known_good_rows(reference, model, progress)
     held_out = calibration.collect(progress)
     notes += [*of_reference, *_left_out("calibration", held_out)]
     labelled, about_labels = labelled_rows(calibration, held_out, model)
     fitted = fit.from_outputs(good, labelled, (None, None), replace(asked, classes=model.classes))
     notes = [*about_labels, *notes, *_not_told(calibration)]
-    kept = fitted.model.model_copy(update={"table": calibration.output})
+    thresholds = None if calibration.thresholds is None else list(calibration.thresholds)
+    kept = fitted.model.model_copy(update={"table": calibration.output, "thresholds": thresholds})
     return replace(fitted, notes=(*notes, *fitted.notes), model=kept)
 
 
@@ -71,7 +76,7 @@ def known_good_rows(table: OutputTable, model: Named, progress: Progress = None)
 
 
 def fitting(fitted: Fitted, table: OutputTable) -> OutputTable:
-    """Return a table in the order of a screener's classes.
+    """Return a table in the order of a screener's classes, and with the decisions of those that it was fitted on.
 
     Raises InputError for a screener that was fitted with a network, a table of other classes, one of probabilities
     where logits were learnt from or the other way round, and one without a column that the screener reads.
@@ -91,7 +96,7 @@ def fitting(fitted: Fitted, table: OutputTable) -> OutputTable:
             f"{table.file.path} has no {missing[0]}, which {needed[missing[0]]} of this screener reads; write them "
             "too, or fit on tables without"
         )
-    return table.with_classes(fitted.model.classes)
+    return table.with_classes(fitted.model.classes).with_thresholds(fitted.model.thresholds)
 
 
 def _classes(reference: OutputTable | None, calibration: OutputTable, asked: Sequence[str] | None) -> Sequence[str]:

@@ -84,7 +84,7 @@ class Judge(Fitted):
         self.model.check(outputs)
         experts = None if self.decisions is None else self.decisions.experts
         judges = Judges(self.estimators, self.combiner, experts)
-        found = judges.of_decisions(outputs, signals(self.estimators, outputs))
+        _, found = judges.look(outputs)
         if found is None:
             raise InputError("an image has one label here, and so one decision; see p_wrong")
         return found

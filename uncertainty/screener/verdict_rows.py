@@ -18,6 +18,7 @@ from uncertainty.combination.mixture import Mixture, Signals
 from uncertainty.decisions.decide import Decision
 from uncertainty.decisions.each_decision import flagged_labels, flags_of_decisions
 from uncertainty.estimators.base import Estimator
+from uncertainty.estimators.fused_decisions import FusedDecisions, some_wrong
 from uncertainty.images.quality import QUALITY_NAMES, USUAL
 from uncertainty.outputs import ModelOutputs, probs_from_logits
 from uncertainty.screener.cascade import effort_of
@@ -39,12 +40,19 @@ class Judges:
     combiner: Mixture
     experts: DecisionExperts | None = None
 
-    def of_decisions(self, outputs: ModelOutputs, known: Signals) -> NDArray[np.float32] | None:
-        """Return (n, c) p_wrong of each decision; None where an image has one label."""
+    def look(self, outputs: ModelOutputs) -> tuple[Signals, NDArray[np.float32] | None]:
+        """Return what is known of n rows, and (n, c) p_wrong of each decision; None where an image has one label.
+
+        What judges decisions looks once for both.
+        """
         if self.experts is None:
-            return None
-        evidence = decision_log_odds(judge_of(self.estimators), outputs), outputs.predictions == 1
-        return decision_p_wrong(self.experts, self.combiner, evidence, known).astype(np.float32)
+            return signals(self.estimators, outputs), None
+        judge = judge_of(self.estimators)
+        log_odds = decision_log_odds(judge, outputs)
+        scored = (judge, some_wrong(log_odds)) if isinstance(judge, FusedDecisions) else None
+        known = signals(self.estimators, outputs, scored)
+        evidence = log_odds, outputs.predictions == 1
+        return known, decision_p_wrong(self.experts, self.combiner, evidence, known).astype(np.float32)
 
 
 def judged(
@@ -61,9 +69,8 @@ def judged(
     compared in float32, as it is stored, so that `flagged` is what the stored columns say.
     """
     estimators, combiner = judges.estimators, judges.combiner
-    known = signals(estimators, outputs)
+    known, of_decisions = judges.look(outputs)
     p_wrong = combiner.p_wrong(known).astype(np.float32)
-    of_decisions = judges.of_decisions(outputs, known)
     flags = _flags(decision, p_wrong, known.predicted, of_decisions, classes)
     flagged = flags["flagged"]
     told = reasons(outputs, known, (estimators, combiner), telling)

@@ -93,7 +93,7 @@ def _joined(screener: Screener, batches: Iterable[Batch], counts: Sequence[int],
     for batch in batches:
         tables.append(_table(screener, batch, features))
         if sum(map(len, tables)) >= count:
-            yield _as_part(tables)
+            yield as_part(tables)
             tables, count = [], next(wanted, 0)
 
 
@@ -139,7 +139,8 @@ def _features(batch: Batch, outputs: ModelOutputs) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1], mask=pa.array(unreadable))
 
 
-def _as_part(tables: Sequence[pa.Table]) -> pa.Table:
+def as_part(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the tables of batches as that of one part, their counts added up."""
     counts = [counts_of(table.schema) for table in tables]
     total: Counter[str] = Counter()
     for one in counts:

@@ -21,6 +21,7 @@ from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import alone, replacing, write_json
 from uncertainty.images.remarks import in_words
 from uncertainty.monitoring.batch import Calibrated, Monitoring, monitor
+from uncertainty.monitoring.decision_accuracy import KnownDecisions
 from uncertainty.screener import Screener
 from uncertainty.screener.batch_level import BatchLevel
 from uncertainty.screener.verdict_rows import OTHERWISE
@@ -240,4 +241,14 @@ def monitored(batches: Iterable[pa.RecordBatch], screener: Screener, **options: 
     if s.cascade is not None:
         estimators, judge = s.cascade.cheap(estimators), s.cascade.combiner
     baseline = s.baseline.only([e in estimators for e in s.estimators])
-    return monitor(batches, Calibrated(estimators, judge, baseline, s.calibrated_on, s.model.classes), **options)
+    by = Calibrated(estimators, judge, baseline, s.calibrated_on, s.model.classes, _decisions(s))
+    return monitor(batches, by, **options)
+
+
+def _decisions(screener: Screener) -> KnownDecisions | None:
+    """Return the decisions of the calibration rows, of several labels an image."""
+    if screener.decisions is None:
+        return None
+    rows, clusters = screener.decisions.rows, screener.baseline.clusters
+    together = clusters if clusters is not None and len(clusters) == len(rows) else None
+    return KnownDecisions(rows.p_wrong, rows.wrong, together)

@@ -88,7 +88,8 @@ async def _serve(app: FastAPI, settings: ServiceSettings, ready: Any) -> None:
     from uncertainty.errors import InputError
 
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family)
+    # asyncio sends at once where the protocol is named; else a body waits until its head was acknowledged.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host.strip("[]"), settings.port))

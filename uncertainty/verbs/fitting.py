@@ -134,6 +134,8 @@ def update(
     *,
     name_column: str | None = None,
     label_column: str | None = None,
+    several_labels: bool = False,
+    label_separator: str = ";",
     new: AnyPath | None = None,
     inclusion: str = "inclusion",
     anyway: bool = False,
@@ -141,6 +143,6 @@ def update(
     """Learn again from old and new labels; return what changed, and where the old screener is, None where it stays."""
     from uncertainty.workflows.update import update_folder
 
-    asked = columns(name_column, label_column)
+    asked = columns(name_column, label_column, separator=label_separator, several=several_labels)
     more: dict[str, Any] = {"into": path_of(new), "column": inclusion, "anyway": anyway}
     return update_folder(Path(screener), Path(out), Path(labels), asked, **more)

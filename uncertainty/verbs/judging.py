@@ -184,6 +184,8 @@ def report(
     *,
     name_column: str | None = None,
     label_column: str | None = None,
+    several_labels: bool = False,
+    label_separator: str = ";",
     images: AnyPath | None = None,
     page: AnyPath | None = None,
     most: int = REPORT_IMAGES,
@@ -215,7 +217,7 @@ def report(
         most=most,
         overwrite=overwrite,
         illustrate=illustrations(saved, path_of(reference), cam=cam, progress=shown(progress)),
-        columns=columns(name_column, label_column),
+        columns=columns(name_column, label_column, separator=label_separator, several=several_labels),
     )
 
 

@@ -50,6 +50,8 @@ def labels(
     *,
     name_column: str | None = None,
     label_column: str | None = None,
+    several_labels: bool = False,
+    label_separator: str = ";",
     resamples: int = 1000,
     seed: int = 0,
     overwrite: bool = False,
@@ -57,7 +59,7 @@ def labels(
     """Say how far annotators agree, and which labels are likely wrong."""
     from uncertainty.workflows.check_labels import check_labels
 
-    asked = columns(name_column, label_column)
+    asked = columns(name_column, label_column, separator=label_separator, several=several_labels)
     return check_labels(Path(out), Path(labels), asked, seed=seed, resamples=resamples, overwrite=overwrite)
 
 
@@ -119,6 +121,8 @@ def thresholds(
     out: AnyPath = "thresholds.json",
     name_column: str | None = None,
     label_column: str | None = None,
+    several_labels: bool = False,
+    label_separator: str = ";",
     split: str | None = None,
     group: str | None = None,
     group_by: str | None = None,
@@ -129,7 +133,8 @@ def thresholds(
     from uncertainty.workflows.thresholds import choose, write
 
     wanted = Wanted.of(precision=precision, recall=recall, confidence=confidence, together=not alone)
-    asked = replace(columns(name_column, label_column, group, group_by), split=split)
+    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
+    asked = replace(columns(name_column, label_column, group, group_by, **how), split=split)
     found = choose(str(source), path_of(labels), wanted, asked)
     write(found, Path(out), overwrite=overwrite)
     return found

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from experiments.multilabel.pictures import Canvas, pictures
+from experiments.multilabel.pictures import pictures
 from experiments.shared.image_sets import Images
+from uncertainty.demo.canvases import Canvas
 
 THINGS = Images(
     [np.full((4, 4, 3), 10 * (k + 1), dtype=np.uint8) for k in range(6)],

@@ -17,7 +17,7 @@ def served(settings, token=None):
     """Yield (address, desk) of a review that is being served."""
     service = ServiceSettings(port=0, token=token)
     desk = Desk(settings)
-    listening = socket.socket()
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # as `server.run` does
     listening.bind(("127.0.0.1", 0))
     server = server_of(create_app(service, [ended_with(desk)]), service)
     thread = threading.Thread(target=server.run, args=([listening],))

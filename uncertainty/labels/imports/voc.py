@@ -7,6 +7,7 @@ from pathlib import Path
 from uncertainty.errors import InputError
 from uncertainty.figures import number_of
 from uncertainty.images.label_text import of_answers
+from uncertainty.images.table_rows import told
 from uncertainty.labels.imports.base import Annotation, Annotations
 from uncertainty.labels.imports.source import Source
 
@@ -30,9 +31,9 @@ def _lists(folder: Path) -> dict[Path, tuple[str, str]]:
 
 def _is_list(file: Path) -> bool:
     try:
-        with file.open(encoding="utf-8-sig") as lines:
+        with file.open(encoding="utf-8-sig", errors="replace") as lines:
             words = next(lines, "").split()
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         return False
     return len(words) == _FIELDS and words[1] in _ANSWERS
 
@@ -48,7 +49,9 @@ def read(source: Source) -> Annotations:
     given: dict[str, dict[str, int | None]] = {}
     parts: dict[str, str] = {}
     for file, (name, part) in lists.items():
-        for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        with told(file):
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+        for number, line in enumerate(lines, start=1):
             words = line.split()
             if words and (len(words) != _FIELDS or words[1] not in _ANSWERS):
                 raise InputError(f"{file}, line {number}, is {line[:60]!r}; it must be a name and 1, -1 or 0")

@@ -27,6 +27,7 @@ def serve_desk(
     Raises InputError: no such screening, its labels are open in another review, the port is taken.
     """
     file = settings.file
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
     with alone(file, f"{file} is open in another review; end that first"):
         desk = Desk(settings)
