@@ -7,6 +7,7 @@ take full passes run the module itself.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from uncertainty.classifiers.traced import Traced
 from uncertainty.classifiers.weight_state import WeightState
 from uncertainty.errors import MissingDependencyError, ModelError, in_one_line
 from uncertainty.files import usual_cache
+
+logger = logging.getLogger("uncertainty")
 
 _CACHE = "UNCERTAINTY_RUNTIME_CACHE"
 _PRECISIONS = {"f32": None, "bf16": "bf16"}  # as `ROUNDING` calls them
@@ -47,12 +50,22 @@ class _WithFeatures(nn.Module):
 def cache_folder() -> Path | None:
     """Return where compiled networks are kept: `$UNCERTAINTY_RUNTIME_CACHE`, nowhere if that is empty.
 
-    Without it, `uncertainty/runtimes` among the user's caches.
+    Without it, `uncertainty/runtimes` among the user's caches. Nowhere, with a warning, if it can't be written to.
     """
     named = os.environ.get(_CACHE)
-    if named is None:
-        return usual_cache().parent / "runtimes"
-    return Path(named) if named else None
+    if named == "":
+        return None
+    folder = usual_cache().parent / "runtimes" if named is None else Path(named)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = error.strerror
+    else:
+        if os.access(folder, os.W_OK):
+            return folder
+        why = "no permission"
+    logger.warning("compiled networks are not kept: %s can't be written (%s); %s names another", folder, why, _CACHE)
+    return None
 
 
 def with_runtime(network: Network, runtime: Runtime, example: Any) -> Network:

@@ -170,6 +170,13 @@ def test_what_was_converted_is_kept_where_the_user_says(kept, tmp_path, monkeypa
     assert names == ([".bin", ".xml"] if kept else [])
 
 
+def test_a_folder_that_cannot_be_written_keeps_nothing_and_is_named(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("UNCERTAINTY_RUNTIME_CACHE", str(tmp_path / "file" / "below"))
+    assert cache_folder() is None
+    assert f"{tmp_path / 'file' / 'below'} can't be written" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
