@@ -43,6 +43,12 @@ def test_what_is_no_class_is_no_truth_and_named(label):
     assert f"1 calibration label is no class of the model and no truth, e.g. {label!r}" in found.notes[0]
 
 
+@pytest.mark.parametrize(("label", "told"), [("cat;dog", True), ("cat;fox", False), (";", False), ("fox", False)])
+def test_several_labels_that_one_label_models_get_are_told(label, told):
+    notes = resolve(["cat", label], ANIMALS).notes
+    assert any("say task=multilabel" in note for note in notes) == told
+
+
 def test_no_known_class_and_nothing():
     found = resolve(["(no known class)", None, "dog"], ANIMALS)
     assert found.positions.tolist() == [-1, NO_TRUTH, 1]

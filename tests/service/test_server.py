@@ -75,9 +75,10 @@ def test_what_is_no_request_or_a_hostile_one_is_the_clients_fault(service, raw):
     assert "Traceback" not in answer
 
 
-def test_bodies_beyond_the_limit_get_to_read_why(service):
+@pytest.mark.parametrize("size", [(20 << 20) + 1, 60 << 20])
+def test_bodies_beyond_the_limit_get_to_read_why(service, size):
     client = Client(service.place)
-    status, body = client.post("/v1/screen", bytes((20 << 20) + 1), PNG)
+    status, body = client.post("/v1/screen", bytes(size), PNG)
     assert (status, json.loads(body)["error"]["code"]) == (413, "too_large")
     client.close()
 

@@ -233,3 +233,27 @@ def test_a_replaced_screener_is_loaded_without_a_dropped_request(world, tmp_path
     assert thresholds[0] != thresholds[-1]
     assert info["stale"] is False
     assert info["loaded_at"] <= time.time()
+
+
+def test_a_removed_screener_is_told_and_goes_on(world, tmp_path):
+    mark = tmp_path / "manifest.json"
+    mark.write_text("1", "ascii")
+    settings = ServiceSettings({"stripes": InMemory(tmp_path, lambda: world.screener)}, reload_every=0.01)
+    app = create_app(settings)
+
+    async def stale(client):
+        return (await client.get("/v1/info")).json()["screeners"][0]["stale"]
+
+    async def running():
+        async with app.router.lifespan_context(app), await client_of(app) as client:
+            found = [await stale(client)]
+            for change in (mark.unlink, lambda: mark.write_text("12", "ascii")):
+                change()
+                for _ in range(300):
+                    if await stale(client) != found[-1]:
+                        break
+                    await asyncio.sleep(0.01)
+                found.append(await stale(client))
+            return found
+
+    assert asyncio.run(running()) == [False, True, False]

@@ -74,7 +74,14 @@ def resolve(labels: Sequence[Label], classes: Sequence[str], of: str = "") -> Re
             f"{lost.total()} {verb} no class of the model and no truth, e.g. {_examples(lost)}; where it is true, call "
             f"it {NO_KNOWN_CLASS!r}"
         )
+    if any(_are_several(label, classes) for label in lost):
+        notes.append("some name several classes with ';' between; for several labels an image say task=multilabel")
     return Resolved(positions, tuple(notes))
+
+
+def _are_several(label: str, classes: Sequence[str]) -> bool:
+    parts = [part.strip() for part in label.split(";")]
+    return len(parts) > 1 and all(part in classes for part in parts)
 
 
 def meanings(labels: Iterable[Label], classes: Sequence[str]) -> Meanings:

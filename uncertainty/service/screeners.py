@@ -92,7 +92,11 @@ class Screeners:
 
     async def _renew(self, name: str, saved: SavedScreener) -> None:
         old, mark = self._served[name], mark_of(saved.folder)
-        if mark == old.mark or not mark:
+        if mark == old.mark:
+            return
+        if not mark:
+            logger.warning("the folder of screener %r is gone, so the one that was loaded goes on", name)
+            self._served[name] = Served(name, old.lane, old.window, mark, old.loaded_at, stale=True)
             return
         try:
             new = await asyncio.to_thread(self._loaded, name, saved)

@@ -33,6 +33,7 @@ _HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
 _DRAIN_SECONDS = 2.0
+_DRAIN_BODIES = 8  # times the limit of a body: none of it is kept
 
 
 def session_of(token: str) -> str:
@@ -80,7 +81,7 @@ class Guard:
         try:
             self._check(scope)
         except Refused as refused:
-            await _drained(receive, self.settings.limits.body)
+            await _drained(receive, _DRAIN_BODIES * self.settings.limits.body)
             await refused.response()(scope, receive, _with_headers(send))
             return
         body = _Body(self, receive)
