@@ -18,7 +18,7 @@ def test_no_arguments_show_help(run):
 
 COMMANDS = ["fit", "policy", "screen", "rank", "evaluate", "slices", "compare", "report", "monitor"]
 COMMANDS += ["estimators", "doctor", "demo", "update", "known_good", "export", "export_model", "labels", "explain"]
-COMMANDS += ["review", "serve", "thresholds"]
+COMMANDS += ["review", "serve", "thresholds", "watch"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

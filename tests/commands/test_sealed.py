@@ -31,7 +31,7 @@ def test_fit_keeps_the_screener_that_it_replaces(run, world, tmp_path):
 
 def test_a_change_waits_for_one_that_is_under_way(run, fitted, tmp_path):
     screener = shutil.copytree(fitted, tmp_path / "s")
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(screener), "0.6"], stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(screener), "2"], stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
         status, _, err = run("policy", screener, "--budget", "0.3")
     assert (status, holder.returncode) == (0, 0)

@@ -112,6 +112,13 @@ def manifest():
     )
 
 
+def test_a_manifest_that_lacks_what_a_later_release_has_to_say_is_read(tmp_path):
+    artifact.write(tmp_path, manifest(), {"x": np.zeros(1)})
+    sealed_again(tmp_path, model={"classes": ["Größe", "NA"], "task": "multiclass"})
+    back, _ = artifact.read(tmp_path)
+    assert back.model == manifest().model
+
+
 def test_a_manifest_comes_back_to_the_last_bit(tmp_path):
     artifact.write(tmp_path, manifest(), {"x": np.zeros(1)})
     back, _ = artifact.read(tmp_path)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from experiments.multilabel.multilabel import cleanlab_score, ece_by_chance
-from experiments.multilabel.networks import CanvasNetwork, trained
+from experiments.multilabel.networks import trained
 from uncertainty import ModelOutputs
+from uncertainty.demo.canvas_network import CanvasNetwork
 
 
 def test_a_seed_gives_the_same_weights_from_the_first_to_the_last():
