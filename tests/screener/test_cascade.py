@@ -257,6 +257,7 @@ def test_a_screener_saved_without_the_field_loads(full, tmp_path):
     manifest = json.loads((tmp_path / MANIFEST).read_text("utf-8"))
     assert manifest.pop("cascade") is None
     (tmp_path / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+    sealed_again(tmp_path)
     assert Screener.load(tmp_path).cascade is None
 
 
