@@ -33,17 +33,28 @@ def test_a_part_is_the_same_whatever_came_before(world, screened):
         assert alone.equals(table, check_metadata=True)
 
 
+def assert_same(found, expected):
+    """But for the last bits of numbers, which on some processors depend on where in memory a network was loaded."""
+    assert found.schema.equals(expected.schema, check_metadata=True)
+    for name, column in zip(expected.column_names, expected.columns, strict=True):
+        if pa.types.is_floating(column.type):
+            here, there = (np.array(one.to_pylist(), dtype=np.float64) for one in (found[name], column))
+            np.testing.assert_allclose(here, there, rtol=1e-5, atol=1e-6, err_msg=name)
+        else:
+            assert found[name].equals(column), name
+
+
 def test_a_worker_makes_the_same_tables(world, screened, tmp_path):
     images, task, tables = screened
     world.screener.save(tmp_path)
     screen = Screen(tmp_path, "conftest:tiny_classifier", batch_size=8)
-    assert screen(images.select(list(task.positions(0)))).equals(tables[0], check_metadata=True)
+    assert_same(screen(images.select(list(task.positions(0)))), tables[0])
     sent = pickle.loads(pickle.dumps(screen))
     assert "screener" in vars(screen)
     assert "screener" not in vars(sent)
     assert sent == screen
     last = [ImageItem(item.name, item.data.read_bytes()) for item in images.select(list(task.positions(2)))]
-    assert sent(last).equals(tables[2], check_metadata=True)
+    assert_same(sent(last), tables[2])
     with pytest.raises(InputError, match="no images to screen in this part"):
         sent([])
 
