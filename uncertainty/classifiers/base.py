@@ -126,8 +126,7 @@ class Classifier(Brief):
         n, thresholds = self.network, self.decision_thresholds
         made = (n.original, self.classes, self.preprocess, self.task, thresholds, n.autocast, self.spec)
         form = {name: value for name, value in vars(self.form).items() if name != "several"}
-        runtime = None if n.runtime is None else str(n.runtime)
-        return Description(*made, **form, runtime=runtime, before=Before(n, self.preprocess, self.form))
+        return Description(*made, **form, runtime=n.runs_by, before=Before(n, self.preprocess, self.form))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -147,7 +146,7 @@ class Classifier(Brief):
         from uncertainty.classifiers.fingerprint import fingerprint
 
         n = self.network
-        may_be = (n.autocast, self.form.to_dict(), n.runtime and str(n.runtime))
+        may_be = (n.autocast, self.form.to_dict(), n.runs_by)
         settings = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds, *filter(None, may_be)]
         return fingerprint(settings, n.original, None if self.embedder is None else self.embedder.sha256)
 

@@ -124,6 +124,11 @@ class Network:
         """The module as it was given, without what reads its answers."""
         return original(self.module)
 
+    @property
+    def runs_by(self) -> str | None:
+        """What runs its plain passes, as a spec says it; None: torch."""
+        return None if self.runtime is None else str(self.runtime)
+
     def __call__(
         self, inputs: NDArray[Any] | Tensor, passes: int = 0, seed: int = 0, views: Sequence[str] = ()
     ) -> Forward:

@@ -92,7 +92,7 @@ def _refuse(network: Network, runtime: Runtime) -> None:
         raise ModelError(f"runtime={runtime} is for networks that torch runs: {why}; leave it away")
     if (device := device_of(network.module)).type != "cpu":
         raise ModelError(f"runtime={runtime} runs on the CPU, and the network is on {device}; leave one away")
-    if network.habits != replace(network.habits, held=False, alone=False, writes=False):
+    if network.habits.held or network.habits.alone or network.habits.writes:
         raise ModelError(f"runtime={runtime} is for networks whose answers depend on the image alone; leave it away")
 
 

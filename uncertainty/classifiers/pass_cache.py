@@ -259,7 +259,7 @@ def _known_by(network: Network, preprocess: Preprocess) -> str:
     told = (
         network.habits,
         network.autocast,
-        str(network.runtime),
+        network.runs_by,
         network.channels_last,
         network.dropout,
         *ways,

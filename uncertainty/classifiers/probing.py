@@ -59,7 +59,7 @@ def _is_as_before(before: Before, known: Description, form: OutputForm) -> bool:
     then = (before.preprocess, before.form, network.autocast, network.original)
     if then != (known.preprocess, form, known.autocast, known.module) or network.habits.alone:
         return False
-    if network.runtime is not None and str(network.runtime) != known.runtime:
+    if network.runs_by not in (None, known.runtime):
         return False
     try:
         return network.answers_as_probed(_example(known.preprocess))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,9 +46,7 @@ from uncertainty.verbs.ranges import limits
 from uncertainty.workflows.effort import Effort
 
 if TYPE_CHECKING:
-    from uncertainty.images.manifests import Columns
     from uncertainty.screener import Screener
-    from uncertainty.workflows.fit import ImageSource
 
 
 @with_policy_options
@@ -94,7 +91,7 @@ def fit(
     Without a network: uncertainty fit --reference table:train.parquet --calibration table:val.parquet -o SCREENER.
     """
     from uncertainty.images.manifests import Columns, Grouping
-    from uncertainty.workflows.fit import ModelSource, fit_folders
+    from uncertainty.workflows.fit import ModelSource, both_sets, fit_folders
 
     asked: dict[str, Any] = {"expect_damage": expect_damage, "batch_size": batch_size, "workers": workers}
     asked |= {"expect_unknown": expect_unknown, "certify_share": certify_share, "seed": seed, "passes": passes}
@@ -104,16 +101,8 @@ def fit(
     named = Columns(name_column, label_column, split, Grouping(group, group_by), label_separator, several_labels)
     source = ModelSource(model, classes, embedder, device, autocast, runtime, trust_model_file)
     with listened() as said:
-        screener = fit_folders(source, *_sets(reference, reference_split, calibration, named), out, **asked)
+        screener = fit_folders(source, *both_sets(reference, reference_split, calibration, named), out, **asked)
     _say(screener, out, said)
-
-
-def _sets(reference: Path | None, part: str | None, calibration: Path, columns: Columns) -> tuple[Any, ImageSource]:
-    from uncertainty.images.groups import APART
-    from uncertainty.workflows.fit import ImageSource
-
-    good = None if reference is None else ImageSource(reference, replace(columns, split=part, grouping=APART))
-    return good, ImageSource(calibration, columns)
 
 
 def _say(screener: Screener, out: Path, said: list[str]) -> None:

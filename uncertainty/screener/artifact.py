@@ -94,8 +94,8 @@ class SavedModel(BaseModel):
             task=classifier.task,
             preprocess=classifier.preprocess.to_dict(),
             embedder=None if second is None else second.spec,
-            runtime=runtime_of(classifier),
-            embedder_runtime=runtime_of(second),
+            runtime=classifier.network.runs_by,
+            embedder_runtime=None if second is None else second.network.runs_by,
         )
 
     def check(self, outputs: ModelOutputs) -> None:
@@ -105,11 +105,6 @@ class SavedModel(BaseModel):
                 f"these outputs have {outputs.n_classes} classes ({outputs.task}); the screener was fitted on "
                 f"{len(self.classes)} ({self.task})"
             )
-
-
-def runtime_of(of: Any) -> str | None:
-    """Return what runs a classifier or second opinion, None: torch, or there is none."""
-    return None if of is None or of.network.runtime is None else str(of.network.runtime)
 
 
 def _source(spec: str | None) -> Source | None:

@@ -8,7 +8,7 @@ from typing import Any
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.source import changed
 from uncertainty.errors import ArtifactError
-from uncertainty.screener.artifact import Manifest, SavedModel, runtime_of
+from uncertainty.screener.artifact import Manifest, SavedModel
 
 
 def refuse_another_model(folder: Path, manifest: Manifest, classifier: Classifier) -> None:
@@ -16,8 +16,9 @@ def refuse_another_model(folder: Path, manifest: Manifest, classifier: Classifie
     if manifest.model.sha256 is None:
         raise ArtifactError(f"{folder} was fitted from outputs, without a classifier; load it without one")
     saved = manifest.model
-    _refuse_another_runtime(folder, saved.runtime, runtime_of(classifier), "model")
-    _refuse_another_runtime(folder, saved.embedder_runtime, runtime_of(classifier.embedder), "second opinion")
+    second = None if classifier.embedder is None else classifier.embedder.network.runs_by
+    _refuse_another_runtime(folder, saved.runtime, classifier.network.runs_by, "model")
+    _refuse_another_runtime(folder, saved.embedder_runtime, second, "second opinion")
     if (sha256 := classifier.sha256) != saved.sha256:
         raise ArtifactError(
             f"{folder} was fitted with model {str(saved.sha256)[:12]}, this one is {sha256[:12]} (weights, classes, "

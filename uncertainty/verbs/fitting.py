@@ -12,7 +12,6 @@ from uncertainty.verbs.ranges import in_range
 
 if TYPE_CHECKING:
     from uncertainty.decisions.plans import Plan
-    from uncertainty.images.manifests import Columns
     from uncertainty.recalibration.refit import Update
     from uncertainty.screener import Screener
     from uncertainty.workflows.known_good import KnownGoodChange
@@ -62,7 +61,7 @@ def fit(
     Without a model, None, both sets are tables of outputs: "table:FILE".
     """
     from uncertainty.workflows.effort import Effort
-    from uncertainty.workflows.fit import ModelSource, fit_folders
+    from uncertainty.workflows.fit import ModelSource, both_sets, fit_folders
 
     asked: dict[str, Any] = {"expect_damage": expect_damage, "expect_unknown": expect_unknown, "seed": seed}
     asked |= {"certify_share": certify_share, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes}
@@ -71,16 +70,8 @@ def fit(
     asked |= {"drop_duplicates": drop_duplicates, "cache": cache_of(cache, off=no_cache), "progress": shown(progress)}
     named = columns(name_column, label_column, group, group_by, separator=label_separator, several=several_labels)
     source = ModelSource(model, path_of(classes), embedder, device, autocast, runtime, trust_model_file)
-    sets = _sets(reference, reference_split, calibration, replace(named, split=split))
+    sets = both_sets(reference, reference_split, calibration, replace(named, split=split))
     return fit_folders(source, *sets, Path(out), effort=Effort(one_of("effort", effort, Effort)), **asked)
-
-
-def _sets(reference: AnyPath | None, part: str | None, calibration: AnyPath, named: Columns) -> tuple[Any, Any]:
-    from uncertainty.images.groups import APART
-    from uncertainty.workflows.fit import ImageSource
-
-    good = None if reference is None else ImageSource(Path(reference), replace(named, split=part, grouping=APART))
-    return good, ImageSource(Path(calibration), named)
 
 
 @in_range

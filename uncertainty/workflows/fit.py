@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
 from uncertainty.errors import InputError
+from uncertainty.images.groups import APART
 from uncertainty.images.manifests import USUAL, Columns
-from uncertainty.images.sources import ImageSet
+from uncertainty.images.sources import AnyPath, ImageSet
 from uncertainty.labels.images import images_of_part, labelled_images
 from uncertainty.workflows.effort import Effort
 from uncertainty.workflows.fit_checks import compared, of_tables, refuse_unwritable
@@ -81,6 +82,14 @@ class ImageSource(NamedTuple):
     def of(cls, given: Path | ImageSource) -> ImageSource:
         """Return a path as a source with the usual columns; a source as it is."""
         return given if isinstance(given, ImageSource) else cls(given)
+
+
+def both_sets(
+    reference: AnyPath | None, part: str | None, calibration: AnyPath, columns: Columns
+) -> tuple[ImageSource | None, ImageSource]:
+    """Return known-good and calibration images, read alike but for the part of a table that is meant and groups."""
+    good = None if reference is None else ImageSource(Path(reference), replace(columns, split=part, grouping=APART))
+    return good, ImageSource(Path(calibration), columns)
 
 
 def fit_folders(

@@ -85,7 +85,6 @@ def _model(openvino: Any, core: Any, part: nn.Module, example: Tensor, cache: Pa
         return _converted(openvino, part, example)
     file = cache / f"{_digest(openvino, part, example)}.xml"
     if not file.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
         made = file.with_name(f".{file.stem}-{id(part):x}.xml")
         openvino.save_model(_converted(openvino, part, example), made, compress_to_fp16=False)
         # The weights first: whoever finds the graph finds them too.

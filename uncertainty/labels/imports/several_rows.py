@@ -92,25 +92,24 @@ def _notes(copies: _Copies) -> list[str]:
 
 def _copies(images: ImageSet, folders: Sequence[str | None]) -> _Copies:
     """Find the files that are one image: by their names below the class folder, then by their bytes."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     first: dict[str, int] = {}
-    group = list(range(len(images)))
-    contents = _contents(images)
-    unlike = set()
-    for row in range(len(images)):
-        if not folders[row]:
-            continue
+    contents, alike = _contents(images), [(row, row) for row in range(len(images))]
+    for row in (row for row in range(len(images)) if folders[row]):
         inner = _inner(images, folders, row)[-1]
-        met = [first.setdefault(key, row) for key in (f"name {inner}", f"bytes {contents[row]}") if key[6:]]
-        if contents[row] != contents[met[0]]:
-            unlike.add(group[met[0]])
-        for other in met:
-            old, new = group[row], group[other]
-            group = [new if one == old else one for one in group] if old not in (row, new) else group
-            group[row] = new
+        keys = [key for key in (f"name {inner}", f"bytes {contents[row]}") if key[6:]]
+        alike += [(row, first.setdefault(key, row)) for key in keys]
+    pairs = np.array(alike).reshape(-1, 2).T
+    _, group = connected_components(
+        coo_array((np.ones(pairs.shape[1]), pairs), shape=(len(images),) * 2), directed=False
+    )
     found: dict[int, list[int]] = {}
-    for row, one in enumerate(group):
+    for row, one in enumerate(group.tolist()):
         found.setdefault(one, []).append(row)
-    return _Copies(list(found.values()), len(unlike))
+    unlike = sum(len({contents[row] for row in rows}) > 1 for rows in found.values())
+    return _Copies(list(found.values()), unlike)
 
 
 def _inner(images: ImageSet, folders: Sequence[str | None], row: int) -> tuple[str, ...]:
