@@ -78,7 +78,7 @@ def test_the_files_that_are_named_are_there():
 
 
 @pytest.mark.parametrize(
-    "title", [pytest.param(title, marks=[pytest.mark.slow] * title.endswith("experiment")) for title in RECIPES]
+    "title", [pytest.param(title, marks=[pytest.mark.simulation] * title.endswith("experiment")) for title in RECIPES]
 )
 def test_a_recipe_works_as_it_stands(title, copy):
     environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
