@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from asyncio import TimerHandle, Transport
 from typing import Any
 
@@ -15,6 +16,9 @@ from uncertainty.service.settings import ServiceSettings
 _BACKLOG = 1024
 _GRACE = 30
 """Seconds for what was accepted, once the service is told to end."""
+_SWITCH = 0.0005
+"""Seconds after which Python takes turns between threads: a request goes through three, and each may find that the one
+of the network has just begun its turn, which is ten times as long by default."""
 
 
 class TimedProtocol(H11Protocol):
@@ -79,7 +83,12 @@ def run(app: FastAPI, settings: ServiceSettings, *, ready: Any = None) -> None:
 
     Raises InputError where the port is taken.
     """
-    asyncio.run(_serve(app, settings, ready))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH)
+    try:
+        asyncio.run(_serve(app, settings, ready))
+    finally:
+        sys.setswitchinterval(before)
 
 
 async def _serve(app: FastAPI, settings: ServiceSettings, ready: Any) -> None:
