@@ -83,7 +83,8 @@ class Lane:
     """Judges images as they come: decoded in threads, classified in batches of whatever is there.
 
     A batch is begun as soon as the network is free. Only while others are being decoded a decoded image waits for
-    them: `Batching.wait` where they fill a batch, and the less the fewer there are. A row does not depend on the batch that it was judged in.
+    them: `Batching.wait` where they fill a batch, and the less the fewer there are. A row does not depend on the batch
+    that it was judged in.
     """
 
     def __init__(self, screener: Screener, batching: Batching, watcher: Watcher | None = None) -> None:

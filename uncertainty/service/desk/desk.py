@@ -20,11 +20,12 @@ from uncertainty.report.data import described
 from uncertainty.report.rows import Rows
 from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.service.desk.answers import Answer, Kind, Vocabulary
+from uncertainty.service.desk.counted import Counted, Screened
 from uncertainty.service.desk.labels_file import write_labels
 from uncertainty.service.desk.looks import Looks
 from uncertainty.service.desk.pictures import Shown
 from uncertainty.service.desk.plan import Plan, ordered
-from uncertainty.service.desk.standing import Screened, Standing, agreed, standing
+from uncertainty.service.desk.standing import Standing, agreed, standing
 from uncertainty.service.desk.stopping import NEXT
 from uncertainty.service.desk.store import FILE, Given, Saved, Store
 from uncertainty.service.desk.turns import How, Person, Turns, TurnSettings
@@ -86,13 +87,14 @@ class Desk:
         self.settings, self.lock = settings, threading.RLock()
         self.verdicts = Verdicts.read(settings.out)
         told = read_summary(settings.out)
-        self.store = Store(settings.file)
+        self.store, self._known = Store(settings.file), dict[str, Person]()
         self.notes = self._begun()
         order, draw = self.store.order()
         self.screened = _screened(self.verdicts, _classes(self.verdicts, told, settings.saved), order)
         second = settings.plan.second_look(len(self.screened.names))
         self.turns = Turns(order, draw, TurnSettings(settings.plan.explore, second, settings.lease))
-        for one in self.store.standing():
+        self.counted = Counted(self.screened, answers := self.store.standing())
+        for one in answers:
             self._note(one)
         self._recorded = lru_cache(_KEPT)(self._record)
         root = settings.images or input_root(told)
@@ -128,8 +130,9 @@ class Desk:
 
     def person(self, token: str) -> Person | None:
         """Return who has a token."""
-        found = self.store.person(token) if token else None
-        return None if found is None else Person(token, found)
+        if token not in self._known and (found := self.store.person(token) if token else None) is not None:
+            self._known[token] = Person(token, found)
+        return self._known.get(token)
 
     def take(self, who: Person, count: int) -> list[dict[str, Any]]:
         """Return the images that a person looks at now and next, with all that there is to say of them."""
@@ -162,11 +165,12 @@ class Desk:
             others = self.turns.said(item) - {who.annotator}
             if lease is None and others and who.annotator not in self.turns.said(item):
                 raise TakenError
-            first = next((one.how for one in self.store.standing_of(item) if one.answer.judged), None)
+            first = next((one.how for one in self.counted.of(item) if one.answer.judged), None)
             came = How.RANKED if how in (How.SECOND, How.OPENED) else how
             if lease is not None and lease.how in (How.RANKED, How.DRAWN):
                 came = lease.how
             saved = self.store.add(Given(item, who.annotator, answer, first or came, who.holder, seconds))
+            self.counted.add(saved)
             self._note(saved)
             return saved
 
@@ -176,6 +180,7 @@ class Desk:
             taken = self.store.withdraw(who.annotator, who.holder)
             if taken is None:
                 return None
+            self.counted.remove(taken)
             self.turns.withdrawn(taken.item, who.annotator)
             if not self.turns.open(taken.item, who, How(taken.how)):
                 raise TakenError
@@ -185,12 +190,13 @@ class Desk:
         """Show a person again what he skipped."""
         with self.lock:
             self.store.unskip(who.annotator)
+            self.counted.unskip(who.annotator)
             self.turns.again(who.annotator)
 
     def standing(self) -> Standing:
         """Return how the review stands."""
         with self.lock:
-            return standing(self.screened, self.store.standing(), self.turns.ahead(NEXT), self.settings.stop_below)
+            return standing(self.counted, self.turns.ahead(NEXT), self.settings.stop_below)
 
     def agreement(self) -> list[Any]:
         """Return how far people agree."""
