@@ -152,10 +152,10 @@ def test_nothing_hostile_runs_or_becomes_an_element(browser, made):
 
 
 def test_answers_wait_while_the_server_is_away_and_none_is_lost(browser, made, monkeypatch):
-    from uncertainty.service.problems import busy
+    from uncertainty.service.problems import Refused
 
     def away(given):
-        raise busy("store_busy", "not now")
+        raise Refused(507, "store_full", "the disk is full")
 
     with served(made(8, CLASSES)) as (address, desk):
         sign_in(browser, address, "Ann")
@@ -163,6 +163,7 @@ def test_answers_wait_while_the_server_is_away_and_none_is_lost(browser, made, m
             patch.setattr(desk.store, "add", away)
             press(browser, "n", "n")
             waited(lambda: "not saved yet: 2 answers wait" in text(browser, "#saving"))
+            assert text(browser, "#saving").endswith("will be sent again (the disk is full)")
         waited(lambda: done(browser) == 2)
         assert text(browser, "#saving") == "saved"
         assert len(desk.store.standing()) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from uncertainty.defaults import LEASE, STOP_BELOW
-from uncertainty.errors import InputError, printable
+from uncertainty.errors import InputError, UncertaintyError, in_one_line, printable
 from uncertainty.images.decoding import Reading
 from uncertainty.labels.tables import named_classes, task_of
 from uncertainty.report.data import described
@@ -29,8 +30,10 @@ from uncertainty.service.desk.standing import Standing, agreed, standing
 from uncertainty.service.desk.stopping import NEXT
 from uncertainty.service.desk.store import FILE, Given, Saved, Store
 from uncertainty.service.desk.turns import How, Person, Turns, TurnSettings
+from uncertainty.service.problems import Refused
 from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_summary
 
+logger = logging.getLogger("uncertainty")
 _LONGEST_NAME = 60
 _KEPT = 256  # records: of every image one is asked for with each answer that comes before it
 _UNSHOWN = ("standing", "scores", "label", "wrong")
@@ -109,11 +112,16 @@ class Desk:
         return self.screened.vocabulary
 
     def close(self) -> None:
-        """Write the labels as a table, if there are any, and close their file."""
+        """Write the labels as a table, if there are any and there is room for it, and close their file."""
         with self.lock:
-            if any(one.answer.kind is not Kind.SKIP for one in self.store.standing()):
-                self.write_labels()
-            self.store.close()
+            try:
+                if self.counted.people.total():
+                    self.write_labels()
+            except (OSError, UncertaintyError, Refused) as error:
+                kept = f"they are in {self.store.path}; write them with --export-only"
+                logger.error("the labels can't be written as a table: %s; %s", in_one_line(error), kept)
+            finally:
+                self.store.close()
 
     def write_labels(self) -> Path:
         """Write the labels beside the verdicts; return their file."""
