@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from asyncio import TimerHandle, Transport
 from typing import Any
@@ -83,6 +84,7 @@ def run(app: FastAPI, settings: ServiceSettings, *, ready: Any = None) -> None:
 
     Raises InputError where the port is taken.
     """
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each odd byte that a client sends
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH)
     try:
