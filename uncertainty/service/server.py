@@ -46,6 +46,17 @@ class TimedProtocol(H11Protocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse bytes that are no HTTP; a request that they belong to is over, and nothing more is sent for it."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()
+                return
+        super().send_400_response(msg)
+
     def _wait(self) -> None:
         self._until = self.loop.call_later(self.head_seconds, self._hang_up)
 
