@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.multilabel.multilabel import cleanlab_score, ece_by_chance
+from experiments.multilabel.judged import cleanlab_score, ece_by_chance
 from experiments.multilabel.networks import trained
 from uncertainty import ModelOutputs
 from uncertainty.demo.canvas_network import CanvasNetwork
