@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from uncertainty import ModelOutputs
 from uncertainty.decisions.answer_thresholds import Kind, Wanted, answer_thresholds
 
-LEVEL, CONFIDENCE, IMAGES, DRAWS = 0.9, 0.95, 600, 200
+LEVEL, CONFIDENCE, IMAGES, DRAWS = 0.9, 0.95, 600, 100
 PRECISION: Kind = "precision"
 RECALL: Kind = "recall"
 OURS = "thresholds"

@@ -84,8 +84,8 @@ def main() -> None:
         "digits": lambda: sets.digits_maker(options.cache, embedded),
         "solar": lambda: solar_maker(options.folder, options.cache),
     }
-    there = results_file.load(options.out, NAME) if (options.out / f"{NAME}.json").exists() else {}
     made = {name: measured(makers[name](), options.splits, draws) for name in wanted.split(",")}
+    there = results_file.load(options.out, NAME) if (options.out / f"{NAME}.json").exists() else {}
     results_file.publish(options.out, NAME, {n: (there | made)[n] for n in SETS if n in there | made}, page)
 
 
