@@ -9,6 +9,7 @@ import typer
 
 from uncertainty.commands.options import Device, Model, OtherSecondOpinion, Trusted
 from uncertainty.commands.shared import plainly, say
+from uncertainty.commands.start import loading
 
 if TYPE_CHECKING:
     from uncertainty.screener import Screener
@@ -23,8 +24,9 @@ def explain(
     trust_model_file: Trusted = False,
 ) -> None:
     """Say why an image is flagged or not, and what it is like: uncertainty explain SCREENER IMAGE."""
-    from uncertainty.screening.saved_screener import SavedScreener
-    from uncertainty.workflows.explain import loaded_for
+    with loading():
+        from uncertainty.screening.saved_screener import SavedScreener
+        from uncertainty.workflows.explain import loaded_for
 
     saved = SavedScreener(screener, model, device, embedder=embedder, trust=trust_model_file)
     say_explanations(loaded_for(saved, images), images)
