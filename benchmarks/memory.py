@@ -97,9 +97,7 @@ def main() -> None:
     parser.add_argument(
         "--counts", type=int, nargs="+", default=COUNTS, help="numbers of images (default: %(default)s)"
     )
-    parser.add_argument(
-        "--kinds", nargs="+", choices=(*KINDS, *MORE), default=KINDS, help="of input (default: %(default)s)"
-    )
+    parser.add_argument("--kinds", nargs="+", choices=(*KINDS, *MORE), default=KINDS, help="of input (%(default)s)")
     parser.add_argument("--keep", type=Path, help="folder for the images, to be used again")
     given = parser.parse_args()
     with TemporaryDirectory() as temporary:

@@ -34,3 +34,10 @@ def test_garbage_is_collected_again_after_loading() -> None:
     with loading():
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_commands_that_run_no_network_load_no_torch() -> None:
+    code = "import sys, uncertainty.workflows.rank, uncertainty.workflows.evaluate\n"
+    code += "assert not {'torch', 'scipy.stats', 'pandas'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

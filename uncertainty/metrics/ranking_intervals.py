@@ -238,7 +238,7 @@ def _binomial_quantile(side: float, rows: int, share: float) -> int:
     """
     from scipy.special import bdtr, bdtrik
 
-    k = min(max(math.ceil(bdtrik(side, rows, share)), 0), rows)
+    k: int = min(max(math.ceil(bdtrik(side, rows, share)), 0), rows)
     while k > 0 and bdtr(k - 1, rows, share) >= side:
         k -= 1
     while bdtr(k, rows, share) < side:
