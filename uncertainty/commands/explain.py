@@ -9,6 +9,7 @@ import typer
 
 from uncertainty.commands.network_options import NetworkOptions, with_screener_options
 from uncertainty.commands.shared import plainly, say
+from uncertainty.commands.start import loading
 
 if TYPE_CHECKING:
     from uncertainty.screener import Screener
@@ -22,7 +23,8 @@ def explain(
     network: NetworkOptions,
 ) -> None:
     """Say why an image is flagged or not, and what it is like: uncertainty explain SCREENER IMAGE."""
-    from uncertainty.workflows.explain import loaded_for
+    with loading():
+        from uncertainty.workflows.explain import loaded_for
 
     say_explanations(loaded_for(network.saved(screener), images), images)
 

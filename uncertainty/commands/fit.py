@@ -41,6 +41,7 @@ from uncertainty.commands.options import (
 )
 from uncertainty.commands.policy_options import with_policy_options
 from uncertainty.commands.shared import listened, plainly, say, say_notes, shown_progress
+from uncertainty.commands.start import loading
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
 from uncertainty.verbs.ranges import limits
 from uncertainty.workflows.effort import Effort
@@ -90,8 +91,9 @@ def fit(
 
     Without a network: uncertainty fit --reference table:train.parquet --calibration table:val.parquet -o SCREENER.
     """
-    from uncertainty.images.manifests import Columns, Grouping
-    from uncertainty.workflows.fit import ModelSource, both_sets, fit_folders
+    with loading():
+        from uncertainty.images.manifests import Columns, Grouping
+        from uncertainty.workflows.fit import ModelSource, both_sets, fit_folders
 
     asked: dict[str, Any] = {"expect_damage": expect_damage, "batch_size": batch_size, "workers": workers}
     asked |= {"expect_unknown": expect_unknown, "certify_share": certify_share, "seed": seed, "passes": passes}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module, metadata
 from importlib.metadata import EntryPoint
@@ -44,7 +45,11 @@ def create(name: str, **arguments: Any) -> Estimator:
     >>> create("nn_guide", k=3).arguments()
     {'k': 3}
     """
-    known = discover()
+    return made(discover(), name, arguments)
+
+
+def made(known: Mapping[str, type[Estimator]], name: str, arguments: Mapping[str, Any]) -> Estimator:
+    """Return a new, unfitted estimator of those that `discover` found: looking through what is installed takes time."""
     if name not in known:
         raise InputError(f"there is no estimator {name!r}; known are {', '.join(known)}")
     accepted = inspect.signature(known[name]).parameters

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets, counted_once
 from uncertainty.combination.class_order import refuse_another_order
+from uncertainty.combination.copies import damage_kinds
 from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import counted, evidence, shares_of
 from uncertainty.combination.fit import Combination, Evidence, combine
@@ -68,7 +69,7 @@ def from_images(
     wanted = calibration_sets.Asked(asked.shares, groups, asked.drop_duplicates, asked.compared)
     with remembering(classifier, cache) as running:
         sets = calibration_sets.collect(running, reference, calibration, look, views, wanted)
-    asked = replace(asked, damage_kinds=calibration_sets.damage_kinds(sets.calibration, look.seed))
+    asked = replace(asked, damage_kinds=damage_kinds(sets.calibration, look.seed))
     fitted = from_outputs(sets.reference, sets.calibration, (sets.damaged, sets.foreign), asked)
     return replace(
         fitted,
