@@ -86,7 +86,8 @@ def test_the_likelier_set_stands_beside_the_prediction_where_they_differ(screene
     assert "(no label)" in expected
     sure = np.maximum(p_wrong, 1 - p_wrong)[differs].min(axis=1)
     told = verdicts.table["suggested_probability"].drop_null().to_numpy()
-    assert (told <= sure).all() and (told > 0).all()
+    assert (told <= sure).all()
+    assert (told > 0).all()
     write_table(verdicts.table, tmp_path / "v.csv")
     assert Verdicts.read(tmp_path / "v.csv").table["suggested_label"].to_pylist() == expected
 

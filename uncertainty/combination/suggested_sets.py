@@ -69,7 +69,7 @@ class SuggestedSets:
         """
         sure = _sure(p_wrong.astype(np.float64))
         p = expit(self.intercept + self.slope * _logit(_product(sure)))
-        return np.minimum(p, sure.min(axis=1, initial=1))
+        return np.asarray(np.minimum(p, sure.min(axis=1, initial=1)))
 
     def to_dict(self) -> dict[str, float]:
         """Return plain JSON values."""
@@ -84,6 +84,10 @@ class SuggestedSets:
             raise ArtifactError(
                 f"the saved odds of suggested sets are damaged: {error}; fit the screener again"
             ) from error
+
+
+INDEPENDENT = SuggestedSets()
+"""What nothing was learnt from: decisions as if they were independent."""
 
 
 def turned(p_wrong: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from uncertainty.combination.decision_experts import DecisionExperts
 from uncertainty.combination.decision_fit import DecisionEvidence, learnt_decisions
 from uncertainty.combination.fit import Combination, Evidence
-from uncertainty.combination.suggested_sets import SuggestedSets
+from uncertainty.combination.suggested_sets import INDEPENDENT, SuggestedSets
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision, decide
 from uncertainty.decisions.decision_rows import DecisionRows
@@ -37,7 +37,7 @@ class Decisions:
     experts: DecisionExperts
     at_first_sight: DecisionExperts | None
     rows: DecisionRows
-    sets: SuggestedSets = SuggestedSets()
+    sets: SuggestedSets = INDEPENDENT
 
     @classmethod
     def fit(
@@ -75,7 +75,11 @@ class Decisions:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `rows` are arrays and saved beside them."""
         first = self.at_first_sight
-        return {"experts": self.experts.to_dict(), "at_first_sight": None if first is None else first.to_dict(), "sets": self.sets.to_dict()}
+        return {
+            "experts": self.experts.to_dict(),
+            "at_first_sight": None if first is None else first.to_dict(),
+            "sets": self.sets.to_dict(),
+        }
 
     @classmethod
     def restored(cls, saved: dict[str, Any] | None, arrays: Mapping[str, NDArray[Any]]) -> Self | None:

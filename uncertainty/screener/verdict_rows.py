@@ -15,7 +15,7 @@ from uncertainty.combination.decision_experts import DecisionExperts
 from uncertainty.combination.decision_fit import decision_log_odds, decision_p_wrong, judge_of
 from uncertainty.combination.evidence import signals
 from uncertainty.combination.mixture import Mixture, Signals
-from uncertainty.combination.suggested_sets import SuggestedSets, turned
+from uncertainty.combination.suggested_sets import INDEPENDENT, SuggestedSets, turned
 from uncertainty.decisions.decide import Decision
 from uncertainty.decisions.each_decision import flagged_labels, flags_of_decisions
 from uncertainty.estimators.base import Estimator
@@ -41,7 +41,7 @@ class Judges:
     estimators: Sequence[Estimator]
     combiner: Mixture
     experts: DecisionExperts | None = None
-    sets: SuggestedSets = SuggestedSets()
+    sets: SuggestedSets = INDEPENDENT
 
     def look(self, outputs: ModelOutputs) -> tuple[Signals, NDArray[np.float32] | None]:
         """Return what is known of n rows, and (n, c) p_wrong of each decision; None where an image has one label.
@@ -125,7 +125,7 @@ def judged_by_effort(
     """Return what `judged` does; in a cascade, by all estimators for `deeper` and by the cheap ones for the others."""
     cascade, decisions = fitted.cascade, fitted.decisions
     classes, decision = fitted.model.classes, fitted.decision
-    sets = SuggestedSets() if decisions is None else decisions.sets
+    sets = INDEPENDENT if decisions is None else decisions.sets
     full = Judges(fitted.estimators, fitted.combiner, None if decisions is None else decisions.experts, sets)
     if cascade is None:
         return judged(outputs, full, classes, decision, telling=fitted.telling)
@@ -204,7 +204,7 @@ def _suggested_set(
     outputs: ModelOutputs, p_wrong: NDArray[np.float32], sets: SuggestedSets, classes: Sequence[str]
 ) -> dict[str, list[str | float | None]]:
     other = turned(p_wrong)
-    differs = other.any(axis=1)
+    differs: list[bool] = np.asarray(other.any(axis=1)).tolist()
     chosen = (outputs.predictions == 1) ^ other
     none = NO_LABEL if NO_LABEL not in classes else JOINT
     names = [JOINT.join(name for name, on in zip(classes, row, strict=True) if on) or none for row in chosen]
