@@ -101,6 +101,18 @@ def test_columns_that_are_no_class_and_classes_without_a_column(tmp_path):
         read_annotations(tmp_path / "more.csv", Columns(label="cat,camera"))
 
 
+def test_a_folder_whose_metadata_has_a_column_for_each_class(tmp_path):
+    root = pictures(tmp_path / "data", "a.png", "b.png", "c.png")
+    (root / "metadata.csv").write_text("file_name,cat,dog,eel\na.png,1,0,1\nb.png,0,0,0\nc.png,,1,0\n")
+    found = labelled_images(root)
+    assert dict(zip(found.names, found.labels, strict=True)) == {
+        "a.png": "cat;eel",
+        "b.png": "(no label)",
+        "c.png": "dog;?cat",
+    }
+    assert {row.names[0]: row.label for row in read_annotations(root).rows}["b.png"] == "(no label)"
+
+
 @pytest.mark.parametrize("cell", ["2", "yes", "0.5"])
 def test_a_stray_cell_among_zeros_and_ones_is_named_with_what_to_write(tmp_path, cell):
     rows = [[f"{i}.png", "1", "0", "1"] for i in range(20)]

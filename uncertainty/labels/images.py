@@ -17,7 +17,7 @@ from uncertainty.images.remote import located
 from uncertainty.images.sources import AnyPath, ImageSet, find_images, named_images
 from uncertainty.labels.imports import folders, tables
 from uncertainty.labels.imports.base import Annotation, Annotations
-from uncertainty.labels.imports.formats import format_of, read_annotations
+from uncertainty.labels.imports.formats import format_of, read_annotations, table_of_answers
 from uncertainty.labels.imports.several_rows import in_several_folders
 from uncertainty.labels.imports.source import Source
 from uncertainty.labels.screened_names import ScreenedNames, of_another_folder
@@ -56,9 +56,10 @@ def _with_all_folders(images: ImageSet, columns: Columns) -> ImageSet:
 
 def _found(path: AnyPath, columns: Columns) -> ImageSet:
     if isinstance(located(path), Path) and Path(path).exists() and not is_image_name(path):
-        kind = format_of(Path(path), columns)
+        table = table_of_answers(Path(path), columns)
+        kind = format_of(table, columns)
         if kind not in (folders, tables) or (kind is tables and columns.several):
-            return _annotated(Path(path), columns)
+            return _annotated(table, columns)
     return find_images(path, columns)
 
 
