@@ -11,7 +11,8 @@ from sklearn.metrics import cohen_kappa_score
 from uncertainty import metrics
 from uncertainty.errors import InputError
 from uncertainty.evaluation import comparison
-from uncertainty.evaluation.comparison import compare, mcnemar
+from uncertainty.evaluation.comparison import compare
+from uncertainty.evaluation.paired import grouped_mcnemar, mcnemar
 from uncertainty.evaluation.screening_quality import METRICS, evaluate, join_labels
 
 
@@ -149,7 +150,7 @@ def test_images_of_one_group_change_together():
 def test_mcnemar_of_groups_of_one_is_mcnemar():
     rng = np.random.default_rng(0)
     fixed, broken = rng.random(60) < 0.2, rng.random(60) < 0.1
-    alone = comparison.grouped_mcnemar(fixed & ~broken, broken & ~fixed, np.arange(60))
+    alone = grouped_mcnemar(fixed & ~broken, broken & ~fixed, np.arange(60))
     assert alone == pytest.approx(mcnemar(int((fixed & ~broken).sum()), int((broken & ~fixed).sum())))
 
 

@@ -28,7 +28,15 @@ Explore = Annotated[
     float, typer.Option(**limits("explore"), help="Share drawn at random, so that accuracy can be estimated.")
 ]
 QuotaPer = Annotated[
-    str | None, typer.Option(help="predicted, or a column of the manifest: as many images for each value.")
+    str | None,
+    typer.Option(
+        help="predicted, or a column of the manifest: as many images for each value. doubt, of several labels an "
+        "image: as many for each class whose decision is in doubt."
+    ),
+]
+DoubtOf = Annotated[
+    str | None,
+    typer.Option(metavar="CLASS", help="Of several labels an image: rank by how likely wrong the decision on it is."),
 ]
 Exclude = Annotated[
     list[Path] | None,
@@ -50,6 +58,7 @@ def rank(
     strategy: Strategy = "spread",
     explore: Explore = 0.0,
     quota_per: QuotaPer = None,
+    doubt_of: DoubtOf = None,
     exclude: Exclude = None,
     exclude_hopeless: ExcludeHopeless = False,
     stop_below: StopBelow = None,
@@ -59,8 +68,10 @@ def rank(
     overwrite: Overwrite = False,
 ) -> None:
     """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
+    from uncertainty.annotation.class_doubts import DOUBTFUL
     from uncertainty.annotation.expected_yield import should_stop
     from uncertainty.annotation.ranking import BY_CHANCE
+    from uncertainty.checks.class_columns import DECISION
     from uncertainty.commands.tables import shown
     from uncertainty.images.groups import Grouping
     from uncertainty.workflows.rank import rank_folder
@@ -74,6 +85,7 @@ def rank(
         strategy=strategy,
         explore=explore,
         quota_per=quota_per,
+        doubt_of=doubt_of,
         exclude=exclude or (),
         exclude_hopeless=exclude_hopeless,
         seed=seed,
@@ -84,7 +96,10 @@ def rank(
     for row in found.table.slice(0, 10).to_pylist():
         label, name = shown(row["predicted_label"]) or NO_LABEL, shown(row["file_name"])
         drawn = "  (drawn)" if row["drawn_by"] == BY_CHANCE else ""
-        say(f"{row['rank']:>4}  p_wrong {probability(row['p_wrong']):>6}  {label}  {name}{drawn}")
+        told = row.get(DOUBTFUL)
+        doubts = f"  (in doubt: {shown(told)})" if told else ""
+        p_wrong = row["p_wrong"] if doubt_of is None else row[DECISION + doubt_of]
+        say(f"{row['rank']:>4}  p_wrong {probability(p_wrong):>6}  {label}  {name}{doubts}{drawn}")
     say(str(found.expected))
     if stop_below is not None and should_stop(found.expected, stop_below):
         say(f"time to stop: {percent(found.expected.share)} of these are expected to be errors, below {stop_below:.1%}")

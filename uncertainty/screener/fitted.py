@@ -56,7 +56,7 @@ class Fitted:
         """Return what verdicts have beside the usual columns, as `verdicts.schema` takes it."""
         told = {
             "effort": self.cascade is not None,
-            "suggested": self.model.task == "multiclass" and any(e.posterior for e in self.estimators),
+            "suggested": any(e.posterior for e in self.estimators),
             "decisions": self.decisions is not None,
             FLAGGED_LABELS: self.decision.policy.per_decision,
         }

@@ -45,7 +45,7 @@ RANGES = {
     "publish": Range(0),
     "precision": Range(0.01, 1),
     "recall": Range(0.01, 1),
-    "resamples": Range(1, whole=True),
+    "resamples": Range(1, 100_000, whole=True),
     "most": Range(1, whole=True),
     "false_alarms": Range(0.002, 0.5),
     "budget": Range(0, 1),

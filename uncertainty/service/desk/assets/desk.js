@@ -47,18 +47,21 @@ function finished() {
 
 // ---- answers
 
+// One class, or of several labels all of the likelier set.
+const suggestedOf = (image) => [image.suggested?.[0] ?? []].flat();
+
 // The prediction first, then what the evidence suggests, then what the classifier else thought.
 function choicesOf(image) {
   const likely = (image.top ?? []).map(([k]) => k);
-  const wanted = [...image.said, ...(image.suggested ? [image.suggested[0]] : []), ...likely];
+  const wanted = [...image.said, ...suggestedOf(image), ...likely];
   return [...new Set(wanted)].filter((k) => k !== null && k !== undefined).slice(0, MOST_CHOICES);
 }
 
 function offer(image) {
   const chance = new Map(image.top ?? []);
-  const suggested = image.suggested?.[0];
+  const suggested = suggestedOf(image);
   const buttons = choicesOf(image).map((k, i) => {
-    const told = k === suggested ? `suggested, ${percent(image.suggested[1], 0)}` : chance.has(k) ? percent(chance.get(k), 0) : '';
+    const told = suggested.includes(k) && !(data.several && image.said.includes(k)) ? `suggested, ${percent(image.suggested[1], 0)}` : chance.has(k) ? percent(chance.get(k), 0) : '';
     const first = !data.several && image.said.includes(k);
     const pressed = data.several ? { 'aria-pressed': String(desk.chosen.has(k)) } : {};
     return make('button', { type: 'button', class: `answer ${first ? 'first' : ''}`, onclick: () => choose(k), ...pressed }, make('kbd', {}, first ? '↵' : i + 1), classNamed(k), make('small', {}, told));
