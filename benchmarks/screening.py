@@ -130,9 +130,9 @@ def main() -> None:
         for runtime in chosen.runtimes:
             for threads in chosen.threads:
                 torch.set_num_threads(threads)
-                one = _prepared(case.classifier(), runtime, chosen.resizer)
+                one = prepared(case.classifier(), runtime, chosen.resizer)
                 if chosen.effort != "fast":
-                    one = one.with_embedder(_prepared(Classifier.load(SECOND_OPINION), runtime, chosen.resizer))
+                    one = one.with_embedder(prepared(Classifier.load(SECOND_OPINION), runtime, chosen.resizer))
                 screener = fitted(one, photos, chosen.known_good, views=VIEWS[chosen.effort])
                 screener.screen(photos.select(range(BATCH)))  # warms up
                 out = Path(folder) / f"{runtime}-{threads}"
@@ -140,7 +140,8 @@ def main() -> None:
                 _say(f"{chosen.effort}, {runtime}, {threads} threads", cost, len(photos))
 
 
-def _prepared(classifier: Classifier, runtime: str, resizer: str) -> Classifier:
+def prepared(classifier: Classifier, runtime: str, resizer: str) -> Classifier:
+    """Return it with plain passes run by a runtime, "torch" for torch, and images resized by a library."""
     one = replace(classifier, preprocess=replace(classifier.preprocess, resizer=resizer))
     return one if runtime == "torch" else one.with_runtime(runtime)
 
