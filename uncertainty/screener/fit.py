@@ -105,7 +105,7 @@ def from_outputs(
     learn = partial(learnt, certifying=certifying, seed=seed)
     combination, p_wrong = learn(rows)
     gained = worth(usable, rows.take(~certifying), combination, seed)
-    cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss)
+    cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss, most=asked.cascade_share)
     decisions = Decisions.fit((usable, calibration, copies), rows, combination, certifying, cascade, seed)
     kept = HeldOut.of(rows, p_wrong, certifying)
     decision, held_out, cascade = decided_by(asked.policy, kept, cascade, decisions)
