@@ -39,6 +39,7 @@ from uncertainty.commands import (
     update,
     watch,
 )
+from uncertainty.commands.local_paths import local_paths
 
 
 class _Commands(typer.core.TyperGroup):
@@ -102,7 +103,7 @@ for command in (
     doctor.doctor,
     demo.demo,
 ):
-    app.command(cls=report.ReportCommand if command is report.report else None)(command)
+    app.command(cls=report.ReportCommand if command is report.report else None)(local_paths(command))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from uncertainty.commands.options import Device, Model, OtherSecondOpinion, Screened, Trusted
+from uncertainty.commands.options import Device, Model, OtherSecondOpinion, ScreenedHere, Trusted
 from uncertainty.commands.serve import AllowedHost, Host, Port, Token
 from uncertainty.commands.shared import say, say_notes
 from uncertainty.defaults import EXPLORE, LEASE, STOP_BELOW
@@ -35,7 +35,7 @@ ExportOnly = Annotated[bool, typer.Option("--export-only", help="Write the label
 
 
 def review(
-    out: Screened,
+    out: ScreenedHere,
     screener: Screener = None,
     images: Images = None,
     reference: Reference = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, REPORT_IMAGES, WORKERS
 from uncertainty.errors import InputError
+from uncertainty.images.remote import RemotePath, located
 from uncertainty.verbs.options import AnyPath, columns, one_of, path_of, policy_of, shown
 from uncertainty.verbs.ranges import in_range
 
@@ -65,14 +66,14 @@ def screen(
         if isinstance(images, str | os.PathLike):
             ray = work.OnRay(actors, gpus_per_actor, ray_address) if on_ray else None
             more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
-            return work.screen_folder(saved, os.fspath(images), Path(out), settings, **more)
+            return work.screen_folder(saved, os.fspath(images), located(out), settings, **more)
         judge = saved.load()
     else:
         judge = screener if asked is None else screener.with_policy(asked)
         if isinstance(images, str | os.PathLike):
             images = work.opened_input(os.fspath(images), name_column)
     with showing("screening", _count(images)) as advance:
-        summary = work.screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
+        summary = work.screen_into(located(out), judge, images, settings, resume=resume, progress=advance)
     return work.Screening(summary, judge, finished_before=False)
 
 
@@ -132,12 +133,15 @@ def rank(
     from uncertainty.exports.export import export as exported
     from uncertainty.exports.targets import TABLES
     from uncertainty.images.groups import Grouping
-    from uncertainty.verdicts import folder_of
+    from uncertainty.storage.mirror import folder_at
     from uncertainty.workflows.rank import rank_folder
 
-    target = path_of(file) or folder_of(Path(out)) / "ranking.csv"
+    where = located(out)
+    target = folder_at(where) / "ranking.csv" if file is None else located(file)
+    if to is not None and isinstance(target, RemotePath):
+        raise InputError(f"to={to!r} exports to this machine, and {target} is at a URL; name a file here")
     found = rank_folder(
-        Path(out),
+        where,
         n,
         target,
         exclude=[Path(one) for one in exclude],
@@ -149,7 +153,7 @@ def rank(
         seed=seed,
         grouping=Grouping(group, group_by),
     )
-    if to is not None:
+    if to is not None and isinstance(target, Path):
         exported(target, to, target.with_name(f"{target.stem}-{to}{TABLES.get(to, '')}"), overwrite=overwrite)
     return found
 
@@ -210,10 +214,10 @@ def report(
         else SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file)
     )
     return write_report(
-        Path(out),
+        located(out),
         labels=path_of(labels),
         images=path_of(images),
-        path=path_of(page),
+        path=None if page is None else located(page),
         most=most,
         overwrite=overwrite,
         illustrate=illustrations(saved, path_of(reference), cam=cam, progress=shown(progress)),
@@ -240,5 +244,5 @@ def monitor(
     made = Path(screener) if isinstance(screener, str | os.PathLike) else screener
     grouping = Grouping(group, group_by)
     return monitor_folder(
-        Path(out), made, grouping=grouping, level=false_alarms, in_order=in_order, seed=seed, overwrite=overwrite
+        located(out), made, grouping=grouping, level=false_alarms, in_order=in_order, seed=seed, overwrite=overwrite
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uncertainty.images.remote import located
 from uncertainty.verbs.options import AnyPath, columns, path_of
 from uncertainty.verbs.ranges import in_range
 
@@ -40,7 +41,7 @@ def evaluate(
     how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
     asked = columns(name_column, label_column, group, group_by, **how)
     wanted: dict[str, Any] = {"precision": precision, "recall": recall, "overwrite": overwrite}
-    return evaluate_folder(Path(out), Path(labels), asked, seed=seed, resamples=resamples, **wanted)
+    return evaluate_folder(located(out), Path(labels), asked, seed=seed, resamples=resamples, **wanted)
 
 
 @in_range
@@ -60,7 +61,7 @@ def labels(
     from uncertainty.workflows.check_labels import check_labels
 
     asked = columns(name_column, label_column, separator=label_separator, several=several_labels)
-    return check_labels(Path(out), Path(labels), asked, seed=seed, resamples=resamples, overwrite=overwrite)
+    return check_labels(located(out), Path(labels), asked, seed=seed, resamples=resamples, overwrite=overwrite)
 
 
 @in_range
@@ -80,7 +81,7 @@ def slices(
 
     wanted = [name.strip() for name in by.split(",")] if by else None
     asked = columns(name_column, label_column, separator=label_separator, several=several_labels)
-    return slices_of_folder(Path(out), Path(labels), wanted, asked, overwrite=overwrite)
+    return slices_of_folder(located(out), Path(labels), wanted, asked, overwrite=overwrite)
 
 
 @in_range
