@@ -15,6 +15,8 @@ from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 
+import ray
+
 from benchmarks.cases import CASES, fitted, write_images
 from uncertainty.images.sources import find_images
 from uncertainty.screener import Screener
@@ -29,7 +31,6 @@ IMAGES, PART, MACHINES, DEATHS = 8192, 256, 2, 3
 
 def cluster(machines: int) -> Any:
     """Return a cluster with so many machines of one processor beside this process, and Ray connected to it."""
-    import ray
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -66,6 +67,7 @@ def measure(folder: Path, case: str, images: int, machines: int, deaths: int) ->
             alone = Screener.load(folder / "screener", None)
             screen_into(folder / "ray", alone, folder / "images", progress=kill, engine=engine)
     seconds = perf_counter() - begun
+    ray.shutdown()
     made.shutdown()
     names = [path.name for path in (folder / "local").iterdir()]
     apart = [name for name in names if (folder / "local" / name).read_bytes() != (folder / "ray" / name).read_bytes()]
