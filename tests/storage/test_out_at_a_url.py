@@ -3,6 +3,7 @@
 import shutil
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 from conftest import write_incoming, write_labels
@@ -201,3 +202,16 @@ def test_no_secret_of_a_url_is_told(world, home, monkeypatch):
             screened(world, home, url)
         assert SECRET not in str(told.value)
         assert KEY not in str(told.value)
+
+
+def test_workers_on_ray_write_there_themselves(s3, world, home, expected, monkeypatch):
+    pytest.importorskip("ray")
+    from uncertainty.screener import Screener
+    from uncertainty.screening.part_tables import Screen
+    from uncertainty.screening.ray_engine import RayEngine
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    engine = RayEngine(Screen(home / "screener", "tests.conftest:tiny_classifier", batch_size=4), actors=1)
+    alone, out = Screener.load(home / "screener", None), located(f"{s3}/by-ray")
+    screen_into(out, alone, home / "images", ScreenSettings(batch_size=4), engine=engine)
+    assert contents(f"{s3}/by-ray") == expected
