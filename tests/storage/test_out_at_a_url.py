@@ -215,3 +215,9 @@ def test_workers_on_ray_write_there_themselves(s3, world, home, expected, monkey
     alone, out = Screener.load(home / "screener", None), located(f"{s3}/by-ray")
     screen_into(out, alone, home / "images", ScreenSettings(batch_size=4), engine=engine)
     assert contents(f"{s3}/by-ray") == expected
+
+
+def test_verbs_that_do_not_work_with_a_url_say_so():
+    for verb, given in ((verbs.export, ("csv", "a.csv")), (verbs.compare, ("b", "labels.csv"))):
+        with pytest.raises(InputError, match=r"^s3://bucket/out is at a URL, .*; copy it here$"):
+            verb("s3://key:secret@bucket/out", *given)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uncertainty.defaults import BATCH_SIZE, REPORT_IMAGES, WORKERS
 from uncertainty.errors import InputError
 from uncertainty.images.remote import RemotePath, located
-from uncertainty.verbs.options import AnyPath, columns, one_of, path_of, policy_of, shown
+from uncertainty.verbs.options import AnyPath, columns, here, one_of, path_of, policy_of, shown
 from uncertainty.verbs.ranges import in_range
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def screen(
     if not on_ray:
         work.refuse_ray(actors=actors, gpus_per_actor=gpus_per_actor, ray_address=ray_address)
     if isinstance(screener, str | os.PathLike):
-        saved = SavedScreener(Path(screener), model, device, asked, embedder, trust_model_file)
+        saved = SavedScreener(here(screener), model, device, asked, embedder, trust_model_file)
         if isinstance(images, str | os.PathLike):
             ray = work.OnRay(actors, gpus_per_actor, ray_address) if on_ray else None
             more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
@@ -104,7 +104,7 @@ def explain(
 
     given = [images] if isinstance(images, str | os.PathLike) else images
     if isinstance(screener, str | os.PathLike):
-        saved = SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file)
+        saved = SavedScreener(here(screener), model, device, embedder=embedder, trust=trust_model_file)
         screener = loaded_for(saved, [os.fspath(one) for one in given])
     return explain_images(screener, [os.fspath(one) for one in given])
 
@@ -144,7 +144,7 @@ def rank(
         where,
         n,
         target,
-        exclude=[Path(one) for one in exclude],
+        exclude=[here(one) for one in exclude],
         strategy=strategy,
         explore=explore,
         overwrite=overwrite,
@@ -178,7 +178,7 @@ def export(
     names = None if classes is None else read_class_names(classes)
     place: Place = "nowhere" if copy is None else "copy" if copy else "link"
     more: dict[str, Any] = {"images": path_of(images), "classes": names, "image_url_prefix": image_url_prefix}
-    return exported(Path(source), to, Path(out), place=place, overwrite=overwrite, **more)
+    return exported(here(source), to, here(out), place=place, overwrite=overwrite, **more)
 
 
 @in_range
@@ -211,7 +211,7 @@ def report(
     saved = (
         None
         if screener is None
-        else SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file)
+        else SavedScreener(here(screener), model, device, embedder=embedder, trust=trust_model_file)
     )
     return write_report(
         located(out),
@@ -241,7 +241,7 @@ def monitor(
     from uncertainty.images.groups import Grouping
     from uncertainty.workflows.monitor import monitor_folder
 
-    made = Path(screener) if isinstance(screener, str | os.PathLike) else screener
+    made = here(screener) if isinstance(screener, str | os.PathLike) else screener
     grouping = Grouping(group, group_by)
     return monitor_folder(
         located(out), made, grouping=grouping, level=false_alarms, in_order=in_order, seed=seed, overwrite=overwrite
