@@ -19,7 +19,7 @@ ROWS = (
     ("outputs", "images", "metrics", "neighbors"),
     ("notebook",),
     ("verdicts",),
-    ("labels", "estimators"),
+    ("labels", "estimators", "storage"),
     ("annotation",),
     ("classifiers",),
     ("output_tables",),

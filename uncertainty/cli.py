@@ -40,6 +40,7 @@ from uncertainty.commands import (
     update,
     watch,
 )
+from uncertainty.commands.local_paths import local_paths
 
 
 class _Commands(typer.core.TyperGroup):
@@ -103,7 +104,7 @@ for command in (
     doctor.doctor,
     demo.demo,
 ):
-    app.command(cls=report.ReportCommand if command is report.report else start.Command)(command)
+    app.command(cls=report.ReportCommand if command is report.report else start.Command)(local_paths(command))
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from uncertainty.commands.network_options import NetworkOptions, with_screener_options
-from uncertainty.commands.options import Screened
+from uncertainty.commands.options import ScreenedHere
 from uncertainty.commands.serve import AllowedHost, Host, Port, Token
 from uncertainty.commands.shared import say, say_notes
 from uncertainty.defaults import EXPLORE, LEASE, STOP_BELOW
@@ -37,7 +37,7 @@ ExportOnly = Annotated[bool, typer.Option("--export-only", help="Write the label
 
 @with_screener_options
 def review(
-    out: Screened,
+    out: ScreenedHere,
     screener: Screener = None,
     images: Images = None,
     reference: Reference = None,

@@ -26,8 +26,8 @@ from uncertainty.images.thumbnails import THUMBNAIL_SIDE
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
-from uncertainty.screening.journal import ROWS_IN_A_PART, Task
 from uncertainty.screening.saved_screener import SavedScreener
+from uncertainty.screening.task import ROWS_IN_A_PART, Task
 
 DIGEST, PICTURE, FEATURES, THUMBNAIL = "digest", "picture", "features", "thumbnail"
 REMARK = "remark:"
@@ -164,7 +164,7 @@ def counts_of(schema: pa.Schema) -> dict[str, int]:
 class Screen:
     """From the items of one part to its table, for workers: to be pickled, and loaded once where it arrives.
 
-    `screen(items)` is what the local engine makes of the same items; write it with `journal.write_part`.
+    `screen(items)` is what the local engine makes of the same items; write it with `part_files.write_part`.
     """
 
     folder: Path

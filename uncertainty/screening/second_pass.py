@@ -26,7 +26,8 @@ from uncertainty.screener import Screener
 from uncertainty.screener.batch_level import BatchLevel
 from uncertainty.screener.verdict_rows import OTHERWISE
 from uncertainty.screening.features_file import FEATURES_FILE
-from uncertainty.screening.journal import FOLDER, Parts, moved, part_name
+from uncertainty.screening.journal import FOLDER, Parts, moved
+from uncertainty.screening.part_files import part_name
 from uncertainty.screening.part_tables import FEATURES, REMARK, counts_of
 from uncertainty.verdicts import FORMATS, SUMMARY, metadata_table, ranks, write_batches
 from uncertainty.written import LEDGER, Entry, fingerprint, is_ours, read_ledger, set_aside, write_ledger
