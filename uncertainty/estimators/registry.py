@@ -15,8 +15,6 @@ from uncertainty.estimators.base import Estimator
 
 _GROUP = "uncertainty.estimators"  # the room, and the group of entry points
 _NO_ESTIMATORS = ("base", "registry")
-# A look at all that is installed takes milliseconds, and a screener asks for each of its estimators by name.
-entry_points = cache(metadata.entry_points)
 
 
 def discover() -> dict[str, type[Estimator]]:
@@ -51,6 +49,12 @@ def create(name: str, **arguments: Any) -> Estimator:
     if unknown := sorted(arguments.keys() - accepted.keys()):
         raise InputError(f"{name} takes no argument {unknown[0]!r}; it takes {', '.join(accepted) or 'none'}")
     return known[name](**arguments)
+
+
+@cache
+def entry_points(group: str) -> metadata.EntryPoints:
+    """Return what is installed for a group; looked up once, since estimators are asked for often."""
+    return metadata.entry_points(group=group)
 
 
 def _only_estimator(module: ModuleType) -> type[Estimator]:
