@@ -16,8 +16,6 @@ from uncertainty.estimators.base import Estimator
 
 _GROUP = "uncertainty.estimators"  # the room, and the group of entry points
 _NO_ESTIMATORS = ("base", "registry")
-# A look at all that is installed takes milliseconds, and a screener asks for each of its estimators by name.
-entry_points = cache(metadata.entry_points)
 
 
 def discover() -> dict[str, type[Estimator]]:
@@ -56,6 +54,12 @@ def made(known: Mapping[str, type[Estimator]], name: str, arguments: Mapping[str
     if unknown := sorted(arguments.keys() - accepted.keys()):
         raise InputError(f"{name} takes no argument {unknown[0]!r}; it takes {', '.join(accepted) or 'none'}")
     return known[name](**arguments)
+
+
+@cache
+def entry_points(group: str) -> metadata.EntryPoints:
+    """Return what is installed for a group; looked up once, since estimators are asked for often."""
+    return metadata.entry_points(group=group)
 
 
 def _only_estimator(module: ModuleType) -> type[Estimator]:
