@@ -112,21 +112,26 @@ def write_images(folder: Path, count: int, size: tuple[int, int], seed: int = 0)
 
 
 def fitted(
-    classifier: Classifier, images: ImageSet | NDArray[np.uint8], known_good: int = KNOWN_GOOD, passes: int = PASSES
+    classifier: Classifier,
+    images: ImageSet | NDArray[np.uint8],
+    known_good: int = KNOWN_GOOD,
+    passes: int = PASSES,
+    views: tuple[str, ...] = (),
 ) -> Screener:
     """Return a screener with so many known-good rows: outputs for up to 64 images, again and again with noise."""
     some = images.select(range(min(64, len(images)))) if isinstance(images, ImageSet) else images
-    outputs = classifier.run(some, passes=passes)
+    outputs = classifier.run(some, passes=passes, views=views)
     rng = np.random.default_rng(0)
-    reference = _more(replace(outputs, mc_probs=None), "known", known_good, rng)
+    reference = _more(replace(outputs, mc_probs=None, tta_probs=None), "known", known_good, rng)
     screener = Screener.fit_outputs(reference, _more(outputs, "calibration", CALIBRATION, rng))
-    return replace(screener, passes=passes, model=SavedModel.of(classifier), classifier=classifier)
+    return replace(screener, passes=passes, views=views, model=SavedModel.of(classifier), classifier=classifier)
 
 
 def _more(outputs: ModelOutputs, name: str, count: int, rng: np.random.Generator) -> ModelOutputs:
     rows = rng.integers(0, len(outputs), count)
-    columns = {c: getattr(outputs, c)[rows] for c in ("features", "mc_probs", "quality") if outputs.has(c)}
-    for c in ("features", "quality"):
+    there = [c for c in ("features", "mc_probs", "quality", "embedding", "tta_probs") if outputs.has(c)]
+    columns = {c: getattr(outputs, c)[rows] for c in there}
+    for c in {"features", "quality", "embedding"} & columns.keys():
         columns[c] = columns[c] + rng.normal(0, 0.1, columns[c].shape).astype(np.float32)
     logits = outputs.logits[rows] + rng.normal(0, 1, (count, outputs.n_classes)).astype(np.float32)
     labels = _labels(logits, outputs.task, 0.2 if name == "calibration" else 0.0, rng)

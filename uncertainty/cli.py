@@ -35,6 +35,7 @@ from uncertainty.commands import (
     screen,
     serve,
     slices,
+    start,
     thresholds,
     update,
     watch,
@@ -102,7 +103,7 @@ for command in (
     doctor.doctor,
     demo.demo,
 ):
-    app.command(cls=report.ReportCommand if command is report.report else None)(command)
+    app.command(cls=report.ReportCommand if command is report.report else start.Command)(command)
 
 
 def main() -> None:

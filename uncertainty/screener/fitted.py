@@ -38,7 +38,7 @@ class Fitted:
     model: SavedModel
     fitted_on: NDArray[np.uint64]
     calibration: HeldOut
-    """The calibration rows, with p_wrong from folds without them: what a policy is decided on."""
+    """The calibration rows by id, with p_wrong from folds without them: what a policy is decided on."""
     baseline: Baseline
     """What incoming images are compared with: the calibration rows as monitoring reads them."""
     history: tuple[dict[str, Any], ...] = ()

@@ -30,6 +30,7 @@ RANGES = {
     "certify_share": Range(0, 0.9),
     "passes": Range(0, whole=True),
     "cascade_loss": Range(0),
+    "cascade_share": Range(0, 1),
     "seed": Range(0, whole=True),
     "batch_size": Range(1, whole=True),
     "workers": Range(1, whole=True),

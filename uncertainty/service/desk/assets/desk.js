@@ -20,7 +20,8 @@ function take(found, keepFirst = true) {
 function head(told) {
   byId('meter').max = told.images || 1;
   byId('meter').value = told.done;
-  byId('headline').textContent = `${whole(told.done)} of ${plural(told.images, 'image', 'images')} done; errors found: ${whole(told.found)}, expected by now: ${told.expected}`;
+  const found = told.done ? `; errors found: ${whole(told.found)}, expected by now: ${told.expected}` : '';
+  byId('headline').textContent = `${whole(told.done)} of ${plural(told.images, 'image', 'images')} done${found}`;
   byId('outlook').textContent = told.outlook;
   byId('outlook').classList.toggle('stop', told.stop);
 }
@@ -155,7 +156,7 @@ const KEYS = {
   u: undo,
   ArrowLeft: undo,
   Backspace: undo,
-  z: zoom,
+  z: () => zoom(),
   h: () => (data.looks && current() ? heat(current()) : undefined),
   e: () => (data.looks && current() ? explain(current()) : undefined),
   '?': () => byId('help').showModal(),
@@ -181,9 +182,15 @@ combo.take = (k) => {
 };
 document.addEventListener('keydown', pressed);
 for (const button of document.querySelectorAll('[data-key]')) button.addEventListener('click', () => { button.blur(); KEYS[button.dataset.key](); });
-byId('zoom').addEventListener('click', zoom);
-byId('heat')?.addEventListener('click', () => current() && heat(current()));
-byId('explain')?.addEventListener('click', () => current() && explain(current()));
+const TOOLS = { zoom: () => zoom(), heat: () => current() && heat(current()), explain: () => current() && explain(current()) };
+for (const [id, does] of Object.entries(TOOLS)) {
+  byId(id)?.addEventListener('click', (event) => {
+    does();
+    // Whoever clicks goes on by keys, and Enter then means the image; whoever tabbed to the button stays there.
+    if (event.detail) byId('stage').focus({ preventScroll: true });
+  });
+}
+byId('stage').addEventListener('click', (event) => current() && zoomAt(event));
 byId('more').addEventListener('click', following);
 byId('again').addEventListener('click', () => changed('again'));
 byId('help-button').addEventListener('click', () => byId('help').showModal());
