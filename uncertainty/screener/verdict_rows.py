@@ -185,7 +185,7 @@ def _suggestion(
     The likeliest class, or of several labels the set with every answer turned that is likelier wrong than right.
     """
     posterior = next((e for e in judges.estimators if e.posterior), None)
-    if posterior is None:
+    if posterior is None or (outputs.task == "multilabel" and of_decisions is None):
         return {}
     if of_decisions is not None:
         return _suggested_set(outputs, of_decisions, judges.sets, classes)
