@@ -35,6 +35,7 @@ from uncertainty.commands import (
     screen,
     serve,
     slices,
+    start,
     thresholds,
     update,
     watch,
@@ -103,7 +104,7 @@ for command in (
     doctor.doctor,
     demo.demo,
 ):
-    app.command(cls=report.ReportCommand if command is report.report else None)(local_paths(command))
+    app.command(cls=report.ReportCommand if command is report.report else start.Command)(local_paths(command))
 
 
 def main() -> None:

@@ -65,6 +65,20 @@ def trained(
     return module.eval()
 
 
+def kept_network(file: Path, make: Callable[[], nn.Module], train: Callable[[], nn.Module]) -> nn.Module:
+    """Train a network that `make` makes as well, or read the weights that were kept; delete the file to train again."""
+    from safetensors.torch import load_file, save_file
+
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".unfinished")
+        save_file({name: value.contiguous() for name, value in train().state_dict().items()}, unfinished)
+        unfinished.replace(file)
+    module = make()
+    module.load_state_dict(load_file(file))
+    return module.eval()
+
+
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Draw by a seed, and add in one order whatever the number of threads."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.shared.image_sets import Images, Pixels
+from experiments.shared.image_sets import Images, Pixels, Rows
 from uncertainty.demo.canvases import CELLS, Canvas
 
 
@@ -29,6 +29,13 @@ def pictures(
         labels[row, things.labels[own]] = 1
         made.append(canvas.place([*(things.pixels[k] for k in own), *(strangers[k] for k in others)], rng))
     return Images(made, labels, np.array([f"{prefix}/{row:05d}" for row in range(count)]), things.classes)
+
+
+def left_over(things: Images, count: int, seed: int) -> Rows:
+    """Return the rows of the things that are in none of the `count` pictures which `pictures` makes of them."""
+    rng = np.random.default_rng([seed, 5])
+    used = rng.integers(1, CELLS + 1, count).sum()
+    return np.sort(_endless(len(things), len(things), rng)[used:])
 
 
 def _endless(n: int, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -114,6 +114,13 @@ Cascaded = Annotated[
 CascadeLoss = Annotated[
     float, typer.Option(**limits("cascade_loss"), help="Share of E-AURC that the cascade may lose.")
 ]
+CascadeShare = Annotated[
+    float | None,
+    typer.Option(
+        **limits("cascade_share"),
+        help="Look deeper at no more than this share of the images, where that gains most; in place of a loss.",
+    ),
+]
 SecondOpinion = Annotated[
     str | None, typer.Option(help="Second opinion: efficientnet-lite0, or the model spec of a frozen backbone.")
 ]

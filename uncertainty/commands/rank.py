@@ -33,7 +33,15 @@ Explore = Annotated[
     float, typer.Option(**limits("explore"), help="Share drawn at random, so that accuracy can be estimated.")
 ]
 QuotaPer = Annotated[
-    str | None, typer.Option(help="predicted, or a column of the manifest: as many images for each value.")
+    str | None,
+    typer.Option(
+        help="predicted, or a column of the manifest: as many images for each value. doubt, of several labels an "
+        "image: as many for each class whose decision is in doubt."
+    ),
+]
+DoubtOf = Annotated[
+    str | None,
+    typer.Option(metavar="CLASS", help="Of several labels an image: rank by how likely wrong the decision on it is."),
 ]
 Exclude = Annotated[
     list[Path] | None,
@@ -58,6 +66,7 @@ def rank(
     strategy: Strategy = "spread",
     explore: Explore = 0.0,
     quota_per: QuotaPer = None,
+    doubt_of: DoubtOf = None,
     exclude: Exclude = None,
     exclude_hopeless: ExcludeHopeless = False,
     stop_below: StopBelow = None,
@@ -68,6 +77,7 @@ def rank(
 ) -> None:
     """List the images to label next: uncertainty rank OUT -n 200 --explore 0.1."""
     from uncertainty.annotation.expected_yield import should_stop
+    from uncertainty.checks.class_columns import DECISION
     from uncertainty.images.groups import Grouping
     from uncertainty.workflows.rank import rank_folder
 
@@ -80,6 +90,7 @@ def rank(
         strategy=strategy,
         explore=explore,
         quota_per=quota_per,
+        doubt_of=doubt_of,
         exclude=exclude or (),
         exclude_hopeless=exclude_hopeless,
         seed=seed,
@@ -87,7 +98,7 @@ def rank(
         overwrite=overwrite,
     )
     say_notes(found.notes)
-    _say_first(found.table)
+    _say_first(found.table, "p_wrong" if doubt_of is None else DECISION + doubt_of)
     say(str(found.expected))
     if stop_below is not None and should_stop(found.expected, stop_below):
         say(f"time to stop: {percent(found.expected.share)} of these are expected to be errors, below {stop_below:.1%}")
@@ -96,14 +107,17 @@ def rank(
         _export(target, to, exported, overwrite)
 
 
-def _say_first(table: pa.Table) -> None:
+def _say_first(table: pa.Table, ranked_by: str) -> None:
+    from uncertainty.annotation.class_doubts import DOUBTFUL
     from uncertainty.annotation.ranking import BY_CHANCE
     from uncertainty.commands.tables import shown
 
     for row in table.slice(0, 10).to_pylist():
         label, name = shown(row["predicted_label"]) or NO_LABEL, shown(row["file_name"])
         drawn = "  (drawn)" if row["drawn_by"] == BY_CHANCE else ""
-        say(f"{row['rank']:>4}  p_wrong {probability(row['p_wrong']):>6}  {label}  {name}{drawn}")
+        told = row.get(DOUBTFUL)
+        doubts = f"  (in doubt: {shown(told)})" if told else ""
+        say(f"{row['rank']:>4}  p_wrong {probability(row[ranked_by]):>6}  {label}  {name}{doubts}{drawn}")
 
 
 def _place(target: AnyFile, to: Target, overwrite: bool) -> Path:

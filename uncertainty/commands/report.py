@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from uncertainty.commands.options import (
     Device,
@@ -23,6 +22,7 @@ from uncertainty.commands.options import (
     Trusted,
 )
 from uncertainty.commands.shared import say, say_notes, shown_progress
+from uncertainty.commands.start import Command
 from uncertainty.defaults import REPORT_IMAGES
 from uncertainty.images.remote import located
 from uncertainty.verbs.ranges import limits
@@ -30,7 +30,7 @@ from uncertainty.verbs.ranges import limits
 _CAM = ("grad", "guided")  # those of `report.heat`, which needs NumPy
 
 
-class ReportCommand(TyperCommand):
+class ReportCommand(Command):
     """Takes `--cam` with and without a kind; typer knows options that always have a value, or never."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -29,6 +29,7 @@ from uncertainty.commands.options import (
 )
 from uncertainty.commands.policy_options import with_policy_options
 from uncertainty.commands.shared import say, say_notes, shown_progress
+from uncertainty.commands.start import loading
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.figures import number_of
 
@@ -65,8 +66,9 @@ def screen(
     adapt: AdaptTo = None,
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
-    from uncertainty.screening.saved_screener import SavedScreener
-    from uncertainty.workflows.screen import OnRay, ScreenSettings, refuse_ray, screen_folder
+    with loading():
+        from uncertainty.screening.saved_screener import SavedScreener
+        from uncertainty.workflows.screen import OnRay, ScreenSettings, refuse_ray, screen_folder
 
     ray = None
     if engine is Engine.RAY:

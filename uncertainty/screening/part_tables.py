@@ -136,7 +136,9 @@ def _features(batch: Batch, outputs: ModelOutputs) -> pa.Array:
     unreadable = np.array([row.error is not None for row in batch.rows])
     values = np.zeros((len(batch.rows), known.shape[1]), dtype=np.float16)
     values[~unreadable] = known / np.maximum(length, _TINY)
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1], mask=pa.array(unreadable))
+    # pyarrow loads its functions for a mask, which takes as long as some images.
+    mask = {"mask": pa.array(unreadable)} if unreadable.any() else {}
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1], **mask)
 
 
 def as_part(tables: Sequence[pa.Table]) -> pa.Table:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from uncertainty.decisions.plans import Plan
     from uncertainty.recalibration.refit import Update
     from uncertainty.screener import Screener
+    from uncertainty.workflows.effort import Effort
     from uncertainty.workflows.known_good import KnownGoodChange
 
 
@@ -41,6 +42,7 @@ def fit(
     tta: str = "",
     cascade: bool = False,
     cascade_loss: float = CASCADE_LOSS,
+    cascade_share: float | None = None,
     group: str | None = None,
     group_by: str | None = None,
     seed: int = 0,
@@ -60,18 +62,23 @@ def fit(
 
     Without a model, None, both sets are tables of outputs: "table:FILE".
     """
-    from uncertainty.workflows.effort import Effort
     from uncertainty.workflows.fit import ModelSource, both_sets, fit_folders
 
     asked: dict[str, Any] = {"expect_damage": expect_damage, "expect_unknown": expect_unknown, "seed": seed}
     asked |= {"certify_share": certify_share, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes}
-    asked |= {"policy": policy_of(policy), "batch_size": batch_size, "workers": workers}
+    asked |= {"policy": policy_of(policy), "batch_size": batch_size, "workers": workers, "cascade_share": cascade_share}
     asked |= {"views": [name for name in tta.split(",") if name], "keep_class_order": keep_class_order}
     asked |= {"drop_duplicates": drop_duplicates, "cache": cache_of(cache, off=no_cache), "progress": shown(progress)}
     named = columns(name_column, label_column, group, group_by, separator=label_separator, several=several_labels)
     source = ModelSource(model, path_of(classes), embedder, device, autocast, runtime, trust_model_file)
     sets = both_sets(reference, reference_split, calibration, replace(named, split=split))
-    return fit_folders(source, *sets, here(out), effort=Effort(one_of("effort", effort, Effort)), **asked)
+    return fit_folders(source, *sets, here(out), effort=_effort(effort), **asked)
+
+
+def _effort(name: str) -> Effort:
+    from uncertainty.workflows.effort import Effort
+
+    return Effort(one_of("effort", name, Effort))
 
 
 @in_range

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.multilabel.multilabel import cleanlab_score, ece_by_chance
-from experiments.multilabel.networks import trained
+from experiments.multilabel.judged import cleanlab_score, ece_by_chance
+from experiments.multilabel.networks import kept_network, trained
 from uncertainty import ModelOutputs
 from uncertainty.demo.canvas_network import CanvasNetwork
 
@@ -20,6 +20,21 @@ def test_a_seed_gives_the_same_weights_from_the_first_to_the_last():
         made.append(trained(partial(CanvasNetwork, 2), inputs, labels, 1, seed).state_dict())
     assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
     assert not torch.equal(made[0]["fc.weight"], made[2]["fc.weight"])
+
+
+def test_a_network_is_trained_once_and_read_from_then_on(tmp_path):
+    made = []
+
+    def train():
+        made.append(CanvasNetwork(2))
+        return made[-1]
+
+    file = tmp_path / "kept" / "network.safetensors"
+    first, again = (kept_network(file, partial(CanvasNetwork, 2), train) for _ in range(2))
+    assert len(made) == 1
+    assert not again.training
+    assert all(torch.equal(first.state_dict()[name], value) for name, value in made[0].state_dict().items())
+    assert all(torch.equal(again.state_dict()[name], value) for name, value in made[0].state_dict().items())
 
 
 def test_confidences_are_averaged_from_the_highest_to_the_lowest():

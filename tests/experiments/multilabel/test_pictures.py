@@ -1,8 +1,10 @@
 """Pictures of several things: every thing a label, strangers none, the same from the same seed."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from experiments.multilabel.pictures import pictures
+from experiments.multilabel.pictures import left_over, pictures
 from experiments.shared.image_sets import Images
 from uncertainty.demo.canvases import Canvas
 
@@ -37,3 +39,10 @@ def test_a_stranger_is_in_every_picture_and_carries_no_label():
     for picture, labels in zip(made.pixels, made.labels, strict=True):
         own = {THINGS.labels[value // 10 - 1] for value in seen(picture) - {255}}
         assert own == set(np.flatnonzero(labels).tolist())
+
+
+def test_what_is_left_over_is_in_no_picture():
+    things = replace(THINGS, pixels=[np.full((1, 1, 3), k + 1, dtype=np.uint8) for k in range(90)])
+    things = replace(things, labels=np.arange(90) % 3, ids=np.arange(90).astype(str))
+    used = set().union(*(seen(picture) for picture in pictures(things, 20, CANVAS, 1, "p").pixels))
+    assert {row + 1 for row in left_over(things, 20, 1).tolist()} == set(range(1, 91)) - used != set()
