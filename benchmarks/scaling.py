@@ -220,7 +220,7 @@ def _show(title: str, rows: Sequence[dict[str, float]]) -> None:
 def main() -> None:
     """Print what was measured as JSON, and the plans as tables."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="default: both")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=("resnet20", "lite0"), help="default: %(default)s")
     parser.add_argument(
         "--counts", type=int, nargs="+", default=COUNTS, help="numbers of images (default: %(default)s)"
     )
