@@ -16,6 +16,7 @@ from torch import nn
 from experiments.shared import resnet20, solar_network
 from uncertainty import Classifier, ModelOutputs, Preprocess, Screener
 from uncertainty.images.sources import ImageSet
+from uncertainty.outputs import Task
 from uncertainty.screener.artifact import SavedModel
 
 DIFFERENT = 1000
@@ -24,8 +25,12 @@ KNOWN_GOOD, CALIBRATION, PASSES = 20_000, 1000, 30
 
 def lite0() -> Classifier:
     """EfficientNet-Lite0 with dropout in its head; 256 features."""
-    way = Preprocess(size=solar_network.INPUT_SIZE, mean=solar_network.MEAN, std=solar_network.STD)
-    return _classifier("lite0", lambda: solar_network.network(4), way)
+    return _lite0("lite0", 4)
+
+
+def lite0_labels() -> Classifier:
+    """The same network with ten labels, of which an image may have several."""
+    return _lite0("lite0_labels", 10, "multilabel")
 
 
 def resnet20_head() -> Classifier:
@@ -50,16 +55,21 @@ def vit_small() -> Classifier:
     return _of_timm("vit_small_patch16_224")
 
 
+def _lite0(name: str, classes: int, task: Task = "multiclass") -> Classifier:
+    way = Preprocess(size=solar_network.INPUT_SIZE, mean=solar_network.MEAN, std=solar_network.STD)
+    return _classifier(name, lambda: solar_network.network(classes), way, task)
+
+
 def _of_timm(name: str) -> Classifier:
     import timm
 
     return _classifier(name, lambda: timm.create_model(name, num_classes=10).eval(), Preprocess(size=224))
 
 
-def _classifier(name: str, module: Callable[[], nn.Module], way: Preprocess) -> Classifier:
+def _classifier(name: str, module: Callable[[], nn.Module], way: Preprocess, task: Task = "multiclass") -> Classifier:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Classifier.from_module(module(), preprocess=way, spec=f"benchmarks.cases:{name}")
+        return Classifier.from_module(module(), preprocess=way, spec=f"benchmarks.cases:{name}", task=task)
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ class Case:
 CASES = {
     "resnet20": Case("ResNet-20, 32x32", resnet20_head, (32, 32)),
     "lite0": Case("EfficientNet-Lite0, 500x375", lite0, (500, 375)),
+    "lite0_labels": Case("EfficientNet-Lite0 of ten labels, 500x375", lite0_labels, (500, 375)),
     "resnet50": Case("ResNet-50, 500x375", resnet50, (500, 375)),
     "vit_small": Case("ViT-S/16, 500x375", vit_small, (500, 375)),
 }
@@ -101,24 +112,38 @@ def write_images(folder: Path, count: int, size: tuple[int, int], seed: int = 0)
 
 
 def fitted(
-    classifier: Classifier, images: ImageSet | NDArray[np.uint8], known_good: int = KNOWN_GOOD, passes: int = PASSES
+    classifier: Classifier,
+    images: ImageSet | NDArray[np.uint8],
+    known_good: int = KNOWN_GOOD,
+    passes: int = PASSES,
+    views: tuple[str, ...] = (),
 ) -> Screener:
     """Return a screener with so many known-good rows: outputs for up to 64 images, again and again with noise."""
     some = images.select(range(min(64, len(images)))) if isinstance(images, ImageSet) else images
-    outputs = classifier.run(some, passes=passes)
+    outputs = classifier.run(some, passes=passes, views=views)
     rng = np.random.default_rng(0)
-    reference = _more(replace(outputs, mc_probs=None), "known", known_good, rng)
+    reference = _more(replace(outputs, mc_probs=None, tta_probs=None), "known", known_good, rng)
     screener = Screener.fit_outputs(reference, _more(outputs, "calibration", CALIBRATION, rng))
-    return replace(screener, passes=passes, model=SavedModel.of(classifier), classifier=classifier)
+    return replace(screener, passes=passes, views=views, model=SavedModel.of(classifier), classifier=classifier)
 
 
 def _more(outputs: ModelOutputs, name: str, count: int, rng: np.random.Generator) -> ModelOutputs:
     rows = rng.integers(0, len(outputs), count)
-    columns = {c: getattr(outputs, c)[rows] for c in ("features", "mc_probs", "quality") if outputs.has(c)}
-    for c in ("features", "quality"):
+    there = [c for c in ("features", "mc_probs", "quality", "embedding", "tta_probs") if outputs.has(c)]
+    columns = {c: getattr(outputs, c)[rows] for c in there}
+    for c in {"features", "quality", "embedding"} & columns.keys():
         columns[c] = columns[c] + rng.normal(0, 0.1, columns[c].shape).astype(np.float32)
     logits = outputs.logits[rows] + rng.normal(0, 1, (count, outputs.n_classes)).astype(np.float32)
-    labels = logits.argmax(axis=1)
-    if name == "calibration":
-        labels = np.where(rng.random(count) < 0.2, (labels + 1) % outputs.n_classes, labels)
-    return ModelOutputs(ids=[f"{name}{k}" for k in range(count)], logits=logits, labels=labels, **columns)
+    labels = _labels(logits, outputs.task, 0.2 if name == "calibration" else 0.0, rng)
+    ids = [f"{name}{k}" for k in range(count)]
+    return ModelOutputs(ids=ids, logits=logits, labels=labels, task=outputs.task, **columns)
+
+
+def _labels(logits: NDArray[np.float32], task: Task, wrong: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return what is predicted, but for a share of rows: of several labels one of theirs is turned."""
+    off = rng.random(len(logits)) < wrong
+    if task == "multiclass":
+        labels = logits.argmax(axis=1)
+        return np.asarray(np.where(off, (labels + 1) % logits.shape[1], labels))
+    turned = np.arange(logits.shape[1]) == rng.integers(0, logits.shape[1], len(logits))[:, None]
+    return ((logits > 0) ^ (turned & off[:, None])).astype(np.int64)

@@ -1,7 +1,8 @@
-"""What kills leave of the review desk and of a watched folder: python -m benchmarks.kills (with --kills 50).
+"""What kills leave: python -m benchmarks.kills service (or desk, or watch), two to three minutes each.
 
-The desk is killed while several people answer, the watch while images arrive, at random moments, and begun again. It
-ends with status 1 where a label that was acknowledged is lost, or an image is not screened exactly once.
+The service is killed while verdicts are kept, the desk while several people answer, the watch while images arrive, at
+random moments, and begun again; two of them live at a time, in places of their own. It ends with status 1 where a
+verdict or label that was acknowledged is lost, or an image is not screened exactly once.
 """
 
 from __future__ import annotations
@@ -20,20 +21,39 @@ import time
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.service_faults import killed
 from benchmarks.service_process import ROOT, Service, made, started
+from tests.report.reports import verdict_table, write_screening
 from uncertainty import Verdicts
 
-_PEOPLE, _ITEMS = 3, 1500
+_PEOPLE, _ITEMS, _AT_ONCE = 3, 8000, 2
 FORM, JSON = {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "application/json"}
 
 
-def desk_killed(out: Path, kills: int) -> tuple[int, int]:
-    """Kill the desk of a screening under load; return labels acknowledged, and those of them lost."""
-    rng, acknowledged = random.Random(0), set[int]()
+@dataclass(frozen=True)
+class Made:
+    """A screener, and images to send."""
+
+    screener: Path
+    images: list[Path]
+
+
+def service_killed(place: Made, root: Path, kills: int, seed: int) -> tuple[str, bool]:
+    """Kill the service under load; return what was found, and whether it is as it must be."""
+    acknowledged, lost = killed(place.screener, place.images[:64], root / "kept.sqlite", kills, seed)
+    return f"{acknowledged} verdicts acknowledged, {lost} lost", lost == 0 < acknowledged
+
+
+def desk_killed(place: Made, root: Path, kills: int, seed: int) -> tuple[str, bool]:
+    """Kill the desk of a screening under load; return what was found, and whether it is as it must be."""
+    out = write_screening(root / "out", verdict_table([f"{k:05}.png" for k in range(_ITEMS)], ("cat", "dog", "eel")))
+    rng, acknowledged = random.Random(seed), set[int]()
     for turn in range(kills):
         desk = started(out, "--explore", 0, verb="review")
         with closing(http.client.HTTPConnection(*desk.place, timeout=30)) as connection:
@@ -50,7 +70,8 @@ def desk_killed(out: Path, kills: int) -> tuple[int, int]:
             desk.process.stdout.close()
     with closing(sqlite3.connect(out / "review.sqlite")) as kept:
         found = {item for (item,) in kept.execute("SELECT item FROM answers WHERE withdrawn = 0")}
-    return len(acknowledged), len(acknowledged - found)
+    lost = len(acknowledged - found)
+    return f"{len(acknowledged)} labels acknowledged, {lost} lost", lost == 0 < len(acknowledged)
 
 
 def _answering(desk: Service, name: str, acknowledged: set[int]) -> Callable[[], None]:
@@ -87,20 +108,20 @@ def _asked(connection: http.client.HTTPConnection, path: str, body: bytes, heade
     return dict(json.loads(content))
 
 
-def watch_killed(screener: Path, images: list[Path], root: Path, kills: int) -> tuple[int, int, int]:
-    """Kill a watch while images arrive; return how many came, and how many are missing, and there more than once."""
+def watch_killed(place: Made, root: Path, kills: int, seed: int) -> tuple[str, bool]:
+    """Kill a watch while images arrive; return what was found, and whether it is as it must be."""
     folder, out, to = root / "arriving", root / "watched", root / "flagged"
     folder.mkdir()
-    rng, sent = random.Random(0), 0
+    rng, sent = random.Random(seed), 0
     for _ in range(kills):
-        process = _watching(screener, folder, out, to)
+        process = _watching(place.screener, folder, out, to)
         until = time.monotonic() + rng.uniform(0.1, 1.0)
         while time.monotonic() < until:
-            sent = _sent(images, folder, sent)
+            sent = _sent(place.images, folder, sent)
             time.sleep(0.01)
         process.kill()
         process.wait()
-    process = _watching(screener, folder, out, to)
+    process = _watching(place.screener, folder, out, to)
     while _known(out) < sent:
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
@@ -111,7 +132,8 @@ def watch_killed(screener: Path, images: list[Path], root: Path, kills: int) -> 
     flagged = {row["file_name"] for row in verdicts.select(["file_name", "flagged"]).to_pylist() if row["flagged"]}
     placed, left = ({path.name for path in at.iterdir()} if at.exists() else set() for at in (to, folder))
     missing = sent - len(rows) + len(flagged ^ placed) + len((set(rows) - flagged) ^ left)
-    return sent, missing, sum(rows.values()) - len(rows)
+    twice = sum(rows.values()) - len(rows)
+    return f"{sent} images came, {missing} lost, {twice} twice", missing == twice == 0 < sent
 
 
 def _watching(screener: Path, folder: Path, out: Path, to: Path) -> subprocess.Popen[str]:
@@ -138,27 +160,28 @@ def _known(out: Path) -> int:
         return int(kept.execute("SELECT count(*) FROM files").fetchone()[0])
 
 
+WHAT = {"service": service_killed, "desk": desk_killed, "watch": watch_killed}
+
+
 def main() -> None:
     """Print what was lost."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=50, help="of each")
-    kills = parser.parse_args().kills
-    with TemporaryDirectory() as name:
+    parser.add_argument("what", choices=WHAT)
+    parser.add_argument("--kills", type=int, default=50)
+    chosen = parser.parse_args()
+    with TemporaryDirectory() as name, ThreadPoolExecutor(_AT_ONCE) as lives:
         root = Path(name)
         screener, folder = made("resnet20", root, 200, 2000)
-        images = sorted(folder.iterdir())
-        sent, missing, twice = watch_killed(screener, images, root, kills)
-        print(f"{kills} kills of a watch: {sent} images came, {missing} lost, {twice} twice", flush=True)
-        acknowledged, lost = desk_killed(_screened(root), kills)
-        print(f"{kills} kills of a desk: {acknowledged} labels acknowledged, {lost} lost", flush=True)
-    if missing or twice or lost or not acknowledged:
+        place = Made(screener, sorted(folder.iterdir()))
+
+        def live(k: int) -> tuple[str, bool]:
+            (own := root / f"life{k}").mkdir()
+            return WHAT[chosen.what](place, own, len(range(k, chosen.kills, _AT_ONCE)), k)
+
+        found = list(lives.map(live, range(_AT_ONCE)))
+    print(f"{chosen.kills} kills of a {chosen.what}: {'; '.join(told for told, _ in found)}", flush=True)
+    if not all(right for _, right in found):
         sys.exit(1)
-
-
-def _screened(root: Path) -> Path:
-    from tests.report.reports import verdict_table, write_screening
-
-    return write_screening(root / "out", verdict_table([f"{k:05}.png" for k in range(_ITEMS)], ("cat", "dog", "eel")))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from benchmarks.memory import peak_memory
 
 CANDIDATES, DIMENSIONS, CLASSES, WANTED, RUNS = (25_000, 100_000), 256, 10, 1000, 3
-STRATEGIES = ("uncertainty", "spread", "top_of_clusters", "weighted_kmeans", "facility_location", "badge")
+STRATEGIES = ("uncertainty", "spread", "covering", "top_of_clusters", "weighted_kmeans", "facility_location", "badge")
 
 
 def write_screening(folder: Path, candidates: int, dimensions: int = DIMENSIONS) -> None:
@@ -72,17 +72,18 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--candidates", type=int, nargs="+", default=CANDIDATES, help="(default: %(default)s)")
     parser.add_argument("--runs", type=int, default=RUNS, help="of which the median counts (default: %(default)s)")
+    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=STRATEGIES, help="(default: all)")
     chosen = parser.parse_args()
     with TemporaryDirectory() as folder:
         for candidates in chosen.candidates:
             out = Path(folder) / str(candidates)
             write_screening(out, candidates)
-            seconds = measure(out, STRATEGIES, runs=chosen.runs)
+            seconds = measure(out, chosen.strategies, runs=chosen.runs)
             for strategy, value in seconds.items():
                 peak = peak_memory(command(out, strategy))
-                times = value / seconds["uncertainty"]
+                times = value / seconds[chosen.strategies[0]]
                 sys.stdout.write(
-                    f"{candidates:>7} candidates, {strategy}: {value:.2f} s, {times:.2f} times uncertainty, "
+                    f"{candidates:>7} candidates, {strategy}: {value:.2f} s, {times:.2f} times {chosen.strategies[0]}, "
                     f"peak {peak:.0f} MB\n"
                 )
 

@@ -30,9 +30,11 @@ from uncertainty.images.sources import ImageSet, find_images
 from uncertainty.neighbors import NeighborIndex
 from uncertainty.screener import Screener
 from uncertainty.screening.allocator import keep_freed_memory
-from uncertainty.screening.journal import FOLDER, JOURNAL, ROWS_IN_A_PART, Task, opened, write_part
+from uncertainty.screening.journal import FOLDER, JOURNAL, opened
+from uncertainty.screening.part_files import write_part
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
 from uncertainty.screening.second_pass import finish
+from uncertainty.screening.task import ROWS_IN_A_PART, Task
 from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 COUNTS, SECOND_PASS_PARTS = (1000, 10_000), (64, 512)

@@ -12,7 +12,7 @@ from argparse import ArgumentParser
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -31,6 +31,14 @@ from uncertainty.screening.allocator import keep_freed_memory
 from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 PHOTOS, TURNS, BATCH, WORKERS = 1000, 3, 32, 2
+SECOND_OPINION = "efficientnet-lite0"
+VIEWS: dict[str, tuple[str, ...]] = {
+    "fast": (),
+    "balanced": (),
+    "balanced+flip": ("flip",),
+    "thorough": ("flip", "shift"),
+}
+"""Of each effort; whether balanced flips depends on whether the classifier bears it."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +87,8 @@ def _ahead(
         yield future.result()
 
 
-def measure(screener: Screener, photos: ImageSet, out: Path, turns: int = TURNS) -> Cost:
-    """Run bare loop and screening over all photographs in turn, the first of them changing."""
-    if (model := screener.classifier) is None:
-        raise SystemExit("the screener has no classifier")
+def measure(model: Classifier, screener: Screener, photos: ImageSet, out: Path, turns: int = TURNS) -> Cost:
+    """Run a bare loop of `model` and screening over all photographs in turn, the first of them changing."""
     paths = [item.data for item in photos if isinstance(item.data, Path)]
     ways: list[Callable[[], object]] = [
         lambda: bare_loop(model, paths),
@@ -111,6 +117,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of torch (default: 1 2)")
     parser.add_argument("--case", choices=CASES, default="lite0", help="the network (default: %(default)s)")
     parser.add_argument("--runtimes", nargs="+", default=("torch",), help="of the screening (default: torch)")
+    parser.add_argument("--effort", choices=VIEWS, default="fast", help="of the screening (default: %(default)s)")
+    parser.add_argument("--resizer", default="pillow", help="of the screening; the bare loop's is pillow")
     parser.add_argument("--kept", action="store_true", help="keep freed memory, as the command line does, in both ways")
     chosen = parser.parse_args()
     case = CASES[chosen.case]
@@ -122,14 +130,20 @@ def main() -> None:
         for runtime in chosen.runtimes:
             for threads in chosen.threads:
                 torch.set_num_threads(threads)
-                screener = fitted(_run_by(case.classifier(), runtime), photos, chosen.known_good)
+                one = prepared(case.classifier(), runtime, chosen.resizer)
+                if chosen.effort != "fast":
+                    one = one.with_embedder(prepared(Classifier.load(SECOND_OPINION), runtime, chosen.resizer))
+                screener = fitted(one, photos, chosen.known_good, views=VIEWS[chosen.effort])
                 screener.screen(photos.select(range(BATCH)))  # warms up
-                cost = measure(screener, photos, Path(folder) / f"{runtime}-{threads}", chosen.turns)
-                _say(f"{runtime}, {threads} threads", cost, len(photos))
+                out = Path(folder) / f"{runtime}-{threads}"
+                cost = measure(case.classifier(), screener, photos, out, chosen.turns)
+                _say(f"{chosen.effort}, {runtime}, {threads} threads", cost, len(photos))
 
 
-def _run_by(classifier: Classifier, runtime: str) -> Classifier:
-    return classifier if runtime == "torch" else classifier.with_runtime(runtime)
+def prepared(classifier: Classifier, runtime: str, resizer: str) -> Classifier:
+    """Return it with plain passes run by a runtime, "torch" for torch, and images resized by a library."""
+    one = replace(classifier, preprocess=replace(classifier.preprocess, resizer=resizer))
+    return one if runtime == "torch" else one.with_runtime(runtime)
 
 
 def _say(what: str, cost: Cost, photos: int) -> None:

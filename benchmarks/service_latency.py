@@ -1,118 +1,107 @@
-"""How long one image takes: python -m benchmarks.service_latency.
+"""How long one image takes: python -m benchmarks.service_latency, under two minutes (longer with --seconds).
 
-Three figures for each network: the time of one image in the process, p99 of requests at half the service's capacity
-(arrivals by chance), and requests a second with p99 below 500 ms, of the service and of a plain endpoint.
+For each network: one image in this process; requests of one image at half the service's capacity, which come by chance
+or evenly whatever became of those before them (an open loop), and whose time counts from the moment when they were due;
+and requests a second with p99 below 500 ms, of the service and of a plain endpoint.
 """
 
 from __future__ import annotations
 
-import random
-import subprocess
-import sys
-import threading
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.service_process import ROOT, Answers, Client, Service, made, saturated, serving
-
-JPEG = {"Content-Type": "image/jpeg"}
-_CONNECTIONS, _MOST = (1, 2, 4, 8, 16, 32, 64), 0.5
-_SINGLE = """
-import sys, time
-from pathlib import Path
-import numpy as np
+from benchmarks.service_load import Answers, Arrivals, closed_loop, open_loop, post
+from benchmarks.service_process import Service, made, serving
 from uncertainty.classifiers.base import ArrayItem
 from uncertainty.screening.allocator import keep_freed_memory
 from uncertainty.screening.saved_screener import SavedScreener
-keep_freed_memory()
-screener = SavedScreener(Path(sys.argv[1])).load()
-items = [ArrayItem(path.name, path.read_bytes()) for path in sorted(Path(sys.argv[2]).iterdir())[:100]]
-seconds = []
-for item in items[:5] + items:
-    begun = time.perf_counter()
-    screener.screen([item], workers=1)
-    seconds.append(time.perf_counter() - begun)
-print(np.median(seconds[5:]))
-"""
+
+CASES = ("resnet20", "lite0")
+_CONNECTIONS, _MOST, _SHARE = (8, 32), 0.5, 0.5
 
 
-def single(screener: Path, images: Path) -> float:
-    """Return the median seconds of one image in a process of its own."""
-    command = [sys.executable, "-c", _SINGLE, str(screener), str(images)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+@dataclass(frozen=True)
+class Effort:
+    """Images to choose from, known-good rows, and seconds of each load and of each step of the search for capacity."""
+
+    images: int = 100
+    known_good: int = 20_000
+    seconds: float = 12.0
+    search: float = 2.5
 
 
-def fastest(service: Service, bodies: list[bytes]) -> tuple[float, float]:
-    """Return the most requests a second that any number of connections gets with p99 below 500 ms, and at all."""
-    best, most = 0.0, 0.0
-    for connections in _CONNECTIONS:
+def single(screener: Path, files: Sequence[bytes], most: int = 60) -> float:
+    """Return the median seconds of one image in this process."""
+    loaded, seconds = SavedScreener(screener).load(), []
+    items = [ArrayItem("image", data) for data in files[:most]]
+    for item in items[:5] + items:
         begun = time.perf_counter()
-        answers = saturated(service, "/v1/screen", [(body, JPEG) for body in bodies], connections)
-        rate = answers.statuses.count(200) / (time.perf_counter() - begun)
-        most = max(most, rate)
-        if set(answers.statuses) == {200} and np.quantile(answers.seconds, 0.99) < _MOST:
-            best = max(best, rate)
-        else:
+        loaded.screen([item], workers=1)
+        seconds.append(time.perf_counter() - begun)
+    return float(np.median(seconds[5:]))
+
+
+def fastest(service: Service, requests: Sequence[bytes], seconds: float) -> tuple[float, float]:
+    """Return the most requests a second that any number of connections gets with p99 below 500 ms, and at all."""
+    closed_loop(service.place, requests[:16], 2)
+    best = most = 0.0
+    for connections in _CONNECTIONS:
+        answers = closed_loop(service.place, requests, connections, seconds)
+        most = max(most, answers.rate)
+        if set(answers.statuses) != {200} or np.quantile(answers.seconds, 0.99) >= _MOST:
             break
+        best = max(best, answers.rate)
     return best, most
 
 
-def at_rate(service: Service, bodies: list[bytes], rate: float, seed: int = 0) -> Answers:
-    """Send each body at a moment of its own, so many a second; the time of a request counts from that moment."""
-    rng, answers, lock = random.Random(seed), Answers(), threading.Lock()
-    moments = np.cumsum([rng.expovariate(rate) for _ in bodies]) + time.perf_counter() + 0.1
-    left = iter(zip(moments.tolist(), bodies, strict=True))
+def measure(case: str, effort: Effort, folder: Path) -> None:
+    """Print the figures of one network."""
+    screener, images = made(case, folder, effort.images, effort.known_good)
+    files = [path.read_bytes() for path in sorted(images.iterdir())]
+    requests = [post("/v1/screen", data) for data in files]
+    alone = single(screener, files)
+    print(f"{case}: one image {1000 * alone:.1f} ms in the process", flush=True)
+    with serving(screener) as service:
+        best, most = fastest(service, requests, effort.search)
+        for arrivals in Arrivals:
+            begun = service.processor_seconds
+            found = open_loop(service.place, requests, _SHARE * most, effort.seconds, arrivals)
+            spent = (service.processor_seconds - begun) / len(found.seconds)
+            print(_half(found, arrivals, alone, spent, most), flush=True)
+    with serving(screener, module="benchmarks.service_plain") as service:
+        plain, _ = fastest(service, requests, effort.search)
+    told = f"  {best:.0f} requests a second with p99 below 500 ms, a plain endpoint {plain:.0f}"
+    print(f"{told}{f', ratio {best / plain:.1f}' if plain else ''}", flush=True)
 
-    def work() -> None:
-        client = Client(service.place)
-        while True:
-            with lock:
-                due, body = next(left, (0.0, b""))
-            if not body:
-                client.close()
-                return
-            time.sleep(max(0.0, due - time.perf_counter()))
-            status, _ = client.post("/v1/screen", body, JPEG)
-            with lock:
-                answers.statuses.append(status)
-                answers.seconds.append(time.perf_counter() - due)
 
-    threads = [threading.Thread(target=work) for _ in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
+def _half(found: Answers, arrivals: Arrivals, alone: float, spent: float, most: float) -> str:
+    middle, high = (1000 * float(np.quantile(found.seconds, q)) for q in (0.5, 0.99))
+    late = 1000 * float(np.quantile(found.late, 0.99))
+    failed = len(found.statuses) - found.statuses.count(200)
+    return (
+        f"  half of {most:.0f} a second, {arrivals}: {len(found.seconds)} requests, {failed} failed, median "
+        f"{middle:.1f} ms, p99 {high:.1f} ms, ratio {high / alone / 1000:.2f}; {1000 * spent:.1f} ms of the processor "
+        f"each; p99 of the load's own delay {late:.1f} ms"
+    )
 
 
 def main() -> None:
     """Print the figures."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, nargs=2, default=(4000, 600), help="of ResNet-20 and of Lite0")
-    parser.add_argument("--known-good", type=int, default=20_000)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
+    parser.add_argument("--seconds", type=float, default=Effort.seconds, help="of each load at half the capacity")
+    parser.add_argument("--known-good", type=int, default=Effort.known_good)
     chosen = parser.parse_args()
-    for case, count in zip(("resnet20", "lite0"), chosen.requests, strict=True):
+    keep_freed_memory()
+    for case in chosen.cases:
         with TemporaryDirectory() as folder:
-            screener, images = made(case, Path(folder), min(count, 500), chosen.known_good)
-            files = [path.read_bytes() for path in sorted(images.iterdir())]
-            bodies = [files[k % len(files)] for k in range(count)]
-            alone = single(screener, images)
-            with serving(screener) as service:
-                best, most = fastest(service, bodies)
-                half = at_rate(service, bodies, most / 2)
-            with serving(screener, module="benchmarks.service_plain") as service:
-                plain, _ = fastest(service, bodies)
-        p99 = float(np.quantile(half.seconds, 0.99))
-        print(
-            f"{case}: one image {1000 * alone:.1f} ms; p99 at half load {1000 * p99:.1f} ms, ratio {p99 / alone:.2f}; "
-            f"{best:.0f} requests/s below 500 ms, plain {plain:.0f}, ratio {best / max(plain, 1e-9):.1f}",
-            flush=True,
-        )
+            measure(case, Effort(seconds=chosen.seconds, known_good=chosen.known_good), Path(folder))
 
 
 if __name__ == "__main__":

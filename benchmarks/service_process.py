@@ -1,4 +1,4 @@
-"""A service in a process of its own, screeners for it, and clients that cost little themselves."""
+"""A service in a process of its own, screeners for it, and a client that asks it one thing after another."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -116,14 +115,6 @@ def form_of(files: Sequence[Path]) -> bytes:
     return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
 
 
-@dataclass
-class Answers:
-    """How requests were answered: a status and seconds each."""
-
-    statuses: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-
 class Client:
     """One connection that is kept alive."""
 
@@ -144,29 +135,3 @@ class Client:
     def close(self) -> None:
         """Hang up."""
         self._connection.close()
-
-
-def saturated(service: Service, path: str, bodies: Sequence[tuple[bytes, dict[str, str]]], connections: int) -> Answers:
-    """Send all bodies once, each connection the next as soon as it is answered."""
-    answers, left, lock = Answers(), iter(bodies), threading.Lock()
-
-    def work() -> None:
-        client = Client(service.place)
-        while True:
-            with lock:
-                one = next(left, None)
-            if one is None:
-                client.close()
-                return
-            begun = time.perf_counter()
-            status, _ = client.post(path, *one)
-            with lock:
-                answers.statuses.append(status)
-                answers.seconds.append(time.perf_counter() - begun)
-
-    threads = [threading.Thread(target=work) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers

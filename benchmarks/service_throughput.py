@@ -1,23 +1,28 @@
-"""Images a second of the service against `uncertainty screen`: python -m benchmarks.service_throughput.
+"""Images a second of the service against `uncertainty screen`: python -m benchmarks.service_throughput (two minutes).
 
-The load comes from this process, over a few connections, 64 images a request. `screen` runs in a process of its own, on
-the same files. By turns, the first of them changing; the ratio is the median over the turns.
+The load comes from this process, over four connections, 64 images a request. `screen` runs in a process of its own that
+stays, on the same files, with its second pass and its monitoring; "its rows" are what the service does too. All by
+turns, the first of them changing; ratios are medians over the turns.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from benchmarks.service_process import FORM, ROOT, Service, form_of, made, saturated, serving
+from benchmarks.service_load import closed_loop, post
+from benchmarks.service_process import FORM, ROOT, Service, form_of, made, serving
 
 IN_A_REQUEST, CONNECTIONS = 64, 4
+CASES = ("resnet20", "lite0")
 _SCREEN = """
 import sys, time
 from pathlib import Path
@@ -25,11 +30,18 @@ from uncertainty.screening.allocator import keep_freed_memory
 from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.workflows.screen import ScreenSettings, opened_input, screen_into
 keep_freed_memory()
-screener, images = SavedScreener(Path(sys.argv[1])).load(), opened_input(sys.argv[2])
-screener.screen(images.select(range(64)))
-begun, processor = time.perf_counter(), time.process_time()
-screen_into(Path(sys.argv[3]), screener, images, ScreenSettings(features=False, overwrite=True))
-print(time.perf_counter() - begun, time.process_time() - processor)
+screener, images, out = SavedScreener(Path(sys.argv[1])).load(), opened_input(sys.argv[2]), Path(sys.argv[3])
+def screen(some):
+    screen_into(out, screener, some, ScreenSettings(features=False, overwrite=True))
+def rows(some):
+    for batch in screener.stream(some):
+        screener.verdict_rows(batch)
+screen(images.select(range(min(64, len(images)))))
+print("ready", flush=True)
+for line in sys.stdin:
+    begun, processor = time.perf_counter(), time.process_time()
+    {"screen": screen, "rows": rows}[line.strip()](images)
+    print("took", time.perf_counter() - begun, time.process_time() - processor, flush=True)
 """
 
 
@@ -37,58 +49,80 @@ Seconds = tuple[float, float]
 """By the clock, and of the processor, which is the one to go by where others use the machine."""
 
 
-def screened(screener: Path, images: Path, out: Path) -> Seconds:
-    """Return seconds for all images by `screen`, loading not counted."""
+@contextmanager
+def screening(screener: Path, images: Path, out: Path) -> Iterator[Callable[[str], Seconds]]:
+    """Keep a process that screens all images; yields what has it do so, and returns how long that took."""
     command = [sys.executable, "-c", _SCREEN, str(screener), str(images), str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    clock, processor = done.stdout.split()[-2:]
-    return float(clock), float(processor)
+    where = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=where) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        told = process.stdout
+
+        def answer(word: str) -> list[str]:
+            found = next((line.split() for line in told if line.startswith(word)), None)
+            if found is None:
+                raise SystemExit("the process that screens has ended")
+            return found
+
+        answer("ready")
+
+        def run(what: str) -> Seconds:
+            print(what, file=process.stdin, flush=True)
+            clock, processor = answer("took")[1:]
+            return float(clock), float(processor)
+
+        yield run
+        process.stdin.close()
 
 
-def served(service: Service, images: Path, connections: int) -> Seconds:
+def served(service: Service, images: Path) -> Seconds:
     """Return seconds for all images by the service."""
     files = sorted(images.iterdir())
     groups = [files[k : k + IN_A_REQUEST] for k in range(0, len(files), IN_A_REQUEST)]
-    bodies = [(form_of(group), FORM) for group in groups]
-    saturated(service, "/v1/screen", bodies[:1], 1)
+    requests = [post("/v1/screen", form_of(group), FORM["Content-Type"]) for group in groups]
+    closed_loop(service.place, requests[:1], 1)
     begun, processor = perf_counter(), service.processor_seconds
-    answers = saturated(service, "/v1/screen", bodies, connections)
+    answers = closed_loop(service.place, requests, CONNECTIONS)
     if set(answers.statuses) != {200}:
         raise SystemExit(f"not all were answered: {sorted(set(answers.statuses))}")
     return perf_counter() - begun, service.processor_seconds - processor
 
 
-def measure(case: str, count: int, known_good: int, turns: int, folder: Path) -> list[tuple[Seconds, Seconds]]:
-    """Return seconds, by screen and by the service, for each turn."""
+def measure(case: str, count: int, known_good: int, turns: int, folder: Path) -> list[dict[str, Seconds]]:
+    """Return seconds by screen, for its rows alone, and by the service, for each turn."""
     screener, images = made(case, folder, count, known_good)
     found = []
-    with serving(screener) as service:
-        ways: list[Callable[[], Seconds]] = [
-            lambda: screened(screener, images, folder / "out"),
-            lambda: served(service, images, CONNECTIONS),
-        ]
+    with serving(screener) as service, screening(screener, images, folder / "out") as run:
+        ways: dict[str, Callable[[], Seconds]] = {
+            "screen": lambda: run("screen"),
+            "its rows": lambda: run("rows"),
+            "service": lambda: served(service, images),
+        }
         for turn in range(turns):
-            seconds = {k: ways[k]() for k in ((0, 1) if turn % 2 == 0 else (1, 0))}
-            found.append((seconds[0], seconds[1]))
+            found.append({name: ways[name]() for name in (ways if turn % 2 == 0 else reversed(ways))})
     return found
 
 
 def main() -> None:
-    """Print both and their ratio."""
+    """Print all three and their ratios."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, nargs=2, default=(6400, 640), help="of ResNet-20 and of Lite0; 0: none")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
+    parser.add_argument("--images", type=int, nargs=2, default=(1536, 128), help="of ResNet-20 and of Lite0")
     parser.add_argument("--known-good", type=int, default=20_000)
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=3)
     chosen = parser.parse_args()
-    for case, count in zip(("resnet20", "lite0"), chosen.images, strict=True):
-        if not count:
-            continue
+    counts = dict(zip(CASES, chosen.images, strict=True))
+    for case in chosen.cases:
         with TemporaryDirectory() as folder:
-            turns = measure(case, count, chosen.known_good, chosen.turns, Path(folder))
+            turns = measure(case, counts[case], chosen.known_good, chosen.turns, Path(folder))
         for which, name in enumerate(("by the clock", "of the processor")):
-            screen, service = (count / median(turn[k][which] for turn in turns) for k in (0, 1))
-            ratio = median(a[which] / b[which] for a, b in turns)
-            print(f"{case} {name}: screen {screen:.0f} images/s, service {service:.0f}, ratio {ratio:.2f}", flush=True)
+            rates = [f"{way} {counts[case] / median(turn[way][which] for turn in turns):.0f}/s" for way in turns[0]]
+            screen, rows = (
+                median(turn[way][which] / turn["service"][which] for turn in turns) for way in ("screen", "its rows")
+            )
+            told = f"{case} {name}: {', '.join(rates)}"
+            print(f"{told}; service against screen {screen:.2f}, against its rows {rows:.2f}", flush=True)
 
 
 if __name__ == "__main__":

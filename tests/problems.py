@@ -36,7 +36,7 @@ def made_problem(n: int, seed: int, task: Task = "multiclass") -> ModelOutputs:
     quality = _GOOD + _SPREAD * rng.normal(size=(n, 8)) + damage * _DAMAGE * rng.uniform(0.7, 1.3, (n, 8))
     views = features[:, None] + 0.5 * noise * rng.normal(size=(n, VIEWS, DIMENSIONS))
     return ModelOutputs(
-        ids=[f"{seed}-{i}" for i in range(n)],
+        ids=[f"{seed}-{i:05}" for i in range(n)],
         logits=_logits(features @ _weights().T, task),
         features=features.astype(np.float32),
         mc_probs=_probs(_logits(mc_logits, task), task).astype(np.float32),

@@ -16,7 +16,7 @@ import uncertainty
 from uncertainty import ModelOutputs, cli
 from uncertainty.estimators import discover
 from uncertainty.exports.targets import TARGETS
-from uncertainty.verdicts import Verdicts
+from uncertainty.verdicts import SUGGESTED, Verdicts
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -134,6 +134,7 @@ def test_every_column_is_in_the_table_and_no_other(world):
         "meta_<column>",
         "effort",
         "p_wrong_<class>",
+        *SUGGESTED,
     }
 
 

@@ -35,10 +35,12 @@ from uncertainty.commands import (
     screen,
     serve,
     slices,
+    start,
     thresholds,
     update,
     watch,
 )
+from uncertainty.commands.local_paths import local_paths
 
 
 class _Commands(typer.core.TyperGroup):
@@ -102,7 +104,7 @@ for command in (
     doctor.doctor,
     demo.demo,
 ):
-    app.command(cls=report.ReportCommand if command is report.report else None)(command)
+    app.command(cls=report.ReportCommand if command is report.report else start.Command)(local_paths(command))
 
 
 def main() -> None:

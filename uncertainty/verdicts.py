@@ -341,7 +341,12 @@ def _types(names: Sequence[str]) -> dict[str, Any]:
     known = {field.name: field.type for field in schema([], [], {}, more=("effort", "suggested", FLAGGED_LABELS))}
     known |= {"probs": pa.list_(pa.float32()), DECISIONS: pa.list_(pa.float32())}
     known |= {"label": pa.string(), "correct": pa.bool_()}
-    known |= {"group": pa.string(), "duplicates": pa.list_(pa.string()), "drawn_by": pa.string()}  # of a ranking
+    known |= {
+        "doubtful_labels": pa.string(),
+        "group": pa.string(),
+        "duplicates": pa.list_(pa.string()),
+        "drawn_by": pa.string(),
+    }  # of a ranking
     for name in names:
         if name.startswith(("est_", "prob_", DECISION, QUALITY)):
             known[name] = pa.float32()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from experiments.detection import (
+    cascade,
     cifar10,
     combiners,
     digits,
@@ -32,6 +33,7 @@ PAGES: dict[str, tuple[Callable[[Options], None], int]] = {
     "solar_cells": (solar_cells.main, 10),
     "cifar10": (cifar10.main, 5),
     "efforts": (efforts.main, 5),
+    "cascade": (cascade.main, 2),
     "portfolio": (portfolio.main, 4),
     "few_errors": (few_errors.main, 3),
     "estimator_choice": (estimator_choice.main, 2),

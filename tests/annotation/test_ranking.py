@@ -360,3 +360,51 @@ def test_when_to_stop(verdicts, known, p_wrong):
     assert not should_stop(found, found.share)
     assert should_stop(found, found.share + 1e-6)
     assert found.of_all == pytest.approx(p_wrong.sum(dtype=float), rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def of_decisions():
+    """Images of three labels, none of them given, whose decisions are doubtful apart from each other."""
+    p = np.random.default_rng(5).beta(1, 6, (N, CLASSES)).astype(np.float32)
+    p[:, 2] *= 0.5
+    columns = {f"p_wrong_{k}": p[:, k] for k in range(CLASSES)}
+    return verdicts_of(p.max(axis=1), predicted_index=pa.nulls(N, pa.int32()), **columns), p
+
+
+def test_the_doubts_of_a_chosen_class_come_first(of_decisions):
+    verdicts, p = of_decisions
+    found = select(verdicts, 20, doubt_of="2", strategy="uncertainty")
+    best = np.argsort(-p[:, 2], kind="stable")[:20]
+    assert found.table["file_name"].to_pylist() == [f"{i:04}.png" for i in best]
+    assert found.table["p_wrong_2"].to_pylist() == p[best, 2].tolist()
+    assert found.expected.errors == pytest.approx(p[best, 2].sum())
+    assert "ranked are the doubts of '2', and errors expected are of that decision alone" in found.notes
+
+
+def test_the_classes_in_doubt_are_named_the_most_doubtful_first(of_decisions):
+    verdicts, p = of_decisions
+    for row in select(verdicts, 50, explore=0.2).table.to_pylist():
+        own = p[int(row["file_name"][:4])]
+        expected = [str(k) for k in np.argsort(-own) if own[k] >= min(0.1, own.max())]
+        assert row["doubtful_labels"] == ";".join(expected)
+
+
+def test_a_quota_per_doubt_lists_for_each_class_the_images_that_it_is_likeliest_wrong_in(of_decisions):
+    verdicts, p = of_decisions
+    doubtful = p >= np.minimum(0.1, p.max(axis=1, keepdims=True))
+    rows = [int(name[:4]) for name in select(verdicts, 30, quota_per="doubt").table["file_name"].to_pylist()]
+    plain = [int(name[:4]) for name in select(verdicts, 30).table["file_name"].to_pylist()]
+    assert doubtful[rows].sum(axis=0).min() >= 10 > doubtful[plain, 2].sum()
+    first = [int(name[:4]) for name in select(verdicts, 3, quota_per="doubt").table["file_name"].to_pylist()]
+    assert p[:, 2].argmax() in first
+
+
+def test_doubts_of_classes_are_refused_where_nobody_told_them(verdicts, of_decisions):
+    for asked in ({"doubt_of": "1"}, {"quota_per": "doubt"}):
+        with pytest.raises(InputError, match=r"say nothing of single decisions.*--quota-per predicted"):
+            select(verdicts, 5, **asked)
+    with pytest.raises(InputError, match="no class is called 'cat'; doubts can be of one of 0, 1, 2"):
+        select(of_decisions[0], 5, doubt_of="cat")
+    with pytest.raises(InputError, match="no quota per 'doubts'; these verdicts have predicted, doubt"):
+        select(of_decisions[0], 5, quota_per="doubts")
+    assert "doubtful_labels" not in select(verdicts, 5).table.column_names

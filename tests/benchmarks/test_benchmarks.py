@@ -13,6 +13,7 @@ import pytest
 from benchmarks import (
     cases,
     dropout_replay,
+    efforts,
     heat_maps,
     kill_and_resume,
     large_jpegs,
@@ -23,6 +24,7 @@ from benchmarks import (
     scaling,
     startup,
 )
+from benchmarks.screening import prepared
 from uncertainty.images.decoding import decode
 from uncertainty.images.sources import find_images
 
@@ -92,6 +94,14 @@ def test_a_heat_map_costs_something() -> None:
     pytest.importorskip("captum")
     module, side = heat_maps.resnet20.network(), heat_maps.resnet20.INPUT_SIZE
     assert min(heat_maps.measure(module, side, batch=2, runs=1)) > 0
+
+
+def test_an_effort_is_measured_beside_a_bare_loop(tmp_path: Path) -> None:
+    cases.write_images(tmp_path / "images", 4, (32, 32))
+    bare = cases.CASES["resnet20"].classifier()
+    one = prepared(bare, "torch", "torchvision")
+    assert (one.preprocess.resizer, bare.preprocess.resizer) == ("torchvision", "pillow")
+    assert min(efforts.measure(bare, one, find_images(tmp_path / "images"), ("flip",))) > 0
 
 
 def test_images_to_measure_with_have_the_size_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def refused(path):
         ("confidence", 1.5, "'confidence' goes from"),
         ("prob_2", -0.2, "'prob_2' goes from"),
         ("threshold", 7.0, "'threshold' goes from"),
-        ("file_name", "3-7", "a file name is missing, or is there twice"),
+        ("file_name", "3-00007", "a file name is missing, or is there twice"),
         ("predicted_index", 99, "predicted_index goes from"),
         ("predicted_label", "fox", "is not the class of its predicted_index"),
     ],

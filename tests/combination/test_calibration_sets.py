@@ -549,7 +549,7 @@ def test_an_estimator_given_twice_is_refused():
 
 
 def test_shared_ids_are_refused_by_name():
-    with pytest.raises(OverlapError, match=r"reference and calibration share 3 ids, e\.g\. '2-57'; they must"):
+    with pytest.raises(OverlapError, match=r"reference and calibration share 3 ids, e\.g\. '2-00057'; they must"):
         calibration_sets.refuse_overlap(
             made_problem(60, 2), made_problem(60, 2).take([57, 58, 59]), "reference and calibration"
         )

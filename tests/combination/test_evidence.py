@@ -110,7 +110,7 @@ def test_copies_of_no_share_and_no_copies_are_left_out():
 
 def test_copies_without_an_original_are_refused():
     with pytest.raises(
-        CalibrationError, match=r"10 damaged rows, e\.g\. '9-0', have the id of no calibration row"
+        CalibrationError, match=r"10 damaged rows, e\.g\. '9-00000', have the id of no calibration row"
     ) as caught:
         evidence(ESTIMATORS, CALIBRATION, (made_problem(10, 9), None), Shares(0.1, 0))
     assert "\n" not in str(caught.value)

@@ -53,10 +53,19 @@ def problems(name: str, worlds: Any) -> dict[Task, tuple[ModelOutputs, ModelOutp
     return {task: worlds[task, discover()[name].learns_from] for task in ("multiclass", "multilabel")}
 
 
+@pytest.fixture(scope="module")
+def cases() -> dict[tuple[str, Task], Estimator]:
+    """Estimators that were fitted already."""
+    return {}
+
+
 @pytest.fixture
-def case(name: str, task: Task, problems: Any) -> tuple[Estimator, ModelOutputs]:
+def case(name: str, task: Task, problems: Any, cases: Any) -> tuple[Estimator, ModelOutputs]:
+    """Return an estimator that is fitted and stays so, and what it scores."""
     reference, incoming = problems[task]
-    return fitted(name, reference), incoming
+    if (name, task) not in cases:
+        cases[name, task] = fitted(name, reference)
+    return cases[name, task], incoming
 
 
 def second(name: str) -> list[ModelOutputs]:
@@ -116,20 +125,18 @@ def test_inputs_stay_as_they_are(name: str, task: Task, problems: Any) -> None:
 
 
 @every_case
-def test_fitting_again_forgets_and_is_deterministic(name: str, task: Task, problems: Any) -> None:
+def test_fitting_again_forgets_and_is_deterministic(name: str, task: Task, problems: Any, case: Any) -> None:
     reference, incoming = problems[task]
     few = np.append(np.flatnonzero(reference.wrong)[:15], np.flatnonzero(~reference.wrong)[:20])
     again = fitted(name, reference.take(few)).fit(reference, *second(name))
-    np.testing.assert_array_equal(again.score(incoming), fitted(name, reference).score(incoming))
+    np.testing.assert_array_equal(again.score(incoming), case[0].score(incoming))
 
 
 @every_case
-def test_the_order_of_the_reference_does_not_matter(name: str, task: Task, problems: Any) -> None:
+def test_the_order_of_the_reference_does_not_matter(name: str, task: Task, problems: Any, case: Any) -> None:
     reference, incoming = problems[task]
     shuffled = reference.take(np.random.default_rng(1).permutation(len(reference)))
-    np.testing.assert_allclose(
-        fitted(name, shuffled).score(incoming), fitted(name, reference).score(incoming), atol=1e-9
-    )
+    np.testing.assert_allclose(fitted(name, shuffled).score(incoming), case[0].score(incoming), atol=1e-9)
 
 
 @every_case
@@ -157,18 +164,19 @@ def test_float32_columns_score_as_float64(case: tuple[Estimator, ModelOutputs]) 
 
 
 @every_case
-def test_saturated_logits_stay_finite_and_in_bounds(name: str, task: Task, problems: Any) -> None:
-    reference, incoming = problems[task]
+def test_saturated_logits_stay_finite_and_in_bounds(case: tuple[Estimator, ModelOutputs]) -> None:
+    estimator, incoming = case
     n, c = incoming.logits.shape
     logits = np.where(np.arange(c) == np.arange(n)[:, None] % c, 1e3, -np.arange(n)[:, None] % 7.0)
     certain = np.eye(c)[np.arange(n) % c][:, None].repeat(3, axis=1)
     known = {"features": incoming.features, "embedding": incoming.embedding}
-    rows = ModelOutputs(ids=incoming.ids, logits=logits, mc_probs=certain, tta_probs=certain, task=task, **known)
+    told = {"mc_probs": certain, "tta_probs": certain, "task": incoming.task}
+    rows = ModelOutputs(ids=incoming.ids, logits=logits, **told, **known)
     rows = ModelOutputs(**{**vars(rows), "quality": incoming.quality * 1e6})
-    scores = fitted(name, reference).score(rows)
+    scores = estimator.score(rows)
     assert np.isfinite(scores).all()
-    assert discover()[name].bounds[0] <= scores.min()
-    assert scores.max() <= discover()[name].bounds[1]
+    assert estimator.bounds[0] <= scores.min()
+    assert scores.max() <= estimator.bounds[1]
 
 
 @every_case

@@ -57,7 +57,10 @@ def noise(wrong: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    "names", [[name] for name in LEARNERS] + [LEARNERS, [*LEARNERS, "margin", "nn_distance"]], ids=str
+    "names",
+    [pytest.param([name], marks=pytest.mark.simulation) for name in LEARNERS]
+    + [LEARNERS, [*LEARNERS, "margin", "nn_distance"]],
+    ids=str,
 )
 def test_shuffled_errors_teach_nothing(names: list[str], calibration: ModelOutputs) -> None:
     inside, outside, moved = [], [], []

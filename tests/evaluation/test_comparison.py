@@ -11,7 +11,8 @@ from sklearn.metrics import cohen_kappa_score
 from uncertainty import metrics
 from uncertainty.errors import InputError
 from uncertainty.evaluation import comparison
-from uncertainty.evaluation.comparison import compare, mcnemar
+from uncertainty.evaluation.comparison import compare
+from uncertainty.evaluation.paired import grouped_mcnemar, mcnemar
 from uncertainty.evaluation.screening_quality import METRICS, evaluate, join_labels
 
 
@@ -124,11 +125,11 @@ def test_unread_and_unlabelled_images_are_counted():
     assert (found.n, found.unread_or_unlabelled, found.n_fixed) == (2, 2, 1)
 
 
-@pytest.mark.slow
-def test_paired_intervals_hold_what_they_promise(monkeypatch):
+@pytest.mark.parametrize("repeats", [25, pytest.param(100, marks=pytest.mark.simulation)])
+def test_paired_intervals_hold_what_they_promise(monkeypatch, repeats):
     """95 % intervals of the difference in accuracy miss the true one in about one of twenty data sets."""
     monkeypatch.setattr(comparison, "METRICS", {})
-    missed, repeats = 0, 100
+    missed = 0
     for seed in range(repeats):
         (a, b), _ = two_runs(200, seed)
         interval = compare(a, b, resamples=100, seed=seed).accuracy.difference
@@ -149,7 +150,7 @@ def test_images_of_one_group_change_together():
 def test_mcnemar_of_groups_of_one_is_mcnemar():
     rng = np.random.default_rng(0)
     fixed, broken = rng.random(60) < 0.2, rng.random(60) < 0.1
-    alone = comparison.grouped_mcnemar(fixed & ~broken, broken & ~fixed, np.arange(60))
+    alone = grouped_mcnemar(fixed & ~broken, broken & ~fixed, np.arange(60))
     assert alone == pytest.approx(mcnemar(int((fixed & ~broken).sum()), int((broken & ~fixed).sum())))
 
 

@@ -24,7 +24,9 @@ from uncertainty.images.manifests import read_manifest
 from uncertainty.labels.by_name import read_labels
 from uncertainty.screener import Screener
 from uncertainty.screener.artifact import MANIFEST
-from uncertainty.screening.journal import FOLDER, JOURNAL, Task, opened, progress_of, write_part
+from uncertainty.screening.journal import FOLDER, JOURNAL, opened, progress_of
+from uncertainty.screening.part_files import write_part
+from uncertainty.screening.task import Task
 from uncertainty.verdicts import FORMATS, Verdicts, read_summary
 from uncertainty.workflows.rank import read_known
 from uncertainty.workflows.screen import finished_summary

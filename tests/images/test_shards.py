@@ -1,7 +1,9 @@
 import io
 import json
+import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 from uncertainty.errors import ImageError, InputError
 from uncertainty.images.decoding import decode
 from uncertainty.images.packed import is_packed
+from uncertainty.images.packed_text import Numbered
 from uncertainty.images.sources import find_images
 
 
@@ -168,3 +171,17 @@ def test_a_label_that_python_has_no_date_for_is_text(kind, tmp_path):
     pq.write_table(table, tmp_path / "late.parquet")
     (label,) = find_images(tmp_path / "late.parquet").labels
     assert isinstance(label, str)
+
+
+def test_rows_without_a_path_are_named_when_they_are_asked_for(tmp_path):
+    """A list of 10^7 names takes nothing a row, and what a worker is sent are the names of its part alone."""
+    for k in range(3):
+        pq.write_table(pa.table({"image": [b"%d" % row for row in range(5)]}), tmp_path / f"part-{k}.parquet")
+    images = find_images(tmp_path)
+    assert isinstance(images.names, Numbered)
+    assert list(images.names) == [f"part-{k}/{row:07d}" for k in range(3) for row in range(5)]
+    assert images.fingerprint() == replace(images, names=tuple(images.names)).fingerprint()
+    portion = pickle.loads(pickle.dumps(images.cut(range(4, 11))))
+    assert portion.names == images.names[4:11]
+    assert [item.data for item in portion] == [item.data for item in images][4:11]
+    assert images.select([1, 7]).names == ("part-0/0000001", "part-1/0000002")

@@ -303,3 +303,18 @@ def test_a_name_is_found_in_either_unicode_form(tmp_path, form):
     other = unicodedata.normalize("NFC" if form == "NFD" else "NFD", "café/déjà.png")
     (tmp_path / "m.csv").write_text(f"file_name\n{other}\n")
     assert shades(find_images(tmp_path / "m.csv")) == [0]
+
+
+def test_a_manifest_whose_names_lead_nowhere_says_what_to_write(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    path = tmp_path / "m.csv"
+    path.write_text("image,label\nimages/a.png,cat\nimages/b.png,dog\n")
+    told = (
+        f"row 1, has 'images/a.png' in the column 'image', and there is no such file: names are relative to {tmp_path}"
+    )
+    told = f"m.csv, {told}"
+    assert find_images(path).notes == (f"{told}: write 'a.png'",)
+    path.write_text("image,label\nimages/c.png,cat\n")
+    assert find_images(path).notes == (told.replace("a.png", "c.png"),)
+    path.write_text("image,label\nimages/c.png,cat\na.png,cat\n")
+    assert find_images(path).notes == ()

@@ -101,6 +101,39 @@ def test_columns_that_are_no_class_and_classes_without_a_column(tmp_path):
         read_annotations(tmp_path / "more.csv", Columns(label="cat,camera"))
 
 
+def test_a_folder_whose_metadata_has_a_column_for_each_class(tmp_path):
+    root = pictures(tmp_path / "data", "a.png", "b.png", "c.png")
+    (root / "metadata.csv").write_text("file_name,cat,dog,eel\na.png,1,0,1\nb.png,0,0,0\nc.png,,1,0\n")
+    found = labelled_images(root)
+    assert dict(zip(found.names, found.labels, strict=True)) == {
+        "a.png": "cat;eel",
+        "b.png": "(no label)",
+        "c.png": "dog;?cat",
+    }
+    assert {row.names[0]: row.label for row in read_annotations(root).rows}["b.png"] == "(no label)"
+
+
+@pytest.mark.parametrize("cell", ["2", "yes", "0.5"])
+def test_a_stray_cell_among_zeros_and_ones_is_named_with_what_to_write(tmp_path, cell):
+    rows = [[f"{i}.png", "1", "0", "1"] for i in range(20)]
+    rows[7][2] = cell
+    names = [row[0] for row in rows]
+    path = pictures(tmp_path, *names) / "l.csv"
+    path.write_text("file_name,cat,dog,eel\n" + "".join(",".join(row) + "\n" for row in rows))
+    for read in (read_annotations, labelled_images):
+        with pytest.raises(InputError, match=rf"row 8 has '{cell}' in the column 'dog'.*write 1 if it has.*cat,dog"):
+            read(path)
+    rows[7][2] = ""
+    path.write_text("file_name,cat,dog,eel\n" + "".join(",".join(row) + "\n" for row in rows))
+    assert read_annotations(path).rows[7].label == "cat;eel;?dog"
+
+
+def test_a_table_of_other_columns_is_not_taken_for_one_of_answers(tmp_path):
+    (tmp_path / "l.csv").write_text("file_name,hour,film\n" + "".join(f"{i}.png,{i},{i % 2}\n" for i in range(20)))
+    with pytest.raises(InputError, match="has no column label; it has 'file_name', 'hour', 'film'; say which with"):
+        read_annotations(tmp_path / "l.csv")
+
+
 def test_class_folders_that_hold_an_image_twice_on_purpose(tmp_path):
     root = pictures(tmp_path / "data", "cat/1.png", "cat/2.png", "dog/3.png", "eel/4.png")
     shutil.copy(root / "cat/1.png", root / "dog/holiday.png")  # the same bytes

@@ -1,6 +1,7 @@
 """Tables of outputs in three kinds of file: the same rows, errors that cost a row, and tables that are refused."""
 
 import json
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -236,3 +237,19 @@ def test_arrays_that_were_packed_wrongly_are_one_line(tmp_path):
     with_a_wrong_block(path, "label.npy")
     with pytest.raises(InputError, match=r"outputs\.npz can't be read as arrays \(.*invalid block type"):
         NpzFile.of(path)
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        (b"\x93NUMPY\1\0\x04\0none", "has a header that is none of NumPy"),
+        (b"\x93NUMPY\2\0\0\0\0\x80", "has a header of 2,147,483,648 bytes"),
+        (b"\x93NUMPY\7\0", r"is of version 7\.0 of NumPy's format"),
+        (b"", "does not begin as an array of NumPy"),
+    ],
+)
+def test_heads_of_arrays_that_say_nonsense_are_named(tmp_path, head, why):
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
+        archive.writestr("logits.npy", head)
+    with pytest.raises(InputError, match=rf"t\.npz has logits\.npy, which {why}"):
+        NpzFile.of(tmp_path / "t.npz")

@@ -120,13 +120,13 @@ def test_labels_that_were_plainly_chosen_are_refused(made, batch, verdicts):
 
 @pytest.mark.parametrize("chance", [0.0, -0.5, 1.5, float("nan")])
 def test_chances_out_of_range_are_refused(made, batch, verdicts, chance):
-    with pytest.raises(InputError, match=r"inclusion of '8-0' is .*; it must be above 0 and at most 1"):
-        updated(made, verdicts, labels_of(batch, np.arange(800) < 1), {"8-0": chance})
+    with pytest.raises(InputError, match=r"inclusion of '8-00000' is .*; it must be above 0 and at most 1"):
+        updated(made, verdicts, labels_of(batch, np.arange(800) < 1), {"8-00000": chance})
 
 
 def test_a_label_without_its_chance_is_refused(made, batch, verdicts):
-    with pytest.raises(InputError, match="'8-1' has a label and no inclusion"):
-        updated(made, verdicts, labels_of(batch, np.arange(800) < 2), {"8-0": 1.0})
+    with pytest.raises(InputError, match="'8-00001' has a label and no inclusion"):
+        updated(made, verdicts, labels_of(batch, np.arange(800) < 2), {"8-00000": 1.0})
 
 
 def test_chances_that_can_t_be_are_noted(made, batch, verdicts):
@@ -152,9 +152,9 @@ def test_what_was_learnt_from_once_is_left_out(made, batch, verdicts):
 
 def test_labels_of_no_class_are_no_truth_and_refused_where_all_are(made, batch, verdicts):
     labels = labels_of(batch, np.arange(800) < 200)
-    found = updated(made, verdicts, labels | {"8-0": "zebra"})
+    found = updated(made, verdicts, labels | {"8-00000": "zebra"})
     assert any("1 new label is no class of the model and no truth, e.g. 'zebra'" in note for note in found.notes)
-    assert found.labelled == 200 - ("8-0" in labels)
+    assert found.labelled == 200 - ("8-00000" in labels)
     with pytest.raises(InputError, match=r"not one label, e.g. 'zebra', is a class of the model, e.g. '0'"):
         updated(made, verdicts, dict.fromkeys(labels, "zebra"))
 

@@ -261,7 +261,7 @@ def test_images_inside_parquet_and_named_by_manifests(world, tmp_path):
         manifest.unlink()
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 def test_five_hundred_solar_cells(tmp_path):
     """Under 5 MB, and in under 20 s of this process: photographs of 300 x 300 pixels."""
     load = pytest.importorskip("elpv_dataset.utils").load_dataset

@@ -19,6 +19,7 @@ from uncertainty.metrics import e_aurc
 from uncertainty.screener import Screener
 from uncertainty.screener.artifact import MANIFEST, files_of
 from uncertainty.screener.cascade import EVERYBODY, NOBODY, Doubt, dear_columns, effort_of, narrowest
+from uncertainty.screener.ranking_gain import ranking_gains
 from uncertainty.screener.verdict_rows import DEEPER_LOOK_FAILED
 
 DEEP = ("embedding", "tta_probs")
@@ -215,12 +216,47 @@ def test_there_is_no_cascade_without_anything_deeper(full):
     assert "cascade" not in "; ".join(full.notes)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.35])
+def test_a_share_is_kept_and_gains_more_than_as_many_images_elsewhere(share):
+    rows, fresh = told(2000, 0), told(4000, 1)
+    low, high = rows.within(share)
+    assert rows.share((rows.cheap >= low) & (rows.cheap <= high)) <= share
+    cuts = np.quantile(fresh.cheap, [0, share, 1 - share, 1])
+    others = [(cuts[0], cuts[1]), (cuts[2], cuts[3]), (0.5, 0.4)]
+    loss = e_aurc(fresh.wrong, fresh.mixed((low, high)))
+    assert all(loss < e_aurc(fresh.wrong, fresh.mixed(other)) for other in others)
+
+
+def test_gains_are_what_an_image_moved_alone_saves():
+    full = told(400, 2).full
+    for row, cheap in ((5, 0.001), (17, 0.3), (200, 0.02)):
+        moved = full.copy()
+        moved[row] = cheap
+        found = ranking_gains(moved, full, np.ones(400))
+        assert found[np.arange(400) != row].max() == 0
+        expected = [(full[np.argsort(p)].cumsum() / np.arange(1, 401)).mean() for p in (moved, full)]
+        assert found[row] / 400 == pytest.approx(expected[0] - expected[1], rel=0.1, abs=1e-6)
+
+
+def test_a_screener_keeps_the_share_that_it_was_fitted_with(tmp_path):
+    screener = Screener.fit_outputs(known_good(300, 1), made_problem(800, 2), deeper=DEEP, cascade_share=0.3)
+    assert 0.2 < screener.cascade.share <= 0.3
+    assert f"{screener.cascade.kept:.0%} of what it would gain on all of them" in screener.describe()
+    assert 0.3 < screener.cascade.kept < 1
+    screener.save(tmp_path / "screener")
+    loaded = Screener.load(tmp_path / "screener", None)
+    assert (loaded.id, loaded.cascade.interval, loaded.cascade.most) == (screener.id, screener.cascade.interval, 0.3)
+    assert loaded.with_budget(0.3).cascade.interval == screener.cascade.interval
+
+
 def test_what_can_not_be_is_refused(cascaded):
     problem = known_good(100, 1), made_problem(300, 2)
     with pytest.raises(InputError, match="every estimator needs embedding or tta_probs"):
         Screener.fit_outputs(*problem, deeper=DEEP, estimators=[create("second_opinion_vote")])
     with pytest.raises(InputError, match=r"cascade_loss is -0\.1; it must be"):
         Screener.fit_outputs(*problem, deeper=DEEP, cascade_loss=-0.1)
+    with pytest.raises(InputError, match=r"cascade_share is 35; it must be a share of the images, from 0 to 1"):
+        Screener.fit_outputs(*problem, deeper=DEEP, cascade_share=35)
     with pytest.raises(MissingColumnError, match="'embedding'"):
         set_to(cascaded, EVERYBODY).p_wrong(replace(made_problem(5, 3), embedding=None))
 

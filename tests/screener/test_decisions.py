@@ -1,14 +1,19 @@
 """Screeners of several labels an image: policies on single decisions, from fit to verdicts and back from labels."""
 
+import json
+
 import numpy as np
 import pytest
 
+from tests.screener.sealing import sealed_again
 from uncertainty import ModelOutputs, Policy, Screener, Verdicts
+from uncertainty.combination.suggested_sets import SuggestedSets
 from uncertainty.decisions.each_decision import flags_of_decisions
-from uncertainty.errors import CalibrationError, InputError
+from uncertainty.errors import ArtifactError, CalibrationError, InputError
 from uncertainty.estimators.fused_decisions import FusedDecisions
 from uncertainty.labels.tables import table_decisions
 from uncertainty.recalibration.refit import updated
+from uncertainty.screener.artifact import MANIFEST
 from uncertainty.screener.output_batches import in_batches
 from uncertainty.verdicts import write_table
 from uncertainty.workflows.explain import explained
@@ -69,6 +74,33 @@ def test_the_plan_and_the_answer_are_about_decisions(screener):
     (answer,) = screener.explain(outputs(300, 2, "n")[0])
     assert answer.predicted.removeprefix("not ") in CLASSES
     assert answer.flagged == (answer.distance >= 0)
+
+
+def test_the_likelier_set_stands_beside_the_prediction_where_they_differ(screener, verdicts, tmp_path):
+    p_wrong, said = table_decisions(verdicts.table, CLASSES), outputs(300, 2, "n").predictions == 1
+    likelier, differs = said ^ (p_wrong > 0.5), (p_wrong > 0.5).any(axis=1)
+    assert 5 < differs.sum() < 100
+    names = [";".join(np.array(CLASSES)[row]) or "(no label)" for row in likelier]
+    expected = [name if other else None for name, other in zip(names, differs, strict=True)]
+    assert verdicts.table["suggested_label"].to_pylist() == expected
+    assert "(no label)" in expected
+    sure = np.maximum(p_wrong, 1 - p_wrong)[differs].min(axis=1)
+    told = verdicts.table["suggested_probability"].drop_null().to_numpy()
+    assert (told <= sure).all()
+    assert (told > 0).all()
+    write_table(verdicts.table, tmp_path / "v.csv")
+    assert Verdicts.read(tmp_path / "v.csv").table["suggested_label"].to_pylist() == expected
+
+
+def test_a_screener_of_an_earlier_release_takes_the_product(screener, tmp_path):
+    screener.save(tmp_path / "s")
+    told = json.loads((tmp_path / "s" / MANIFEST).read_text("utf-8"))["decisions"]
+    assert told["sets"] == screener.decisions.sets.to_dict()
+    sealed_again(tmp_path / "s", decisions={name: told[name] for name in ("experts", "at_first_sight")})
+    assert Screener.load(tmp_path / "s", None).decisions.sets == SuggestedSets()
+    sealed_again(tmp_path / "s", decisions=told | {"sets": {"slope": -1.0}})
+    with pytest.raises(ArtifactError, match="odds of suggested sets are out of range"):
+        Screener.load(tmp_path / "s", None)
 
 
 def test_updates_draw_the_lines_on_old_and_new_decisions(screener, verdicts):

@@ -417,6 +417,18 @@ def wrong(classifier, folder):
     return np.array([name.split("/")[0] for name in outputs.ids]) != np.array(CLASSES)[outputs.predictions]
 
 
+def test_the_order_of_the_rows_that_fit_does_not_matter(made):
+    rng = np.random.default_rng(0)
+    shuffled = [rows.take(rng.permutation(len(rows))) for rows in (known_good(500, 1), made_problem(1000, 2))]
+    test = made_problem(300, 3)
+    assert np.array_equal(Screener.fit_outputs(*shuffled).p_wrong(test), made.p_wrong(test))
+    kept_back = [
+        Screener.fit_outputs(*rows, certify_share=0.3)
+        for rows in (shuffled, [known_good(500, 1), made_problem(1000, 2)])
+    ]
+    assert np.array_equal(kept_back[0].p_wrong(test), kept_back[1].p_wrong(test))
+
+
 def test_p_wrong_finds_errors_of_real_files(world, tmp_path):
     write_images(tmp_path, 300, seed=4)
     verdicts = world.screener.screen(tmp_path)
@@ -607,7 +619,7 @@ def test_rows_of_several_labels_without_a_known_answer_teach_nothing():
     more = made_problem(2, 9, "multilabel")
     with_them = replace(ModelOutputs.concatenate([calibration, more]), labels=labels)
     screener = Screener.fit_outputs(reference, with_them)
-    assert "2 of 302 calibration rows have no known answer and were left out, e.g. '9-0'" in screener.notes
+    assert "2 of 302 calibration rows have no known answer and were left out, e.g. '9-00000'" in screener.notes
     test = made_problem(20, 3, "multilabel")
     np.testing.assert_array_equal(screener.p_wrong(test), Screener.fit_outputs(reference, calibration).p_wrong(test))
     with pytest.raises(CalibrationError, match="none of 2 calibration rows has a known answer"):

@@ -9,7 +9,9 @@ import pytest
 
 from uncertainty.errors import InputError
 from uncertainty.screening import journal
-from uncertainty.screening.journal import FOLDER, JOURNAL, Task, opened, part_name, progress_of, write_part
+from uncertainty.screening.journal import FOLDER, JOURNAL, opened, progress_of
+from uncertainty.screening.part_files import part_name, write_part
+from uncertainty.screening.task import Task
 from uncertainty.workflows import screen
 from uncertainty.workflows.screen import ScreenSettings, screen_into
 from uncertainty.written import LEDGER

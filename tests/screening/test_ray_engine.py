@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,18 +21,19 @@ from uncertainty.errors import InputError, MissingDependencyError
 from uncertainty.images.sources import ImageSet, find_images
 from uncertainty.screener import Screener
 from uncertainty.screening import ray_engine
-from uncertainty.screening.journal import FOLDER, JOURNAL, opened, part_name, write_part
+from uncertainty.screening.journal import FOLDER, JOURNAL, opened
+from uncertainty.screening.part_files import Written, part_name, write_part
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
-from uncertainty.screening.ray_engine import ATTEMPTS, RayEngine, Worker
+from uncertainty.screening.ray_actors import Done
+from uncertainty.screening.ray_engine import RayEngine, Worker
 from uncertainty.workflows import screen as workflow
 from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 BATCH, PART = 4, 8
 SPEC = "mortal_models:network?weights=weights.safetensors"
-# The network of the world. It says in which process it lives; where it meets a white image while there is a file
-# `deadly`, the process ends as one does for which there is no memory.
+# The network of the world. It says in which process it lives.
 MODELS = """
-import os, signal
+import os
 from pathlib import Path
 from torch import nn
 from uncertainty.classifiers import Classifier, Preprocess
@@ -41,8 +43,6 @@ HOME = Path({home!r})
 class Mortal(nn.Sequential):
     def forward(self, x):
         (HOME / "alive" / str(os.getpid())).touch()
-        if (x == 0.5).flatten(1).all(1).any() and (HOME / "deadly").exists():
-            os.kill(os.getpid(), signal.SIGKILL)
         return super().forward(x)
 
 def network():
@@ -50,11 +50,6 @@ def network():
     module = Mortal(*layers, nn.Linear(48, 3))
     return Classifier.from_module(module, ["cat", "dog", "eel"], Preprocess(size=8, mean=(0.5,) * 3, std=(1.0,) * 3))
 """
-
-pytestmark = [
-    # Ray's own.
-    pytest.mark.filterwarnings("ignore:`use_:DeprecationWarning:ray.data.context"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +79,7 @@ def home(world, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def fresh(home):
-    """Nobody is alive yet, and nothing is deadly."""
-    (home / "deadly").unlink(missing_ok=True)
+    """Nobody is alive yet."""
     for process in (home / "alive").iterdir():
         process.unlink()
 
@@ -96,10 +90,26 @@ def screen(home):
 
 
 @pytest.fixture(scope="module")
-def on_ray(home, screen):
-    """A cluster of this machine with two processors, for all tests."""
-    ray = pytest.importorskip("ray")
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+def cluster():
+    """Machines that look like three to Ray: one without processors for this process, and two with one each."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 100, "health_check_failure_threshold": 3}
+    few = {"include_dashboard": False, "object_store_memory": 1 << 27}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick, **few})
+    cluster.machines = [cluster.add_node(num_cpus=1, object_store_memory=1 << 27, wait=False) for _ in range(2)]
+    cluster.wait_for_nodes()
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def on_ray(home, screen, cluster):
+    """The engine of all tests, connected once."""
+    import ray
+
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     yield RayEngine(screen, actors=2)
     ray.shutdown()
 
@@ -131,75 +141,52 @@ def expected(screen, home, tmp_path_factory):
     return written(out)
 
 
-def test_the_same_files_as_the_local_engine(on_ray, home, expected, tmp_path):
-    done = []
-    elsewhere(on_ray, home / "images", tmp_path, progress=done.append)
+def test_workers_and_a_machine_that_die_lose_nothing(on_ray, cluster, home, expected, tmp_path):
+    """The files are those of the local engine, whoever dies."""
+    killed, done = [], []
+
+    def kill(rows):
+        done.append(rows)
+        if len(done) == 2:
+            killed.extend(int(process.name) for process in (home / "alive").iterdir())
+            for process in killed:
+                os.kill(process, signal.SIGKILL)
+        if len(done) == 4:
+            cluster.remove_node(cluster.machines.pop(), allow_graceful=False)
+
+    elsewhere(on_ray, home / "images", tmp_path, progress=kill)
+    assert killed
+    assert len(cluster.machines) == 1
     assert written(tmp_path) == expected
     assert sorted(done) == [0, 3, *[PART] * 5]
     assert str(os.getpid()) not in os.listdir(home / "alive")
 
 
-def test_a_worker_that_is_killed_loses_nothing(on_ray, home, expected, tmp_path):
-    killed = []
-
-    def kill_all(done):
-        if done and not killed:
-            killed.extend(int(process.name) for process in (home / "alive").iterdir())
-            for process in killed:
-                os.kill(process, signal.SIGKILL)
-
-    elsewhere(on_ray, home / "images", tmp_path, progress=kill_all)
-    assert killed
-    assert written(tmp_path) == expected
-
-
-def test_a_part_that_ends_its_worker_again_and_again_is_given_up_and_can_be_resumed(
-    on_ray, screen, home, expected, tmp_path
-):
-    (home / "deadly").touch()
-    with pytest.raises(
-        InputError, match=r"^part 2 ended the process of a worker 3 times; .* images 17 to 24, "
-    ) as told:
-        elsewhere(replace(on_ray, actors=1), home / "images", tmp_path)
-    assert "\n" not in str(told.value)
-    assert len(list((home / "alive").iterdir())) >= ATTEMPTS
-    done = {path.name for path in (tmp_path / FOLDER).glob("part-*")}
-    assert done == {part_name(part) for part in (0, 1, 3, 4, 5)}
-    (home / "deadly").unlink()
-    locally(screen, home / "images", tmp_path, resume=True)  # what one engine began the other finishes
-    assert written(tmp_path) == expected
-
-
-def test_what_was_begun_here_is_finished_there_and_images_are_at_urls(on_ray, screen, home, tmp_path):
+def test_a_cluster_without_machines_says_who_died_and_the_local_engine_goes_on(on_ray, cluster, screen, home, tmp_path):
+    """With images at URLs."""
     names = sorted(path.name for path in (home / "images").iterdir())
     urls = [f"local://{home}/images/{name}" for name in names]
     (tmp_path / "list.jsonl").write_text("".join(json.dumps({"file_name": url}) + "\n" for url in urls), "utf-8")
     images, out, whole = find_images(f"local://{tmp_path}/list.jsonl"), tmp_path / "out", tmp_path / "whole"
     locally(screen, images, whole)
 
-    def stop(done):
-        if len(list((out / FOLDER).glob("part-*"))) == 2:
-            raise KeyboardInterrupt
+    def kill_all(done):
+        while done and cluster.machines:
+            cluster.remove_node(cluster.machines.pop(), allow_graceful=False)
 
-    with pytest.raises(KeyboardInterrupt):
-        locally(screen, images, out, progress=stop)
-    before = {path.name: path.stat().st_mtime_ns for path in (out / FOLDER).glob("part-*")}
+    last = (
+        r"it had no machine for an actor for 0\.5 s; machines that died: .*; what is done is kept, go on with --resume$"
+    )
+    with pytest.raises(InputError, match=f"^the Ray cluster can't go on: {last}") as told:
+        elsewhere(replace(on_ray, actors=1, patience=0.5), images, out, progress=kill_all)
+    assert "\n" not in str(told.value)
+    before = list((out / FOLDER).glob("part-*"))
     seen = []
-    elsewhere(replace(on_ray, actors=1), images, out, resume=True, progress=lambda done: seen.append(done))
-    assert len(before) == 2
-    assert sum(seen) == len(names)
-    assert seen[0] == 2 * PART
+    locally(screen, images, out, resume=True, progress=seen.append)  # what one engine began the other finishes
+    assert (sum(seen), seen[0]) == (len(names), PART * len(before))
+    assert before
     assert written(out) == written(whole)
     assert pq.read_table(out / "verdicts.parquet", columns=["error"])["error"].null_count == len(names) - 1
-
-
-def test_what_a_worker_cannot_do_is_one_line(on_ray, home, tmp_path):
-    (home / "weights.safetensors").rename(home / "elsewhere")
-    try:
-        with pytest.raises(InputError, match=r"weights\.safetensors.*; what is done is kept, go on with --resume$"):
-            elsewhere(replace(on_ray, actors=1), home / "images", tmp_path)
-    finally:
-        (home / "elsewhere").rename(home / "weights.safetensors")
 
 
 @pytest.mark.slow
@@ -226,39 +213,58 @@ def begun(screen, home, tmp_path):
         yield images, task, parts.folder
 
 
-def batch_of(images, task, part):
-    return {"part": [part], "images": [images.cut(task.positions(part))]}
+def portion(images, task, part):
+    return part, images.cut(task.positions(part))
 
 
 def test_a_worker_writes_what_the_local_engine_writes(begun, screen, tmp_path):
     images, task, folder = begun
-    row = {
-        name: value[0] for name, value in Worker(screen, task, folder, Path.cwd())(batch_of(images, task, 1)).items()
-    }
+    found = Worker(screen, task, folder, Path.cwd()).judge(*portion(images, task, 1))
     (table,) = part_tables(screen.screener, images, task, range(1, 2))
-    write_part(tmp_path, 1, table)
+    assert found == write_part(tmp_path, 1, table)
     assert (folder / part_name(1)).read_bytes() == (tmp_path / part_name(1)).read_bytes()
-    assert (row["part"], row["rows"], row["failure"], row["given_up"]) == (1, PART, "", False)
-    assert row["size"] == (folder / part_name(1)).stat().st_size
     assert sorted(path.name for path in folder.iterdir()) == [JOURNAL, part_name(1)]
-
-
-def test_a_part_is_tried_three_times(begun, screen):
-    images, task, folder = begun
-    worker = Worker(screen, task, folder, Path.cwd())
-    tried = [ray_engine._begin([folder / f".attempt-00000001-{i + 1}" for i in range(ATTEMPTS)]) for _ in range(4)]
-    assert tried == [True, True, True, False]
-    assert worker(batch_of(images, task, 1))["given_up"] == [True]
-    assert worker(batch_of(images, task, 0))["given_up"] == [False]
 
 
 def test_a_worker_that_sees_another_folder_or_screener_says_so(begun, screen, tmp_path):
     images, task, folder = begun
-    (failure,) = Worker(screen, task, tmp_path / "nowhere", Path.cwd())(batch_of(images, task, 0))["failure"]
+    failure = Worker(screen, task, tmp_path / "nowhere", Path.cwd()).judge(*portion(images, task, 0))
     assert "is not the same folder on" in failure
     other = workflow.task_of(screen.screener.with_budget(0.5), images, batch_size=BATCH)
-    (failure,) = Worker(screen, other, folder, Path.cwd())(batch_of(images, other, 0))["failure"]
+    failure = Worker(screen, other, folder, Path.cwd()).judge(*portion(images, other, 0))
     assert failure.startswith(f"a worker finds screener {screen.screener.id} at ")
+
+
+def test_what_a_worker_cannot_do_is_one_line(begun, screen, home):
+    images, task, folder = begun
+    (home / "weights.safetensors").rename(home / "elsewhere")
+    try:
+        failure = Worker(Screen(**screen.__getstate__()), task, folder, Path.cwd()).judge(*portion(images, task, 0))
+    finally:
+        (home / "elsewhere").rename(home / "weights.safetensors")
+    assert "weights.safetensors" in failure
+    assert failure.endswith("; what is done is kept, go on with --resume")
+
+
+def test_parts_that_end_their_workers_again_and_again_are_named(begun, screen, monkeypatch):
+    """All others are written."""
+    images, task, folder = begun
+
+    class Deadly:
+        def work(self, parts, given):
+            for part in parts:
+                yield Done(part, None if part in (2, 4) else Written(part, len(given(part)), 1, ""))
+
+    @contextmanager
+    def on_nobody(*_):
+        yield Deadly()
+
+    monkeypatch.setattr(RayEngine, "_actors", on_nobody)
+    monkeypatch.setattr(ray_engine, "_connected", lambda *_: nullcontext())
+    done = []
+    with pytest.raises(InputError, match=r"^parts 2, 4 ended the process of a worker 3 times; .* images 17 to 24, "):
+        done.extend(RayEngine(screen)(images, task, folder, range(task.parts)))
+    assert [one.part for one in done] == [0, 1, 3, 5]
 
 
 def test_a_disk_that_is_full_is_a_failure_and_not_a_crash(begun, screen, monkeypatch):
@@ -267,8 +273,8 @@ def test_a_disk_that_is_full_is_a_failure_and_not_a_crash(begun, screen, monkeyp
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "part")
 
-    monkeypatch.setattr(ray_engine, "write_part", full)
-    (failure,) = Worker(screen, task, folder, Path.cwd())(batch_of(images, task, 0))["failure"]
+    monkeypatch.setattr(ray_engine, "write_at", full)
+    failure = Worker(screen, task, folder, Path.cwd()).judge(*portion(images, task, 0))
     assert failure == (
         "a worker could not go on (No space left on device: part); what is done is kept, go on with --resume"
     )

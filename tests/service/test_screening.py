@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import threading
+import time
 from dataclasses import replace
 
 import httpx
@@ -12,7 +14,9 @@ from PIL import Image
 
 from tests.service.clients import BASE, code
 from tests.service.saved import InMemory
+from uncertainty.classifiers.base import ArrayItem
 from uncertainty.service.app import create_app
+from uncertainty.service.lanes import Lane
 from uncertainty.service.settings import Batching, Limits, ServiceSettings
 
 PNG = {"content-type": "image/png"}
@@ -267,3 +271,29 @@ def test_a_full_queue_says_when_to_come_again(world, files, tmp_path):
     assert (answer.status_code, code(answer)) == (503, "queue_full")
     assert int(answer.headers["retry-after"]) >= 1
     app.state.parts.close()
+
+
+def test_an_image_waits_the_less_for_others_the_fewer_are_under_way(world, files):
+    """Sixteen of a batch of 32 have half the window, two a sixteenth; once none is being decoded nobody waits."""
+    for many, most in ((2, 100.0), (16, 800.0)):
+        lane, gate = Lane(world.screener, Batching(batch_size=32, wait=1600.0, workers=2)), threading.Event()
+        lane.load = held(lane.load, gate)
+        items = [ArrayItem(f"{k}", next(iter(files.values()))) for k in range(many)]
+        found = lane.submit(items)
+        while not lane._ready:
+            time.sleep(0.001)
+        assert 0 < lane._patience() <= most
+        gate.set()
+        assert len(found.result(60).rows) == many
+        lane.close()
+
+
+def held(load, gate):
+    """Loads the first image at once, and all others once the gate is open."""
+
+    def held(item):
+        if item.name != "0":
+            gate.wait(60)
+        return load(item)
+
+    return held

@@ -94,7 +94,7 @@ def test_who_hangs_up_in_the_middle_harms_nobody(service, image):
     client.close()
 
 
-def test_heads_and_bodies_that_do_not_come(home, image):
+def test_heads_and_bodies_that_do_not_come_or_are_none(home, image, capfd):
     """Within the limits of time, which are made short here: the connection ends, with a 408 where a head came."""
     with serving(cwd=home, module="tests.service.slow_limits") as service:
         begun = time.monotonic()
@@ -110,6 +110,10 @@ def test_heads_and_bodies_that_do_not_come(home, image):
         assert {one.result() for one in heads} == {""}
         assert all(one.result().startswith("HTTP/1.1 408") for one in bodies)
         assert time.monotonic() - begun < 20
+        head = b"POST /v1/screen HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunked = sent(service.place, head + b"zz\r\n")
+        assert chunked.startswith("HTTP/1.1 400")
+    assert "Traceback" not in capfd.readouterr().err  # such a request is over, and nothing is sent for it any more
 
 
 def test_told_to_end_it_finishes_what_it_accepted(home, image):

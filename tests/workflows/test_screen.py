@@ -18,7 +18,7 @@ from uncertainty.images.packed import packed_files
 from uncertainty.images.quality import QUALITY_NAMES, USUAL
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.screening import second_pass
-from uncertainty.screening.second_pass import FEATURES_FILE
+from uncertainty.screening.features_file import FEATURES_FILE
 from uncertainty.verdicts import FORMATS, Verdicts
 from uncertainty.workflows import screen
 from uncertainty.workflows.monitor import monitor_folder

@@ -18,7 +18,7 @@ from uncertainty.annotation.facility_location import covering, facility_location
 from uncertainty.annotation.near_duplicates import folded
 
 Strategy = Callable[[Candidates, int], Positions]
-Pick = Callable[[Positions, int], Positions]
+Pick = Callable[[Positions, int, int | None], Positions]
 DEFAULT, PLAIN = "spread", "uncertainty"
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
     {
@@ -82,6 +82,7 @@ class Rows:
     known : what is known beside the verdicts.
     quota : (N,) from 0 on the share that each is of; or (N, K) booleans, where a row counts in several shares, in one
         at least; None: all are of one.
+    doubts : (N, K) in [0, 1], by which each share ranks its rows where they count in several; None: by p_wrong.
     probs : (N, K), for `badge`.
     labelled : the rows that have labels, which some strategies keep away from.
 
@@ -90,14 +91,16 @@ class Rows:
     p_wrong: NDArray[np.float64]
     known: Known
     quota: NDArray[Any] | None = None
+    doubts: NDArray[np.float64] | None = None
     probs: NDArray[np.floating] | None = None
     labelled: Positions | None = None
 
-    def candidates(self, members: Positions, seed: int) -> Candidates:
-        """Return some of them as strategies see them."""
+    def candidates(self, members: Positions, seed: int, share: int | None = None) -> Candidates:
+        """Return some of them as strategies see them, in one of several shares by what it ranks them by."""
         features = self.known.features
+        by = self.p_wrong if self.doubts is None or share is None else self.doubts[:, share]
         return Candidates(
-            p_wrong=self.p_wrong[members],
+            p_wrong=by[members],
             features=None if features is None else features[members],
             probs=None if self.probs is None else self.probs[members],
             labelled_features=None if self.labelled is None or features is None else features[self.labelled],
@@ -118,8 +121,8 @@ def choose(rows: Rows, among: Positions, n: int, strategy: str, *, seed: int = 0
     pool, heads = _pool(preferred, shared, n, rows.known, factor)
     own = pool[heads == pool]
 
-    def pick(members: Positions, count: int) -> Positions:
-        return members[picks(rows.candidates(members, seed), count)]
+    def pick(members: Positions, count: int, share: int | None) -> Positions:
+        return members[picks(rows.candidates(members, seed, share), count)]
 
     chosen = _level(own, rows.quota, n, pick) if _sets(rows.quota) else _apart(own, shared, n, pick)
     if rows.quota is not None:
@@ -130,7 +133,7 @@ def choose(rows: Rows, among: Positions, n: int, strategy: str, *, seed: int = 0
 def _apart(own: Positions, shared: NDArray[np.int64], n: int, pick: Pick) -> Positions:
     """Choose from each share as many as from the others, as far as it has them."""
     shares = equal_shares(np.bincount(shared[own]), n)
-    return np.concatenate([pick(own[shared[own] == k], int(shares[k])) for k in np.flatnonzero(shares).tolist()])
+    return np.concatenate([pick(own[shared[own] == k], int(shares[k]), None) for k in np.flatnonzero(shares).tolist()])
 
 
 def _level(own: Positions, sets: Any, n: int, pick: Pick) -> Positions:
@@ -147,7 +150,7 @@ def _level(own: Positions, sets: Any, n: int, pick: Pick) -> Positions:
             missing = min(int(wanted[k] - sets[chosen, k].sum()), n - len(chosen))
             if missing > 0:
                 members = np.setdiff1d(own[sets[own, k]], chosen)
-                chosen = np.append(chosen, pick(members, missing))
+                chosen = np.append(chosen, pick(members, missing, k))
     return chosen
 
 

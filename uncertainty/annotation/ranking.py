@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from uncertainty.annotation.batch_selection import NEED_FEATURES, PLAIN, Known, Rows, choose
 from uncertainty.annotation.candidates import Positions
+from uncertainty.annotation.class_doubts import DOUBTFUL, ClassDoubts, needed
 from uncertainty.annotation.expected_yield import Yield, expected_yield
 from uncertainty.annotation.ranking_settings import RankingSettings
+from uncertainty.checks.class_columns import DECISION
 from uncertainty.errors import InputError
 from uncertainty.figures import number_of
 from uncertainty.images.groups import Grouping
@@ -24,7 +26,7 @@ from uncertainty.verdicts import METADATA, QUALITY, SUGGESTED, Verdicts, metadat
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PREDICTED = "predicted"
+PREDICTED, DOUBT = "predicted", "doubt"
 HOPELESS = MappingProxyType({"contrast": (-1, 0.05), "darkness": (1, 0.94), "entropy": (-1, 1.0), "blur": (1, 11.0)})
 """Statistics of an image in which nobody could see anything, and beyond what: it has less than 13 of 256 grey levels
 between its 5 % and its 95 % quantile, or 95 % of it darker than 15 of 255, or less than one bit of information, or no
@@ -33,7 +35,7 @@ _COLUMNS = ("file_name", "predicted_label", "confidence", *SUGGESTED, "p_wrong",
 _BY_STRATEGY, BY_CHANCE = "strategy", "explore"
 _WHY = ("group", "duplicates", "drawn_by", "inclusion_probability")
 LISTED = ("rank", *(name for name in _COLUMNS if name not in SUGGESTED), *_WHY)
-"""The columns of a list, but for the suggested labels that not every list has."""
+"""The columns of a list, but for suggested and doubtful labels, which not every list has."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,7 +44,7 @@ class Selection(Tabular):
 
     `table` has a row an image, the first to label first: `rank` from 1, the columns of the verdicts, `group` (the image
     that stands for near-duplicates and its group, mostly itself), `duplicates` (those folded into it, as far as they
-    were looked at),
+    were looked at), of several labels `doubtful_labels`, the most doubtful first,
     `drawn_by` (strategy or explore) and `inclusion_probability`, the chance that it had to be in the list.
     """
 
@@ -77,11 +79,13 @@ def select(
         notes.append(f"no features of these images are known, so p_wrong alone chooses ({PLAIN}) instead of {strategy}")
         strategy = PLAIN
     by_chance = 0 if asked.explore == 0 else max(1, round(asked.explore * n))
-    groups = _groups(table, asked.grouping)
+    groups, doubts = _groups(table, asked.grouping), ClassDoubts.of(verdicts)
+    about, by_doubt = asked.doubt_of, asked.quota_per == DOUBT
     rows = Rows(
-        p_wrong=_numbers(table, "p_wrong"),
+        p_wrong=_numbers(table, "p_wrong") if about is None else needed(doubts).about(about),
         known=known if groups is None else replace(known, groups=groups),
-        quota=_quota(table, asked.quota_per),
+        quota=needed(doubts).doubtful if by_doubt else _quota(table, asked.quota_per),
+        doubts=needed(doubts).p_wrong if by_doubt else None,
         probs=_probs(table) if strategy == "badge" else None,
         labelled=np.flatnonzero(_named(table, exclude)),
     )
@@ -93,7 +97,12 @@ def select(
     drawn = np.random.default_rng([asked.seed, 1]).permutation(rest)[:by_chance]
     order = _interleaved(chosen, drawn)
     listed = _listed(table, order, np.isin(order, drawn), len(drawn) / max(len(rest), 1), stand_ins)
-    expected = expected_yield(rows.p_wrong[order], rows.p_wrong[among], _calibration_errors(verdicts))
+    if doubts is not None:
+        listed = with_columns(listed, _doubts(doubts, order, about))
+    errors = _calibration_errors(verdicts) if about is None else None
+    if about is not None:
+        notes.append(f"ranked are the doubts of {about!r}, and errors expected are of that decision alone")
+    expected = expected_yield(rows.p_wrong[order], rows.p_wrong[among], errors)
     return Selection(listed, expected, strategy, tuple(notes))
 
 
@@ -148,7 +157,9 @@ def _quota(table: pa.Table, quota_per: str | None) -> NDArray[Any] | None:
         return None
     column = "predicted_label" if quota_per == PREDICTED else METADATA + quota_per
     if column not in table.column_names:
-        there = [PREDICTED, *(name.removeprefix(METADATA) for name in table.column_names if name.startswith(METADATA))]
+        several = [DOUBT] if task_of(table) == "multilabel" else []
+        columns = (name.removeprefix(METADATA) for name in table.column_names if name.startswith(METADATA))
+        there = [PREDICTED, *several, *columns]
         raise InputError(f"no quota per {quota_per!r}; these verdicts have {', '.join(there)}")
     if quota_per == PREDICTED and task_of(table) == "multilabel":
         names = other_names([table[column]], known := Verdicts(table).classes or [], "multilabel")
@@ -201,6 +212,15 @@ def _listed(
         table.select([name for name in _COLUMNS if name in table.column_names]).take(order), pa.table(more)
     )
     return listed.select(["rank", *(name for name in listed.column_names if name != "rank")])
+
+
+def _doubts(doubts: ClassDoubts, order: Positions, about: str | None) -> pa.Table:
+    """Name the decisions in doubt, and say how much so that is which was asked for."""
+    import pyarrow as pa
+
+    columns = {DOUBTFUL: pa.array(doubts.texts(order.tolist()), pa.string())}
+    asked = {} if about is None else {DECISION + about: pa.array(doubts.about(about)[order], pa.float32())}
+    return pa.table(columns | asked)
 
 
 def _calibration_errors(verdicts: Verdicts) -> int | None:

@@ -21,8 +21,10 @@ class RankingSettings:
     strategy : one of STRATEGIES, which chooses among the candidates.
     explore : share of the n that is drawn evenly from all candidates that the strategy did not choose, near-duplicates
         too, so that the labels can speak for all of them.
-    quota_per : "predicted" or a column of the manifest: each value gets the same number of images, as far as it has
-        them. An image with several predicted labels counts for each of them.
+    quota_per : "predicted", "doubt" or a column of the manifest: each value gets the same number of images, as far as
+        it has them. An image with several predicted labels counts for each of them. The values of "doubt" are the
+        classes whose decision is in doubt, and each takes the images that it is likeliest wrong in.
+    doubt_of : a class of several an image: not images are ranked by p_wrong but this decision on them.
     exclude_hopeless : leave out images in which nobody could see anything, see `selecting.HOPELESS`.
     seed : of the random part, and of strategies that draw.
     grouping : which images belong together, by a column of the manifest or by their names; one of them is listed, the
@@ -34,6 +36,7 @@ class RankingSettings:
     strategy: str = DEFAULT
     explore: float = 0.0
     quota_per: str | None = None
+    doubt_of: str | None = None
     exclude_hopeless: bool = False
     seed: int = 0
     grouping: Grouping = APART

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_MAY_BEGIN = frozenset({*_FORMULA_STARTS, "'", "\ufeff"})
+"""First characters of texts that may be, or hold behind apostrophes, a formula."""
 _FLOAT32 = struct.Struct("f")
 _DIGITS, _ENOUGH = (7, 8), 9  # of a float32: mostly one of these, else the last
 
@@ -35,6 +37,11 @@ def cells(values: Sequence[Any]) -> list[Any]:
     kinds = set(map(type, values)) - {type(None)}
     if kinds == {float}:
         return _all_shortest(values)
+    if kinds == {str}:
+        return [cell(value) if value and value[0] in _MAY_BEGIN else value for value in values]
+    if kinds == {list}:  # most often of a few words, again and again
+        known = {tuple(value): cell(value) for value in values if value is not None}
+        return [None if value is None else known[tuple(value)] for value in values]
     return list(values) if kinds == {int} else [cell(value) for value in values]
 
 

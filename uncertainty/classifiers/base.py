@@ -220,6 +220,7 @@ class Classifier(Brief):
         parts = [batch.outputs for batch in batches if batch.outputs is not None]
         if not parts:
             first = f"; the first, {bad[0].name!r}: {bad[0].error}" if bad else ""
+            first += "; names in a manifest are relative to its folder" * first.endswith(": does not exist")
             raise InputError(f"not one of {len(bad)} images can be read{first}")
         found = Collected.of(ModelOutputs.concatenate(parts), rows)
         if None in found.labels:

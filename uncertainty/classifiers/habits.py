@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from uncertainty.classifiers.dropout import SharedMasks
+from uncertainty.classifiers.output_form import Adapted
 from uncertainty.errors import ModelError
 
 _LOUD = 8.0
@@ -67,6 +68,7 @@ def habits_of(module: nn.Module, run: Run, images: Tensor, logits: Tensor, *, wr
         with SharedMasks(1) if held else nullcontext():
             logits = torch.cat([run(images[k : k + 1]) for k in range(len(images))])
         _refuse_constant(logits)
+    _refuse_logits(module, torch.cat([logits, loud]))
     notes = [_HELD] * held + [_alone_because(module)] * alone + _probabilities(torch.cat([logits, loud]))
     return Habits(held, alone, writes, tuple(notes)), logits
 
@@ -192,6 +194,16 @@ def _takes_steps_from_batch(module: nn.Module) -> bool:
         ".quantized.dynamic." in f"{type(layer).__module__}." or getattr(layer, "steps_from_batch", False)
         for layer in module.modules()
     )
+
+
+def _refuse_logits(module: nn.Module, logits: Tensor) -> None:
+    """Refuse answers that are said to be probabilities and lie outside of 0 to 1."""
+    form = module.form if isinstance(module, Adapted) else None
+    if form is not None and form.output == "probabilities" and form.beyond(logits.float()):
+        raise ModelError(
+            "output=probabilities is said, and the network answers beyond 0 and 1, as logits do; leave output= out, or "
+            "let it end in a sigmoid or softmax"
+        )
 
 
 def _probabilities(logits: Tensor) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _LOGITS = "logits"  # as transformers calls them
 _SMALLEST = 1e-12  # the log of an exact zero has no finite value
+_ROUNDED = 0.01
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,17 @@ class OutputForm:
     def _logs(self, probabilities: Tensor) -> Tensor:
         logs = probabilities.clamp_min(_SMALLEST).log()
         return logs - (1 - probabilities).clamp_min(_SMALLEST).log() if self.several else logs
+
+    def beyond(self, logits: Tensor) -> bool:
+        """Whether logits that were made of probabilities were made of numbers that are none, by more than rounding.
+
+        >>> form = OutputForm(output="probabilities", several=True)
+        >>> [form.beyond(form.logits(torch.tensor([[p]]), 1)) for p in (0.0, 1.0, -0.1, 1.2)]
+        [False, False, True, True]
+        """
+        most = -math.log(_SMALLEST) if self.several else 0.0
+        low = -math.inf if not self.several else -most
+        return bool((logits > most + _ROUNDED).any() or (logits < low - _ROUNDED).any())
 
     def is_plain(self, answer: Any) -> bool:
         """Whether an answer is its own logits: a tensor (n, classes) of which nothing is to be made."""

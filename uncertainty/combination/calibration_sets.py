@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier, Collected, Images, Look, image_items
-from uncertainty.combination.calibration_images import calibration_images, refuse_another_order
+from uncertainty.combination.calibration_images import calibration_images
 from uncertainty.combination.chance import refuse_chance
+from uncertainty.combination.copies import copies
 from uncertainty.combination.evidence import Shares
 from uncertainty.combination.folds import FOLDS
 from uncertainty.combination.halves import halves
@@ -26,15 +27,13 @@ from uncertainty.errors import CalibrationError, InputError, OverlapError
 from uncertainty.estimators._known_good import right_rows, settle
 from uncertainty.estimators.base import Estimator
 from uncertainty.figures import number_of
-from uncertainty.images.corruptions import drawn_kind, random_corruption
 from uncertainty.images.duplicates import Duplicates, same_pictures
 from uncertainty.images.formats.base import WHOLE
 from uncertainty.images.near_copies import near_copies
-from uncertainty.images.novelty import random_foreign
 from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.label_sets import understand
-from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
+from uncertainty.outputs import ModelOutputs
 
 logger = logging.getLogger("uncertainty")
 _ON_REQUEST = {"embedding", "tta_probs"}  # nobody misses what was not asked for
@@ -85,7 +84,7 @@ def collect(
     views: Sequence[str],
     asked: Asked,
 ) -> Sets:
-    """Run the classifier over reference, calibration, and a damaged and a foreign copy of each calibration image.
+    """Run the classifier over reference, calibration, and damaged and foreign copies of calibration images.
 
     Without `reference`, the calibration images are split in two halves by the seed. Raises OverlapError where the same
     image, by content, is in both sets, and CalibrationError where calibration has no usable labels, both before the
@@ -118,17 +117,12 @@ def collect(
         held_out = replace(held_out, outputs=outputs)
         notes.append(f"views that the classifier bears on calibration images: {', '.join(views) or 'none'}")
 
-    def copies(make: Any) -> ModelOutputs:
-        damage = partial(make, seed=look.seed)
-        made = classifier.collect(labelled, replace(look, views=views, damage=damage))
-        refuse_another_order(held_out, made)
-        return _copies_of(held_out.outputs, made)
-
+    copied = partial(copies, classifier, labelled, held_out, replace(look, views=views))
     return Sets(
         reference=_renamed(good.outputs),
         calibration=held_out.outputs,
-        damaged=copies(_damaged_copy) if asked.shares.damaged > 0 else None,
-        foreign=_of_no_class(copies(_foreign_copy)) if asked.shares.foreign > 0 else None,
+        damaged=copied("damaged") if asked.shares.damaged > 0 else None,
+        foreign=copied("foreign") if asked.shares.foreign > 0 else None,
         ids=hashed([*good.digests, *held_out.digests, *good.pixels, *held_out.pixels]),
         notes=tuple(notes),
         views=tuple(views),
@@ -215,34 +209,6 @@ def _divided(reference: Any, calibration: Any, how: str) -> list[str]:
             example = f"no image of {len(missing)} classes, e.g. {min(missing)!r}"
             notes.append(f"{name}: {example}, whose groups are all in the other half; give a reference, too")
     return notes
-
-
-def _damaged_copy(pixels: NDArray[np.uint8], name: str, *, seed: int) -> NDArray[np.uint8]:
-    return random_corruption(pixels, name, seed)[0]
-
-
-def damage_kinds(calibration: ModelOutputs, seed: int) -> dict[str, str]:
-    """Return by name what damaged the copy of each image."""
-    return {str(name): drawn_kind(str(name), seed) for name in calibration.ids}
-
-
-def _foreign_copy(pixels: NDArray[np.uint8], name: str, *, seed: int) -> NDArray[np.uint8]:
-    return random_foreign(pixels, name, seed)[0]
-
-
-def _of_no_class(outputs: ModelOutputs) -> ModelOutputs:
-    # Of several labels a foreign image has none.
-    several = outputs.task == "multilabel"
-    return replace(outputs, labels=np.zeros(outputs.logits.shape) if several else np.full(len(outputs), UNKNOWN_CLASS))
-
-
-def _copies_of(originals: ModelOutputs, copies: Collected) -> ModelOutputs:
-    """Keep the copies whose original is there too; a copy carries id and label of its original."""
-    place = {str(name): row for row, name in enumerate(originals.ids)}
-    present = np.isin(copies.outputs.ids, originals.ids)
-    kept = copies.outputs.take(present)
-    labels = originals.require("labels", "copies of calibration images")
-    return replace(kept, labels=labels[[place[str(name)] for name in kept.ids]])
 
 
 def refuse_overlap(first: ModelOutputs, second: ModelOutputs, names: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,39 @@ from uncertainty.outputs import ModelOutputs
 
 _DIGITS = 4
 _COMPARED = ("logits", "features", "embedding", "labels")
+Copies = tuple[ModelOutputs | None, ModelOutputs | None]
 
 
 def usable_rows(
     calibration: ModelOutputs,
-    copies: tuple[ModelOutputs | None, ModelOutputs | None],
+    copies: Copies,
     groups: Mapping[str, str] | Sequence[Any] | None,
-) -> tuple[ModelOutputs, tuple[ModelOutputs | None, ModelOutputs | None], tuple[str, ...]]:
+) -> tuple[ModelOutputs, Copies, tuple[str, ...]]:
     """Return calibration rows with groups, those without an answer and those there twice left out, copies, and notes.
 
-    Copies, damaged and foreign, go with the row that they were made of.
+    Copies, damaged and foreign, go with the row that they were made of. All are in the order of their ids: what is
+    drawn by the place of a row, folds and rows that are kept back, is the same in whatever order they were given.
     """
     answered, unanswered = answered_rows(grouped(calibration, groups))
     once, again = answers_once(answered)
     if len(once) < len(calibration):
-        damaged, foreign = (part and copies_of(part, once) for part in copies)
-        copies = (damaged, foreign)
-    return once, copies, (*unanswered, *again)
+        copies = _each(copies, partial(copies_of, originals=once))
+    return by_id(once), _each(copies, by_id), (*unanswered, *again)
+
+
+def by_id(outputs: ModelOutputs) -> ModelOutputs:
+    """Return the rows in the order of their ids.
+
+    >>> by_id(ModelOutputs(ids=["b", "a"], logits=[[1.0, 0.0], [0.0, 1.0]])).logits.tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    order = np.argsort(outputs.ids, kind="stable")
+    return outputs if (order == np.arange(len(order))).all() else outputs.take(order)
+
+
+def _each(copies: Copies, change: Callable[[ModelOutputs], ModelOutputs]) -> Copies:
+    damaged, foreign = (part and change(part) for part in copies)
+    return damaged, foreign
 
 
 def grouped(outputs: ModelOutputs, groups: Mapping[str, str] | Sequence[Any] | None) -> ModelOutputs:

@@ -38,15 +38,23 @@ def compare(
     overwrite: Overwrite = False,
 ) -> None:
     """Say what run B fixed and broke against run A: uncertainty compare OUT_A OUT_B --labels labels.csv."""
-    from uncertainty.commands.findings_text import comparison_table, comparison_text
+    from uncertainty.commands.findings_text import (
+        comparison_table,
+        comparison_text,
+        decision_changes,
+        decision_changes_text,
+    )
     from uncertainty.images.groups import Grouping
     from uncertainty.images.manifests import Columns
-    from uncertainty.workflows.compare import compare_folders
+    from uncertainty.workflows.compare import compare_folders, files_of
 
     how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
     columns = Columns(name_column, label_column, grouping=Grouping(group, group_by), **how)
     found = compare_folders(a, b, labels, out, columns, overwrite=overwrite, seed=seed, resamples=resamples)
     console().print(comparison_table(found))
     say(comparison_text(found))
+    if found.decisions is not None:
+        console().print(decision_changes(found.decisions))
+        say(decision_changes_text(found.decisions))
     say_kept_apart(out)
-    say(f"comparison.json, fixed.csv and broken.csv written to {out}")
+    say(f"{', '.join(files_of(found))} written to {out}")

@@ -20,8 +20,8 @@ from uncertainty.commands.options import (
     SeveralLabels,
 )
 from uncertainty.commands.shared import console, plainly, say
+from uncertainty.storage.mirror import folder_at
 from uncertainty.verbs.ranges import limits
-from uncertainty.verdicts import folder_of
 
 Wanted = Annotated[float, typer.Option(**limits("precision"), help="State each class's threshold for this one.")]
 
@@ -71,4 +71,4 @@ def evaluate(
     console().print(class_table(found.classes))
     say(findings_text(found.classes, found.slices))
     more = "six" if found.decisions is None else "eight"
-    say(f"evaluation.json, errors.csv and {more} more files by class and slice written to {folder_of(out)}")
+    say(f"evaluation.json, errors.csv and {more} more files by class and slice written to {folder_at(out)}")

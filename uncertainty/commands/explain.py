@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from uncertainty.commands.options import Device, Model, OtherSecondOpinion, Trusted
+from uncertainty.commands.network_options import NetworkOptions, with_screener_options
 from uncertainty.commands.shared import plainly, say
+from uncertainty.commands.start import loading
 
 if TYPE_CHECKING:
     from uncertainty.screener import Screener
 
 
+@with_screener_options
 def explain(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
     images: Annotated[list[str], typer.Argument(help="Images, or folders of them; paths or URLs; table:FILE.")],
-    model: Model = None,
-    embedder: OtherSecondOpinion = None,
-    device: Device = None,
-    trust_model_file: Trusted = False,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Say why an image is flagged or not, and what it is like: uncertainty explain SCREENER IMAGE."""
-    from uncertainty.screening.saved_screener import SavedScreener
-    from uncertainty.workflows.explain import loaded_for
+    with loading():
+        from uncertainty.workflows.explain import loaded_for
 
-    saved = SavedScreener(screener, model, device, embedder=embedder, trust=trust_model_file)
-    say_explanations(loaded_for(saved, images), images)
+    say_explanations(loaded_for(network.saved(screener), images), images)
 
 
 def say_explanations(screener: Screener, images: list[str]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from uncertainty.evaluation.comparison import Comparison
     from uncertainty.evaluation.confusion import ClassReport, ClassRow
+    from uncertainty.evaluation.decision_comparison import DecisionComparison
     from uncertainty.evaluation.decision_quality import DecisionReport
     from uncertainty.evaluation.screening_quality import Evaluation
     from uncertainty.evaluation.slices import ClassSlice, Slice, SliceReport
@@ -232,6 +233,42 @@ def comparison_table(found: Comparison) -> Table:
             values = [_value(key, interval) for interval in (pair.a, pair.b, pair.difference)]
             table.add_row(_COMPARED[key], *values, _ends(key, pair.difference))
     return table
+
+
+def decision_changes(found: DecisionComparison) -> Table:
+    """Return one row a class, what changed most first; of many classes the surest changes."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    names = ("wrong in A", "wrong in B", "fixed", "broken", "p of all classes", "decisions", "AUROC, B - A", "p_wrong")
+    table = Table(Column("decisions on", overflow="fold"), *(Column(n, justify="right") for n in names), box=None)
+    for row in found.per_class[:_CLASSES]:
+        change = None if row.auroc is None else row.auroc.difference
+        table.add_row(
+            Text(shown(row.class_name)),
+            *(str(count) for count in (row.wrong_a, row.wrong_b, row.fixed, row.broken)),
+            probability(row.p_holm),
+            row.conclusion,
+            "-" if change is None else f"{change.value:+.3f}",
+            row.p_wrong,
+        )
+    return table
+
+
+def decision_changes_text(found: DecisionComparison) -> str:
+    """Return what changed of all decisions, and which classes could not be compared, in sentences."""
+    change = found.accuracy.difference
+    ends = "" if change is None or not change.known else f" (95 % interval {change.low:+.1%} to {change.high:+.1%})"
+    by = 0 if change is None else change.value
+    lines = [
+        f"{number_of(found.n, 'decision')} known in both: {found.fixed} fixed and {found.broken} broken by B, accuracy "
+        f"{by:+.1%}{ends}; p {probability(found.p)}, where those of an image count together"
+    ]
+    for run, names in (("A", found.only_in_a), ("B", found.only_in_b)):
+        if names:
+            told = ", ".join(map(shown, names[:_CLASSES]))
+            lines.append(f"run {run} alone decides on {number_of(len(names), 'class', 'classes')}, left out: {told}")
+    return "\n".join(lines)
 
 
 def _value(key: str, interval: Interval | None) -> str:

@@ -13,6 +13,7 @@ from uncertainty.commands.options import (
     Cache,
     Cascaded,
     CascadeLoss,
+    CascadeShare,
     CertifyShare,
     Device,
     DropDuplicates,
@@ -41,6 +42,7 @@ from uncertainty.commands.options import (
 )
 from uncertainty.commands.policy_options import with_policy_options
 from uncertainty.commands.shared import listened, plainly, say, say_notes, shown_progress
+from uncertainty.commands.start import loading
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
 from uncertainty.verbs.ranges import limits
 from uncertainty.workflows.effort import Effort
@@ -73,6 +75,7 @@ def fit(
     tta: Views = "",
     cascade: Cascaded = False,
     cascade_loss: CascadeLoss = CASCADE_LOSS,
+    cascade_share: CascadeShare = None,
     group: Group = None,
     group_by: GroupBy = None,
     drop_duplicates: DropDuplicates = False,
@@ -90,14 +93,15 @@ def fit(
 
     Without a network: uncertainty fit --reference table:train.parquet --calibration table:val.parquet -o SCREENER.
     """
-    from uncertainty.images.manifests import Columns, Grouping
-    from uncertainty.workflows.fit import ModelSource, both_sets, fit_folders
+    with loading():
+        from uncertainty.images.manifests import Columns, Grouping
+        from uncertainty.workflows.fit import ModelSource, both_sets, fit_folders
 
-    asked: dict[str, Any] = {"expect_damage": expect_damage, "batch_size": batch_size, "workers": workers}
-    asked |= {"expect_unknown": expect_unknown, "certify_share": certify_share, "seed": seed, "passes": passes}
-    asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "drop_duplicates": drop_duplicates}
+    asked: dict[str, Any] = {"expect_damage": expect_damage, "batch_size": batch_size, "workers": workers, "seed": seed}
+    asked |= {"expect_unknown": expect_unknown, "certify_share": certify_share, "passes": passes, "effort": effort}
+    asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "cascade_share": cascade_share}
     asked |= {"views": [name for name in tta.split(",") if name], "cache": _cache_folder(cache, off=no_cache)}
-    asked |= {"keep_class_order": keep_class_order, "effort": effort, "progress": shown_progress}
+    asked |= {"keep_class_order": keep_class_order, "progress": shown_progress, "drop_duplicates": drop_duplicates}
     named = Columns(name_column, label_column, split, Grouping(group, group_by), label_separator, several_labels)
     source = ModelSource(model, classes, embedder, device, autocast, runtime, trust_model_file)
     with listened() as said:

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from uncertainty.commands.options import BatchSize, Device, Model, OtherSecondOpinion, Trusted, Workers
+from uncertainty.commands.network_options import NetworkOptions, with_network_options
 from uncertainty.commands.shared import say, say_notes, shown_progress
-from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.figures import number_of
 
 
+@with_network_options
 def known_good(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
     add: Annotated[Path | None, typer.Option(help="Images to add, as for --reference of `fit`.")] = None,
@@ -20,27 +20,16 @@ def known_good(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="New folder. Default: SCREENER, the old one is kept beside it.")
     ] = None,
-    model: Model = None,
-    embedder: OtherSecondOpinion = None,
-    device: Device = None,
-    trust_model_file: Trusted = False,
-    batch_size: BatchSize = BATCH_SIZE,
-    workers: Workers = WORKERS,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Add and remove known-good images without a new fit: uncertainty known-good SCREENER --add DIR."""
-    from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.workflows.known_good import change_known_good
 
     if add is None and remove is None:
         raise typer.BadParameter("give images to --add, or names to --remove")
-    look: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "progress": shown_progress}
-    done = change_known_good(
-        SavedScreener(screener, model, device, embedder=embedder, trust=trust_model_file),
-        add=add,
-        remove=remove,
-        into=out,
-        **look,
-    )
+    look: dict[str, Any] = {"batch_size": network.batch_size, "workers": network.workers, "progress": shown_progress}
+    done = change_known_good(network.saved(screener), add=add, remove=remove, into=out, **look)
     say_notes(done.notes)
     now, before = (number_of(len(one.known_good), "known-good image") for one in (done.after, done.before))
     say(f"{now}; before {before}")

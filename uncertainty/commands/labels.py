@@ -15,7 +15,7 @@ from uncertainty.commands.options import (
 )
 from uncertainty.commands.shared import say
 from uncertainty.figures import probability
-from uncertainty.verdicts import folder_of
+from uncertainty.storage.mirror import folder_at
 
 _SHOWN = 10
 
@@ -43,4 +43,4 @@ def labels(
         say(f"label wrong {probability(row['label_wrong']):>6}  {said}  {shown(row['file_name'])}")
     for line in words(check):
         say(line)
-    say(f"all labels, the likeliest errors first, written to {folder_of(out) / LABEL_ERRORS}")
+    say(f"all labels, the likeliest errors first, written to {folder_at(out) / LABEL_ERRORS}")

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import Group, GroupBy, Overwrite
+from uncertainty.commands.options import Group, GroupBy, Overwrite, Screened
 from uncertainty.commands.shared import console, say
+from uncertainty.storage.mirror import folder_at
 from uncertainty.verbs.ranges import limits
-from uncertainty.verdicts import folder_of
 
 
 def monitor(
-    out: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
+    out: Screened,
     screener: Annotated[Path, typer.Option(help="Folder that `uncertainty fit` wrote.")],
     false_alarms: Annotated[
         float, typer.Option(**limits("false_alarms"), help="Share of unchanged batches that alarm.")
@@ -50,4 +50,4 @@ def monitor(
         say(line)
     if found.oddest:
         say(f"most unlike calibration: {', '.join(map(shown, found.oddest))}")
-    say(f"{MONITORING} written to {folder_of(out)}")
+    say(f"{MONITORING} written to {folder_at(out)}")

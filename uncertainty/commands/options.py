@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from uncertainty.exports.targets import TARGETS
+from uncertainty.images.remote import located
 from uncertainty.verbs.ranges import limits
 from uncertainty.workflows.effort import Effort
 
@@ -57,7 +58,16 @@ Workers = Annotated[int, typer.Option(**limits("workers"), help="Threads that de
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that hold something else, such as labels filled in.")
 ]
-Screened = Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")]
+OutAtUrl = Annotated[
+    Any, typer.Option("-o", "--out", parser=located, metavar="PATH", help="Folder to write to, or its URL.")
+]
+ScreenedHere = Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")]
+Screened = Annotated[
+    Any,
+    typer.Argument(
+        parser=located, metavar="OUT", help="Folder that `uncertainty screen` wrote, or its URL, or a verdict table."
+    ),
+]
 Labels = Annotated[
     Path, typer.Option(help="Table with file_name and label, class folders, or an export of a labelling tool.")
 ]
@@ -103,6 +113,13 @@ Cascaded = Annotated[
 ]
 CascadeLoss = Annotated[
     float, typer.Option(**limits("cascade_loss"), help="Share of E-AURC that the cascade may lose.")
+]
+CascadeShare = Annotated[
+    float | None,
+    typer.Option(
+        **limits("cascade_share"),
+        help="Look deeper at no more than this share of the images, where that gains most; in place of a loss.",
+    ),
 ]
 SecondOpinion = Annotated[
     str | None, typer.Option(help="Second opinion: efficientnet-lite0, or the model spec of a frozen backbone.")

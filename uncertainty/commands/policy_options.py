@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
 from typing import Annotated, Any
 
 import typer
 
+from uncertainty.commands.added_options import with_options
 from uncertainty.defaults import BUDGET, CONFIDENCE
 from uncertainty.verbs.ranges import limits
 
@@ -47,25 +45,12 @@ def _options() -> dict[str, tuple[Any, Any]]:
     }
 
 
-def with_policy_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a policy; it gets them as `policy`, None where nothing was asked."""
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "policy"]
-    added = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
-        for name, (kind, default) in _options().items()
-    ]
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        command(**{p.name: given[p.name] for p in own}, policy=_policy({p.name: given[p.name] for p in added}))
-
-    run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
-    return run
-
-
 def _policy(asked: dict[str, Any]) -> Any:
     from uncertainty.decisions.policies import Policy
 
     named = {name: value for name, value in asked.items() if value is not None and value is not False}
     return Policy.of(**named) if named.keys() - {"method"} else None
+
+
+with_policy_options = with_options("policy", _options(), _policy)
+"""Gives a command the options of a policy; it gets them as `policy`, None where nothing was asked."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from uncertainty.commands.options import (
     Device,
@@ -18,17 +17,20 @@ from uncertainty.commands.options import (
     NameColumn,
     OtherSecondOpinion,
     Overwrite,
+    Screened,
     SeveralLabels,
     Trusted,
 )
 from uncertainty.commands.shared import say, say_notes, shown_progress
+from uncertainty.commands.start import Command
 from uncertainty.defaults import REPORT_IMAGES
+from uncertainty.images.remote import located
 from uncertainty.verbs.ranges import limits
 
 _CAM = ("grad", "guided")  # those of `report.heat`, which needs NumPy
 
 
-class ReportCommand(TyperCommand):
+class ReportCommand(Command):
     """Takes `--cam` with and without a kind; typer knows options that always have a value, or never."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -49,7 +51,7 @@ def _with_kind(args: list[str]) -> Iterator[str]:
 
 
 def report(
-    out: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
+    out: Screened,
     labels: Annotated[
         Path | None,
         typer.Option(help="Table with file_name and label, class folders, or a labelling tool's export."),
@@ -59,7 +61,10 @@ def report(
     several_labels: SeveralLabels = False,
     label_separator: LabelSeparator = ";",
     images: Annotated[Path | None, typer.Option(help="Where the screened images are now.")] = None,
-    page: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; default report.html in OUT.")] = None,
+    page: Annotated[
+        Any,
+        typer.Option("-o", "--out", parser=located, metavar="FILE", help="File to write; default report.html in OUT."),
+    ] = None,
     most: Annotated[
         int, typer.Option(**limits("most"), help="Images in the gallery; flagged and wrong ones first.")
     ] = REPORT_IMAGES,

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from uncertainty.commands.options import Device, Model, OtherSecondOpinion, Screened, Trusted
+from uncertainty.commands.network_options import NetworkOptions, with_screener_options
+from uncertainty.commands.options import ScreenedHere
 from uncertainty.commands.serve import AllowedHost, Host, Port, Token
 from uncertainty.commands.shared import say, say_notes
 from uncertainty.defaults import EXPLORE, LEASE, STOP_BELOW
@@ -34,8 +35,9 @@ Database = Annotated[Path | None, typer.Option(help="File that keeps the labels.
 ExportOnly = Annotated[bool, typer.Option("--export-only", help="Write the labels so far as a table, and leave.")]
 
 
+@with_screener_options
 def review(
-    out: Screened,
+    out: ScreenedHere,
     screener: Screener = None,
     images: Images = None,
     reference: Reference = None,
@@ -51,23 +53,19 @@ def review(
     port: Port = 8000,
     token: Token = None,
     allowed_host: AllowedHost = [],  # noqa: B006
-    model: Model = None,
-    embedder: OtherSecondOpinion = None,
-    device: Device = None,
-    trust_model_file: Trusted = False,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Look at what was screened, and label it, in a browser: uncertainty review OUT --screener SCREENER."""
     from uncertainty.service.extra import needed
 
     needed()
-    from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.service.desk.desk import DeskSettings
     from uncertainty.service.desk.plan import Plan
 
-    use: dict[str, Any] = {"embedder": embedder, "trust": trust_model_file}
     settings = DeskSettings(
         out,
-        None if screener is None else SavedScreener(screener, model, device, **use),
+        None if screener is None else network.saved(screener),
         images=images,
         reference=reference,
         database=database,

@@ -22,17 +22,19 @@ from uncertainty.commands.options import (
     Model,
     NameColumn,
     OtherSecondOpinion,
-    Out,
+    OutAtUrl,
     RayAddress,
     Trusted,
     Workers,
 )
 from uncertainty.commands.policy_options import with_policy_options
 from uncertainty.commands.shared import say, say_notes, shown_progress
+from uncertainty.commands.start import loading
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.figures import number_of
 
 if TYPE_CHECKING:
+    from uncertainty.images.remote import AnyFile
     from uncertainty.screener import Screener
 
 
@@ -42,7 +44,7 @@ def screen(
     images: Annotated[
         str, typer.Argument(help="Image, folder, manifest, or Parquet with images; path, URL or table:FILE.")
     ],
-    out: Out,
+    out: OutAtUrl,
     model: Model = None,
     embedder: OtherSecondOpinion = None,
     name_column: NameColumn = None,
@@ -64,8 +66,9 @@ def screen(
     adapt: AdaptTo = None,
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
-    from uncertainty.screening.saved_screener import SavedScreener
-    from uncertainty.workflows.screen import OnRay, ScreenSettings, refuse_ray, screen_folder
+    with loading():
+        from uncertainty.screening.saved_screener import SavedScreener
+        from uncertainty.workflows.screen import OnRay, ScreenSettings, refuse_ray, screen_folder
 
     ray = None
     if engine is Engine.RAY:
@@ -112,15 +115,15 @@ def _say(summary: dict[str, Any], fitted: Screener, *, asked: bool) -> None:
 
 
 @contextmanager
-def _interruptible(out: Path, what: str, total: int) -> Iterator[Callable[[int], None]]:
+def _interruptible(out: AnyFile, what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show progress; where the user interrupts, say in one line what is kept and how to go on."""
-    from uncertainty.screening.journal import progress_of
+    from uncertainty.screening.screening_at_url import progress_at
 
     try:
         with shown_progress(what, total) as advance:
             yield advance
     except KeyboardInterrupt:
-        begun = progress_of(out)
+        begun = progress_at(out)
         kept = (
             "no image was done"
             if begun is None

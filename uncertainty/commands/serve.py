@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from uncertainty.commands.options import BatchSize, Device, Model, OtherSecondOpinion, Trusted, Workers
+from uncertainty.commands.network_options import NetworkOptions, with_network_options
 from uncertainty.commands.shared import say, say_notes
-from uncertainty.defaults import BATCH_SIZE, WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +24,7 @@ AllowedHost = Annotated[
 ]
 
 
+@with_network_options
 def serve(
     screeners: Annotated[list[str], typer.Argument(help="Folders that `uncertainty fit` wrote, or NAME=FOLDER.")],
     host: Host = "127.0.0.1",
@@ -33,29 +33,21 @@ def serve(
     allowed_host: AllowedHost = [],  # noqa: B006
     allow_urls: Annotated[bool, typer.Option("--allow-urls", help="Fetch images that requests name by URL.")] = False,
     store: Annotated[Path | None, typer.Option(help="SQLite file for verdicts that are to be kept.")] = None,
-    model: Model = None,
-    embedder: OtherSecondOpinion = None,
-    device: Device = None,
-    trust_model_file: Trusted = False,
-    batch_size: BatchSize = BATCH_SIZE,
-    workers: Workers = WORKERS,
     queue: Annotated[int, typer.Option(help="Images that may wait; beyond it the answer is 503.")] = 512,
     max_images: Annotated[int, typer.Option(help="Images in a request.")] = 64,
     max_megabytes: Annotated[int, typer.Option(help="Size of a request.")] = 20,
     window: Annotated[int, typer.Option(help="Newest images that /v1/monitor looks at.")] = 1000,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Judge images over HTTP: uncertainty serve SCREENER --port 8000."""
     from uncertainty.service.extra import needed
 
     needed()
-    from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.service.settings import Batching, Limits, ServiceSettings
 
     settings = ServiceSettings(
-        screeners={
-            name: SavedScreener(folder, model, device, None, embedder, trust_model_file)
-            for name, folder in named(screeners).items()
-        },
+        screeners={name: network.saved(folder) for name, folder in named(screeners).items()},
         host=host,
         port=port,
         token=token,
@@ -63,7 +55,7 @@ def serve(
         allow_urls=allow_urls,
         store=store,
         window=window,
-        batching=Batching(batch_size=batch_size, workers=workers, queue=queue),
+        batching=Batching(batch_size=network.batch_size, workers=network.workers, queue=queue),
         limits=Limits(body=max_megabytes << 20, images=max_images),
     )
     from uncertainty.service.app import create_app

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from uncertainty.errors import printable
+from uncertainty.images.remote import AnyFile
 
 _LONGEST, _END = 1000, 250
 
@@ -57,11 +58,13 @@ def listened() -> Iterator[list[str]]:
         logger.removeHandler(handler)
 
 
-def say_kept_apart(folder: Path) -> None:
+def say_kept_apart(folder: AnyFile) -> None:
     """Say that labels could not be used, where a file of them was written."""
     from uncertainty.evaluation.matching import KEPT_APART
+    from uncertainty.storage.objects import sizes
 
-    if (folder / KEPT_APART).exists():
+    there = (folder / KEPT_APART).exists() if isinstance(folder, Path) else KEPT_APART in sizes(folder)
+    if there:
         say_notes([f"labels that can't be used are named in {folder / KEPT_APART}"])
 
 

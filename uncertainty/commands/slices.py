@@ -16,7 +16,7 @@ from uncertainty.commands.options import (
     SeveralLabels,
 )
 from uncertainty.commands.shared import console, say, say_kept_apart
-from uncertainty.verdicts import folder_of
+from uncertainty.storage.mirror import folder_at
 
 
 def slices(
@@ -41,6 +41,6 @@ def slices(
     report = slices_of_folder(out, labels, wanted, columns, overwrite=overwrite)
     console().print(slice_table(report))
     say("\n".join(filter(None, [base_text(report), slices_text(report), class_slices_text(report)])))
-    folder = folder_of(out)
+    folder = folder_at(out)
     say_kept_apart(folder)
     say(f"slices.csv written to {folder}")

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from uncertainty.commands.options import LabelColumn, Labels, LabelSeparator, NameColumn, Screened, SeveralLabels
+from uncertainty.commands.options import LabelColumn, Labels, LabelSeparator, NameColumn, ScreenedHere, SeveralLabels
 from uncertainty.commands.shared import say, say_notes
 
 
 def update(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
-    out: Screened,
+    out: ScreenedHere,
     labels: Labels,
     name_column: NameColumn = None,
     label_column: LabelColumn = None,

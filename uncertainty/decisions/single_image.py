@@ -23,8 +23,8 @@ class Answer:
     """One image's p_wrong and the line that it is held against.
 
     `distance` is p_wrong - threshold: 0 or above is flagged. `support` are the calibration rows that decided the line
-    (errors, for min_recall). `like_it` counts the errors among the calibration images of the nearest p_wrong, 100 of
-    them where there are as many. `certified` is None where the policy promises nothing. `insufficient` says why
+    (errors, for min_recall). `wrong_like_it` are the errors among the `rows_like_it` calibration images of the nearest
+    p_wrong, 100 where there are as many. `certified` is None where the policy promises nothing. `insufficient` says why
     calibration can't support an answer; such an image is flagged, but where nothing could be certified as worth a
     look (min_precision). "" where it can.
     """
@@ -38,16 +38,22 @@ class Answer:
     policy: str
     certified: bool | None
     support: int
-    like_it: Share
+    wrong_like_it: int
+    rows_like_it: int
     insufficient: str
+
+    @property
+    def like_it(self) -> Share:
+        """The share of errors among the calibration images most like it, with its interval."""
+        return Share.of(np.arange(self.rows_like_it) < self.wrong_like_it)
 
     def __str__(self) -> str:
         side = "flagged" if self.flagged else "not flagged"
         text = (
             f"{self.file_name}: {side}, p_wrong {probability(self.p_wrong)}, {abs(self.distance):.3f} "
             f"{'above' if self.flagged else 'below'} the line at {self.threshold:.3f} ({self.policy}; decided on "
-            f"{self.support} calibration rows); of the {self.like_it.rows} calibration images most like it in p_wrong "
-            f"{self.like_it.hits} were wrong"
+            f"{self.support} calibration rows); of the {self.rows_like_it} calibration images most like it in p_wrong "
+            f"{self.wrong_like_it} were wrong"
         )
         return f"{text}; {self.insufficient}" if self.insufficient else text
 
@@ -90,6 +96,7 @@ def _answers(
     for row, (p, k, threshold) in enumerate(zip(p_wrong, predicted.tolist(), thresholds, strict=True)):
         line = decision.line(k)
         name = names[row]
+        alike = near(p)
         found.append(
             Answer(
                 file_name=str(outputs.ids[row]),
@@ -101,7 +108,8 @@ def _answers(
                 policy=str(decision.policy),
                 certified=None if line is None else line.certified,
                 support=0 if line is None else line.support,
-                like_it=near(p),
+                wrong_like_it=int(alike.sum()),
+                rows_like_it=len(alike),
                 insufficient=_lacking(line, k in there, name, exact),
             )
         )
@@ -115,15 +123,14 @@ def _names(outputs: ModelOutputs, classes: Sequence[str]) -> list[str]:
 
 
 class _Nearest:
-    """Counts errors among the rows of nearest p_wrong."""
+    """Says which of the rows of nearest p_wrong are errors."""
 
     def __init__(self, rows: HeldOut) -> None:
         order = np.argsort(rows.p_wrong, kind="stable")
         self.p_wrong, self.wrong = rows.p_wrong[order], rows.wrong[order]
 
-    def __call__(self, p: np.float32) -> Share:
-        nearest = np.argsort(np.abs(self.p_wrong - p), kind="stable")[:_NEAREST]
-        return Share.of(self.wrong[nearest])
+    def __call__(self, p: np.float32) -> NDArray[np.bool_]:
+        return self.wrong[np.argsort(np.abs(self.p_wrong - p), kind="stable")[:_NEAREST]]
 
 
 def _lacking(line: Line | None, class_is_there: bool, name: str, rows: HeldOut) -> str:

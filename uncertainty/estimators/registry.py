@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module, metadata
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +16,8 @@ from uncertainty.estimators.base import Estimator
 
 _GROUP = "uncertainty.estimators"  # the room, and the group of entry points
 _NO_ESTIMATORS = ("base", "registry")
+# A look at all that is installed takes milliseconds, and a screener asks for each of its estimators by name.
+entry_points = cache(metadata.entry_points)
 
 
 def discover() -> dict[str, type[Estimator]]:
@@ -41,7 +45,11 @@ def create(name: str, **arguments: Any) -> Estimator:
     >>> create("nn_guide", k=3).arguments()
     {'k': 3}
     """
-    known = discover()
+    return made(discover(), name, arguments)
+
+
+def made(known: Mapping[str, type[Estimator]], name: str, arguments: Mapping[str, Any]) -> Estimator:
+    """Return a new, unfitted estimator of those that `discover` found: looking through what is installed takes time."""
     if name not in known:
         raise InputError(f"there is no estimator {name!r}; known are {', '.join(known)}")
     accepted = inspect.signature(known[name]).parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,28 +12,19 @@ from numpy.typing import NDArray
 from uncertainty import metrics
 from uncertainty.brief import Brief
 from uncertainty.errors import InputError
+from uncertainty.evaluation.decision_comparison import DecisionComparison, compare_decisions
+from uncertainty.evaluation.paired import Paired, Resampling, accuracies, grouped_mcnemar, paired_scores
 from uncertainty.evaluation.screening_quality import METRICS, P_WRONG, fewer_resamples, measurable
 from uncertainty.files import plain
 from uncertainty.labels.tables import parts, task_of
-from uncertainty.metrics.bootstrap import Metric, by_standard_error, correlation, drawn, fewest
-from uncertainty.metrics.intervals import Groups, Interval, difference, group_numbers, share_interval
-from uncertainty.metrics.ranking_intervals import INTERVALS
+from uncertainty.metrics.bootstrap import Metric
+from uncertainty.metrics.intervals import group_numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _LISTED = ("predicted_label", "confidence", P_WRONG, "flagged", "reasons")
 _SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Paired:
-    """One number of run A, of run B, and B − A, each with a 95 % interval over the same images, whose ends are NaN
-    where it is withheld; None = can't be said."""
-
-    a: Interval | None
-    b: Interval | None
-    difference: Interval | None
 
 
 @dataclass(frozen=True)
@@ -71,6 +62,8 @@ class Comparison(Brief):
     resamples: int
     fixed: pa.Table
     broken: pa.Table
+    decisions: DecisionComparison | None = None
+    """Of several labels an image: the decisions on each class; None where an image has one label."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers, strings and dictionaries, without the two lists of images."""
@@ -92,7 +85,8 @@ def compare(
     fixed, broken = wrong[0] & ~wrong[1], ~wrong[0] & wrong[1]
     resamples = fewer_resamples(resamples, len(fixed))
     together = group_numbers(rows_a["file_name"].to_pylist(), groups)
-    paired = _paired(wrong, p_wrong, resamples, seed, together)
+    measures: dict[str, Metric] = {**METRICS, "brier": metrics.brier, "ece": metrics.ece}
+    resampling = Resampling(resamples, seed)
     return Comparison(
         n=len(fixed),
         **counts,
@@ -101,46 +95,14 @@ def compare(
         n_fixed=int(fixed.sum()),
         n_broken=int(broken.sum()),
         p=grouped_mcnemar(fixed, broken, together),
-        accuracy=_accuracies(wrong, together),
-        scores=paired,
+        accuracy=accuracies(wrong, together),
+        scores=paired_scores(measures, wrong, p_wrong, resampling, together),
         flags=_flags(*(np.asarray(rows["flagged"].to_pylist(), dtype=np.bool_) for rows in (rows_a, rows_b))),
         resamples=resamples,
         fixed=_changed(rows_a, rows_b, fixed),
         broken=_changed(rows_a, rows_b, broken),
+        decisions=compare_decisions(rows_a, rows_b, resampling, together),
     )
-
-
-def mcnemar(fixed: int, broken: int) -> float:
-    """Two-sided exact p-value that a change is as likely for the better as for the worse (McNemar 1947), 1 for none.
-
-    Five changes, all for the better: 2 / 2⁵
-
-    >>> mcnemar(5, 0)
-    0.0625
-    """
-    from scipy.stats import binomtest
-
-    return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
-
-
-def grouped_mcnemar(fixed: NDArray[np.bool_], broken: NDArray[np.bool_], groups: Groups = None) -> float:
-    """Return `mcnemar` of images (n,), where those of a group change together: the sign of each group's sum is tossed.
-
-    Three fixed images of one group are no more than one:
-
-    >>> grouped_mcnemar(np.ones(3, dtype=bool), np.zeros(3, dtype=bool), np.zeros(3, dtype=np.int64))
-    1.0
-    """
-    if groups is None:
-        return mcnemar(int(fixed.sum()), int(broken.sum()))
-    changed = np.bincount(groups, fixed.astype(np.int64) - broken.astype(np.int64)).astype(np.int64)
-    chance = np.ones(1)
-    for size in np.abs(changed[changed != 0]).tolist():
-        step = np.zeros(2 * size + 1)
-        step[[0, -1]] = 0.5
-        chance = np.convolve(chance, step)
-    total = np.abs(np.arange(len(chance)) - len(chance) // 2)
-    return float(min(chance[total >= abs(int(changed.sum()))].sum(), 1.0))
 
 
 def _common(a: pa.Table, b: pa.Table) -> tuple[pa.Table, pa.Table, dict[str, int]]:
@@ -170,63 +132,6 @@ def _check_labels(names: Sequence[str], a: pa.Table, b: pa.Table) -> None:
     for name, one, other in zip(names, a["label"].to_pylist(), b["label"].to_pylist(), strict=True):
         if one != other and not (several and tuple(map(set, parts(one))) == tuple(map(set, parts(other)))):
             raise InputError(f"{name!r} is labelled {one!r} in run A and {other!r} in run B; give both the same labels")
-
-
-def _paired(
-    wrong: list[NDArray[np.bool_]], p_wrong: list[NDArray[np.float64]], resamples: int, seed: int, groups: Groups
-) -> dict[str, Paired]:
-    """Every measure of both runs, and their differences on the same resampled images: what both share cancels."""
-    measures: dict[str, Metric] = {**METRICS, "brier": metrics.brier, "ece": metrics.ece}
-    if not len(wrong[0]):
-        return dict.fromkeys(measures, Paired(None, None, None))
-    resampled = list(_resampled(wrong, p_wrong, resamples, seed, groups))
-    values = np.array([[[f(*run) for run in both] for f in measures.values()] for both in resampled])
-    found = {}
-    for i, name in enumerate(measures):
-        a, b = (_alone(name, *run, values[:, i, k], groups) for k, run in enumerate(zip(wrong, p_wrong, strict=True)))
-        found[name] = Paired(_known(a), _known(b), _known(_change(b, a, values[1:, i])))
-    return found
-
-
-def _alone(
-    name: str, wrong: NDArray[np.bool_], p_wrong: NDArray[np.float64], values: NDArray[np.float64], groups: Groups
-) -> Interval:
-    """A measure of one run with its interval; `values` are that of the images, and of resample after resample."""
-    if name in INTERVALS:
-        return INTERVALS[name](wrong, p_wrong, 0.95, groups)
-    if name == "ece":  # few images make it too large, and a resample adds to that: no interval of it holds
-        return Interval.withheld(values[0])
-    return by_standard_error(values[0], values[1:], fewest(wrong, groups))
-
-
-def _change(b: Interval, a: Interval, values: NDArray[np.float64]) -> Interval:
-    if (values[:, 0] == values[:, 1]).all() and a == b:
-        return Interval(0.0, 0.0, 0.0) if a.known else Interval.withheld(0.0)
-    return difference(b, a, correlation(values))
-
-
-def _known(interval: Interval) -> Interval | None:
-    return None if np.isnan(interval.value) else interval
-
-
-def _accuracies(wrong: list[NDArray[np.bool_]], groups: Groups) -> Paired:
-    """The difference is that of two shares of all images, fixed and broken, which both have exact intervals."""
-    if not len(wrong[0]):
-        return Paired(None, None, None)
-    fixed, broken = (share_interval(one & ~other, groups) for one, other in (wrong, wrong[::-1]))
-    a, b = (share_interval(~one, groups) for one in wrong)
-    return Paired(a, b, difference(fixed, broken, 0.0))
-
-
-def _resampled(
-    wrong: list[NDArray[np.bool_]], p_wrong: list[NDArray[np.float64]], resamples: int, seed: int, groups: Groups
-) -> Iterator[list[tuple[NDArray[np.bool_], NDArray[np.float64]]]]:
-    """Yield (wrong, p_wrong) of both runs: as they are first, then for resample after resample of the images."""
-    yield list(zip(wrong, p_wrong, strict=True))
-    orders = [np.argsort(score, kind="stable") for score in p_wrong]
-    for times in drawn(len(wrong[0]), resamples, seed, groups):
-        rows = [np.repeat(order, times[order]) for order in orders]  # sorted, so that metrics sort in no time
-        yield [(w[row], p[row]) for w, p, row in zip(wrong, p_wrong, rows, strict=True)]
 
 
 def _flags(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> Flags:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uncertainty.annotation.class_doubts import DOUBTFUL
 from uncertainty.annotation.ranking import LISTED
+from uncertainty.checks.class_columns import DECISION
 from uncertainty.evaluation.matching import Returned, returned_labels
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.evaluation.screening_quality import Match, join_labels
@@ -69,8 +71,12 @@ def _with_more(table: pa.Table, manifest: Manifest | None) -> pa.Table:
     position = {name: i for i, name in enumerate(manifest.names)}
     rows = [position.get(name) for name in table["file_name"].to_pylist()]
     # A list of `uncertainty rank` with labels: what it repeats of the verdicts is no news of the images.
-    known = (*LISTED, *SUGGESTED) if set(LISTED) - {"file_name"} <= manifest.metadata.keys() else ()
-    more = {METADATA + k: _looked_up(values, rows) for k, values in manifest.metadata.items() if k not in known}
+    known = (*LISTED, *SUGGESTED, DOUBTFUL) if set(LISTED) - {"file_name"} <= manifest.metadata.keys() else ()
+    more = {
+        METADATA + k: _looked_up(values, rows)
+        for k, values in manifest.metadata.items()
+        if not (k in known or (known and k.startswith(DECISION)))
+    }
     for name in more.keys() & set(table.column_names):
         old = table[name].to_pylist()
         more[name] = [before if value is None else value for before, value in zip(old, more[name], strict=True)]

@@ -7,12 +7,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.evaluation.confusion import ClassReport, ClassRow, Pair
+from uncertainty.evaluation.decision_comparison import DecisionComparison
 from uncertainty.evaluation.decision_quality import DecisionReport, DecisionRow
+from uncertainty.evaluation.paired import Paired
 from uncertainty.evaluation.slices import ClassSlice, Slice, SliceReport
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_PAIRED = ("accuracy", "auroc", "brier")
 _MIXES = (
     *("labels_of_false_positives", "predictions_of_false_negatives"),
     *("beside_false_positives", "beside_false_negatives"),
@@ -32,6 +35,20 @@ def class_table(report: ClassReport) -> pa.Table:
 def decision_table(report: DecisionReport) -> pa.Table:
     """Return one row a class: how good its decisions were, and how well their errors were told."""
     return _table(DecisionRow, map(vars, report.per_class)).rename_columns({"class_name": "class"})
+
+
+def decision_change_table(found: DecisionComparison) -> pa.Table:
+    """Return one row a class of two runs: of each interval both values, the change, and the ends of that."""
+    import pyarrow as pa
+
+    listed = found.per_class
+    counted = [name for name in vars(listed[0]) if name not in _PAIRED] if listed else []
+    columns = {name: pa.array([getattr(one, name) for one in listed]) for name in counted}
+    for measure in _PAIRED:
+        cells = [_cells(getattr(one, measure)) for one in listed]
+        for k, what in enumerate(("a", "b", "change", "low", "high")):
+            columns[f"{measure}_{what}"] = pa.array([row[k] for row in cells], pa.float64())
+    return pa.table({"class" if name == "class_name" else name: column for name, column in columns.items()})
 
 
 def class_slice_table(report: SliceReport) -> pa.Table:
@@ -54,6 +71,15 @@ def _table(kind: type, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     listed = list(rows)
     names = [field.name for field in fields(kind) if not listed or field.name in listed[0]]
     return pa.table({name: [row[name] for row in listed] for name in names})
+
+
+def _cells(pair: Paired | None) -> list[float | None]:
+    """Return the value of A, of B, the change, and the ends of its interval; None for what can't be said."""
+    if pair is None:
+        return [None] * 5
+    change = pair.difference
+    values = [None if one is None else one.value for one in (pair.a, pair.b, change)]
+    return [*values, *([None, None] if change is None or not change.known else [change.low, change.high])]
 
 
 def _flat(row: ClassRow) -> dict[str, Any]:

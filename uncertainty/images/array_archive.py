@@ -6,8 +6,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO, Any
 
-from uncertainty.errors import InputError, in_one_line
+from uncertainty.errors import ImageError, InputError, in_one_line
+from uncertainty.images.formats.npy import header
 from uncertainty.images.remote import AnyFile, opened
 
 
@@ -21,3 +23,11 @@ def archive_of_arrays(path: AnyFile) -> Iterator[zipfile.ZipFile]:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{path} can't be read as arrays ({in_one_line(error)})") from error
+
+
+def header_of(stream: IO[bytes], path: AnyFile, member: str) -> tuple[tuple[int, ...], bool, Any]:
+    """Read shape, whether columns lie together, and type of an array, as `npy.header` does; InputError names it."""
+    try:
+        return header(stream)
+    except ImageError as error:
+        raise InputError(f"{path} has {member}, which {error}") from error

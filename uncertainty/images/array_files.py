@@ -11,9 +11,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.errors import ImageError, InputError
-from uncertainty.images.array_archive import archive_of_arrays
-from uncertainty.images.formats.npy import header
+from uncertainty.errors import InputError
+from uncertainty.images.array_archive import archive_of_arrays, header_of
 from uncertainty.images.image_set import Inside
 from uncertainty.images.label_text import of_answers
 from uncertainty.images.manifests import Label
@@ -128,10 +127,7 @@ def _images(archive: zipfile.ZipFile) -> list[str]:
 
 def _header(stream: IO[bytes], path: AnyFile, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Read shape and type of an array, and leave the stream where its values begin."""
-    try:
-        shape, by_column, dtype = header(stream)
-    except ImageError as error:
-        raise InputError(f"{path} has {member}, which {error}") from error
+    shape, by_column, dtype = header_of(stream, path, member)
     if dtype.kind not in "uif" or by_column or len(shape) not in (3, 4) or min(shape[1:]) < 1:
         raise InputError(
             f"{path} has {member} of {dtype} {shape}; images are numbers of shape (n, h, w) or (n, h, w, 3)"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from uncertainty.errors import InputError
 from uncertainty.images.decoding import is_image_name
 from uncertainty.images.manifests import Label
-from uncertainty.images.packed_text import Coded, Texts, taken
+from uncertainty.images.packed_text import AT_ONCE, Coded, Texts, taken
 from uncertainty.images.remote import AnyFile, below, size_of
 
 
@@ -181,7 +181,8 @@ class ImageSet:
         packed = [[path.name, size_of(path)] for path in getattr(self.fetch, "paths", ())]
         hasher.update(json.dumps([len(self), packed, sorted(self.metadata)]).encode())
         for column in (self.names, *(self.metadata[name] for name in sorted(self.metadata))):
-            Texts.of(column).update(hasher)
+            for start in range(0, len(column), AT_ONCE):  # a list need not be packed to be known
+                Texts.of(column[start : start + AT_ONCE]).update(hasher)
         return hasher.hexdigest()
 
     def labelled(self) -> ImageSet:

@@ -34,6 +34,7 @@ __all__ = [
     "Manifest",
     "as_text",
     "check_unique",
+    "name_column",
     "posix",
     "quoted",
     "read_manifest",
@@ -95,12 +96,12 @@ def read_manifest(path: AnyFile, columns: Columns = USUAL) -> Manifest:
     """
     with told(path):
         found = columns_of(path)
-        name_column, label_column = _name_column(columns, found, path), _label_column(columns, found, path)
+        named, label_column = name_column(columns, found, path), _label_column(columns, found, path)
         labels: Coder[Label] | None = None if label_column is None else Coder()
         names: Packer[str] = Packer()
-        others = _Others([name for name in found if name and name not in (name_column, label_column)])
-        for i, row in enumerate(rows_of(path, (name_column, label_column or ""))):
-            names.append(_name(row.get(name_column), path, i))
+        others = _Others([name for name in found if name and name not in (named, label_column)])
+        for i, row in enumerate(rows_of(path, (named, label_column or ""))):
+            names.append(_name(row.get(named), path, i))
             others.add(row, i)
             if labels is not None:
                 labels.append(_label(row.get(label_column or ""), path, i, columns.separator))
@@ -123,7 +124,8 @@ def read_manifest(path: AnyFile, columns: Columns = USUAL) -> Manifest:
     )
 
 
-def _name_column(columns: Columns, found: Sequence[str], path: AnyFile) -> str:
+def name_column(columns: Columns, found: Sequence[str], path: AnyFile) -> str:
+    """Return the column of file names: the one asked for, or the first that is called as usual; InputError for none."""
     if columns.name is not None:
         return _asked(columns.name, found, path)
     if (name := _first_of(NAME_COLUMNS, found)) is None:

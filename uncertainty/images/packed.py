@@ -10,7 +10,7 @@ from uncertainty.images import array_files, shards, tar_files
 from uncertainty.images.folders import SPLITS, first_folders
 from uncertainty.images.image_set import ImageSet
 from uncertainty.images.manifests import check_unique
-from uncertainty.images.packed_text import Coded
+from uncertainty.images.packed_text import Coded, Numbered
 from uncertainty.images.remote import AnyFile, RemotePath
 from uncertainty.images.tar_files import TarReader
 
@@ -41,7 +41,8 @@ def packed_files(folder: AnyFile) -> list[AnyFile]:
 def read_packed(paths: Sequence[AnyFile], root: AnyFile) -> ImageSet:
     """Return the images of files of one kind as one set, with labels and parts ("train", "test") where told."""
     inside = _kind(paths[0]).read(paths)
-    check_unique(inside.names, root)
+    if not isinstance(inside.names, Numbered):  # which differ as their files do
+        check_unique(inside.names, root)
     folders = first_folders(inside.names) if inside.labels is None and isinstance(inside.fetch, TarReader) else None
     splits = _splits(paths, inside.fetch.counts) if inside.splits is None else inside.splits
     return ImageSet(root, **{**inside._asdict(), "splits": splits}, folder_labels=folders)

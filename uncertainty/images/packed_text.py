@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T")
-_AT_ONCE = 1024
+AT_ONCE = 1024
+"""So many are unpacked at a time."""
 
 
 class _Packed(Sequence[T], Generic[T]):
@@ -43,8 +44,8 @@ class _Packed(Sequence[T], Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Yield value after value; few are there at a time."""
-        for start in range(0, len(self), _AT_ONCE):
-            yield from self._at(start, min(start + _AT_ONCE, len(self)))._values()
+        for start in range(0, len(self), AT_ONCE):
+            yield from self._at(start, min(start + AT_ONCE, len(self)))._values()
 
     def __eq__(self, other: object) -> bool:
         """Whether another sequence has the same values."""
@@ -111,10 +112,51 @@ class Texts(_Packed[T]):
 
     def update(self, hasher: Any) -> None:
         """Feed a hash with the texts in their order; other texts, or the same cut elsewhere, feed something else."""
-        for start in range(0, len(self), _AT_ONCE):
-            ends = self.ends[start : start + _AT_ONCE + 1]
-            hasher.update(np.diff(ends).tobytes() + self.missing[start : start + _AT_ONCE].tobytes())
+        for start in range(0, len(self), AT_ONCE):
+            ends = self.ends[start : start + AT_ONCE + 1]
+            hasher.update(np.diff(ends).tobytes() + self.missing[start : start + AT_ONCE].tobytes())
             hasher.update(self.data[int(ends[0]) : int(ends[-1])])
+
+
+@dataclass(frozen=True, eq=False)
+class Numbered(_Packed[str]):
+    """`<stem>/<row, 7 digits>` for the rows of several files, made when they are asked for: nothing a row.
+
+    `rows` are positions over all files, in ascending order.
+
+    >>> names = Numbered(("a", "b"), (2, 1), range(3))
+    >>> list(names), names[2], len(names[1:])
+    (['a/0000000', 'a/0000001', 'b/0000000'], 'b/0000000', 2)
+    """
+
+    stems: tuple[str, ...]
+    counts: tuple[int, ...]
+    rows: range | NDArray[np.int64]
+
+    @classmethod
+    def of(cls, stems: Sequence[str], counts: Sequence[int]) -> Numbered:
+        """Name all rows of files, whose stems must differ."""
+        return cls(tuple(stems), tuple(counts), range(sum(counts)))
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.rows)
+
+    def _at(self, start: int, stop: int) -> Self:
+        return type(self)(self.stems, self.counts, self.rows[start:stop])
+
+    def _values(self) -> list[str]:
+        ends, rows = np.cumsum(self.counts), np.asarray(self.rows, dtype=np.int64)
+        files = np.searchsorted(ends, rows, side="right")
+        inside = rows - (ends - np.asarray(self.counts))[files] if len(rows) else rows
+        return [f"{self.stems[k]}/{row:07d}" for k, row in zip(files.tolist(), inside.tolist(), strict=True)]
+
+    def _taken(self, positions: NDArray[np.int64]) -> Self:
+        return type(self)(self.stems, self.counts, np.asarray(self.rows, dtype=np.int64)[positions])
+
+    def __reduce__(self) -> Any:
+        """Send the names that are shown, not those of all files."""
+        return Texts.of, (self._values(),)
 
 
 class Packer(Generic[T]):

@@ -17,6 +17,7 @@ from uncertainty.errors import ImageError, InputError, in_one_line
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/?]*)([^?]*)(?:\?(.*))?", re.DOTALL)
 # Not abfs: Azure's library ends the process where it finds no credentials.
 _OF_ARROW = ("s3", "gs", "gcs", "hdfs", "viewfs")
+_SECRETS = re.compile(r"(?i)(?:key|secret|token|password|sas|sig)[^=&]*=([^&]+)")
 _ATTEMPTS, _FIRST_PAUSE = 3, 0.5
 _LONGEST_REASON = 120
 
@@ -94,7 +95,7 @@ class RemotePath:
     def open(self) -> Any:
         """Return a `pyarrow.NativeFile`; InputError where there is none or it can't be reached."""
         try:
-            return self._try(lambda system, path: system.open_input_file(path))
+            return self.attempt(lambda system, path: system.open_input_file(path))
         except ImageError as error:
             raise InputError(f"{self} {error}") from error
 
@@ -104,7 +105,7 @@ class RemotePath:
         Raises ImageError where it does not exist or may not be read. What may pass, such as a network that is down, is
         tried three times and then an InputError: it must not look as if the image were unreadable.
         """
-        return bytes(self._try(_contents))
+        return bytes(self.attempt(_contents))
 
     def files(self) -> list[str]:
         """Return the names of all files below a folder, relative to it, sorted, hidden ones skipped; [] for none."""
@@ -117,24 +118,36 @@ class RemotePath:
             names = [one.path[below:] for one in found if one.type == FileType.File]
             return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/")))
 
-        return self._try(listed)
+        return self.attempt(listed)
 
-    def _try(self, act: Callable[[Any, str], _Answer]) -> _Answer:
+    def attempt(self, act: Callable[[Any, str], _Answer], what: str = "read") -> _Answer:
+        """Return what `act` makes of the file system and the path in it; `what` it does to the file, for errors.
+
+        Errors are those of `read_bytes`; none quotes a key or secret of the URL.
+        """
         for attempt in range(_ATTEMPTS):
             try:
                 return act(*self._found())
             except FileNotFoundError as error:
                 raise ImageError("does not exist") from error
             except PermissionError as error:
-                raise ImageError("can't be read (permission denied)") from error
+                raise ImageError(f"can't be {what} (permission denied)") from error
             except InputError:
                 raise
             except Exception as error:  # each file system has errors of its own
                 if attempt == _ATTEMPTS - 1:
-                    why = in_one_line(error, _LONGEST_REASON)
-                    raise InputError(f"{self} can't be read ({why})") from error
+                    raise InputError(f"{self} can't be {what} ({self._plain(error)})") from error
             time.sleep(_FIRST_PAUSE * 2**attempt)
-        raise InputError(f"{self} can't be read")
+        raise InputError(f"{self} can't be {what}")
+
+    def _plain(self, error: Exception) -> str:
+        """Return what an error says, without what this URL does not show of itself."""
+        user, _, _ = self.authority.rpartition("@")
+        hidden = [user, *user.split(":")[1:], self.query, *_SECRETS.findall(self.query)]
+        told = in_one_line(error, 10 * _LONGEST_REASON)
+        for secret in sorted((one for one in hidden if one), key=len, reverse=True):
+            told = told.replace(secret, "...")
+        return told[:_LONGEST_REASON]
 
     def _found(self) -> tuple[Any, str]:
         if self.scheme in _OF_ARROW:

@@ -19,7 +19,7 @@ from uncertainty.images.image_set import Inside
 from uncertainty.images.in_memory import label_of
 from uncertainty.images.label_text import joined
 from uncertainty.images.manifests import LABEL_COLUMN, Label
-from uncertainty.images.packed_text import Coded, Coder, Packer, Texts, double
+from uncertainty.images.packed_text import Coded, Coder, Numbered, Packer, Texts, double
 from uncertainty.images.remote import AnyFile, below, opened
 from uncertainty.images.several_files import SeveralFiles
 from uncertainty.images.table_rows import first_line, plain_values, shown
@@ -51,11 +51,11 @@ def read(paths: Sequence[AnyFile]) -> Inside:
     described = {shard.class_names for shard in contents}
     if len(described) > 1:
         raise InputError(f"{paths[0].parent} mixes Parquet files with different class names; screen them one by one")
-    counts = tuple(len(shard.paths) for shard in contents)
+    counts = tuple(shard.count for shard in contents)
     names = _names([path.stem for path in paths], contents)
     labels = None
     if any(shard.labels is not None for shard in contents):
-        labels = Coded.of(label for shard in contents for label in shard.labels or repeat(None, len(shard.paths)))
+        labels = Coded.of(label for shard in contents for label in shard.labels or repeat(None, shard.count))
     return Inside(names, labels, ShardReader(tuple(paths), counts), contents[0].class_names)
 
 
@@ -69,7 +69,8 @@ class ShardReader(SeveralFiles):
 
 @dataclass(frozen=True)
 class _Contents:
-    paths: Texts[str | None]
+    count: int
+    paths: Texts[str | None] | None
     labels: Sequence[Label] | None
     class_names: tuple[str, ...] | None
 
@@ -83,12 +84,13 @@ def _contents(path: AnyFile) -> _Contents:
         columns = [f"{column}.path"] * told + [LABEL_COLUMN] * has_labels
         paths: Packer[str | None] = Packer()
         labels: Coder[Label] = Coder()
-        for batch in file.iter_batches(_NAMES_AT_ONCE, columns=columns):
-            for image in batch.column(0).to_pylist() if told else repeat(None, batch.num_rows):
+        for batch in file.iter_batches(_NAMES_AT_ONCE, columns=columns) if columns else ():
+            for image in batch.column(0).to_pylist() if told else ():
                 paths.append(None if image is None else image["path"])
             for value in plain_values(batch.column(LABEL_COLUMN)) if has_labels else ():
                 labels.append(_label(value, class_names, path))
-    return _Contents(paths.packed(), labels.packed() if has_labels else None, class_names)
+        count = int(file.metadata.num_rows)
+    return _Contents(count, paths.packed() if told else None, labels.packed() if has_labels else None, class_names)
 
 
 @contextmanager
@@ -129,16 +131,17 @@ def _class_names(schema: Any) -> tuple[str, ...] | None:
 
 
 def _names(stems: list[str], contents: list[_Contents]) -> Sequence[str]:
-    if all(path for shard in contents for path in shard.paths):
-        given = Texts.of(str(path) for shard in contents for path in shard.paths)
+    listed = [shard.paths for shard in contents if shard.paths is not None]
+    if len(listed) == len(contents) and all(path for paths in listed for path in paths):
+        given = Texts.of(str(path) for paths in listed for path in paths)
         if double(given) is None:
             if all(os.path.isabs(path) for path in given):
                 shared = os.path.commonpath({os.path.dirname(path) for path in given})
                 return Texts.of(os.path.relpath(path, shared) for path in given)
             return Texts.of(path.replace("\\", "/") for path in given) if any("\\" in path for path in given) else given
-    return Texts.of(
-        f"{stem}/{i:07d}" for stem, shard in zip(stems, contents, strict=True) for i in range(len(shard.paths))
-    )
+    if len(set(stems)) == len(stems):
+        return Numbered.of(stems, [shard.count for shard in contents])
+    return Texts.of(f"{stem}/{i:07d}" for stem, shard in zip(stems, contents, strict=True) for i in range(shard.count))
 
 
 def _image_column(schema: Any) -> str | None:

@@ -16,10 +16,18 @@ from uncertainty.images.decoding import IMAGE_SUFFIXES, is_image_name
 from uncertainty.images.folders import Pictures, contents, entries, first_folders, splits_of
 from uncertainty.images.formats import npy
 from uncertainty.images.image_set import FilesAt, ImageItem, ImageSet, metadata_of
-from uncertainty.images.manifests import MANIFEST_SUFFIXES, USUAL, Columns, check_unique, posix, read_manifest
+from uncertainty.images.manifests import (
+    MANIFEST_SUFFIXES,
+    USUAL,
+    Columns,
+    check_unique,
+    name_column,
+    posix,
+    read_manifest,
+)
 from uncertainty.images.packed import PACKED_SUFFIXES, is_packed, packed_files, read_packed
 from uncertainty.images.packed_text import Coded, Texts
-from uncertainty.images.remote import AnyFile, RemotePath, located
+from uncertainty.images.remote import AnyFile, RemotePath, is_url, located
 
 __all__ = ["AnyPath", "ImageItem", "ImageSet", "find_images", "metadata_of", "named_images"]
 
@@ -29,6 +37,7 @@ _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 AnyPath = str | os.PathLike[str]
 
+_TRIED = 20
 _ONE_MORE = "; where each row is one of its several labels, say --several-labels"
 
 
@@ -160,7 +169,8 @@ def _from_manifest(path: AnyFile, columns: Columns, beside: Pictures | None = No
     extra = _unnamed(manifest.names, beside or ())
     images = _from_files(path.parent, Texts.of(chain(manifest.names, extra)) if extra else manifest.names)
     none = (None,) * len(extra)
-    notes = (*manifest.notes, *(beside.notes() if beside else ()))
+    lost = _lost(manifest.names, path, name_column(columns, manifest.columns, path))
+    notes = (*manifest.notes, *lost, *(beside.notes() if beside else ()))
     if len(extra):
         which = f"1 image, {extra[0]!r}, is" if len(extra) == 1 else f"{len(extra)} images, e.g. {extra[0]!r}, are"
         notes += (f"{which} not named in {path.name}",)
@@ -172,6 +182,19 @@ def _from_manifest(path: AnyFile, columns: Columns, beside: Pictures | None = No
         splits=_with_none(manifest.splits, none),
         metadata=metadata if extra else manifest.metadata,
         notes=notes,
+    )
+
+
+def _lost(names: Sequence[str], path: AnyFile, column: str) -> tuple[str, ...]:
+    """Say so where none of the first names of a manifest is a file, and what to write in its place if that is one."""
+    first = names[:_TRIED]
+    if not isinstance(path, Path) or any(is_url(name) or (path.parent / name).exists() for name in first):
+        return ()
+    base = posix(first[0]).rpartition("/")[2]
+    there = f": write {base!r}" if (path.parent / base).exists() else ""
+    return (
+        f"{path.name}, row 1, has {first[0]!r} in the column {column!r}, and there is no such file: names are relative "
+        f"to {path.parent}{there}",
     )
 
 

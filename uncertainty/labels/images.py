@@ -11,14 +11,15 @@ import numpy as np
 from uncertainty.errors import InputError
 from uncertainty.images.decoding import is_image_name
 from uncertainty.images.folders import SPLITS, Pictures, first_folders
-from uncertainty.images.manifests import LABEL_COLUMN, MANIFEST_SUFFIXES, USUAL, Columns, quoted
+from uncertainty.images.manifests import MANIFEST_SUFFIXES, USUAL, Columns, quoted
 from uncertainty.images.packed_text import Coded, Texts
 from uncertainty.images.remote import located
 from uncertainty.images.sources import AnyPath, ImageSet, find_images, named_images
 from uncertainty.labels.imports import folders, tables
 from uncertainty.labels.imports.base import Annotation, Annotations
-from uncertainty.labels.imports.formats import format_of, read_annotations
+from uncertainty.labels.imports.formats import format_of, read_annotations, table_of_answers
 from uncertainty.labels.imports.several_rows import in_several_folders
+from uncertainty.labels.imports.source import Source
 from uncertainty.labels.screened_names import ScreenedNames, of_another_folder
 
 
@@ -32,10 +33,8 @@ def labelled_images(path: AnyPath, columns: Columns = USUAL) -> ImageSet:
     """
     found = _found(path, columns)
     if found.labels is None and found.folder_labels is None and Path(path).suffix.lower() in MANIFEST_SUFFIXES:
-        others = quoted(list(found.metadata))
-        raise InputError(
-            f"{path} has no column {LABEL_COLUMN}; beside names it has {others}; say which with --label-column"
-        )
+        others = f"beside names it has {quoted(list(found.metadata))}"
+        raise InputError(tables.no_labels(Source(Path(path), columns), others))
     there = list(dict.fromkeys(one for one in found.splits or () if one is not None))
     if columns.split is None and len(there) > 1:
         raise InputError(
@@ -57,9 +56,10 @@ def _with_all_folders(images: ImageSet, columns: Columns) -> ImageSet:
 
 def _found(path: AnyPath, columns: Columns) -> ImageSet:
     if isinstance(located(path), Path) and Path(path).exists() and not is_image_name(path):
-        kind = format_of(Path(path), columns)
+        table = table_of_answers(Path(path), columns)
+        kind = format_of(table, columns)
         if kind not in (folders, tables) or (kind is tables and columns.several):
-            return _annotated(Path(path), columns)
+            return _annotated(table, columns)
     return find_images(path, columns)
 
 

@@ -72,12 +72,11 @@ def by_standard_error(value: float, draws: NDArray[np.float64], rows: int, level
     """
     if rows < FEWEST:
         return Interval.withheld(value)
-    from scipy.special import expit, logit
-    from scipy.stats import t
+    from scipy.special import expit, logit, stdtrit
 
     draws = draws[~np.isnan(draws)]
     inside = 0 < value < 1 and len(draws) > 1 and draws.min() > 0 and draws.max() < 1
-    half = t.ppf((1 + level) / 2, rows - 1) * float(np.std(logit(draws) if inside else draws, ddof=1))
+    half = stdtrit(rows - 1, (1 + level) / 2) * float(np.std(logit(draws) if inside else draws, ddof=1))
     if not half > 0:
         return Interval.withheld(value)
     if not inside:

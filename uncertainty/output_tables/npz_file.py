@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
-from uncertainty.images.array_archive import archive_of_arrays
+from uncertainty.images.array_archive import archive_of_arrays, header_of
 from uncertainty.images.remote import AnyFile
 
 _READ = 1 << 20
@@ -48,7 +48,7 @@ class NpzFile:
     def chunks(self, columns: Sequence[str], start: int, size: int) -> Iterator[dict[str, Any]]:
         """Yield rows as `TableFile` says."""
         with archive_of_arrays(self.path) as archive, ExitStack() as stack:
-            readers = {name: _Column(stack.enter_context(archive.open(f"{name}.npy"))) for name in columns}
+            readers = {name: _Column(stack.enter_context(_opened(archive, name)), self.path, name) for name in columns}
             for reader in readers.values():
                 reader.skip(start)
             for at in range(start, self.rows, size):
@@ -59,8 +59,8 @@ class NpzFile:
 class _Column:
     """An array that is read front to back; one that lies by columns is read whole."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        shape, by_column, self.dtype = _header(stream)
+    def __init__(self, stream: IO[bytes], path: AnyFile, name: str) -> None:
+        shape, by_column, self.dtype = header_of(stream, path, f"{name}.npy")
         self.stream, self.shape, self.at = stream, shape[1:], 0
         self.whole: NDArray[Any] | None = None
         self.bytes = self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
@@ -88,18 +88,13 @@ def _texts(array: NDArray[Any]) -> list[str]:
     return [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in array.tolist()]
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"an array is of version {version}")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, by_column, dtype = read(stream)
-    return tuple(map(int, shape)), bool(by_column), dtype
+def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    return archive.open(f"{name}.npy")
 
 
 def _shape(archive: zipfile.ZipFile, name: str, path: AnyFile) -> tuple[int, ...]:
-    with archive.open(f"{name}.npy") as stream:
-        shape, _, dtype = _header(stream)
+    with _opened(archive, name) as stream:
+        shape, _, dtype = header_of(stream, path, f"{name}.npy")
     if dtype.hasobject:
         advice = "save text as np.array(names, dtype=str)"
         raise InputError(f"{path} has {name!r} as Python objects, which only pickle reads; {advice}")
@@ -107,5 +102,5 @@ def _shape(archive: zipfile.ZipFile, name: str, path: AnyFile) -> tuple[int, ...
 
 
 def _whole(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    with archive.open(f"{name}.npy") as stream:
+    with _opened(archive, name) as stream:
         return np.asarray(np.lib.format.read_array(stream, allow_pickle=False)).reshape(-1)

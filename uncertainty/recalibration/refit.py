@@ -256,7 +256,7 @@ def _learnt(
     rows = _joined(screener.calibration, batch, weights)
     evidence = evidence_of(screener, rows)
     combination, p_wrong = learnt(evidence, certifying=rows.certifying, seed=screener.seed)
-    decisions = _decisions(screener, batch)
+    decisions = _decisions(screener, batch, rows)
     decision, rows, _ = decided_by(screener.decision.policy, rows.with_p_wrong(p_wrong), None, decisions)
     classes = screener.model.classes
     stale = {*few_errors(before), *screener.decision.notes(classes), *_promises(screener.calibration)}
@@ -276,12 +276,12 @@ def _learnt(
     return now, p_wrong[len(screener.calibration) :]
 
 
-def _decisions(screener: Screener, batch: Incoming) -> Decisions | None:
+def _decisions(screener: Screener, batch: Incoming, rows: HeldOut) -> Decisions | None:
     """Put the new decisions behind the old ones; what judges them stays, and their lines are drawn on all of them."""
     if screener.decisions is None or batch.decisions is None:
         return screener.decisions
     new = batch.decisions.take(batch.labelled)
-    return replace(screener.decisions, rows=screener.decisions.rows.joined(new))
+    return screener.decisions.with_rows(new, rows.clean, rows.weights)
 
 
 def _promises(rows: HeldOut) -> list[str]:

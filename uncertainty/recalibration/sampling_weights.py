@@ -182,11 +182,11 @@ def chosen_by_score(p_wrong: Floats, upper: Mask, labelled: Mask) -> bool | None
 
     Mann-Whitney test at 0.01 %: so seldom are rows that were drawn at random taken for chosen ones.
     """
-    from scipy.stats import mannwhitneyu
-
     for stratum in (True, False):
         have, lack = (p_wrong[(upper == stratum) & rows] for rows in (labelled, ~labelled))
         if len(have) and len(lack) and np.ptp(p_wrong[upper == stratum]) > 0:
+            from scipy.stats import mannwhitneyu  # takes a second to load, and is seldom asked
+
             p_value = mannwhitneyu(have, lack, method="asymptotic").pvalue
             if p_value < _NOT_AT_RANDOM:
                 return stratum

@@ -22,6 +22,7 @@ from uncertainty.report.rows import Rows
 from uncertainty.report.thumbnails import Thumbnail, thumbnails
 from uncertainty.report.words import basis, missing, summary
 from uncertainty.screening.second_pass import MONITORING
+from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_summary
 from uncertainty.workflows.evaluate import EVALUATION, evaluate_folder
 from uncertainty.written import fingerprint, refuse, settled, written
@@ -62,6 +63,7 @@ class Gallery:
     illustrate: Illustrate | None = None
 
 
+@at_urls("out", "path")
 def write_report(
     out: Path,
     *,

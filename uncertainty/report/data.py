@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.evaluation.screening_quality import MAX_SOFTMAX, P_WRONG
+from uncertainty.labels.tables import split
 from uncertainty.report import curves
 from uncertainty.report.decisions import Decisions
 from uncertainty.report.matrix import confusion
@@ -100,7 +101,7 @@ def described(rows: Rows, shown: list[int], classes: list[str]) -> list[dict[str
             "confidence": _exact(rows.confidence[i]),
             "flagged": bool(rows.flagged[i]),
             "predicted": None if decisions else number.get(rows.predicted[i] or ""),
-            "suggested": None if (other := rows.suggested[i]) is None else [number.get(other[0]), _exact(other[1])],
+            "suggested": _suggested(rows.suggested[i], number, several=decisions is not None),
             "label": None if decisions or rows.label[i] is None else number[str(rows.label[i])],
             "wrong": bool(rows.wrong[i]) if rows.labelled[i] else None,
             "reasons": rows.reasons[i],
@@ -112,6 +113,15 @@ def described(rows: Rows, shown: list[int], classes: list[str]) -> list[dict[str
         sets = decisions.of_image(i) if decisions and rows.readable[i] else {}
         records.append({key: value for key, value in record.items() if value is not None and value != []} | sets)
     return records
+
+
+def _suggested(other: tuple[str, float] | None, number: dict[str, int], *, several: bool) -> list[Any] | None:
+    """Return what is suggested and how probable it is: a class, or of several labels a list of them."""
+    if other is None:
+        return None
+    label, sure = other
+    named = [number[name] for name in split(label, frozenset(number)) if name in number]
+    return [named if several else number.get(label), _exact(sure)]
 
 
 def finite(value: Any) -> Any:

@@ -39,8 +39,9 @@ def wanted(adapt: Adapt, fitted: Fitted) -> bool:
         raise InputError("a cascade decides before the batch is known; fit without --cascade to adapt p_wrong to it")
     if fitted.decisions is not None:
         raise InputError(
-            "p_wrong of images with several labels is not adapted to a batch, since that of their single decisions, "
-            "p_wrong_<class>, could not keep below it; leave --adapt out"
+            "p_wrong of several labels is not adapted to a batch: verdicts do not keep what p_wrong_<class> "
+            "would be under other shares of damage, and would contradict it; leave --adapt out, `uncertainty monitor` "
+            "says how accurate the decisions of this batch are"
         )
     if any(line.certified for line in fitted.decision.lines):
         raise InputError(

@@ -7,13 +7,15 @@ more deeply and all estimators judge it; elsewhere the first judgement stands:
 
 Both are calibrated probabilities, so they share one threshold and one ranking. The interval is the one that sends the
 smallest share of images deeper among those on which, on calibration rows and out of fold, hardly a flag differs from
-what full evidence says and hardly any of the quality of the ranking is lost.
+what full evidence says and hardly any of the quality of the ranking is lost. With a share of images in place
+of these promises it is the one of that share which gains most for the ranking, see `ranking_gain`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ from uncertainty.errors import ArtifactError, InputError
 from uncertainty.estimators.base import Estimator
 from uncertainty.metrics import e_aurc, log_loss
 from uncertainty.outputs import ModelOutputs
+from uncertainty.screener.ranking_gain import best_interval, ranking_gains
 
 Floats = NDArray[np.float64]
 Decide = Callable[[Floats], float | NDArray[np.floating]]
@@ -101,6 +104,15 @@ class Doubt:
         cheap, full = (log_loss(self.wrong[self.clean], p[self.clean]) for p in (self.cheap, self.full))
         return full < cheap
 
+    @cached_property
+    def gained(self) -> Floats:
+        """(n,) what a deeper look at each row gains for the ranking."""
+        return ranking_gains(self.cheap, self.full, self.weights)
+
+    def within(self, share: float) -> tuple[float, float]:
+        """Return the interval of at most this share of the rows that gains most."""
+        return best_interval(self.cheap, self.gained, self.weights, share) or NOBODY
+
     def to_array(self) -> NDArray[np.float32]:
         """Return (5, n), as it is saved."""
         return np.stack([self.cheap, self.full, self.weights, self.wrong, self.clean]).astype(np.float32)
@@ -119,8 +131,8 @@ class Doubt:
 class Cascade:
     """A combiner of cheap estimators, the columns that only a deeper look fills, and where to look deeper.
 
-    `loss` is the share of E-AURC that may be lost; `interval` are (low, high) of cheap p_wrong, and nobody goes deeper
-    where low is above high.
+    `loss` is the share of E-AURC that may be lost, or `most` the share of images that may go deeper, whatever is lost;
+    `interval` are (low, high) of cheap p_wrong, and nobody goes deeper where low is above high.
     """
 
     combiner: Mixture
@@ -128,6 +140,7 @@ class Cascade:
     held_out: Doubt
     loss: float = CASCADE_LOSS
     interval: tuple[float, float] = EVERYBODY
+    most: float | None = None
 
     @classmethod
     def fit(
@@ -139,6 +152,7 @@ class Cascade:
         learn: Learn,
         *,
         loss: float = CASCADE_LOSS,
+        most: float | None = None,
     ) -> Cascade | None:
         """Combine the estimators that do without `columns`, on the same calibration rows and folds as all of them.
 
@@ -154,11 +168,15 @@ class Cascade:
         first, p_wrong = learn(evidence.only(cheap))
         rows = (p_wrong, full, evidence.weights, evidence.wrong, evidence.rows("clean"))
         held_out = Doubt.from_array(np.stack(rows).astype(np.float32))
-        return cls(first.combiner, tuple(columns), held_out, loss)
+        return cls(first.combiner, tuple(columns), held_out, loss, most=most)
 
     def decided(self, decide: Decide) -> Cascade:
         """Return the same cascade with the interval for a threshold that is decided by `decide`."""
-        return replace(self, interval=narrowest(self.held_out, decide, self.loss) if self.held_out.gains else NOBODY)
+        if not self.held_out.gains:
+            return replace(self, interval=NOBODY)
+        if self.most is not None:
+            return replace(self, interval=self.held_out.within(self.most))
+        return replace(self, interval=narrowest(self.held_out, decide, self.loss))
 
     def wants(self, cheap: NDArray[np.floating]) -> NDArray[np.bool_]:
         """(n,) which rows to look at more deeply, from their cheap p_wrong."""
@@ -173,6 +191,12 @@ class Cascade:
     def share(self) -> float:
         """Share of images like calibration that go deeper."""
         return self.held_out.share(self.wants(self.held_out.cheap))
+
+    @property
+    def kept(self) -> float:
+        """Share of what deeper looks at all images would gain for the ranking that these gain, on calibration."""
+        gained = self.held_out.weights * self.held_out.gained
+        return float(gained[self.wants(self.held_out.cheap)].sum() / max(gained.sum(), 1e-300))
 
     def cheap(self, estimators: Sequence[Estimator]) -> tuple[Estimator, ...]:
         """Return those of the fitted estimators that do without a deeper look."""
@@ -200,9 +224,10 @@ class Cascade:
         if self.interval == NOBODY:
             return "a deeper look gains nothing on calibration, so no image gets one"
         low, high = self.interval
+        kept = "" if self.most is None else f", {self.kept:.0%} of what it would gain on all of them"
         return (
             f"a deeper look for p_wrong between {low:.3f} and {high:.3f} at first sight: "
-            f"about {self.share:.0%} of images like calibration"
+            f"about {self.share:.0%} of images like calibration{kept}"
         )
 
     def look(self, estimators: Sequence[Estimator], look: Look) -> Look:
@@ -222,6 +247,7 @@ class Cascade:
             "columns": list(self.columns),
             "loss": self.loss,
             "interval": list(self.interval),
+            **({} if self.most is None else {"most": self.most}),
         }
 
     @classmethod
@@ -233,7 +259,8 @@ class Cascade:
             low, high = (float(end) for end in saved["interval"])
             held_out = Doubt.from_array(arrays[CASCADE_ROWS])
             first = combiners.from_dict(saved["combiner"])
-            return cls(first, tuple(saved["columns"]), held_out, float(saved["loss"]), (low, high))
+            most = None if saved.get("most") is None else float(saved["most"])
+            return cls(first, tuple(saved["columns"]), held_out, float(saved["loss"]), (low, high), most)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the saved cascade is damaged: {error}; fit the screener again") from error
 

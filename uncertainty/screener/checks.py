@@ -233,6 +233,8 @@ def _of_decisions(decisions: Decisions | None, rows: int, classes: int) -> Itera
         yield "the decisions are not those of the calibration rows"
     elif not _within(kept.p_wrong, 0, 1) or not _within(kept.wrong, -1, 1) or kept.said.dtype != np.bool_:
         yield "the decisions are out of range"
+    if not all(_is_number(n) and abs(n) <= _LARGEST for n in vars(decisions.sets).values()) or decisions.sets.slope < 0:
+        yield "the odds of suggested sets are out of range"
     for experts in filter(None, (decisions.experts, decisions.at_first_sight)):
         linear = experts.experts.values()
         numbers = [experts.center, experts.spread, *(n for e in linear for n in (*e.weights, e.intercept, *e.of_class))]

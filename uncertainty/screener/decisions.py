@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from uncertainty.combination.decision_experts import DecisionExperts
 from uncertainty.combination.decision_fit import DecisionEvidence, learnt_decisions
 from uncertainty.combination.fit import Combination, Evidence
+from uncertainty.combination.suggested_sets import INDEPENDENT, SuggestedSets
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision, decide
 from uncertainty.decisions.decision_rows import DecisionRows
@@ -28,11 +29,15 @@ Sources = tuple[Sequence[Estimator], ModelOutputs, Sequence[ModelOutputs | None]
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """What judges decisions by all evidence, and at first sight of a cascade; and calibration, judged by the first."""
+    """What judges decisions by all evidence, and at first sight of a cascade; and calibration, judged by the first.
+
+    `sets` says how probable it is that a suggested set of labels is right.
+    """
 
     experts: DecisionExperts
     at_first_sight: DecisionExperts | None
     rows: DecisionRows
+    sets: SuggestedSets = INDEPENDENT
 
     @classmethod
     def fit(
@@ -59,12 +64,22 @@ class Decisions:
         first = None
         if cascade is not None:
             first = evidence(cascade.cheap(estimators)).experts(rows, ~certifying, cascade.combiner, seed)
-        return cls(experts, first, DecisionRows(p_wrong, seen.wrong, seen.said))
+        kept = DecisionRows(p_wrong, seen.wrong, seen.said)
+        return cls(experts, first, kept, sets_of(kept, rows.rows("clean"), rows.weights))
+
+    def with_rows(self, more: DecisionRows, clean: NDArray[np.bool_], weights: NDArray[np.floating]) -> Self:
+        """Return the same with rows labelled later behind those there are; `clean` and `weights` are of all of them."""
+        rows = self.rows.joined(more)
+        return replace(self, rows=rows, sets=sets_of(rows, clean, weights))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `rows` are arrays and saved beside them."""
         first = self.at_first_sight
-        return {"experts": self.experts.to_dict(), "at_first_sight": None if first is None else first.to_dict()}
+        return {
+            "experts": self.experts.to_dict(),
+            "at_first_sight": None if first is None else first.to_dict(),
+            "sets": self.sets.to_dict(),
+        }
 
     @classmethod
     def restored(cls, saved: dict[str, Any] | None, arrays: Mapping[str, NDArray[Any]]) -> Self | None:
@@ -75,7 +90,13 @@ class Decisions:
             raise ArtifactError("the saved decisions have no rows; fit the screener again")
         first = saved.get("at_first_sight")
         experts = DecisionExperts.from_dict(saved.get("experts", {}))
-        return cls(experts, None if first is None else DecisionExperts.from_dict(first), rows)
+        sets = SuggestedSets.from_dict(saved.get("sets", {}))
+        return cls(experts, None if first is None else DecisionExperts.from_dict(first), rows, sets)
+
+
+def sets_of(rows: DecisionRows, clean: NDArray[np.bool_], weights: NDArray[np.floating]) -> SuggestedSets:
+    """Learn how probable suggested sets are from calibration as it came, without its copies."""
+    return SuggestedSets.fit(rows.p_wrong[clean], rows.wrong[clean], weights[clean])
 
 
 def decided_by(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.base import Classifier, Images, Look
 from uncertainty.combination import calibration_sets, counted_once
 from uncertainty.combination.class_order import refuse_another_order
+from uncertainty.combination.copies import damage_kinds
 from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import counted, evidence, shares_of
 from uncertainty.combination.fit import Combination, Evidence, combine
@@ -68,7 +69,7 @@ def from_images(
     wanted = calibration_sets.Asked(asked.shares, groups, asked.drop_duplicates, asked.compared)
     with remembering(classifier, cache) as running:
         sets = calibration_sets.collect(running, reference, calibration, look, views, wanted)
-    asked = replace(asked, damage_kinds=calibration_sets.damage_kinds(sets.calibration, look.seed))
+    asked = replace(asked, damage_kinds=damage_kinds(sets.calibration, look.seed))
     fitted = from_outputs(sets.reference, sets.calibration, (sets.damaged, sets.foreign), asked)
     return replace(
         fitted,
@@ -104,7 +105,7 @@ def from_outputs(
     learn = partial(learnt, certifying=certifying, seed=seed)
     combination, p_wrong = learn(rows)
     gained = worth(usable, rows.take(~certifying), combination, seed)
-    cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss)
+    cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss, most=asked.cascade_share)
     decisions = Decisions.fit((usable, calibration, copies), rows, combination, certifying, cascade, seed)
     kept = HeldOut.of(rows, p_wrong, certifying)
     decision, held_out, cascade = decided_by(asked.policy, kept, cascade, decisions)

@@ -32,6 +32,7 @@ class FitSettings:
     classes: Sequence[str] | None = None
     deeper: Sequence[str] = ()
     cascade_loss: float = CASCADE_LOSS
+    cascade_share: float | None = None
     groups: Mapping[str, str] | Sequence[Any] | None = None
     keep_class_order: bool = False
     damage_kinds: Mapping[str, str] | None = None
@@ -48,6 +49,8 @@ class FitSettings:
             raise InputError(f"certify_share is {self.certify_share}; it must be a share from 0 to below 1")
         if not self.cascade_loss >= 0:
             raise InputError(f"cascade_loss is {self.cascade_loss}; it must be a share of E-AURC, 0 or more")
+        if self.cascade_share is not None and not 0 <= self.cascade_share <= 1:
+            raise InputError(f"cascade_share is {self.cascade_share}; it must be a share of the images, from 0 to 1")
 
 
 def one_policy(budget: float | None, policy: Policy | None) -> Policy:

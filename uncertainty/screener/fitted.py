@@ -38,7 +38,7 @@ class Fitted:
     model: SavedModel
     fitted_on: NDArray[np.uint64]
     calibration: HeldOut
-    """The calibration rows, with p_wrong from folds without them: what a policy is decided on."""
+    """The calibration rows by id, with p_wrong from folds without them: what a policy is decided on."""
     baseline: Baseline
     """What incoming images are compared with: the calibration rows as monitoring reads them."""
     history: tuple[dict[str, Any], ...] = ()
@@ -56,7 +56,7 @@ class Fitted:
         """Return what verdicts have beside the usual columns, as `verdicts.schema` takes it."""
         told = {
             "effort": self.cascade is not None,
-            "suggested": self.model.task == "multiclass" and any(e.posterior for e in self.estimators),
+            "suggested": any(e.posterior for e in self.estimators),
             "decisions": self.decisions is not None,
             FLAGGED_LABELS: self.decision.policy.per_decision,
         }

@@ -87,6 +87,7 @@ class Screener(Brief, Judge):
         estimators: Sequence[Estimator] | None = None,
         cascade: bool = False,
         cascade_loss: float = CASCADE_LOSS,
+        cascade_share: float | None = None,
         groups: Mapping[str, str] | None = None,
         keep_class_order: bool = False,
         drop_duplicates: bool = False,
@@ -101,20 +102,18 @@ class Screener(Brief, Judge):
         reference : known-good images, e.g. those it was trained on, for estimators and the neighbour index; of labelled
             ones those it gets wrong are left out. None: half of the calibration images, in whole groups.
         calibration : labelled images that the classifier was not trained on, with its errors among them.
-        labels, reference_labels : one for each image of calibration and of the reference, where these are lists or
-            arrays, or say otherwise themselves.
+        labels, reference_labels : one for each image of either set, where it is a list or array, or says otherwise.
         expect_damage, expect_unknown : shares of the incoming images that you expect to be damaged, and to belong to
             no class of the classifier. Copies of the calibration images, damaged or made unrecognisable, count that
             much; 0 leaves them out.
         passes, seed : MC dropout sub-networks (None: 30, where they cost little), and the seed of everything drawn.
-        views : test-time augmentation, e.g. ("flip", "shift"), a pass each; behind "auto" it keeps those of them that
-            it bears, of ("auto",) all that it bears.
-        budget, policy, certify_share, estimators, cascade_loss, keep_class_order : see `fit_outputs`.
-        cascade : whether what costs more than a pass is for those images alone whose verdict it could still change.
+        views : test-time augmentation, e.g. ("flip", "shift"), a pass each; behind "auto" those of them that it bears.
+        budget, policy, certify_share, estimators, cascade_loss, cascade_share, keep_class_order : see `fit_outputs`.
+        cascade : whether what costs more than a pass is for images alone whose verdict it could change; a share is one.
         groups : by name, which calibration images belong together; see `fit_outputs`.
         drop_duplicates : whether calibration images that the reference holds too are left out, not refused.
         compared : what `same_pictures` has found of these very sets; None: they are compared here.
-        cache : folder for answers of the networks, which another fit need not run again; see `pass_cache`. None: none.
+        cache : folder for answers of the networks, which another fit need not run again; see `pass_cache`.
         options : batch_size, workers and progress of `Classifier.stream`.
 
         Raises
@@ -134,8 +133,9 @@ class Screener(Brief, Judge):
             certify_share=certify_share,
             estimators=estimators,
             classes=classifier.classes,
-            deeper=dear_columns(dropout=dear) if cascade else (),
+            deeper=dear_columns(dropout=dear) if cascade or cascade_share is not None else (),
             cascade_loss=cascade_loss,
+            cascade_share=cascade_share,
             groups=groups,
             keep_class_order=keep_class_order,
             drop_duplicates=drop_duplicates,
@@ -162,6 +162,7 @@ class Screener(Brief, Judge):
         classes: Sequence[str] | None = None,
         deeper: Sequence[str] = (),
         cascade_loss: float = CASCADE_LOSS,
+        cascade_share: float | None = None,
         groups: Mapping[str, str] | Sequence[Any] | None = None,
         keep_class_order: bool = False,
         damage_kinds: Mapping[str, str] | None = None,
@@ -173,8 +174,7 @@ class Screener(Brief, Judge):
         reference : known-good rows; where they have labels, wrong rows are left out.
         calibration : labelled rows that the classifier was not trained on.
         damaged, foreign : labelled outputs for copies of calibration rows that were damaged, or made into images of
-            no known class (label -1), with the ids of their originals; together they weigh `expect_damage` and
-            `expect_unknown` of the whole.
+            no class (label -1), with their originals' ids; they weigh `expect_damage` and `expect_unknown` of all.
         budget : short for the policy `Policy.of(budget=...)`, which is the default.
         policy : what the flags shall keep, see `Policy.of`; decides the threshold.
         certify_share : share of the calibration rows to keep from the combiner, for promises that are certified on the
@@ -183,7 +183,7 @@ class Screener(Brief, Judge):
         classes : names, in the order of the logits; default "0", "1", …
         deeper : columns such as "embedding" and "tta_probs" that only rows whose verdict they could still change are
             judged by; all are, where it is empty.
-        cascade_loss : share of E-AURC that `deeper` may cost.
+        cascade_loss, cascade_share : share of E-AURC that `deeper` may cost or, in its place, of images it may take.
         groups : which calibration rows belong together, such as frames of one film or pictures of one patient: by id,
             or (n,) in their order; also `ModelOutputs.groups`. They share a fold, and promises count groups.
         keep_class_order : fit though another order of the class names would explain the outputs far better.
@@ -206,6 +206,7 @@ class Screener(Brief, Judge):
             deeper=deeper,
             cascade_loss=cascade_loss,
             groups=groups,
+            cascade_share=cascade_share,
             keep_class_order=keep_class_order,
             damage_kinds=damage_kinds,
         )

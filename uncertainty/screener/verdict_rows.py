@@ -15,10 +15,12 @@ from uncertainty.combination.decision_experts import DecisionExperts
 from uncertainty.combination.decision_fit import decision_log_odds, decision_p_wrong, judge_of
 from uncertainty.combination.evidence import signals
 from uncertainty.combination.mixture import Mixture, Signals
+from uncertainty.combination.suggested_sets import INDEPENDENT, SuggestedSets, turned
 from uncertainty.decisions.decide import Decision
 from uncertainty.decisions.each_decision import flagged_labels, flags_of_decisions
 from uncertainty.estimators.base import Estimator
 from uncertainty.estimators.fused_decisions import FusedDecisions, some_wrong
+from uncertainty.images.label_text import JOINT, NO_LABEL
 from uncertainty.images.quality import QUALITY_NAMES, USUAL
 from uncertainty.outputs import ModelOutputs, probs_from_logits
 from uncertainty.screener.cascade import effort_of
@@ -39,6 +41,7 @@ class Judges:
     estimators: Sequence[Estimator]
     combiner: Mixture
     experts: DecisionExperts | None = None
+    sets: SuggestedSets = INDEPENDENT
 
     def look(self, outputs: ModelOutputs) -> tuple[Signals, NDArray[np.float32] | None]:
         """Return what is known of n rows, and (n, c) p_wrong of each decision; None where an image has one label.
@@ -78,7 +81,7 @@ def judged(
     effort = effort_of({column for e in estimators for column in e.reads}, dear, views)
     columns = {
         **_prediction(outputs, classes),
-        **_suggestion(outputs, estimators, classes),
+        **_suggestion(outputs, judges, of_decisions, classes),
         "p_wrong": p_wrong,
         **flags,
         "reasons": [whole if flag else image for whole, image, flag in zip(*told, flagged, strict=True)],
@@ -122,11 +125,15 @@ def judged_by_effort(
     """Return what `judged` does; in a cascade, by all estimators for `deeper` and by the cheap ones for the others."""
     cascade, decisions = fitted.cascade, fitted.decisions
     classes, decision = fitted.model.classes, fitted.decision
-    full = Judges(fitted.estimators, fitted.combiner, None if decisions is None else decisions.experts)
+    sets = INDEPENDENT if decisions is None else decisions.sets
+    full = Judges(fitted.estimators, fitted.combiner, None if decisions is None else decisions.experts, sets)
     if cascade is None:
         return judged(outputs, full, classes, decision, telling=fitted.telling)
     cheap = Judges(
-        cascade.cheap(fitted.estimators), cascade.combiner, None if decisions is None else decisions.at_first_sight
+        cascade.cheap(fitted.estimators),
+        cascade.combiner,
+        None if decisions is None else decisions.at_first_sight,
+        sets,
     )
     # What is common among all evidence says nothing of the first look's.
     first = judged(outputs, cheap, classes, decision, telling=Telling(fitted.telling.image))
@@ -171,14 +178,18 @@ def _prediction(outputs: ModelOutputs, classes: Sequence[str]) -> dict[str, Any]
 
 
 def _suggestion(
-    outputs: ModelOutputs, estimators: Sequence[Estimator], classes: Sequence[str]
+    outputs: ModelOutputs, judges: Judges, of_decisions: NDArray[np.float32] | None, classes: Sequence[str]
 ) -> dict[str, list[str | float | None]]:
-    """Name the likeliest class by all evidence where it is not the predicted one; the prediction stays what it is."""
-    if outputs.task == "multilabel":
+    """Name what is likelier by all evidence where it is not the prediction, which stays what it is.
+
+    The likeliest class, or of several labels the set with every answer turned that is likelier wrong than right.
+    """
+    posterior = next((e for e in judges.estimators if e.posterior), None)
+    if posterior is None:
         return {}
-    logs = next((e.posterior_logs(outputs) for e in estimators if e.posterior), None)
-    if logs is None:
-        return {}
+    if of_decisions is not None:
+        return _suggested_set(outputs, of_decisions, judges.sets, classes)
+    logs = posterior.posterior_logs(outputs)
     best = logs.argmax(axis=1)
     probability = probs_from_logits(logs)[np.arange(len(best)), best]
     differs = best != outputs.predictions
@@ -186,6 +197,22 @@ def _suggestion(
     return {
         label: [classes[int(k)] if other else None for k, other in zip(best, differs, strict=True)],
         sure: [float(p) if other else None for p, other in zip(probability, differs, strict=True)],
+    }
+
+
+def _suggested_set(
+    outputs: ModelOutputs, p_wrong: NDArray[np.float32], sets: SuggestedSets, classes: Sequence[str]
+) -> dict[str, list[str | float | None]]:
+    other = turned(p_wrong)
+    differs: list[bool] = np.asarray(other.any(axis=1)).tolist()
+    chosen = (outputs.predictions == 1) ^ other
+    none = NO_LABEL if NO_LABEL not in classes else JOINT
+    names = [JOINT.join(name for name, on in zip(classes, row, strict=True) if on) or none for row in chosen]
+    probability = sets.probability(p_wrong).astype(np.float32)
+    label, sure = SUGGESTED
+    return {
+        label: [name if here else None for name, here in zip(names, differs, strict=True)],
+        sure: [float(p) if here else None for p, here in zip(probability, differs, strict=True)],
     }
 
 

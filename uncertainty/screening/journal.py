@@ -7,135 +7,28 @@ depends on its position alone, so any process may write any part, in any order; 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import alone, sync_folder
+from uncertainty.screening.part_files import Written, is_whole, part_name, write_part, write_whole
+from uncertainty.screening.remote_journal import RemoteJournal
+from uncertainty.screening.task import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from uncertainty.images.remote import AnyFile
+
 FOLDER, JOURNAL = ".screening", "journal.jsonl"
-ROWS_IN_A_PART = 1024
-"""About so many images are lost by a crash. The rows of a part are a multiple of the images in a batch."""
-FORMAT_VERSION = 1
-_WORDS = {
-    "images": "the input had {} images, now it has {}",
-    "input": "the names or columns of the input have changed ({} was {})",
-    "model_sha256": "the classifier or its second network was {:.12}, now it is {:.12}",
-    "policy": "the policy was {!r}, now it is {!r}",
-    "screen_id": "the screener was {}, now it is {}",
-    "rows_in_a_part": "a part had {} rows, now it has {}",
-    "batch_size": "the batch size was {}, now it is {}",
-    "features": "features were kept: {}, now: {}",
-    "format_version": "it was begun by a release of format {}, this one has {}",
-}
-
-
-T = TypeVar("T")
-
-
-def _rebuilt(kind: type[T], values: Any) -> T | None:
-    """Make a dataclass of texts, truth values and counts from a JSON object; None where it is of anything else."""
-    types = get_type_hints(kind)
-    if not isinstance(values, dict) or values.keys() != types.keys():
-        return None
-    if any(type(values[name]) is not what or (what is int and values[name] < 0) for name, what in types.items()):
-        return None
-    return kind(**values)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is being done: all that the rows of a part depend on.
-
-    `input` is a fingerprint of the input list, see `uncertainty.screening.part_tables.task_of`.
-    """
-
-    images: int
-    input: str
-    screen_id: str
-    model_sha256: str
-    policy: str
-    batch_size: int
-    features: bool
-    rows_in_a_part: int = ROWS_IN_A_PART
-    format_version: int = FORMAT_VERSION
-
-    @property
-    def parts(self) -> int:
-        """How many parts there are; the last may be short."""
-        return -(-self.images // self.rows_in_a_part)
-
-    def positions(self, part: int) -> range:
-        """Return the input positions of a part.
-
-        >>> Task(10, "", "", "", "", 2, True, rows_in_a_part=4).positions(2)
-        range(8, 10)
-        """
-        start = part * self.rows_in_a_part
-        return range(start, min(start + self.rows_in_a_part, self.images))
-
-    def difference(self, now: Task) -> str | None:
-        """Say in words the first thing in which another task differs; None where nothing does."""
-        for name, words in _WORDS.items():
-            was, is_now = getattr(self, name), getattr(now, name)
-            if was != is_now:
-                return words.format(was, is_now)
-        return None
-
-    @classmethod
-    def from_dict(cls, values: Any) -> Self | None:
-        """Undo `asdict`; None for anything else, such as the task of another release."""
-        return _rebuilt(cls, values)
-
-
-@dataclass(frozen=True)
-class Written:
-    """A part that is on disk, as the journal has it."""
-
-    part: int
-    rows: int
-    size: int
-    blake2b: str
-
-    @classmethod
-    def from_dict(cls, values: Any) -> Self | None:
-        """Undo `asdict`; None for anything else."""
-        return _rebuilt(cls, values)
-
-
-def part_name(part: int) -> str:
-    """Return the file name of a part.
-
-    >>> part_name(7)
-    'part-00000007.parquet'
-    """
-    return f"part-{part:08d}.parquet"
-
-
-def write_part(folder: Path, part: int, table: pa.Table) -> Written:
-    """Write a part so that it appears whole or not at all, also after a power cut; any process may do so."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    plain = [name for name in table.schema.names if not pa.types.is_fixed_size_list(table.schema.field(name).type)]
-    sink = pa.BufferOutputStream()
-    # Features hardly ever repeat: a dictionary of them costs time and is thrown away.
-    pq.write_table(table, sink, use_dictionary=plain)
-    data = sink.getvalue()
-    _write(folder / part_name(part), data)
-    return Written(part, table.num_rows, data.size, hashlib.blake2b(data, digest_size=16).hexdigest())
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +38,12 @@ class Parts:
     folder: Path
     task: Task
     done: dict[int, Written]
+    there: RemoteJournal | None = None
+
+    @property
+    def at(self) -> AnyFile:
+        """Where any process may write a part."""
+        return self.folder if self.there is None else self.there.at
 
     @property
     def images_done(self) -> int:
@@ -160,10 +59,18 @@ class Parts:
 
     def write(self, part: int, table: pa.Table) -> None:
         """Write a part and note it."""
-        self.note(write_part(self.folder, part, table))
+        written = write_part(self.folder, part, table)
+        if self.there is not None:
+            self.there.write(self.folder / part_name(part), self.task, written)
+        self._note(written)
 
     def note(self, written: Written) -> None:
-        """Note a part that this or another process wrote with `write_part`."""
+        """Note a part that another process wrote `at` its place."""
+        if self.there is not None:
+            self.there.fetch([written], self.folder)
+        self._note(written)
+
+    def _note(self, written: Written) -> None:
         expected = len(self.task.positions(written.part))
         if written.rows != expected:
             raise InputError(
@@ -197,8 +104,10 @@ class Parts:
 
 
 @contextmanager
-def opened(out: Path, task: Task, *, resume: bool = False) -> Iterator[Parts]:
+def opened(out: Path, task: Task, *, resume: bool = False, there: RemoteJournal | None = None) -> Iterator[Parts]:
     """Open the screening in progress in a folder, or begin one; no other process can while this one is at it.
+
+    `there` is what the folder is a copy of, where it is at a URL.
 
     Parts that are missing, cut short or damaged count as not done. Raises InputError: another process is at it, a
     part is done and `resume` is False, or what was begun is not this task (saying what differs).
@@ -214,8 +123,10 @@ def opened(out: Path, task: Task, *, resume: bool = False) -> Iterator[Parts]:
                 temporary.unlink()
         lines = [asdict(task), *(asdict(written) for written in done.values())]
         with writing(out):
-            _write(folder / JOURNAL, "".join(json.dumps(line) + "\n" for line in lines).encode())
-        parts = Parts(folder, task, done)
+            write_whole(folder / JOURNAL, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if there is not None and not done:
+            there.begin(task)
+        parts = Parts(folder, task, done, there)
         try:
             yield parts
         finally:
@@ -270,7 +181,7 @@ def _begun(out: Path, task: Task, resume: bool) -> dict[int, Written]:
         raise InputError(f"{out} can't be resumed: {difference}; give what it was begun with, or another folder")
     expected = {part: len(task.positions(part)) for part in done if part < task.parts}
     whole = (done[part] for part, rows in sorted(expected.items()) if done[part].rows == rows)
-    return {written.part: written for written in whole if _is_whole(out / FOLDER, written)}
+    return {written.part: written for written in whole if is_whole(out / FOLDER, written)}
 
 
 def _journal(path: Path) -> tuple[Task | None, dict[int, Written]] | None:
@@ -296,43 +207,6 @@ def _parsed(line: str) -> Any:
         return json.loads(line)
     except (ValueError, RecursionError):
         return None
-
-
-def _is_whole(folder: Path, written: Written) -> bool:
-    path = folder / part_name(written.part)
-    try:
-        if path.stat().st_size != written.size:
-            return False
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-    except OSError:
-        return False
-    return found.hexdigest() == written.blake2b and _rows(path) == written.rows
-
-
-def _rows(path: Path) -> int:
-    """Count the rows of a part; -1 where it is none."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowException, OSError):
-        return -1
-
-
-def _write(path: Path, data: Any) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 def moved(source: Path, target: Path) -> None:

@@ -26,8 +26,8 @@ from uncertainty.images.thumbnails import THUMBNAIL_SIDE
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
-from uncertainty.screening.journal import ROWS_IN_A_PART, Task
 from uncertainty.screening.saved_screener import SavedScreener
+from uncertainty.screening.task import ROWS_IN_A_PART, Task
 
 DIGEST, PICTURE, FEATURES, THUMBNAIL = "digest", "picture", "features", "thumbnail"
 REMARK = "remark:"
@@ -136,7 +136,9 @@ def _features(batch: Batch, outputs: ModelOutputs) -> pa.Array:
     unreadable = np.array([row.error is not None for row in batch.rows])
     values = np.zeros((len(batch.rows), known.shape[1]), dtype=np.float16)
     values[~unreadable] = known / np.maximum(length, _TINY)
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1], mask=pa.array(unreadable))
+    # pyarrow loads its functions for a mask, which takes as long as some images.
+    mask = {"mask": pa.array(unreadable)} if unreadable.any() else {}
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1], **mask)
 
 
 def as_part(tables: Sequence[pa.Table]) -> pa.Table:
@@ -162,7 +164,7 @@ def counts_of(schema: pa.Schema) -> dict[str, int]:
 class Screen:
     """From the items of one part to its table, for workers: to be pickled, and loaded once where it arrives.
 
-    `screen(items)` is what the local engine makes of the same items; write it with `journal.write_part`.
+    `screen(items)` is what the local engine makes of the same items; write it with `part_files.write_part`.
     """
 
     folder: Path

@@ -1,7 +1,7 @@
 """Screening on Ray: parts go to workers that hold the network and write them; this process keeps the journal.
 
-A part depends on its images alone, so a worker that is lost loses at most the part it was at, which Ray gives to
-another. Local engine and Ray write the same parts: what one began the other can finish.
+A part depends on its images alone, so a worker that is lost, or a machine with all of its own, loses at most the parts
+that they were at, which others do. Local engine and Ray write the same parts: what one began the other can finish.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from uncertainty.classifiers.base import ArrayItem
 from uncertainty.errors import InputError, MissingDependencyError, UncertaintyError
+from uncertainty.images.remote import AnyFile
 from uncertainty.images.sources import ImageSet
 from uncertainty.screening.allocator import keep_freed_memory
-from uncertainty.screening.journal import JOURNAL, Task, Written, write_part
+from uncertainty.screening.journal import JOURNAL
+from uncertainty.screening.part_files import Written
 from uncertainty.screening.part_tables import Screen
-
-ATTEMPTS = 3
-"""So often a part may end the process of its worker."""
-_MOST_GIVEN_UP = 3
-_PARTS_AT_ONCE = 4096  # their names are held twice
+from uncertainty.screening.ray_actors import ATTEMPTS, MOST_GIVEN_UP, PATIENCE, RayActors, last_line
+from uncertainty.screening.remote_journal import RemoteJournal, write_at
+from uncertainty.screening.task import Task
 
 
 @dataclass(frozen=True)
 class RayEngine:
     """Has parts judged by Ray actors, each of which loads the screener once; an engine for `screen_into`.
 
-    Screener, model, images (unless at URLs) and output folder must be at the same paths on every machine.
+    Screener, model, images and output folder (unless at URLs) must be at the same paths on every machine.
 
     Parameters
     ----------
@@ -42,6 +42,7 @@ class RayEngine:
     actors : how many; default one for each processor, or as many as there are GPUs for.
     gpus_per_actor : may be a fraction; without a device of its own, `screen` then runs on "cuda".
     address : of a Ray cluster; default `RAY_ADDRESS`, or a cluster on this machine that ends with the screening.
+    patience : seconds that a cluster may be without a machine for an actor, before the screening ends with an error.
 
     Raises
     ------
@@ -53,72 +54,68 @@ class RayEngine:
     actors: int | None = None
     gpus_per_actor: float = 0.0
     address: str | None = None
+    patience: float = PATIENCE
 
     def __post_init__(self) -> None:
         try:
-            import ray.data  # noqa: F401
+            import ray  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError(
                 f"the engine ray needs {error.name}; pip install 'uncertainty-vision[ray]'"
             ) from error
 
     def __call__(
-        self, images: ImageSet | Sequence[ArrayItem], task: Task, folder: Path, parts: Sequence[int]
+        self, images: ImageSet | Sequence[ArrayItem], task: Task, at: AnyFile, parts: Sequence[int]
     ) -> Iterator[Written]:
-        """Yield the parts as they are written, in any order.
+        """Yield the parts as they are written `at` a folder or URL, in any order.
 
-        Raises InputError: what a worker could not do, or parts that ended their workers three times; all others are
-        written before.
+        Raises InputError: what a worker could not do, parts that ended their workers three times (all others are
+        written before), or a cluster that can't go on, with what died in it.
         """
         if not isinstance(images, ImageSet):
             raise InputError("the engine ray screens images in files; write arrays to files, or leave out the engine")
         if not parts:
             return
         given_up: list[int] = []
-        with _connected(self.address, self.actors) as ray, _quiet(ray):
-            left = iter(parts)
-            while some := list(islice(left, _PARTS_AT_ONCE)):
-                for row in self._rows(ray, [(part, images.cut(task.positions(part))) for part in some], task, folder):
-                    if row["failure"]:
-                        raise InputError(row["failure"])
-                    if row["given_up"]:
-                        given_up.append(row["part"])
-                        if len(given_up) >= _MOST_GIVEN_UP:
-                            raise InputError(_gave_up(given_up, images, task))
-                    else:
-                        yield Written(row["part"], row["rows"], row["size"], row["blake2b"])
+        with _connected(self.address, self.actors) as ray, self._actors(ray, task, at, len(parts)) as actors:
+            for done in actors.work(iter(parts), lambda part: images.cut(task.positions(part))):
+                if isinstance(done.answer, Written):
+                    yield done.answer
+                elif done.answer is not None:
+                    raise InputError(done.answer)
+                else:
+                    given_up.append(done.work)
+                    if len(given_up) >= MOST_GIVEN_UP:
+                        break
         if given_up:
             raise InputError(_gave_up(given_up, images, task))
 
-    def _rows(
-        self, ray: Any, portions: Sequence[tuple[int, ImageSet]], task: Task, folder: Path
-    ) -> Iterator[dict[str, Any]]:
-        actors = self._actors(ray, len(portions))
-        data = ray.data.from_items(
-            [{"part": part, "images": images} for part, images in portions], override_num_blocks=len(portions)
-        )
+    @contextmanager
+    def _actors(self, ray: Any, task: Task, at: AnyFile, parts: int) -> Iterator[RayActors]:
         on_gpu = self.gpus_per_actor > 0 and self.screen.device is None
         screen = replace(
             self.screen, folder=self.screen.folder.absolute(), device="cuda" if on_gpu else self.screen.device
         )
-        done = data.map_batches(
-            Worker,
-            fn_constructor_args=(screen, task, folder.absolute(), Path.cwd()),
-            batch_size=1,
-            batch_format="numpy",
-            # One at a time: a part that ends the process must not take others with it.
-            compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=1),
-            num_cpus=1,
-            num_gpus=self.gpus_per_actor or None,
-        )
+        needs = {"num_cpus": 1, "num_gpus": self.gpus_per_actor or None, "max_restarts": 0, "max_task_retries": 0}
+        worker = ray.remote(Worker).options(scheduling_strategy="SPREAD", **needs)
         try:
-            yield from done.iter_rows()
+            given = screen, task, at.absolute(), Path.cwd()
+            count = self._count(ray, parts)
+            actors = RayActors(ray, lambda: worker.remote(*given), count, self._needs, self.patience)
+            try:
+                yield actors
+            finally:
+                actors.dismiss()
         except ray.exceptions.RayError as error:
-            raise InputError(f"Ray ended the screening ({_last_line(error)}); go on with --resume") from error
+            raise InputError(f"Ray ended the screening ({last_line(error)}); go on with --resume") from error
 
-    def _actors(self, ray: Any, parts: int) -> int:
+    @property
+    def _needs(self) -> tuple[str, float]:
+        return ("GPU", self.gpus_per_actor) if self.gpus_per_actor > 0 else ("CPU", 1.0)
+
+    def _count(self, ray: Any, parts: int) -> int:
         have = ray.cluster_resources()
-        kind, each = ("GPU", self.gpus_per_actor) if self.gpus_per_actor > 0 else ("CPU", 1.0)
+        kind, each = self._needs
         fit = int(have.get(kind, 0) / each)
         if fit < 1 and self.actors is None:
             raise InputError(f"an actor is to have {each:g} {kind}, the cluster has {have.get(kind, 0):g}; give less")
@@ -128,55 +125,39 @@ class RayEngine:
 class Worker:
     """Judges one part after another with a screener that it loads once, and writes each."""
 
-    def __init__(self, screen: Screen, task: Task, folder: Path, home: Path) -> None:
+    def __init__(self, screen: Screen, task: Task, at: AnyFile, home: Path) -> None:
         keep_freed_memory()
-        self.screen, self.task, self.folder = screen, task, folder
+        self.screen, self.task, self.at = screen, task, at
         # A model spec may name a module or file in the folder that the user is in.
         if home.is_dir() and home != Path.cwd():
             os.chdir(home)
         if str(home) not in sys.path:
             sys.path.append(str(home))
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Return one row: the part as it was written, or why it was not."""
-        part, images = int(batch["part"][0]), batch["images"][0]
-        row: dict[str, Any] = {"part": part, "rows": 0, "size": 0, "blake2b": "", "failure": "", "given_up": False}
-        attempts = [self.folder / f".attempt-{part:08d}-{i + 1}" for i in range(ATTEMPTS)]
-        if not (self.folder / JOURNAL).exists():
-            row["failure"] = f"{self.folder.parent} is not the same folder on {platform.node()}; write to one that is"
-        elif not _begin(attempts):
-            row["given_up"] = True
-        else:
-            row |= self._written(part, images)
-            for attempt in attempts:
-                attempt.unlink(missing_ok=True)
-        return {name: [value] for name, value in row.items()}
+    def ready(self) -> bool:
+        """Say that it has begun."""
+        return True
 
-    def _written(self, part: int, images: ImageSet) -> dict[str, Any]:
+    def judge(self, part: int, images: ImageSet) -> Written | str:
+        """Return the part as it was written, or why it was not."""
         try:
+            if not self._is_begun:
+                return f"{self.at.parent} is not the same folder on {platform.node()}; write to one that is"
             if (own := self.screen.screener.id) != self.task.screen_id:
                 raise InputError(f"a worker finds screener {own} at {self.screen.folder}, not {self.task.screen_id}")
-            written = write_part(self.folder, part, self.screen(images))
+            return write_at(self.at, part, self.screen(images), self.task)
         except UncertaintyError as error:
-            return {"failure": f"{error}; what is done is kept, go on with --resume"}
+            return f"{error}; what is done is kept, go on with --resume"
         except OSError as error:
-            why = f"{error.strerror or error}: {error.filename or self.folder}"
-            return {"failure": f"a worker could not go on ({why}); what is done is kept, go on with --resume"}
-        return {"rows": written.rows, "size": written.size, "blake2b": written.blake2b}
+            why = f"{error.strerror or error}: {error.filename or self.at}"
+            return f"a worker could not go on ({why}); what is done is kept, go on with --resume"
 
-
-def _begin(attempts: Sequence[Path]) -> bool:
-    """Note an attempt; False where there were as many as there may be.
-
-    Hidden files in the folder of the parts: whoever opens it the next time removes them.
-    """
-    for attempt in attempts:
-        try:
-            attempt.open("x").close()
-        except FileExistsError:
-            continue
-        return True
-    return False
+    @cached_property
+    def _is_begun(self) -> bool:
+        """Whether the screening was begun where this worker sees the folder."""
+        if isinstance(self.at, Path):
+            return (self.at / JOURNAL).exists()
+        return RemoteJournal(self.at).is_begun(self.task)
 
 
 def _gave_up(given_up: Sequence[int], images: ImageSet, task: Task) -> str:
@@ -205,27 +186,8 @@ def _connected(address: str | None, actors: int | None) -> Iterator[Any]:
     try:
         ray.init(address=where or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"no Ray cluster at {where or 'this machine'} ({_last_line(error)})") from error
+        raise InputError(f"no Ray cluster at {where or 'this machine'} ({last_line(error)})") from error
     try:
         yield ray
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _quiet(ray: Any) -> Iterator[None]:
-    """Neither progress bars nor plans: the caller shows how far the screening is."""
-    context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
-    before = context.enable_progress_bars, log.level
-    context.enable_progress_bars = False
-    log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        context.enable_progress_bars = before[0]
-        log.setLevel(before[1])
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -25,12 +25,14 @@ from uncertainty.monitoring.decision_accuracy import KnownDecisions
 from uncertainty.screener import Screener
 from uncertainty.screener.batch_level import BatchLevel
 from uncertainty.screener.verdict_rows import OTHERWISE
-from uncertainty.screening.journal import FOLDER, Parts, moved, part_name
+from uncertainty.screening.features_file import FEATURES_FILE
+from uncertainty.screening.journal import FOLDER, Parts, moved
+from uncertainty.screening.part_files import part_name
 from uncertainty.screening.part_tables import FEATURES, REMARK, counts_of
 from uncertainty.verdicts import FORMATS, SUMMARY, metadata_table, ranks, write_batches
 from uncertainty.written import LEDGER, Entry, fingerprint, is_ours, read_ledger, set_aside, write_ledger
 
-MONITORING, FEATURES_FILE = "monitoring.json", "features.parquet"
+MONITORING = "monitoring.json"
 FILES = (*(f"verdicts{ending}" for ending in FORMATS), SUMMARY, MONITORING, FEATURES_FILE)
 """What a screening may write."""
 # A Parquet file remembers every group of rows until it is closed: small groups would grow memory with the images.

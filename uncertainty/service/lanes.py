@@ -83,7 +83,8 @@ class Lane:
     """Judges images as they come: decoded in threads, classified in batches of whatever is there.
 
     A batch is begun as soon as the network is free. Only while others are being decoded a decoded image waits for
-    them, at most `Batching.wait`. A row does not depend on the batch that it was judged in.
+    them: `Batching.wait` where they fill a batch, and the less the fewer there are. A row does not depend on the batch
+    that it was judged in.
     """
 
     def __init__(self, screener: Screener, batching: Batching, watcher: Watcher | None = None) -> None:
@@ -186,7 +187,9 @@ class Lane:
             return 0 if self._closing and not self._decoding else float("inf")
         if not self._decoding:
             return 0
-        return max(0.0, self._first + self.batching.wait - time.monotonic())
+        # A share of the wait: where two images are under way one gains little by going with the other.
+        full = min(1.0, (len(self._ready) + self._decoding) / self.batching.batch_size)
+        return max(0.0, self._first + full * self.batching.wait - time.monotonic())
 
     def _judge(self, group: list[_Image]) -> None:
         for number, one in enumerate(group):

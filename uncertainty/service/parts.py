@@ -45,7 +45,8 @@ class Parts:
             self.store.close()
 
 
-def _parts(request: Request) -> Parts:
+# Coroutines, since FastAPI gives each other function that a route depends on to a thread, and a request waits for it.
+async def _parts(request: Request) -> Parts:
     found: Parts = request.app.state.parts
     return found
 

@@ -14,8 +14,10 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from uncertainty.errors import printable
+
 logger = logging.getLogger("uncertainty")
-_LONGEST = 300
+_LONGEST, _LONGEST_PATH = 300, 100
 _PATH = re.compile(r"""(?<![\w.])(?:/(?:[^\s/'"]+/)+[^\s/'":,;)]*|[A-Za-z]:\\[^\s'"]*)""")
 
 
@@ -86,8 +88,14 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, Refused):
         return error.response()
     status = getattr(error, "status_code", 500)
-    phrase = HTTPStatus(status).phrase
-    return problem(status, phrase.lower().replace(" ", "_"), phrase, dict(getattr(error, "headers", None) or {}))
+    phrase, headers = HTTPStatus(status).phrase, dict(getattr(error, "headers", None) or {})
+    path = request.scope["path"]  # a URL that is parsed again loses line ends
+    asked = f"{request.method} {printable(path)[:_LONGEST_PATH]}"
+    advice = {
+        404: f"there is no {asked}; /openapi.json tells what there is",
+        405: f"there is no {asked}; send {headers.get('allow') or headers.get('Allow')}",
+    }
+    return problem(status, phrase.lower().replace(" ", "_"), advice.get(status, phrase), headers)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -23,9 +23,22 @@ _ACCEPTED = "send image/..., application/octet-stream, multipart/form-data or ap
 
 
 class _Form(MultiPartParser):
-    """The parser of forms, which keeps files in memory: the body is bounded, and a disk may be full."""
+    """The parser of forms, which keeps files in memory: the body is bounded, and a disk may be full.
+
+    `whole` says whether the form had an end. Without one the parser leaves out the last file, and says nothing.
+    """
 
     spool_max_size = 1 << 40
+    whole = False
+
+    def on_end(self) -> None:
+        """Note that the last boundary has come."""
+        self.whole = True
+
+    def close(self) -> None:
+        """Close the files that were begun, those of parts without an end among them."""
+        for one in self._files_to_close_on_error:
+            one.close()
 
 
 async def parts_of(request: Request, settings: ServiceSettings, name: str | None) -> list[tuple[str, bytes | str]]:
@@ -67,12 +80,14 @@ async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
             raise too_many(most) from error
         raise Refused(400, "bad_form", printable(error.message)[:200]) from error
     try:
+        if not parser.whole:
+            raise Refused(400, "bad_form", "the form has no end: its last boundary did not come")
         files = [value for _, value in form.multi_items()]
         if not all(isinstance(one, UploadFile) and one.filename for one in files):
             raise Refused(422, "no_file_name", "each part of the form must be a file with a file name")
         return [(str(one.filename), await one.read()) for one in files if isinstance(one, UploadFile)]
     finally:
-        await form.close()
+        parser.close()
 
 
 def _urls(body: bytes, settings: ServiceSettings) -> list[str]:

@@ -55,7 +55,8 @@ class Batching:
     ----------
     batch_size : images in one forward pass, at most.
     queue : images that were accepted and are not judged yet; who would exceed it gets 503 and is told when to come.
-    wait : seconds that a decoded image waits for others that are being decoded; with none under way it never waits.
+    wait : seconds that a decoded image waits for others that are being decoded, as many as fill a batch; for fewer it
+        waits the less, and with none under way never.
     workers : threads that decode.
 
     """

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
-from uncertainty.verbs.options import AnyPath, cache_of, columns, one_of, path_of, policy_of, shown
+from uncertainty.verbs.options import AnyPath, cache_of, columns, here, one_of, path_of, policy_of, shown
 from uncertainty.verbs.ranges import in_range
 
 if TYPE_CHECKING:
     from uncertainty.decisions.plans import Plan
     from uncertainty.recalibration.refit import Update
     from uncertainty.screener import Screener
+    from uncertainty.workflows.effort import Effort
     from uncertainty.workflows.known_good import KnownGoodChange
 
 
@@ -41,6 +42,7 @@ def fit(
     tta: str = "",
     cascade: bool = False,
     cascade_loss: float = CASCADE_LOSS,
+    cascade_share: float | None = None,
     group: str | None = None,
     group_by: str | None = None,
     seed: int = 0,
@@ -60,18 +62,23 @@ def fit(
 
     Without a model, None, both sets are tables of outputs: "table:FILE".
     """
-    from uncertainty.workflows.effort import Effort
     from uncertainty.workflows.fit import ModelSource, both_sets, fit_folders
 
     asked: dict[str, Any] = {"expect_damage": expect_damage, "expect_unknown": expect_unknown, "seed": seed}
     asked |= {"certify_share": certify_share, "cascade": cascade, "cascade_loss": cascade_loss, "passes": passes}
-    asked |= {"policy": policy_of(policy), "batch_size": batch_size, "workers": workers}
+    asked |= {"policy": policy_of(policy), "batch_size": batch_size, "workers": workers, "cascade_share": cascade_share}
     asked |= {"views": [name for name in tta.split(",") if name], "keep_class_order": keep_class_order}
     asked |= {"drop_duplicates": drop_duplicates, "cache": cache_of(cache, off=no_cache), "progress": shown(progress)}
     named = columns(name_column, label_column, group, group_by, separator=label_separator, several=several_labels)
     source = ModelSource(model, path_of(classes), embedder, device, autocast, runtime, trust_model_file)
     sets = both_sets(reference, reference_split, calibration, replace(named, split=split))
-    return fit_folders(source, *sets, Path(out), effort=Effort(one_of("effort", effort, Effort)), **asked)
+    return fit_folders(source, *sets, here(out), effort=_effort(effort), **asked)
+
+
+def _effort(name: str) -> Effort:
+    from uncertainty.workflows.effort import Effort
+
+    return Effort(one_of("effort", name, Effort))
 
 
 @in_range
@@ -84,8 +91,8 @@ def policy(screener: AnyPath, *, apply: AnyPath | None = None, dry_run: bool = F
     from uncertainty.workflows.reflag import finished, reflag
 
     asked = policy_of(policy)
-    change = plan_policy(Path(screener), asked)
-    done = None if apply is None else finished(Path(apply), change.after)
+    change = plan_policy(here(screener), asked)
+    done = None if apply is None else finished(here(apply), change.after)
     if asked is not None and not dry_run:
         apply_policy(change)
     if done is not None and not dry_run:
@@ -112,7 +119,7 @@ def known_good(
     from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.workflows.known_good import change_known_good
 
-    saved = SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file)
+    saved = SavedScreener(here(screener), model, device, embedder=embedder, trust=trust_model_file)
     look: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "progress": shown(progress)}
     return change_known_good(saved, add=path_of(add), remove=path_of(remove), into=path_of(out), **look)
 
@@ -136,4 +143,4 @@ def update(
 
     asked = columns(name_column, label_column, separator=label_separator, several=several_labels)
     more: dict[str, Any] = {"into": path_of(new), "column": inclusion, "anyway": anyway}
-    return update_folder(Path(screener), Path(out), Path(labels), asked, **more)
+    return update_folder(here(screener), here(out), here(labels), asked, **more)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, REPORT_IMAGES, WORKERS
 from uncertainty.errors import InputError
-from uncertainty.verbs.options import AnyPath, columns, one_of, path_of, policy_of, shown
+from uncertainty.images.remote import RemotePath, located
+from uncertainty.verbs.options import AnyPath, columns, here, one_of, path_of, policy_of, shown
 from uncertainty.verbs.ranges import in_range
 
 if TYPE_CHECKING:
@@ -61,18 +62,18 @@ def screen(
     if not on_ray:
         work.refuse_ray(actors=actors, gpus_per_actor=gpus_per_actor, ray_address=ray_address)
     if isinstance(screener, str | os.PathLike):
-        saved = SavedScreener(Path(screener), model, device, asked, embedder, trust_model_file)
+        saved = SavedScreener(here(screener), model, device, asked, embedder, trust_model_file)
         if isinstance(images, str | os.PathLike):
             ray = work.OnRay(actors, gpus_per_actor, ray_address) if on_ray else None
             more: dict[str, Any] = {"ray": ray, "resume": resume, "progress": showing}
-            return work.screen_folder(saved, os.fspath(images), Path(out), settings, **more)
+            return work.screen_folder(saved, os.fspath(images), located(out), settings, **more)
         judge = saved.load()
     else:
         judge = screener if asked is None else screener.with_policy(asked)
         if isinstance(images, str | os.PathLike):
             images = work.opened_input(os.fspath(images), name_column)
     with showing("screening", _count(images)) as advance:
-        summary = work.screen_into(Path(out), judge, images, settings, resume=resume, progress=advance)
+        summary = work.screen_into(located(out), judge, images, settings, resume=resume, progress=advance)
     return work.Screening(summary, judge, finished_before=False)
 
 
@@ -103,7 +104,7 @@ def explain(
 
     given = [images] if isinstance(images, str | os.PathLike) else images
     if isinstance(screener, str | os.PathLike):
-        saved = SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file)
+        saved = SavedScreener(here(screener), model, device, embedder=embedder, trust=trust_model_file)
         screener = loaded_for(saved, [os.fspath(one) for one in given])
     return explain_images(screener, [os.fspath(one) for one in given])
 
@@ -118,6 +119,7 @@ def rank(
     strategy: str = "spread",
     explore: float = 0.0,
     quota_per: str | None = None,
+    doubt_of: str | None = None,
     exclude: Sequence[AnyPath] = (),
     exclude_hopeless: bool = False,
     group: str | None = None,
@@ -132,24 +134,28 @@ def rank(
     from uncertainty.exports.export import export as exported
     from uncertainty.exports.targets import TABLES
     from uncertainty.images.groups import Grouping
-    from uncertainty.verdicts import folder_of
+    from uncertainty.storage.mirror import folder_at
     from uncertainty.workflows.rank import rank_folder
 
-    target = path_of(file) or folder_of(Path(out)) / "ranking.csv"
+    where = located(out)
+    target = folder_at(where) / "ranking.csv" if file is None else located(file)
+    if to is not None and isinstance(target, RemotePath):
+        raise InputError(f"to={to!r} exports to this machine, and {target} is at a URL; name a file here")
     found = rank_folder(
-        Path(out),
+        where,
         n,
         target,
-        exclude=[Path(one) for one in exclude],
+        exclude=[here(one) for one in exclude],
         strategy=strategy,
         explore=explore,
         overwrite=overwrite,
         quota_per=quota_per,
+        doubt_of=doubt_of,
         exclude_hopeless=exclude_hopeless,
         seed=seed,
         grouping=Grouping(group, group_by),
     )
-    if to is not None:
+    if to is not None and isinstance(target, Path):
         exported(target, to, target.with_name(f"{target.stem}-{to}{TABLES.get(to, '')}"), overwrite=overwrite)
     return found
 
@@ -174,7 +180,7 @@ def export(
     names = None if classes is None else read_class_names(classes)
     place: Place = "nowhere" if copy is None else "copy" if copy else "link"
     more: dict[str, Any] = {"images": path_of(images), "classes": names, "image_url_prefix": image_url_prefix}
-    return exported(Path(source), to, Path(out), place=place, overwrite=overwrite, **more)
+    return exported(here(source), to, here(out), place=place, overwrite=overwrite, **more)
 
 
 @in_range
@@ -207,13 +213,13 @@ def report(
     saved = (
         None
         if screener is None
-        else SavedScreener(Path(screener), model, device, embedder=embedder, trust=trust_model_file)
+        else SavedScreener(here(screener), model, device, embedder=embedder, trust=trust_model_file)
     )
     return write_report(
-        Path(out),
+        located(out),
         labels=path_of(labels),
         images=path_of(images),
-        path=path_of(page),
+        path=None if page is None else located(page),
         most=most,
         overwrite=overwrite,
         illustrate=illustrations(saved, path_of(reference), cam=cam, progress=shown(progress)),
@@ -237,8 +243,8 @@ def monitor(
     from uncertainty.images.groups import Grouping
     from uncertainty.workflows.monitor import monitor_folder
 
-    made = Path(screener) if isinstance(screener, str | os.PathLike) else screener
+    made = here(screener) if isinstance(screener, str | os.PathLike) else screener
     grouping = Grouping(group, group_by)
     return monitor_folder(
-        Path(out), made, grouping=grouping, level=false_alarms, in_order=in_order, seed=seed, overwrite=overwrite
+        located(out), made, grouping=grouping, level=false_alarms, in_order=in_order, seed=seed, overwrite=overwrite
     )

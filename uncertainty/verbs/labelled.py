@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uncertainty.verbs.options import AnyPath, columns, path_of
+from uncertainty.images.remote import located
+from uncertainty.verbs.options import AnyPath, columns, here, path_of
 from uncertainty.verbs.ranges import in_range
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def evaluate(
     how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
     asked = columns(name_column, label_column, group, group_by, **how)
     wanted: dict[str, Any] = {"precision": precision, "recall": recall, "overwrite": overwrite}
-    return evaluate_folder(Path(out), Path(labels), asked, seed=seed, resamples=resamples, **wanted)
+    return evaluate_folder(located(out), here(labels), asked, seed=seed, resamples=resamples, **wanted)
 
 
 @in_range
@@ -60,7 +60,7 @@ def labels(
     from uncertainty.workflows.check_labels import check_labels
 
     asked = columns(name_column, label_column, separator=label_separator, several=several_labels)
-    return check_labels(Path(out), Path(labels), asked, seed=seed, resamples=resamples, overwrite=overwrite)
+    return check_labels(located(out), here(labels), asked, seed=seed, resamples=resamples, overwrite=overwrite)
 
 
 @in_range
@@ -80,7 +80,7 @@ def slices(
 
     wanted = [name.strip() for name in by.split(",")] if by else None
     asked = columns(name_column, label_column, separator=label_separator, several=several_labels)
-    return slices_of_folder(Path(out), Path(labels), wanted, asked, overwrite=overwrite)
+    return slices_of_folder(located(out), here(labels), wanted, asked, overwrite=overwrite)
 
 
 @in_range
@@ -106,7 +106,7 @@ def compare(
     how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
     asked = columns(name_column, label_column, group, group_by, **how)
     more: dict[str, Any] = {"seed": seed, "resamples": resamples, "overwrite": overwrite}
-    return compare_folders(Path(a), Path(b), Path(labels), Path(out), asked, **more)
+    return compare_folders(here(a), here(b), here(labels), here(out), asked, **more)
 
 
 @in_range
@@ -136,5 +136,5 @@ def thresholds(
     how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
     asked = replace(columns(name_column, label_column, group, group_by, **how), split=split)
     found = choose(str(source), path_of(labels), wanted, asked)
-    write(found, Path(out), overwrite=overwrite)
+    write(found, here(out), overwrite=overwrite)
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.errors import InputError
+from uncertainty.images.remote import is_url, located
 
 if TYPE_CHECKING:
     from uncertainty.classifiers.progress import Progress
@@ -41,9 +42,16 @@ def columns(
     return Columns(name, label, grouping=Grouping(group, group_by), **how)
 
 
+def here(given: AnyPath) -> Path:
+    """Return a path for text; InputError for a URL, which would become a folder `s3:`."""
+    if is_url(given):
+        raise InputError(f"{located(given)} is at a URL, and this has files of this machine; copy it here")
+    return Path(given)
+
+
 def path_of(given: AnyPath | None) -> Path | None:
-    """Return a path for text; None stays None."""
-    return None if given is None else Path(given)
+    """Return a path for text, see `here`; None stays None."""
+    return None if given is None else here(given)
 
 
 def shown(wanted: bool) -> Progress:

@@ -25,6 +25,7 @@ from uncertainty.labels.unlike_calibration import more_errors
 from uncertainty.notebook.tabular import Tabular
 from uncertainty.recalibration.sampling_weights import chosen_by_score, upper_part
 from uncertainty.screening.second_pass import MONITORING
+from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import SUGGESTED, folder_of, write_table
 from uncertainty.written import written
 
@@ -69,6 +70,7 @@ class LabelCheck(Tabular):
         return int(np.sum(self.table["likely"].to_numpy(zero_copy_only=False)))
 
 
+@at_urls("folder")
 def check_labels(
     folder: Path,
     labels: Path,

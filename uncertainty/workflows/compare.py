@@ -8,12 +8,14 @@ from uncertainty.evaluation.comparison import Comparison, compare
 from uncertainty.evaluation.labelled_folder import classes_of
 from uncertainty.evaluation.matching import returned_labels
 from uncertainty.evaluation.screening_quality import join_labels
+from uncertainty.evaluation.tables import decision_change_table
 from uncertainty.files import write_json
 from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.verdicts import Verdicts, file_of, metadata_of_rows, write_table
 from uncertainty.written import fingerprint, refuse, written
 
-FILES = ("comparison.json", "fixed.csv", "broken.csv")
+DECISIONS = "decisions.csv"
+FILES = ("comparison.json", "fixed.csv", "broken.csv", DECISIONS)
 
 
 def compare_folders(
@@ -27,6 +29,8 @@ def compare_folders(
     **resampling: int,
 ) -> Comparison:
     """Compare the verdicts of two folders and write `comparison.json`, `fixed.csv` and `broken.csv` into a third.
+
+    Where images have several labels, `decisions.csv` too, with a row a class.
 
     `columns` may have a grouping, by columns of the first run. `resampling` are `seed` and `resamples`. Files of
     another comparison, or of something else, are an InputError unless `overwrite`.
@@ -46,4 +50,11 @@ def compare_folders(
         write_json(where / "comparison.json", found.to_json())
         for name, table in (("fixed", found.fixed), ("broken", found.broken)):
             write_table(table, where / f"{name}.csv")
+        if found.decisions is not None:
+            write_table(decision_change_table(found.decisions), where / DECISIONS)
     return found
+
+
+def files_of(found: Comparison) -> list[str]:
+    """Return the names of the files that a comparison writes."""
+    return [name for name in FILES if name != DECISIONS or found.decisions is not None]

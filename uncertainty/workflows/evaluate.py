@@ -27,6 +27,7 @@ from uncertainty.images.manifests import USUAL, Columns
 from uncertainty.labels.inclusion import inclusion
 from uncertainty.recalibration.label_origin import LabelOrigin, label_origin
 from uncertainty.recalibration.sampling_weights import DesignEstimate, design_estimate
+from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import folder_of, metadata_of_rows, write_table
 from uncertainty.workflows.evaluation_words import opening
 from uncertainty.workflows.slices import slices_of
@@ -80,6 +81,7 @@ class Findings(Plots, Brief):
         return told | several
 
 
+@at_urls("folder")
 def evaluate_folder(
     folder: Path,
     labels: Path,

@@ -80,7 +80,7 @@ class Explanation:
         if a is None:
             return [f"{self.file_name}: can't be read ({self.error}), so it is flagged"]
         side, where = ("flagged", "above") if a.flagged else ("not flagged", "below")
-        rows = number_of(a.like_it.rows, "calibration image" if self.image is None else "calibration decision")
+        rows = number_of(a.rows_like_it, "calibration image" if self.image is None else "calibration decision")
         labels, own = self.image or (a.predicted, a.p_wrong)
         decision = "" if self.image is None else f"; of the decision {a.predicted!r} {probability(a.p_wrong)}"
         lines = [
@@ -96,7 +96,7 @@ class Explanation:
         if self.nearest:
             lines.append(f"nearest known-good images: {'; '.join(map(str, self.nearest))}")
         lines.append(
-            f"of the {rows} most like it in p_wrong {a.like_it.hits} were wrong"
+            f"of the {rows} most like it in p_wrong {a.wrong_like_it} were wrong"
             f"{f'; {a.insufficient}' if a.insufficient else ''}"
         )
         if self.seen:

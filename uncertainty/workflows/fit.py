@@ -179,12 +179,14 @@ def _fit_images(
         return Screener.fit(classifier, good, labelled, progress=advance, groups=groups, **asked)
 
 
-def forward_passes(good: ImageSet | None, labelled: ImageSet, *shares: float) -> int:
-    """How many images a fit classifies: reference, calibration, and a copy of calibration for each share above 0.
+def forward_passes(good: ImageSet | None, labelled: ImageSet, damaged: float, foreign: float) -> int:
+    """How many images a fit classifies: reference, calibration, and copies of it for each share above 0.
 
     Of one set that is divided in whole groups about so many.
     """
-    copies = sum(share > 0 for share in shares)
     n_good = len(labelled) // 2 if good is None else len(good)
     n_calibration = len(labelled) - n_good if good is None else len(labelled)
-    return n_good + n_calibration * (1 + copies)
+    from uncertainty.combination.copies import MOST
+
+    shares = {"damaged": damaged, "foreign": foreign}
+    return n_good + n_calibration + sum(min(n_calibration, MOST[kind]) for kind, share in shares.items() if share > 0)

@@ -16,7 +16,10 @@ from uncertainty.screener import Screener
 from uncertainty.screener.fit_settings import FitSettings, one_policy
 from uncertainty.screener.from_tables import from_tables
 
-_OF_NETWORKS = ("model", "embedder", "device", "autocast", "runtime", "effort", "views", "passes", "cascade")
+_OF_NETWORKS = (
+    *("model", "embedder", "device", "autocast", "runtime", "effort"),
+    *("views", "passes", "cascade", "cascade_share"),
+)
 Source = tuple[Path, Columns]
 
 

@@ -13,10 +13,12 @@ from uncertainty.monitoring.batch import Monitoring
 from uncertainty.screener import Screener
 from uncertainty.screener.batch_level import ADAPTED_TO_BATCH, as_calibrated
 from uncertainty.screening.second_pass import MONITORING, monitored
+from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import Verdicts, file_of, folder_of, metadata_of_rows, read_summary
 from uncertainty.written import fingerprint, written
 
 
+@at_urls("folder")
 def monitor_folder(
     folder: Path,
     screener: Path | Screener,

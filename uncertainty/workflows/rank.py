@@ -23,13 +23,15 @@ from uncertainty.images.manifests import read_manifest
 from uncertainty.images.thumbnails import THUMBNAIL_SIDE, details, thumbnail
 from uncertainty.labels.by_name import read_labels
 from uncertainty.labels.imports.output_tables import is_table
-from uncertainty.screening.second_pass import FEATURES_FILE
+from uncertainty.screening.features_file import FEATURES_FILE
+from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import FORMATS, Verdicts, file_of, folder_of, input_root, read_summary, write_table
 from uncertainty.written import fingerprint, refuse, written
 
 _BOXES = THUMBNAIL_SIDE**2
 
 
+@at_urls("folder", "path")
 def rank_folder(
     folder: Path,
     n: int,

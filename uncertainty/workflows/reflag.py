@@ -18,9 +18,11 @@ from uncertainty.errors import InputError
 from uncertainty.labels.tables import table_decisions
 from uncertainty.screener import Screener
 from uncertainty.screener.verdict_rows import OTHERWISE
-from uncertainty.screening.journal import Task, opened, writing
+from uncertainty.screening.features_file import FEATURES_FILE
+from uncertainty.screening.journal import opened, writing
 from uncertainty.screening.part_tables import with_counts
-from uncertainty.screening.second_pass import FEATURES_FILE, FILES, finish, move_completed
+from uncertainty.screening.second_pass import FILES, finish, move_completed
+from uncertainty.screening.task import Task
 from uncertainty.verdicts import FLAGGED_LABELS, METADATA, Verdicts, file_of, metadata_of_rows, read_summary
 from uncertainty.workflows.screen import ADAPTED, TASK
 from uncertainty.written import is_ours, read_ledger

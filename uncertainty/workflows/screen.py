@@ -16,16 +16,21 @@ from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.errors import InputError
 from uncertainty.images.data_sets import StreamedImages, kind_of
 from uncertainty.images.manifests import Columns
+from uncertainty.images.remote import AnyFile
 from uncertainty.images.sources import ImageSet, find_images, metadata_of
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.output_tables.spec import is_table
 from uncertainty.screener import Screener
 from uncertainty.screener.batch_level import wanted
 from uncertainty.screener.from_tables import fitting, items_of
-from uncertainty.screening.journal import ROWS_IN_A_PART, Parts, Task, Written, clear, in_progress, opened, writing
+from uncertainty.screening.journal import Parts, clear, in_progress, opened, writing
+from uncertainty.screening.part_files import Written
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
 from uncertainty.screening.saved_screener import SavedScreener
+from uncertainty.screening.screening_at_url import journal_there, screened_at
 from uncertainty.screening.second_pass import FILES, finish
+from uncertainty.screening.task import ROWS_IN_A_PART, Task
+from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import FORMATS, read_summary
 from uncertainty.written import is_ours, read_ledger
 
@@ -33,8 +38,8 @@ TASK = "task"
 """In the summary: what was done."""
 ADAPTED = ", adapted to the batch"
 """Behind the policy of a task whose p_wrong is."""
-Engine = Callable[[Any, Task, Path, Sequence[int]], Iterable[Written]]
-"""(an ImageSet or items, task, folder of the parts, parts that are missing) to what was written, in any order."""
+Engine = Callable[[Any, Task, AnyFile, Sequence[int]], Iterable[Written]]
+"""(an ImageSet or items, task, folder or URL of parts, parts that are missing) to what was written, in any order."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ def opened_input(images: str, name_column: str | None = None) -> ImageSet | Outp
     return OutputTable.open(images, columns) if is_table(images) else find_images(images, columns)
 
 
+@at_urls("out", by=screened_at)
 def screen_folder(
     screener: SavedScreener,
     images: str,
@@ -147,6 +153,7 @@ def _ray_engine(screener: SavedScreener, settings: ScreenSettings, ray: OnRay) -
     return RayEngine(part, **{name: value for name, value in vars(ray).items() if value is not None})
 
 
+@at_urls("folder", by=screened_at)
 def screen_into(
     folder: Path,
     screener: Screener,
@@ -160,7 +167,8 @@ def screen_into(
     """Screen images of any number into `folder/verdicts.parquet` (.csv, .jsonl), `summary.json` and `monitoring.json`.
 
     Rows are written in parts to `folder/.screening`; ranks, which need all rows, are a second pass over the parts.
-    After a crash at any moment the same call with `resume` goes on, and ends as if nothing had been. An `engine` has
+    After a crash at any moment the same call with `resume` goes on, and ends as if nothing had been. The folder may be
+    at a URL (a `RemotePath`). An `engine` has
     the parts written elsewhere, such as `screening.ray_engine.RayEngine`; then the screener needs no classifier.
 
     Returns the summary: counts, policy, drift, and what p_wrong was calibrated on; in a cascade also how many images
@@ -190,7 +198,7 @@ def screen_into(
     if isinstance(images, ImageSet | OutputTable):  # where a report finds the images again
         about["input_root"] = str(images.root.absolute())
         about["notes_on_images"] = list(images.notes)
-    with opened(folder, task, resume=resume) as parts:
+    with opened(folder, task, resume=resume, there=journal_there(folder)) as parts:
         if progress is not None:
             progress(parts.images_done)
         missing = list(parts.missing())
@@ -200,7 +208,7 @@ def screen_into(
                 with writing(folder):
                     parts.write(part, table)
         if engine is not None:
-            _note_all(parts, engine(images, task, parts.folder, [part for run in missing for part in run]), progress)
+            _note_all(parts, engine(images, task, parts.at, [part for run in missing for part in run]), progress)
         with writing(folder):
             brought = metadata_of(images)
             return finish(parts, screener, brought, ending=settings.ending, adapting=adapting, **about)

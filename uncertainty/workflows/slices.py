@@ -12,12 +12,14 @@ from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.evaluation.slices import SliceReport, slice_report
 from uncertainty.evaluation.tables import class_slice_table, slice_table
 from uncertainty.images.manifests import USUAL, Columns
+from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import folder_of, write_table
 from uncertainty.written import written
 
 SLICES, PER_CLASS = "slices.csv", "slices_per_class.csv"
 
 
+@at_urls("folder")
 def slices_of_folder(
     folder: Path,
     labels: Path,

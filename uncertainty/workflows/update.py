@@ -15,8 +15,8 @@ from uncertainty.labels.inclusion import INCLUSION, read_inclusion
 from uncertainty.recalibration.refit import Update, updated
 from uncertainty.screener import Screener
 from uncertainty.screener.backups import changing, kept_beside
+from uncertainty.screening.features_file import FEATURES_FILE
 from uncertainty.screening.part_tables import PICTURE
-from uncertainty.screening.second_pass import FEATURES_FILE
 from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_summary
 from uncertainty.written import fingerprint
 

@@ -8,7 +8,7 @@ import pytest
 from experiments.decisions import guarantees, guarantees_page
 from experiments.shared import results_file
 
-DRAWS = 400
+DRAWS = pytest.mark.parametrize("draws", [100, pytest.param(400, marks=pytest.mark.simulation)])
 
 
 @pytest.fixture(scope="module")
@@ -18,23 +18,25 @@ def populations():
     return {"smooth": smooth.part(few), "ties": tied.part(few)}
 
 
+@DRAWS
 @pytest.mark.parametrize("name", ["smooth", "ties"])
 @pytest.mark.parametrize(("n", "target"), [(300, 0.1), (1000, 0.05)])
-def test_promises_are_broken_no_more_often_than_said(populations, name, n, target):
+def test_promises_are_broken_no_more_often_than_said(populations, name, n, target, draws):
     asked = [(one, target) for one in guarantees_page.ASKED]
-    for one, found in zip(asked, guarantees.resampled(populations[name], asked, n, DRAWS, seed=1), strict=True):
-        assert found["violations"] <= guarantees_page.most_violations(DRAWS), one
+    for one, found in zip(asked, guarantees.resampled(populations[name], asked, n, draws, seed=1), strict=True):
+        assert found["violations"] <= guarantees_page.most_violations(draws), one
         assert found["certified"] > 0, one
 
 
-def test_p_wrong_that_is_far_too_low_or_random_breaks_no_promise(populations):
+@DRAWS
+def test_p_wrong_that_is_far_too_low_or_random_breaks_no_promise(populations, draws):
     """The start may be poor; the promise holds."""
     smooth = populations["smooth"]
     for p_wrong in (smooth.p_wrong**3, np.random.default_rng(0).random(len(smooth.p_wrong)).astype(np.float32)):
         misled = guarantees.Population(p_wrong, smooth.wrong, smooth.predicted)
         asked = [("max_error", target) for target in (0.05, 0.1, 0.2)]
-        for found in guarantees.resampled(misled, asked, 500, DRAWS, seed=2):
-            assert found["violations"] <= guarantees_page.most_violations(DRAWS)
+        for found in guarantees.resampled(misled, asked, 500, draws, seed=2):
+            assert found["violations"] <= guarantees_page.most_violations(draws)
 
 
 def test_coverage_comes_close_to_that_of_one_who_knows_all(populations):

@@ -152,10 +152,10 @@ def test_nothing_hostile_runs_or_becomes_an_element(browser, made):
 
 
 def test_answers_wait_while_the_server_is_away_and_none_is_lost(browser, made, monkeypatch):
-    from uncertainty.service.problems import busy
+    from uncertainty.service.problems import Refused
 
     def away(given):
-        raise busy("store_busy", "not now")
+        raise Refused(507, "store_full", "the disk is full")
 
     with served(made(8, CLASSES)) as (address, desk):
         sign_in(browser, address, "Ann")
@@ -163,6 +163,7 @@ def test_answers_wait_while_the_server_is_away_and_none_is_lost(browser, made, m
             patch.setattr(desk.store, "add", away)
             press(browser, "n", "n")
             waited(lambda: "not saved yet: 2 answers wait" in text(browser, "#saving"))
+            assert text(browser, "#saving").endswith("will be sent again (the disk is full)")
         waited(lambda: done(browser) == 2)
         assert text(browser, "#saving") == "saved"
         assert len(desk.store.standing()) == 2
@@ -243,6 +244,12 @@ def test_a_phone_shows_all_of_it_and_takes_a_thumb(browser, made):
             assert browser.execute_script(WIDER) == []
             low = "return document.querySelector('#choices button').getBoundingClientRect().bottom"
             assert browser.execute_script(low) < 740
+            others = "return document.querySelector('.desk [data-key=u]').getBoundingClientRect().bottom"
+            assert browser.execute_script(others) <= 740
+            browser.execute_script("document.getElementById('class-name').focus()")
+            # The lower half is where the phone's keyboard comes.
+            top = "return document.getElementById('class-list').getBoundingClientRect().top"
+            waited(lambda: browser.execute_script(top) < 370)
             clicked(browser, "#choices button")
             waited(lambda: done(browser) == 1)
             clicked(browser, "[data-key=u]")
@@ -253,7 +260,8 @@ def test_a_phone_shows_all_of_it_and_takes_a_thumb(browser, made):
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_zoom_moves_by_keys_and_ends(browser, made):
+def test_zoom_moves_by_keys_and_clicks_and_ends(browser, made):
+    from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
     with served(made(4, CLASSES)) as (address, desk):
@@ -268,3 +276,12 @@ def test_zoom_moves_by_keys_and_ends(browser, made):
                 press(browser, Keys.ARROW_RIGHT)
                 waited(lambda before=before: browser.execute_script(at) > before)
         assert desk.store.standing() == []
+        before = browser.execute_script(at)
+        side = browser.execute_script("return document.getElementById('stage').clientWidth")
+        stage = browser.find_element("id", "stage")
+        for _ in range(2):
+            ActionChains(browser).move_to_element_with_offset(stage, side // 3, 0).click().perform()
+        assert browser.execute_script(wide) == pytest.approx(4, rel=0.05)
+        assert browser.execute_script(at) > 1.6 * side  # to the right of the middle, where it was clicked
+        browser.find_element("id", "zoom").click()
+        keyed(browser, Keys.ENTER)

@@ -103,7 +103,8 @@ def test_what_is_no_answer_is_refused_and_nothing_kept(desk_of, path, body, stat
         f"/desk/{path}", content=json.dumps(body), headers={"content-type": "application/json"}
     )
     assert answer.status_code == status
-    assert "/" not in answer.json()["error"]["message"].replace("/desk", "")
+    told = answer.json()["error"]["message"]
+    assert "/" not in told.replace("/desk", "") or told == "there is no POST /etc; /openapi.json tells what there is"
     assert desk.store.standing() == []
 
 
@@ -128,6 +129,43 @@ def test_without_a_name_nothing_is_told(desk_of):
 def test_a_name_that_nobody_could_read_is_asked_for_again(desk_of, name):
     client = client_of(desk_of(5), name=None)
     assert client.post("/desk/name", data={"annotator": name}).status_code == 422
+
+
+def test_on_a_full_disk_no_label_is_called_saved_and_the_next_try_keeps_it(desk_of, caplog):
+    desk = desk_of(200)
+    client = client_of(desk)
+    room = "PRAGMA max_page_count={}"
+    pages = desk.store._write(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+    desk.store._write(lambda db: db.execute(room.format(pages)).fetchone())
+    items, kept, answer = client.post("/desk/next").json()["items"], 0, None
+    while (answer := client.post("/desk/answer", json=said(items[0]["item"]))).status_code == 200:
+        items, kept = answer.json()["items"], kept + 1
+    assert (answer.status_code, code(answer)) == (507, "store_full")
+    assert len(desk.store.standing()) == desk.standing().expected.n == kept
+    strangers = client_of(desk, None)
+    while (named := strangers.post("/desk/name", data={"annotator": "x" * 60})).status_code == 303:
+        pass
+    assert (named.status_code, "Who are you?" in named.text, "disk is full" in named.text) == (507, True, True)
+    desk.store._write(lambda db: db.execute(room.format(10**6)).fetchone())
+    assert client.post("/desk/answer", json=said(items[0]["item"])).status_code == 200
+    assert len(desk.store.standing()) == desk.standing().expected.n == kept + 1
+
+
+def test_a_table_of_labels_that_finds_no_room_does_not_keep_the_desk_from_ending(desk_of, caplog, monkeypatch):
+    desk = desk_of(5)
+    client = client_of(desk)
+    client.post("/desk/answer", json=said(client.post("/desk/next").json()["items"][0]["item"]))
+
+    def full(*given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("uncertainty.service.desk.desk.write_labels", full)
+    desk.close()
+    assert "No space left on device; they are in " in caplog.text
+
+
+def test_the_bare_address_leads_to_the_desk(desk_of):
+    assert client_of(desk_of(5)).get("/").headers["location"] == "/desk"
 
 
 def test_other_sites_can_send_nothing(desk_of):

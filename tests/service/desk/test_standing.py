@@ -1,12 +1,17 @@
 """What a review says of itself: counts, what differs, and the accuracy of all images from those that were drawn."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
 from uncertainty.service.desk.answers import Answer, Kind, Vocabulary
-from uncertainty.service.desk.standing import Screened, agreed, inclusion, settled, standing
+from uncertainty.service.desk.counted import Counted, Screened
+from uncertainty.service.desk.desk import TakenError
+from uncertainty.service.desk.plan import Plan
+from uncertainty.service.desk.standing import agreed, standing
 from uncertainty.service.desk.store import Saved
-from uncertainty.service.desk.turns import Person, Turns, TurnSettings
+from uncertainty.service.desk.turns import How, Person, Turns, TurnSettings
 
 N = 10
 PETS = Vocabulary(("cat", "dog"))
@@ -39,7 +44,7 @@ def test_found_errors_are_of_images_on_which_people_agree():
         (3, "ann", Kind.UNUSABLE, "ranked"),
         (4, "ann", Kind.SKIP, "ranked"),
     )
-    found = standing(screened(), told, range(5, N), 0.05)
+    found = standing(Counted(screened(), told), range(5, N), 0.05)
     assert (found.found, found.expected.n, found.unusable, found.differing) == (1, 2, 1, (2,))
     assert found.expected.errors == pytest.approx(0.9 + 0.8)
     assert found.people == {"ann": 4, "ben": 1}
@@ -49,8 +54,8 @@ def test_found_errors_are_of_images_on_which_people_agree():
 
 def test_several_labels_are_the_same_in_any_order():
     several = screened(["dog;cat"] * N, vocabulary=Vocabulary(("cat", "dog"), "multilabel"))
-    done, differing = settled(several, answers((0, "ann", "cat;dog", "ranked"), (0, "ben", "dog;cat", "ranked")))
-    assert (done.wrong.tolist(), differing) == ([False], [])
+    told = Counted(several, answers((0, "ann", "cat;dog", "ranked"), (0, "ben", "dog;cat", "ranked")))
+    assert (told.wrong(told.settled()).tolist(), told.differing()) == ([False], ())
 
 
 def test_images_gone_through_count_as_they_are_and_drawn_ones_for_the_rest():
@@ -58,11 +63,36 @@ def test_images_gone_through_count_as_they_are_and_drawn_ones_for_the_rest():
         (0, "a", "cat", "ranked"), (1, "a", "cat", "ranked"), (8, "a", "cat", "drawn"), (1, "b", "cat", "ranked")
     )
     rows = np.array([0, 1, 8])
-    assert inclusion(screened(), told, rows).tolist() == [1.0, 1.0, 1 / 8]
+    assert Counted(screened(), told).inclusion(rows).tolist() == [1.0, 1.0, 1 / 8]
     passed_by = answers((0, "a", "cat", "drawn"), (1, "a", "cat", "ranked"))
-    assert inclusion(screened(), passed_by, np.array([0, 1])) is None
+    assert Counted(screened(), passed_by).inclusion(np.array([0, 1])) is None
     everything = answers(*((k, "a", "cat", "ranked") for k in range(N)))
-    assert inclusion(screened(), everything, np.arange(N)).tolist() == [1.0] * N
+    assert Counted(screened(), everything).inclusion(np.arange(N)).tolist() == [1.0] * N
+
+
+def test_standing_brought_up_to_date_is_the_one_counted_anew(desk_of):
+    """Two people answer, differ, skip, change their minds and take back, by chance; both are compared at each step."""
+    desk, rng = desk_of(12, plan=Plan(explore=0.3, second=0.3)), np.random.default_rng(0)
+    people = [Person(desk.sign_in(name), name) for name in ("ann", "ben")]
+    kinds = [Answer(Kind.CLASS, "cat"), Answer(Kind.CLASS, "dog"), Answer(Kind.UNUSABLE), Answer(Kind.SKIP)]
+    seen = set()
+    for step in range(150):
+        who, said = people[rng.integers(2)], rng.random()
+        if said < 0.7:
+            given = sorted({one.item for one in desk.store.standing()})
+            items = [(one["item"], How(one["how"])) for one in desk.take(who, 1)] if said < 0.5 else []
+            items = items or [(k, How.OPENED) for k in given if desk.turns.open(k, who)][-1:]
+            for item, how in items:
+                desk.answer(who, item, kinds[rng.integers(4)], how)
+        elif said < 0.95:
+            with suppress(TakenError):  # the other one has the image by now; the answer is taken back all the same
+                desk.undo(who)
+        else:
+            desk.again(who)
+        anew = standing(Counted(desk.screened, desk.store.standing()), desk.turns.ahead(50), 0.05)
+        assert desk.standing() == anew, step
+        seen |= {name for name in ("found", "differing", "unusable", "accuracy") if getattr(anew, name)}
+    assert seen == {"found", "differing", "unusable", "accuracy"}
 
 
 def test_agreement_is_of_images_that_two_people_did():
@@ -91,7 +121,7 @@ def test_accuracy_of_all_images_is_covered_wherever_review_stops(stop_at):
             label = Answer(Kind.CLASS, "dog" if wrong[item] else "cat")
             told.append(Saved(k, item, "ann", label, how.value, "t", None))
         seen = Screened(["x"] * n, ["cat"] * n, p, places, Vocabulary(("cat", "dog")), 60)
-        found = standing(seen, told, turns.ahead(50), 0.05).accuracy
+        found = standing(Counted(seen, told), turns.ahead(50), 0.05).accuracy
         values.append(found.accuracy - (1 - wrong.mean()))
         inside += found.low <= 1 - wrong.mean() <= found.high
     assert inside >= 278  # 95 % but for chance

@@ -113,7 +113,12 @@ def _member(stream: IO[bytes]) -> Iterator[IO[bytes]]:
 
 def header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
     """Read shape, whether columns lie together, and type of an array, and leave the stream where its values begin."""
-    version = np.lib.format.read_magic(member)
+    try:
+        version = np.lib.format.read_magic(member)
+    except ValueError as error:
+        raise ImageError("does not begin as an array of NumPy") from error
+    if version not in ((1, 0), (2, 0)):
+        raise ImageError(f"is of version {version[0]}.{version[1]} of NumPy's format; versions 1.0 and 2.0 are read")
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     told = member.read(2 if version == (1, 0) else 4)
     length = int.from_bytes(told, "little")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from uncertainty.errors import ImageError
 from uncertainty.images import bands
-from uncertainty.images.formats import deep_colours
+from uncertainty.images.formats import deep_colours, turbojpeg
 from uncertainty.images.formats.base import DecodedImage, Least, Task, from_bands, grey, too_large
 from uncertainty.images.formats.depth import eight_bits, of_high_bytes
 from uncertainty.images.remarks import SEVERAL_FRAMES, TURNED
@@ -70,12 +70,16 @@ def read(stream: IO[bytes], task: Task) -> DecodedImage:
     deep = deep_colours.depth(image, stream)
     if task.reading.multiband is not None:
         return _multiband(image, stream, task, deep, remarks)
+    reduce_while_decoding(image, task.least)
+    if image.size == (width, height) and task.reading.bands is None:
+        whole = turbojpeg.pixels(image, stream)
+        if whole is not None:
+            return _turned(image, whole, task, remarks)
     stored: Image.Image | None = None
     if deep_colours.is_needed(image, deep, task.reading.bits):
         values, remark = _as_stored(image, stream, task, deep)
         stored = Image.fromarray(values)
     else:
-        reduce_while_decoding(image, task.least)
         image.load()
     found = stored or image
     upright, swapped = (found, False) if task.reading.exif is False else upright_of(image, found)
@@ -90,6 +94,13 @@ def read(stream: IO[bytes], task: Task) -> DecodedImage:
     return DecodedImage(
         pixels, *((height, width) if swapped else (width, height)), remarks=(*remarks, remark) if remark else remarks
     )
+
+
+def _turned(image: Image.Image, pixels: NDArray[np.uint8], task: Task, remarks: tuple[str, ...]) -> DecodedImage:
+    turned = pixels if task.reading.exif is False else bands.upright(pixels, _orientation(image))
+    if turned is not pixels and task.reading.exif is None:
+        remarks = (*remarks, TURNED)
+    return DecodedImage(np.ascontiguousarray(turned), turned.shape[1], turned.shape[0], remarks=remarks)
 
 
 def _multiband(image: Image.Image, stream: IO[bytes], task: Task, deep: int, remarks: tuple[str, ...]) -> DecodedImage:

@@ -28,6 +28,7 @@ from uncertainty.labels.imports.base import Annotations
 from uncertainty.labels.imports.several_rows import one_each
 from uncertainty.labels.imports.source import Source
 
+_METADATA = "metadata.csv"
 _FORMATS: tuple[Any, ...] = (
     *(output_tables, cvat, roboflow, voc, fiftyone, fiftyone_csv, folders, coco, label_studio_rows, label_studio),
     *(ground_truth, vertex, kaggle, one_hot, tables),
@@ -48,6 +49,7 @@ def read_annotations(path: Path, columns: Columns = USUAL) -> Annotations:
 
     Raises InputError: nothing there, no labels in it, or a file that is not what its ending says.
     """
+    path = table_of_answers(path, columns)
     kind = format_of(path, columns)
     found: Annotations = kind.read(Source(path, columns))
     found = one_each(found) if columns.several and kind is not folders else found
@@ -62,3 +64,9 @@ def format_of(path: Path, columns: Columns = USUAL) -> Any:
         raise InputError(f"{path} does not exist; give a table with the columns file_name and label")
     source = Source(path, columns)
     return next(one for one in _FORMATS if one.recognises(source))
+
+
+def table_of_answers(path: Path, columns: Columns = USUAL) -> Path:
+    """Return the metadata.csv of a folder where it has a column of zeros and ones for each class; else the path."""
+    table = path / _METADATA
+    return table if table.is_file() and one_hot.recognises(Source(table, columns)) else path

@@ -14,7 +14,8 @@ from uncertainty.labels.imports.source import Source
 
 _ANSWERS = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
 _UNANSWERED = ("", "-1", "-1.0", "nan", "na", "n/a", "<na>", "null", "none", "?")
-_FEWEST = 2
+_FEWEST, _MOSTLY = 2, 0.9
+_WRITE = "write 1 if it has the label, 0 if not, nothing or -1 where nobody knows"
 
 
 def recognises(source: Source) -> bool:
@@ -31,6 +32,27 @@ def recognises(source: Source) -> bool:
     cells = [cell.lower() for row in rows for column, cell in zip(source.header, row, strict=True) if column != name]
     answers = any(cell in _ANSWERS for cell in cells)
     return name is not None and answers and all(cell in _ANSWERS or cell in _UNANSWERED for cell in cells)
+
+
+def stray(source: Source) -> str:
+    """Say which cell keeps a table from being one of answers; "" where it is none, or all its cells are answers.
+
+    It is one that was meant so where two columns at least hold zeros, ones and unknown answers but for one cell in ten.
+    """
+    name = _name_column(source)
+    rows = [row for row in source.first_rows[1:] if len(row) == len(source.header)]
+    met = {
+        column: [row[k].lower() in _ANSWERS or row[k].lower() in _UNANSWERED for row in rows]
+        for k, column in enumerate(source.header)
+        if column not in (name, "")
+    }
+    likely = {column: fits for column, fits in met.items() if rows and sum(fits) >= _MOSTLY * len(rows)}
+    odd = [(fits.index(False), column) for column, fits in likely.items() if not all(fits)]
+    if len(likely) < _FEWEST or not odd:
+        return ""
+    row, column = min(odd)
+    cell = rows[row][source.header.index(column)]
+    return f"row {row + 1} has {cell!r} in the column {column!r}, where others are zeros and ones: {_WRITE}"
 
 
 def asked_columns(source: Source) -> tuple[str, ...]:
@@ -74,5 +96,7 @@ def _answer(cell: str, column: str, row: int, path: Path) -> int | None:
     if text in _UNANSWERED:
         return None
     if text not in _ANSWERS:
-        raise InputError(f"{path}, row {row + 1}, has {cell!r} in the column {column!r}, among zeros and ones")
+        raise InputError(
+            f"{path}, row {row + 1}, has {cell!r} in the column {column!r}, among zeros and ones: {_WRITE}"
+        )
     return _ANSWERS[text]

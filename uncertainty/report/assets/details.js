@@ -5,7 +5,7 @@ function facts(image) {
     ['p_wrong', image.p === undefined ? 'not known' : probability(image.p)],
     ['Rank', `${whole(image.rank)} of ${whole(counts.images)}`],
     ['Predicted', labelText(image.predicted)],
-    image.suggested ? ['Suggested', `${className(image.suggested[0])}, ${probability(image.suggested[1])}`] : null,
+    image.suggested ? ['Suggested', `${labelText(image.suggested[0])}, ${probability(image.suggested[1])}`] : null,
     ['Label', image.label === undefined ? 'none' : labelText(image.label)],
     image.unanswered?.length ? ['Not answered', labelText(image.unanswered)] : null,
     ['Confidence', probability(image.confidence)],

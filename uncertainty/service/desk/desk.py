@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Mapping
@@ -13,23 +14,26 @@ from typing import Any
 import numpy as np
 
 from uncertainty.defaults import LEASE, STOP_BELOW
-from uncertainty.errors import InputError, printable
+from uncertainty.errors import InputError, UncertaintyError, in_one_line, printable
 from uncertainty.images.decoding import Reading
 from uncertainty.labels.tables import named_classes, task_of
 from uncertainty.report.data import described
 from uncertainty.report.rows import Rows
 from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.service.desk.answers import Answer, Kind, Vocabulary
+from uncertainty.service.desk.counted import Counted, Screened
 from uncertainty.service.desk.labels_file import write_labels
 from uncertainty.service.desk.looks import Looks
 from uncertainty.service.desk.pictures import Shown
 from uncertainty.service.desk.plan import Plan, ordered
-from uncertainty.service.desk.standing import Screened, Standing, agreed, standing
+from uncertainty.service.desk.standing import Standing, agreed, standing
 from uncertainty.service.desk.stopping import NEXT
 from uncertainty.service.desk.store import FILE, Given, Saved, Store
 from uncertainty.service.desk.turns import How, Person, Turns, TurnSettings
+from uncertainty.service.problems import Refused
 from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_summary
 
+logger = logging.getLogger("uncertainty")
 _LONGEST_NAME = 60
 _KEPT = 256  # records: of every image one is asked for with each answer that comes before it
 _UNSHOWN = ("standing", "scores", "label", "wrong")
@@ -86,13 +90,14 @@ class Desk:
         self.settings, self.lock = settings, threading.RLock()
         self.verdicts = Verdicts.read(settings.out)
         told = read_summary(settings.out)
-        self.store = Store(settings.file)
+        self.store, self._known = Store(settings.file), dict[str, Person]()
         self.notes = self._begun()
         order, draw = self.store.order()
         self.screened = _screened(self.verdicts, _classes(self.verdicts, told, settings.saved), order)
         second = settings.plan.second_look(len(self.screened.names))
         self.turns = Turns(order, draw, TurnSettings(settings.plan.explore, second, settings.lease))
-        for one in self.store.standing():
+        self.counted = Counted(self.screened, answers := self.store.standing())
+        for one in answers:
             self._note(one)
         self._recorded = lru_cache(_KEPT)(self._record)
         root = settings.images or input_root(told)
@@ -107,11 +112,16 @@ class Desk:
         return self.screened.vocabulary
 
     def close(self) -> None:
-        """Write the labels as a table, if there are any, and close their file."""
+        """Write the labels as a table, if there are any and there is room for it, and close their file."""
         with self.lock:
-            if any(one.answer.kind is not Kind.SKIP for one in self.store.standing()):
-                self.write_labels()
-            self.store.close()
+            try:
+                if self.counted.people.total():
+                    self.write_labels()
+            except (OSError, UncertaintyError, Refused) as error:
+                kept = f"they are in {self.store.path}; write them with --export-only"
+                logger.error("the labels can't be written as a table: %s; %s", in_one_line(error), kept)
+            finally:
+                self.store.close()
 
     def write_labels(self) -> Path:
         """Write the labels beside the verdicts; return their file."""
@@ -128,8 +138,9 @@ class Desk:
 
     def person(self, token: str) -> Person | None:
         """Return who has a token."""
-        found = self.store.person(token) if token else None
-        return None if found is None else Person(token, found)
+        if token not in self._known and (found := self.store.person(token) if token else None) is not None:
+            self._known[token] = Person(token, found)
+        return self._known.get(token)
 
     def take(self, who: Person, count: int) -> list[dict[str, Any]]:
         """Return the images that a person looks at now and next, with all that there is to say of them."""
@@ -162,11 +173,12 @@ class Desk:
             others = self.turns.said(item) - {who.annotator}
             if lease is None and others and who.annotator not in self.turns.said(item):
                 raise TakenError
-            first = next((one.how for one in self.store.standing_of(item) if one.answer.judged), None)
+            first = next((one.how for one in self.counted.of(item) if one.answer.judged), None)
             came = How.RANKED if how in (How.SECOND, How.OPENED) else how
             if lease is not None and lease.how in (How.RANKED, How.DRAWN):
                 came = lease.how
             saved = self.store.add(Given(item, who.annotator, answer, first or came, who.holder, seconds))
+            self.counted.add(saved)
             self._note(saved)
             return saved
 
@@ -176,6 +188,7 @@ class Desk:
             taken = self.store.withdraw(who.annotator, who.holder)
             if taken is None:
                 return None
+            self.counted.remove(taken)
             self.turns.withdrawn(taken.item, who.annotator)
             if not self.turns.open(taken.item, who, How(taken.how)):
                 raise TakenError
@@ -185,12 +198,13 @@ class Desk:
         """Show a person again what he skipped."""
         with self.lock:
             self.store.unskip(who.annotator)
+            self.counted.unskip(who.annotator)
             self.turns.again(who.annotator)
 
     def standing(self) -> Standing:
         """Return how the review stands."""
         with self.lock:
-            return standing(self.screened, self.store.standing(), self.turns.ahead(NEXT), self.settings.stop_below)
+            return standing(self.counted, self.turns.ahead(NEXT), self.settings.stop_below)
 
     def agreement(self) -> list[Any]:
         """Return how far people agree."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncertainty.labels.inclusion import INCLUSION
 from uncertainty.service.desk.answers import Kind
-from uncertainty.service.desk.standing import Screened, inclusion, settled
+from uncertainty.service.desk.counted import Counted, Screened
 from uncertainty.service.desk.store import Saved
 from uncertainty.verdicts import csv_text, write_table
 
@@ -24,10 +24,10 @@ def labels_table(screened: Screened, answers: Sequence[Saved]) -> pa.Table:
 
     judged = [one for one in answers if one.answer.judged]
     columns: dict[str, Any] = _columns(screened, judged) | {"label": [one.answer.label for one in judged]}
-    done, _ = settled(screened, answers)
-    chance = inclusion(screened, answers, done.rows)
+    counted = Counted(screened, answers)
+    chance = counted.inclusion(rows := counted.settled())
     if chance is not None:
-        known = dict(zip(done.rows.tolist(), chance.tolist(), strict=True))
+        known = dict(zip(rows.tolist(), chance.tolist(), strict=True))
         columns[INCLUSION] = [known.get(one.item) for one in judged]
     order = [name for name in ("file_name", "label", "annotator", "time", "how", INCLUSION) if name in columns]
     kinds = {INCLUSION: pa.float64()}

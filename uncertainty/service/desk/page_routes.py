@@ -22,6 +22,10 @@ _NAMED = {"content-disposition": 'attachment; filename="review_labels.csv"'}
 def add_people(router: APIRouter, desk: Desk) -> None:
     """Add where a person says who he is."""
 
+    @router.get("/")
+    def home() -> Response:
+        return RedirectResponse("/desk", 307)
+
     @router.get("/session", response_class=HTMLResponse)
     def session() -> Response:
         return html(page("session.html"))
@@ -33,6 +37,8 @@ def add_people(router: APIRouter, desk: Desk) -> None:
             token = desk.sign_in(annotator)
         except InputError as error:
             return html(page("name.html", error=str(error)), 422)
+        except Refused as error:  # the file can't be written; a person reads pages, not JSON
+            return html(page("name.html", error=f"{error.detail}."), error.status_code)
         found = RedirectResponse("/desk", 303)
         found.set_cookie(PERSON, token, max_age=_MONTH, path="/desk", httponly=True, samesite="strict")
         return found

@@ -124,11 +124,6 @@ class Store:
         sql = "UPDATE answers SET withdrawn = 1 WHERE annotator = ? AND kind = ? AND withdrawn = 0"
         self._write(lambda db: db.execute(sql, (annotator, Kind.SKIP.value)))
 
-    def standing_of(self, item: int) -> list[Saved]:
-        """Return every answer for one image that was not withdrawn, the oldest first."""
-        sql = f"SELECT {_COLUMNS} FROM answers WHERE item = ? AND withdrawn = 0 ORDER BY id"  # noqa: S608, constants
-        return [_saved(row) for row in self._read(sql, item)]
-
     def standing(self) -> list[Saved]:
         """Return every answer that was not withdrawn, the oldest first."""
         return [_saved(row) for row in self._read(f"SELECT {_COLUMNS} FROM answers WHERE withdrawn = 0 ORDER BY id")]  # noqa: S608

@@ -26,7 +26,7 @@ _OBJECT = {"application/json": {"schema": {"type": "object"}}}
 Seconds = Annotated[float | None, Query(description="Seconds since 1970.", ge=0, le=1e11)]
 
 
-def wanted(
+async def wanted(
     screener: Annotated[str | None, Query(max_length=64)] = None,
     screen_id: Annotated[str | None, Query(max_length=64, description="Which artifact judged.")] = None,
     flagged: bool | None = None,
@@ -41,7 +41,7 @@ def wanted(
 Filter = Annotated[Wanted, Depends(wanted)]
 
 
-def _store(parts: SharedParts) -> VerdictStore:
+async def _store(parts: SharedParts) -> VerdictStore:
     if parts.store is None:
         raise Refused(409, "no_store", "this service keeps no verdicts; start it with --store")
     return parts.store

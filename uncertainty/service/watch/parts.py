@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 
 from uncertainty.errors import InputError, in_one_line
 from uncertainty.screener import Screener
-from uncertainty.screening.journal import ROWS_IN_A_PART, Parts, Task, part_name, write_part
+from uncertainty.screening.journal import Parts
+from uncertainty.screening.part_files import part_name, write_part
 from uncertainty.screening.part_tables import as_part
 from uncertainty.screening.second_pass import finish
+from uncertainty.screening.task import ROWS_IN_A_PART, Task
 from uncertainty.service.watch.ledger import DATABASE, FOLDER, Ledger
 from uncertainty.service.watch.settings import WatchSettings
 from uncertainty.workflows.screen import TASK

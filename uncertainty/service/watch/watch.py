@@ -18,10 +18,11 @@ from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import alone, plain
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.screener import Screener
-from uncertainty.screening.journal import Task, in_progress
+from uncertainty.screening.journal import in_progress
 from uncertainty.screening.part_tables import DIGEST, part_tables
 from uncertainty.screening.part_tables import task_of as task_of_images
 from uncertainty.screening.second_pass import FILES
+from uncertainty.screening.task import Task
 from uncertainty.service.watch.arrivals import Arrivals, Stamp, stamp_of
 from uncertainty.service.watch.flagged import placed
 from uncertainty.service.watch.ledger import Ledger, Seen

@@ -59,7 +59,11 @@ function takeOption(i) {
 }
 
 combo.input.addEventListener('input', showOptions);
-combo.input.addEventListener('focus', showOptions);
+combo.input.addEventListener('focus', () => {
+  showOptions();
+  // On a phone the keyboard would cover what is found.
+  if (matchMedia('(max-width: 860px)').matches) combo.input.scrollIntoView({ block: 'start' });
+});
 combo.input.addEventListener('blur', () => openOptions(false));
 combo.list.addEventListener('mousedown', (event) => event.preventDefault());
 combo.input.addEventListener('keydown', (event) => {

@@ -20,7 +20,8 @@ function take(found, keepFirst = true) {
 function head(told) {
   byId('meter').max = told.images || 1;
   byId('meter').value = told.done;
-  byId('headline').textContent = `${whole(told.done)} of ${plural(told.images, 'image', 'images')} done; errors found: ${whole(told.found)}, expected by now: ${told.expected}`;
+  const found = told.done ? `; errors found: ${whole(told.found)}, expected by now: ${told.expected}` : '';
+  byId('headline').textContent = `${whole(told.done)} of ${plural(told.images, 'image', 'images')} done${found}`;
   byId('outlook').textContent = told.outlook;
   byId('outlook').classList.toggle('stop', told.stop);
 }
@@ -46,18 +47,21 @@ function finished() {
 
 // ---- answers
 
+// One class, or of several labels all of the likelier set.
+const suggestedOf = (image) => [image.suggested?.[0] ?? []].flat();
+
 // The prediction first, then what the evidence suggests, then what the classifier else thought.
 function choicesOf(image) {
   const likely = (image.top ?? []).map(([k]) => k);
-  const wanted = [...image.said, ...(image.suggested ? [image.suggested[0]] : []), ...likely];
+  const wanted = [...image.said, ...suggestedOf(image), ...likely];
   return [...new Set(wanted)].filter((k) => k !== null && k !== undefined).slice(0, MOST_CHOICES);
 }
 
 function offer(image) {
   const chance = new Map(image.top ?? []);
-  const suggested = image.suggested?.[0];
+  const suggested = suggestedOf(image);
   const buttons = choicesOf(image).map((k, i) => {
-    const told = k === suggested ? `suggested, ${percent(image.suggested[1], 0)}` : chance.has(k) ? percent(chance.get(k), 0) : '';
+    const told = suggested.includes(k) && !(data.several && image.said.includes(k)) ? `suggested, ${percent(image.suggested[1], 0)}` : chance.has(k) ? percent(chance.get(k), 0) : '';
     const first = !data.several && image.said.includes(k);
     const pressed = data.several ? { 'aria-pressed': String(desk.chosen.has(k)) } : {};
     return make('button', { type: 'button', class: `answer ${first ? 'first' : ''}`, onclick: () => choose(k), ...pressed }, make('kbd', {}, first ? '↵' : i + 1), classNamed(k), make('small', {}, told));
@@ -152,7 +156,7 @@ const KEYS = {
   u: undo,
   ArrowLeft: undo,
   Backspace: undo,
-  z: zoom,
+  z: () => zoom(),
   h: () => (data.looks && current() ? heat(current()) : undefined),
   e: () => (data.looks && current() ? explain(current()) : undefined),
   '?': () => byId('help').showModal(),
@@ -178,9 +182,15 @@ combo.take = (k) => {
 };
 document.addEventListener('keydown', pressed);
 for (const button of document.querySelectorAll('[data-key]')) button.addEventListener('click', () => { button.blur(); KEYS[button.dataset.key](); });
-byId('zoom').addEventListener('click', zoom);
-byId('heat')?.addEventListener('click', () => current() && heat(current()));
-byId('explain')?.addEventListener('click', () => current() && explain(current()));
+const TOOLS = { zoom: () => zoom(), heat: () => current() && heat(current()), explain: () => current() && explain(current()) };
+for (const [id, does] of Object.entries(TOOLS)) {
+  byId(id)?.addEventListener('click', (event) => {
+    does();
+    // Whoever clicks goes on by keys, and Enter then means the image; whoever tabbed to the button stays there.
+    if (event.detail) byId('stage').focus({ preventScroll: true });
+  });
+}
+byId('stage').addEventListener('click', (event) => current() && zoomAt(event));
 byId('more').addEventListener('click', following);
 byId('again').addEventListener('click', () => changed('again'));
 byId('help-button').addEventListener('click', () => byId('help').showModal());

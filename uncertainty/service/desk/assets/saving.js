@@ -11,6 +11,9 @@ class Refused extends Error {
   }
 }
 
+// The server is there and can't keep anything now, as when its disk is full; it says why.
+class NotNow extends Error {}
+
 // What the server says; a Refused for an answer that no second try would change, another error for what passes.
 async function asked(path, body, method = 'POST') {
   const options = { method, headers: {}, credentials: 'same-origin' };
@@ -22,7 +25,7 @@ async function asked(path, body, method = 'POST') {
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({}));
   const message = problem.error?.message ?? `the server answered ${response.status}`;
-  if (response.status >= 500 && response.status !== 501) throw new Error(message);
+  if (response.status >= 500 && response.status !== 501) throw new NotNow(message);
   throw new Refused(response.status, message);
 }
 
@@ -54,7 +57,8 @@ async function sendWaiting() {
         refused(error);
       } else {
         saving.wait = Math.min(LONGEST_WAIT, 2 * saving.wait || FIRST_WAIT);
-        say(`not saved yet: ${plural(saving.waiting.length, 'answer waits', 'answers wait')}, and will be sent again`, true);
+        const why = error instanceof NotNow ? ` (${error.message})` : '';
+        say(`not saved yet: ${plural(saving.waiting.length, 'answer waits', 'answers wait')}, and will be sent again${why}`, true);
         await new Promise((done) => setTimeout(done, saving.wait));
       }
     }

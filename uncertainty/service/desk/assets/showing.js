@@ -50,7 +50,8 @@ function verdict(image) {
 
 // ---- closer
 
-function zoom() {
+// Around the middle, or the place of the image that was clicked at, as shares of its sides.
+function zoom(across = 0.5, down = 0.5) {
   seen.zoom = (seen.zoom + 1) % ZOOMS.length;
   const frame = byId('frame');
   const stage = byId('stage');
@@ -59,9 +60,13 @@ function zoom() {
   const tiny = seen.zoom && node && Math.max(node.naturalWidth, node.naturalHeight) <= TINY;
   frame.className = `large ${ZOOMS[seen.zoom]} ${tiny ? 'pixels' : ''}`;
   byId('zoom').setAttribute('aria-pressed', String(seen.zoom > 0));
-  const middle = (frame.clientWidth - stage.clientWidth) / 2;
-  stage.scrollTo(middle, middle);
+  stage.scrollTo(across * frame.clientWidth - stage.clientWidth / 2, down * frame.clientHeight - stage.clientHeight / 2);
   if (seen.zoom === 1 && node && Math.max(node.naturalWidth, node.naturalHeight) > 640 && !node.src.includes('?')) node.src += '?size=whole';
+}
+
+function zoomAt(event) {
+  const box = byId('frame').getBoundingClientRect();
+  zoom((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
 }
 
 // ---- what needs the network: asked for when it is wanted, or once somebody stays
