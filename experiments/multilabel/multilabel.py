@@ -75,6 +75,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=DRAWS, help="of promises; 0: no MAPIE (default: %(default)s)")
     chosen = vars(parser.parse_args())
     wanted, embedded, draws = (chosen.pop(name) for name in ("sets", "embedded", "draws"))
+    if odd := [name for name in wanted.split(",") if name not in SETS]:
+        parser.error(f"--sets names {', '.join(odd)}; there are {', '.join(SETS)}")
     options = replace(Options(), **chosen)
     require_packages()
     if draws:

@@ -49,7 +49,7 @@ classes, by the distance of the probability from its threshold and by `p_wrong_<
 
 ECE is above 0 by chance alone, of few rows far above: in brackets what it would be, on average, were each `p_wrong`
 just right and rows independent. Rows that share photographs or digits are not, so a perfect one would measure more than
-that. What is left beside chance is mostly that 600 images calibrate: their error rate alone is uncertain by 0.015 to
+that. Part of what is left is that only 600 images calibrate: their error rate alone is uncertain by 0.015 to
 0.02. An earlier page, of 600 screened pictures, could not tell it from chance. A weaker or stronger ridge on each
 class's own level (1 to 30 in place of 10) moves the mean ECE of a class by less than 0.001, on two networks of digits
 that are not among these and on the tiles, so it stays.
