@@ -14,7 +14,7 @@ from problems import known_good, made_problem
 
 from uncertainty.classifiers.batches import Collected, Row
 from uncertainty.classifiers.look import Look
-from uncertainty.combination import calibration_sets
+from uncertainty.combination import calibration_sets, copies
 from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import Shares, evidence
 from uncertainty.combination.same_images import looks_of
@@ -53,6 +53,19 @@ def manifest(path, rows, header="file_name,label"):
 def copied(world, tmp_path):
     """A calibration folder of one's own, to be damaged."""
     return shutil.copytree(world.calibration, tmp_path / "calibration")
+
+
+def test_copies_are_of_some_images_drawn_by_name_where_there_are_many(world, monkeypatch):
+    every = collect(world, world.reference, world.calibration, damaged=True, foreign=True)
+    monkeypatch.setattr(copies, "MOST", {"damaged": 20, "foreign": 5})
+    some = collect(world, world.reference, world.calibration, damaged=True, foreign=True)
+    assert (len(some.calibration), len(some.damaged), len(some.foreign)) == (150, 20, 5)
+    assert set(some.foreign.ids) <= set(some.damaged.ids)
+    same = every.damaged.take(np.isin(every.damaged.ids, some.damaged.ids))
+    np.testing.assert_allclose(some.damaged.logits, same.logits, rtol=1e-4, atol=1e-5)
+    assert some.damaged.labels.tolist() == same.labels.tolist()
+    other = collect(world, world.reference, world.calibration, damaged=True, seed=1)
+    assert set(other.damaged.ids) != set(some.damaged.ids)
 
 
 def test_outputs_of_three_sets(world):
