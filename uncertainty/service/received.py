@@ -21,6 +21,8 @@ _RAW = ("application/octet-stream", "image/")
 _FORM, _JSON = "multipart/form-data", "application/json"
 _ACCEPTED = "send image/..., application/octet-stream, multipart/form-data or application/json with urls"
 
+_AS_FORMS_ARE = "let a library write it, or curl -F images=@a.png"
+
 
 class _Form(MultiPartParser):
     """The parser of forms, which keeps files in memory: the body is bounded, and a disk may be full.
@@ -78,10 +80,11 @@ async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
     except MultiPartException as error:
         if error.message.startswith("Too many"):
             raise too_many(most) from error
-        raise Refused(400, "bad_form", printable(error.message)[:200]) from error
+        why = printable(error.message)[:200].rstrip(".")
+        raise Refused(400, "bad_form", f"the form can't be read ({why}); {_AS_FORMS_ARE}") from error
     try:
         if not parser.whole:
-            raise Refused(400, "bad_form", "the form has no end: its last boundary did not come")
+            raise Refused(400, "bad_form", f"the form has no end: its last boundary did not come; {_AS_FORMS_ARE}")
         files = [value for _, value in form.multi_items()]
         if not all(isinstance(one, UploadFile) and one.filename for one in files):
             raise Refused(422, "no_file_name", "each part of the form must be a file with a file name")
