@@ -21,6 +21,7 @@ _FIELD = 1 << 16
 _RAW = ("application/octet-stream", "image/")
 _FORM, _JSON = "multipart/form-data", "application/json"
 _ACCEPTED = "send image/..., application/octet-stream, multipart/form-data or application/json with urls"
+_AS_FORMS_ARE = "let a library write it, or curl -F images=@a.png"
 
 
 class _Form(MultiPartParser):
@@ -45,7 +46,7 @@ class _Form(MultiPartParser):
         async for chunk in stream:
             yield chunk
         if not self.whole:
-            raise MultiPartException("the form has no end: its last boundary did not come")
+            raise MultiPartException("it has no end: its last boundary did not come")
 
 
 async def parts_of(request: Request, settings: ServiceSettings, name: str | None) -> list[tuple[str, bytes | str]]:
@@ -85,7 +86,8 @@ async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
     except MultiPartException as error:
         if error.message.startswith("Too many"):
             raise too_many(most) from error
-        raise Refused(400, "bad_form", printable(error.message)[:200]) from error
+        why = printable(error.message)[:200].rstrip(".")
+        raise Refused(400, "bad_form", f"the form can't be read ({why}); {_AS_FORMS_ARE}") from error
     try:
         files = [value for _, value in form.multi_items()]
         if not all(isinstance(one, UploadFile) and one.filename for one in files):
