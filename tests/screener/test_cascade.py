@@ -257,6 +257,8 @@ def test_what_can_not_be_is_refused(cascaded):
         Screener.fit_outputs(*problem, deeper=DEEP, cascade_loss=-0.1)
     with pytest.raises(InputError, match=r"cascade_share is 35; it must be a share of the images, from 0 to 1"):
         Screener.fit_outputs(*problem, deeper=DEEP, cascade_share=35)
+    with pytest.raises(InputError, match="cascade_share takes the place of cascade_loss; give one of them"):
+        Screener.fit_outputs(*problem, deeper=DEEP, cascade_share=0.35, cascade_loss=0.05)
     with pytest.raises(MissingColumnError, match="'embedding'"):
         set_to(cascaded, EVERYBODY).p_wrong(replace(made_problem(5, 3), embedding=None))
 

@@ -283,9 +283,16 @@ def test_outputs_of_another_kind_are_refused(made):
         made.p_wrong(replace(made_problem(5, 3), mc_probs=None))
 
 
+def test_what_is_asked_of_several_labels_alone_goes_unsaid_where_an_image_has_one():
+    screener = Screener.fit_outputs(known_good(200, 1), made_problem(400, 2))
+    assert not any("multiclass form" in note for note in screener.notes)
+    with pytest.raises(CalibrationError, match="fused_decisions is off: there is no multiclass form"):
+        Screener.fit_outputs(known_good(50, 1), made_problem(60, 2), estimators=[create("fused_decisions")])
+
+
 def test_multilabel_verdicts_name_all_predicted_labels():
     screener = Screener.fit_outputs(known_good(200, 1, "multilabel"), made_problem(400, 2, "multilabel"))
-    assert "trust_ratio is off: it has no multilabel form" in screener.notes
+    assert any(note.endswith("trust_ratio are off: there is no multilabel form") for note in screener.notes)
     test = made_problem(50, 3, "multilabel")
     table = screener.screen_outputs(test).table
     assert table["p_wrong"].to_pylist() == screener.p_wrong(test).tolist()
@@ -591,7 +598,7 @@ def test_notes_of_model_sets_and_combiner_come_together(world, tmp_path):
     (tmp_path / "c" / "cat" / "000.png").write_bytes(b"")
     screener = Screener.fit(world.classifier, world.reference, tmp_path / "c", passes=0, expect_damage=0)
     notes = "; ".join(screener.notes)
-    for expected in ("1 calibration image can't be read", "reference rows were left out", "mc_variance is off"):
+    for expected in ("1 calibration image can't be read", "reference rows were left out", "mc_variance are off"):
         assert expected in notes
 
 

@@ -14,7 +14,7 @@ from uncertainty.annotation.batch_selection import NEED_FEATURES, PLAIN, Known, 
 from uncertainty.annotation.candidates import Positions
 from uncertainty.annotation.class_doubts import DOUBTFUL, ClassDoubts, needed
 from uncertainty.annotation.expected_yield import Yield, expected_yield
-from uncertainty.annotation.ranking_settings import RankingSettings
+from uncertainty.annotation.ranking_settings import DOUBT, RankingSettings
 from uncertainty.checks.class_columns import DECISION
 from uncertainty.errors import InputError
 from uncertainty.figures import number_of
@@ -26,7 +26,7 @@ from uncertainty.verdicts import METADATA, QUALITY, SUGGESTED, Verdicts, metadat
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PREDICTED, DOUBT = "predicted", "doubt"
+PREDICTED = "predicted"
 HOPELESS = MappingProxyType({"contrast": (-1, 0.05), "darkness": (1, 0.94), "entropy": (-1, 1.0), "blur": (1, 11.0)})
 """Statistics of an image in which nobody could see anything, and beyond what: it has less than 13 of 256 grey levels
 between its 5 % and its 95 % quantile, or 95 % of it darker than 15 of 255, or less than one bit of information, or no

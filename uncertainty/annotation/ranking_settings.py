@@ -8,6 +8,8 @@ from uncertainty.annotation.batch_selection import DEFAULT, STRATEGIES
 from uncertainty.errors import InputError
 from uncertainty.images.groups import APART, Grouping
 
+DOUBT = "doubt"
+
 
 @dataclass(frozen=True)
 class RankingSettings:
@@ -48,3 +50,8 @@ class RankingSettings:
             raise InputError(f"no strategy is called {self.strategy!r}; choose one of {', '.join(STRATEGIES)}")
         if not 0 <= self.explore <= 1:
             raise InputError(f"explore is {self.explore:g}; it is a share of the images, from 0 to 1")
+        if self.doubt_of is not None and self.quota_per == DOUBT:
+            raise InputError(
+                f"doubt_of ranks the doubts of {self.doubt_of!r} alone, quota_per={DOUBT!r} those of each class; give "
+                "one of them"
+            )

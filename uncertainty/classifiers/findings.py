@@ -179,7 +179,7 @@ def _second_opinion(one: int, seconds: float) -> str:
     try:
         other = Classifier.load(_SECOND)
     except UncertaintyError:
-        return f"{_SECOND}, which is not installed here"
+        return f"{_SECOND}, which needs pip install 'uncertainty-vision[embedder]'"
     if one:
         return f"{_SECOND}: {_multiplications(other) / one:.3g} passes"
     return f"{_SECOND}: {_seconds(other) / seconds:.3g} passes as measured"

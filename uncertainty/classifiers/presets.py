@@ -90,4 +90,4 @@ def _efficientnet(name: str, weights: str) -> Any:
 
 
 def _missing(name: str, error: ImportError) -> MissingDependencyError:
-    return MissingDependencyError(f"the embedder {name} needs {error.name}; pip install '.[embedder]'")
+    return MissingDependencyError(f"the embedder {name} needs {error.name}; pip install 'uncertainty-vision[embedder]'")

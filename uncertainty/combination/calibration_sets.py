@@ -289,6 +289,7 @@ def fit_estimators(
         raise InputError(f"the estimator {twice[0]!r} is given twice; its scores have one column in the verdicts")
     fitted: list[Estimator] = []
     notes: list[str] = []
+    off: dict[str, list[str]] = {}
     for estimator in estimators:
         rows = good if estimator.learns_from == "reference" else calibration
         missing = [c for c in estimator.needs if not calibration.has(c)]
@@ -297,18 +298,26 @@ def fit_estimators(
         if set(missing) & _ON_REQUEST:
             continue
         if missing:
-            notes.append(f"{estimator.name} is off: there is no {' and no '.join(missing)}")
+            off.setdefault(f"there is no {' and no '.join(missing)}", []).append(estimator.name)
         elif calibration.task not in estimator.tasks:
-            notes.append(f"{estimator.name} is off: it has no {calibration.task} form")
+            off.setdefault(f"there is no {calibration.task} form", []).append(estimator.name)
         elif estimator.learns_from == "calibration" and (why := _too_few(estimator, calibration)):
-            notes.append(f"{estimator.name} is off: {why}")
+            off.setdefault(why, []).append(estimator.name)
         else:
             fitted.append(copy(estimator).fit(rows, reference))
             notes += [f"{estimator.name}: {note}"] if (note := fitted[-1].note()) else []
+    notes = [*(_off(names, why) for why, names in off.items()), *notes]
     if not fitted:
         why = "; ".join(notes) or "none was given"
         raise CalibrationError(f"no estimator can be used with these outputs: {why}")
     return tuple(fitted), (*notes, *settle(fitted, calibration))
+
+
+def _off(names: Sequence[str], why: str) -> str:
+    """Say which estimators are off for one reason, in one line however many they are."""
+    if len(names) == 1:
+        return f"{names[0]} is off: {why}"
+    return f"{', '.join(names[:-1])} and {names[-1]} are off: {why}"
 
 
 def _too_few(estimator: Estimator, calibration: ModelOutputs) -> str:

@@ -28,14 +28,14 @@ def gain(evidence: Evidence, combination: Combination, columns: NDArray[np.bool_
     """Say what the estimators in `columns` are worth on clean rows, out of fold: the errors that flags catch with them.
 
     Evidence that costs a second network or more passes should earn it: "gains" where p_wrong tells errors apart better
-    and has a lower log loss, "gains little" where one of them holds.
+    and has a lower log loss, in the digits that are said, "gains little" where one of them holds.
     """
     wrong = evidence.wrong[evidence.rows("clean")]
     if columns.all() or not columns.any() or wrong.all() or not wrong.any():
         return ""
     without, clean = combine(evidence.only(~columns), seed), evidence.rows("clean")
     pair = [(wrong, one.out_of_fold[clean]) for one in (combination, without)]
-    caught, apart = ([measure(*one) for one in pair] for measure in (_caught, metrics.auroc))
+    caught, apart = ([round(measure(*one), 3) for one in pair] for measure in (_caught, metrics.auroc))
     better = (combination.report["log_loss"] < without.report["log_loss"]) + (apart[0] > apart[1])
     return (
         f"{('gains nothing', 'gains little', 'gains')[better]}: flagging {FLAGGED:.0%} of calibration catches "

@@ -117,7 +117,7 @@ def _say_first(table: pa.Table, ranked_by: str) -> None:
         drawn = "  (drawn)" if row["drawn_by"] == BY_CHANCE else ""
         told = row.get(DOUBTFUL)
         doubts = f"  (in doubt: {shown(told)})" if told else ""
-        say(f"{row['rank']:>4}  p_wrong {probability(row[ranked_by]):>6}  {label}  {name}{doubts}{drawn}")
+        say(f"{row['rank']:>4}  {shown(ranked_by)} {probability(row[ranked_by]):>6}  {label}  {name}{doubts}{drawn}")
 
 
 def _place(target: AnyFile, to: Target, overwrite: bool) -> Path:

@@ -26,8 +26,10 @@ def threshold_table(chosen: Chosen) -> Table:
     names = ("threshold", "precision", "recall", "with it", "without")
     table = Table(Column("class", overflow="fold"), *(Column(name, justify="right") for name in names), box=None)
     for one in _shown(chosen):
-        at = "-" if one.threshold is None else f"{one.threshold:.4f}"
-        cells = (at, _cell(one.precision), _cell(one.recall), str(one.positives), str(one.negatives))
+        at, shares = f"{chosen.by_class[one.name]:.4f}", (_cell(one.precision), _cell(one.recall))
+        if one.threshold is None:
+            at, shares = f"kept {at}", ("-", "-")
+        cells = (at, *shares, str(one.positives), str(one.negatives))
         table.add_row(Text(shown(one.name)), *cells)
     return table
 
@@ -63,7 +65,7 @@ def threshold_lines(chosen: Chosen) -> list[str]:
     if len(decided) < classes:
         verb = "keeps its threshold" if classes - len(decided) == 1 else "keep their thresholds"
         lines.append(
-            f"no decision is promised for {number_of(classes - len(decided), 'class', 'classes')}, which {verb}"
+            f"nothing is promised for {number_of(classes - len(decided), 'class', 'classes')}, which {verb}"
             if chosen.wanted.confidence
             else f"{number_of(classes - len(decided), 'class', 'classes')} {verb}"
         )

@@ -23,6 +23,7 @@ from uncertainty.decisions.policies import percent
 from uncertainty.decisions.thresholds import just_above
 from uncertainty.defaults import CONFIDENCE
 from uncertainty.errors import InputError
+from uncertainty.figures import number_of
 from uncertainty.metrics.curves import class_curve
 from uncertainty.outputs import UNKNOWN_ANSWER
 
@@ -260,8 +261,8 @@ def _for_precision(
     more = _would_do(found.started, found.started_bad, 1 - share, confidence)
     hope = f"; about {more} answers like these would do" if more else ""
     return None, (
-        f"of the {found.started} surest answers {found.started_bad} are false, too many to certify {percent(share)}"
-        f"{hope}"
+        f"of the {found.started} surest answers {number_of(found.started_bad, 'is', 'are')} false, too many to certify "
+        f"{percent(share)}{hope}"
     )
 
 

@@ -30,7 +30,7 @@ from uncertainty.figures import number_of
 from uncertainty.images.quality_words import QualityWords
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.monitoring.unseen import between_kinds
-from uncertainty.outputs import ModelOutputs
+from uncertainty.outputs import ModelOutputs, Task
 from uncertainty.screener import fit_facts, reasons
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import Cascade, nothing_deeper
@@ -99,7 +99,7 @@ def from_outputs(
     refuse_another_order(calibration, classes, keep=asked.keep_class_order)
     same = equal_outputs(reference, calibration)
     known_good, notes = calibration_sets.known_good(reference)
-    wanted = [cls() for cls in discover().values() if cls.default] if asked.estimators is None else asked.estimators
+    wanted = _by_default(calibration.task) if asked.estimators is None else asked.estimators
     kept_back = _kept_back(calibration, asked.certify_share, asked.seed)
     usable, off = calibration_sets.fit_estimators(list(wanted), reference, calibration.take(~kept_back))
     shares, seed = shares_of(asked.shares, usable, calibration, copies), asked.seed
@@ -136,6 +136,12 @@ def from_outputs(
         decisions=decisions,
         telling=_telling(known_good, calibration, rows, (usable, combination.combiner), p_wrong),
     )
+
+
+def _by_default(task: Task) -> list[Estimator]:
+    """Return the default estimators; those of several labels alone are none, and no loss, where an image has one."""
+    chosen = [cls() for cls in discover().values() if cls.default]
+    return [one for one in chosen if task == "multilabel" or task in one.tasks]
 
 
 def _baseline(

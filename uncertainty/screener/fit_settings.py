@@ -49,6 +49,8 @@ class FitSettings:
             raise InputError(f"certify_share is {self.certify_share}; it must be a share from 0 to below 1")
         if not self.cascade_loss >= 0:
             raise InputError(f"cascade_loss is {self.cascade_loss}; it must be a share of E-AURC, 0 or more")
+        if self.cascade_share is not None and self.cascade_loss != CASCADE_LOSS:
+            raise InputError("cascade_share takes the place of cascade_loss; give one of them")
         if self.cascade_share is not None and not 0 <= self.cascade_share <= 1:
             raise InputError(f"cascade_share is {self.cascade_share}; it must be a share of the images, from 0 to 1")
 

@@ -9,7 +9,7 @@ from typing import Any
 from uncertainty.classifiers.description import Description
 from uncertainty.classifiers.formats.base import Format, Request, prefixes
 from uncertainty.classifiers.weights import load_weights, refuse_missing
-from uncertainty.errors import ModelError, in_one_line
+from uncertainty.errors import MissingDependencyError, ModelError, in_one_line
 
 PRESETS = {
     "efficientnet-lite0": "uncertainty.classifiers.presets:efficientnet_lite0",
@@ -86,6 +86,8 @@ def _made(target: str, arguments: dict[str, Any]) -> Any:
         raise ModelError(f"module {module_name!r} has no function {function!r} that returns the model")
     try:
         return factory(**arguments)
+    except MissingDependencyError:  # says itself what to install
+        raise
     except Exception as error:  # the user's code: anything may be raised
         raise ModelError(f"{target}({_said(arguments)}) fails: {in_one_line(error, 300)}") from error
 
