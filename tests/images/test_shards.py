@@ -66,6 +66,13 @@ def test_class_names_of_the_data_set(tmp_path):
         find_images(shard(tmp_path / "b.parquet", n=1, labels=[5], names=["cat", "dog"]))
 
 
+def test_a_shard_without_rows_is_no_images(tmp_path):
+    shard(tmp_path / "a.parquet", n=0, paths=[])
+    assert len(find_images(tmp_path / "a.parquet")) == 0
+    shard(tmp_path / "b.parquet", n=2, paths=["x.png", "y.png"])
+    assert len(find_images(tmp_path)) == 2
+
+
 @pytest.mark.parametrize("rows", [[0], [9], [3, 4], [1, 6, 8], [8, 9], [0, 9], list(range(10)), []])
 def test_select_reads_only_those_rows(tmp_path, rows):
     images = find_images(shard(tmp_path / "dev.parquet", labels=[str(i) for i in range(10)])).select(rows)

@@ -220,3 +220,11 @@ def test_image_sets_of_pascal_voc(tmp_path):
 def test_arrays_of_answers_beside_images():
     items = image_items(np.zeros((3, 4, 4, 3), np.uint8), np.array([[1, 0, 0], [0, 0, 0], [np.nan, 1, -1]]))
     assert [item.label for item in items] == ["0", "(no label)", "1;?0;?2"]
+
+
+def test_zeros_and_ones_of_the_only_class_are_answers_not_positions():
+    found = resolve_sets(["1", "0", "-1", None, " 1.0 "], ["crack"])
+    assert found.truth.tolist() == [[1], [0], [-1], [-1], [1]]
+    assert found.notes == ("the labels are zeros and ones: 1 where an image has 'crack', the only class",)
+    assert resolve_sets(["0", ";"], ["crack"]).truth.tolist() == [[1], [0]]  # positions, as lists have them
+    assert resolve_sets(["1", "0"], ["1"]).truth.tolist()[0] == [1]  # a name

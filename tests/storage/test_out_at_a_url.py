@@ -221,3 +221,9 @@ def test_verbs_that_do_not_work_with_a_url_say_so():
     for verb, given in ((verbs.export, ("csv", "a.csv")), (verbs.compare, ("b", "labels.csv"))):
         with pytest.raises(InputError, match=r"^s3://bucket/out is at a URL, .*; copy it here$"):
             verb("s3://key:secret@bucket/out", *given)
+
+
+def test_a_bucket_that_there_is_not_is_said_at_once(s3, monkeypatch):
+    monkeypatch.setattr("time.sleep", pytest.fail)
+    with pytest.raises(InputError, match="there is no such bucket; make it first"):
+        put(located("s3://no-such-bucket/out/a"), b"a")

@@ -134,7 +134,7 @@ def _names(stems: list[str], contents: list[_Contents]) -> Sequence[str]:
     listed = [shard.paths for shard in contents if shard.paths is not None]
     if len(listed) == len(contents) and all(path for paths in listed for path in paths):
         given = Texts.of(str(path) for paths in listed for path in paths)
-        if double(given) is None:
+        if len(given) and double(given) is None:
             if all(os.path.isabs(path) for path in given):
                 shared = os.path.commonpath({os.path.dirname(path) for path in given})
                 return Texts.of(os.path.relpath(path, shared) for path in given)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.figures import number_of
-from uncertainty.images.label_text import joined
+from uncertainty.images.label_text import JOINT, UNANSWERED, joined
 from uncertainty.labels.meaning import NO_TRUTH, Label, Resolved, meanings, resolve
 from uncertainty.labels.tables import parts
 from uncertainty.outputs import UNKNOWN_ANSWER, Task
@@ -65,7 +65,7 @@ def resolve_sets(labels: Sequence[Label], classes: Sequence[str], of: str = "") 
     >>> found.notes
     ("1 image was left out: its label 'fox' is no class of the model",)
     """
-    texts = [None if label is None else str(label) for label in labels]
+    texts, told = _of_one_class([None if label is None else str(label) for label in labels], classes)
     names = frozenset(classes)
     taken = {text: parts(text, names) for text in dict.fromkeys(texts) if text is not None and text.strip()}
     known = meanings([name for both in taken.values() for some in both for name in some], classes)
@@ -83,9 +83,23 @@ def resolve_sets(labels: Sequence[Label], classes: Sequence[str], of: str = "") 
     nothing = np.full(len(classes), UNKNOWN_ANSWER, dtype=np.int64)
     truth = [nothing if text is None else rows.get(text, nothing) for text in texts]
     lost = Counter(strange[text] for text in texts if text in strange)
+    plain = (*told, *known.notes)
     return ResolvedSets(
-        np.array(truth, dtype=np.int64).reshape(-1, len(classes)), (*known.notes, *_left_out(lost, of)), known.notes
+        np.array(truth, dtype=np.int64).reshape(-1, len(classes)), (*plain, *_left_out(lost, of)), plain
     )
+
+
+def _of_one_class(texts: list[str | None], classes: Sequence[str]) -> tuple[list[str | None], tuple[str, ...]]:
+    """Return the texts that zeros and ones stand for where there is one class: 1 is no position of it."""
+    if len(classes) != 1:
+        return texts, ()
+    name = classes[0]
+    meant = {"1": name, "0": JOINT, "-1": UNANSWERED + name}
+    plain = [None if text is None else text.strip().removesuffix(".0") for text in texts]
+    if "1" not in plain or name in meant or not {text for text in plain if text} <= meant.keys():
+        return texts, ()
+    told = f"the labels are zeros and ones: 1 where an image has {name!r}, the only class"
+    return [meant[text] if text else None for text in plain], (told,)
 
 
 def understand(labels: Sequence[Label], classes: Sequence[str], task: Task, of: str = "") -> Resolved | ResolvedSets:

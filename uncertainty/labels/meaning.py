@@ -144,7 +144,7 @@ def _integers(
             "class names, or count from 0"
         )
     positions = {text: k for text, k in others.items() if k < len(classes)}
-    first = min(positions, key=int, default=None)
+    first = max(positions, key=int, default=None)  # whatever the order of the rows
     told = (
         ()
         if first is None or named

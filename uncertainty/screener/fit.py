@@ -94,9 +94,7 @@ def from_outputs(
     calibration, copies, left_out = counted_once.usable_rows(calibration, copies, asked.groups)
     reference = counted_once.by_id(reference)
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
-    classes = list(asked.classes or map(str, range(calibration.n_classes)))
-    calibration_sets.refuse_unwritable(classes, calibration.task)
-    refuse_another_order(calibration, classes, keep=asked.keep_class_order)
+    classes = _classes(asked, calibration)
     same = equal_outputs(reference, calibration)
     known_good, notes = calibration_sets.known_good(reference)
     wanted = _by_default(calibration.task) if asked.estimators is None else asked.estimators
@@ -173,6 +171,14 @@ def _telling(
     image = None if known_good.quality is None else QualityWords.fit(known_good.quality)
     clean = rows.rows("clean")
     return Telling(image, reasons.usual(calibration, rows.signals.take(clean), judges, p_wrong[clean]))
+
+
+def _classes(asked: FitSettings, calibration: ModelOutputs) -> list[str]:
+    """Return the names of the classes, which texts can tell and which are surely in no other order."""
+    classes = list(asked.classes or map(str, range(calibration.n_classes)))
+    calibration_sets.refuse_unwritable(classes, calibration.task)
+    refuse_another_order(calibration, classes, keep=asked.keep_class_order)
+    return classes
 
 
 def _kept_back(calibration: ModelOutputs, share: float, seed: int) -> NDArray[np.bool_]:
