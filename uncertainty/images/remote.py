@@ -135,6 +135,10 @@ class RemotePath:
             except InputError:
                 raise
             except Exception as error:  # each file system has errors of its own
+                if "NO_SUCH_BUCKET" in str(error):
+                    raise InputError(
+                        f"{self} can't be {what}: there is no such bucket; make it, or name another"
+                    ) from error
                 if attempt == _ATTEMPTS - 1:
                     raise InputError(f"{self} can't be {what} ({self._plain(error)})") from error
             time.sleep(_FIRST_PAUSE * 2**attempt)
