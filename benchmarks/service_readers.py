@@ -10,31 +10,17 @@ from __future__ import annotations
 import logging
 import time
 from argparse import ArgumentParser
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.cases import CASES, fitted, write_images
 from tests.service.readers import KINDS, bear
-from uncertainty import Screener
+from tests.service.saved import InMemory
 from uncertainty.images.sources import find_images
-from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.service.app import create_app
 from uncertainty.service.settings import ServiceSettings
 
 _KNOWN_GOOD = 500
-
-
-@dataclass(frozen=True)
-class _Ready(SavedScreener):
-    """A screener that is in memory already."""
-
-    made: Screener | None = None
-
-    def load(self) -> Screener:
-        """Return it."""
-        assert self.made is not None
-        return self.made
 
 
 def main() -> None:
@@ -49,7 +35,7 @@ def main() -> None:
         root, case = Path(name), CASES["resnet20"]
         write_images(root / "images", 16, case.size)
         screener = fitted(case.classifier(), find_images(root / "images"), _KNOWN_GOOD)
-        app = create_app(ServiceSettings({"a": _Ready(root, made=screener)}, store=root / "kept.sqlite"))
+        app = create_app(ServiceSettings({"a": InMemory(root, lambda: screener)}, store=root / "kept.sqlite"))
         try:
             for kind in KINDS:
                 begun = time.perf_counter()

@@ -340,13 +340,8 @@ def _types(names: Sequence[str]) -> dict[str, Any]:
 
     known = {field.name: field.type for field in schema([], [], {}, more=("effort", "suggested", FLAGGED_LABELS))}
     known |= {"probs": pa.list_(pa.float32()), DECISIONS: pa.list_(pa.float32())}
-    known |= {"label": pa.string(), "correct": pa.bool_()}
-    known |= {
-        "doubtful_labels": pa.string(),
-        "group": pa.string(),
-        "duplicates": pa.list_(pa.string()),
-        "drawn_by": pa.string(),
-    }  # of a ranking
+    known |= dict.fromkeys(("label", "doubtful_labels", "group", "drawn_by"), pa.string())
+    known |= {"correct": pa.bool_(), "duplicates": pa.list_(pa.string())}
     for name in names:
         if name.startswith(("est_", "prob_", DECISION, QUALITY)):
             known[name] = pa.float32()

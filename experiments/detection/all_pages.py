@@ -15,6 +15,7 @@ from experiments.detection import (
     cascade,
     cifar10,
     combiners,
+    copies,
     digits,
     efforts,
     estimator_choice,
@@ -38,6 +39,7 @@ PAGES: dict[str, tuple[Callable[[Options], None], int]] = {
     "few_errors": (few_errors.main, 3),
     "estimator_choice": (estimator_choice.main, 2),
     "combiners": (combiners.main, 3),
+    "copies": (copies.main, 3),
     "second_opinions": (second_opinions.main, 3),
 }
 """The pages in order, each with how many splits it is of."""

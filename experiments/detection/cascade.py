@@ -1,9 +1,9 @@
-"""What a cascade loses by the share of images that it looks at more deeply, at balanced effort:
+"""What a cascade loses by the share of images that it looks at more deeply, at balanced effort; --data for three more:
 python -m experiments.detection.cascade --portfolio FOLDER --splits 2.
 
-With `--data` digits, solar cells and CIFAR-10 as well. Two choices of as many images are compared: those that
-`--cascade-share` takes, an interval of p_wrong at first sight that is expected to gain most for the ranking; and those
-that do gain most, which nobody can know who has not looked at all of them: no choice loses less.
+Two choices of as many images are compared: those that `--cascade-share` takes, an interval of p_wrong at first sight
+that is expected to gain most for the ranking; and those that do gain most, which nobody can know who has not looked at
+all of them: no choice loses less.
 """
 
 from __future__ import annotations

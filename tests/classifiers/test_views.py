@@ -77,3 +77,20 @@ def test_views_that_a_classifier_does_not_bear_are_left_out():
     none, bare = bearable(ModelOutputs(**{**vars(outputs), "tta_probs": views[:, :, ::-1] * 0 + [0.5, 0.5]}))
     assert none == ()
     assert bare.tta_probs is None
+
+
+def test_views_of_several_labels_are_kept_by_their_known_decisions():
+    labels = np.array([[1, 0, -1]] * 10)
+    said = np.where(labels == 1, 0.6, 0.1)  # the last is not known, and any answer to it will do
+    views = np.stack([said, np.where(labels < 0, 0.9, said), 1 - said], axis=1)
+    outputs = ModelOutputs(
+        ids=[str(i) for i in range(10)],
+        logits=np.log(said / (1 - said)),
+        labels=labels,
+        tta_probs=np.concatenate([views, views[:, 2:], views[:, 2:]], axis=1),
+        task="multilabel",
+        decision_thresholds=[0.55, 0.5, 0.5],
+    )
+    kept, chosen = bearable(outputs, ("flip", "zoom", "flip_vertical", "rotate"))
+    assert kept == ("flip", "zoom")
+    assert chosen.tta_probs.shape == (10, 2, 3)

@@ -98,6 +98,7 @@ def test_the_same_bytes_when_it_is_screened_again(run, here, tmp_path):
         (("fit", "--calibration", "table:val.csv", "--model", "m:f", "-o", "x"), "--model is for a network"),
         (("fit", "--calibration", "table:val.csv", "--effort", "thorough", "-o", "x"), "--effort is for a network"),
         (("fit", "--calibration", "table:val.csv", "--tta", "flip", "-o", "x"), "--tta is for a network"),
+        (("fit", "--calibration", "table:val.csv", "--cascade-share", "0", "-o", "x"), "--cascade-share is for a net"),
         (("fit", "--calibration", "new", "--model", "table:val.csv", "-o", "x"), "is no model: give it where images"),
     ],
 )

@@ -336,7 +336,7 @@ def test_files_with_an_underscore_are_no_estimators(folder: Path) -> None:
 
 def offer(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     entry = EntryPoint(name="users", value=value, group="uncertainty.estimators")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry] if group == entry.group else [])
+    monkeypatch.setattr(registry, "_entry_points", lambda: (entry,))
 
 
 def test_users_own_estimators_are_entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

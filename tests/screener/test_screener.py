@@ -436,6 +436,23 @@ def test_the_order_of_the_rows_that_fit_does_not_matter(made):
     assert np.array_equal(kept_back[0].p_wrong(test), kept_back[1].p_wrong(test))
 
 
+def test_the_order_of_the_rows_leaves_no_trace_on_disk(tmp_path):
+    rng, sets = np.random.default_rng(0), (known_good(60, 1), made_problem(100, 2))
+    for name, rows in (("a", sets), ("b", [one.take(rng.permutation(len(one))) for one in sets])):
+        Screener.fit_outputs(*rows).save(tmp_path / name)
+    a, b = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab")
+    assert a == b
+
+
+@pytest.mark.parametrize("name", [" cat", "dog ", ";", " ; ", "(no label)"])
+def test_class_names_that_texts_of_several_labels_can_not_tell_are_refused(name):
+    sets = known_good(50, 1, task="multilabel"), made_problem(80, 2, task="multilabel")
+    classes = [name, "b", "c", "d"]
+    with pytest.raises(CalibrationError, match="in texts of several labels; give it another name") as caught:
+        Screener.fit_outputs(*sets, classes=classes)
+    assert repr(name) in one_line(caught)
+
+
 def test_p_wrong_finds_errors_of_real_files(world, tmp_path):
     write_images(tmp_path, 300, seed=4)
     verdicts = world.screener.screen(tmp_path)

@@ -137,7 +137,7 @@ def test_an_unfinished_screening_is_not_begun_anew(begun):
         ({"policy": "budget 5 %"}, "the policy was 'policy', now it is 'budget 5 %'"),
         ({"batch_size": 4}, "the batch size was 2, now it is 4"),
         ({"features": False}, "features were kept: True, now: False"),
-        ({"format_version": 2}, "begun by a release of format 1, this one has 2"),
+        ({"format_version": 3}, "begun by a release of format 2, this one has 3"),
     ],
 )
 def test_another_task_is_refused(begun, now, words):

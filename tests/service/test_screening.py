@@ -167,6 +167,13 @@ def test_what_is_refused(ask, request_, status, which):
     assert (answer.status_code, code(answer)) == (status, which)
 
 
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=b"])
+def test_a_form_that_can_not_be_read_is_told_how_it_is_made(ask, kind):
+    answer = ask("POST", "/v1/screen", content=b"--b\r\n\r\nx", headers={"content-type": kind})
+    assert answer.json()["error"]["message"].startswith("the form ")
+    assert "curl -F" in answer.json()["error"]["message"]
+
+
 def encoded(image, kind, **options):
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
 
@@ -121,7 +121,7 @@ def test_told_to_end_it_finishes_what_it_accepted(home, image):
     with ThreadPoolExecutor(8) as pool:
         clients = [Client(service.place) for _ in range(8)]
         answers = [pool.submit(client.post, "/v1/screen", image, PNG) for client in clients]
-        time.sleep(0.02)
+        wait(answers, return_when=FIRST_COMPLETED)
         status = service.end()
         statuses = []
         for one in answers:

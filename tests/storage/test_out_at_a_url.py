@@ -217,13 +217,6 @@ def test_workers_on_ray_write_there_themselves(s3, world, home, expected, monkey
     assert contents(f"{s3}/by-ray") == expected
 
 
-def test_a_bucket_that_there_is_not_is_told_at_once(s3):
-    with pytest.raises(
-        InputError, match=r"^s3://no-such/a can't be written: there is no such bucket; make it, or name"
-    ):
-        put(located("s3://no-such/a"), b"text")
-
-
 def test_verbs_that_do_not_work_with_a_url_say_so():
     for verb, given in ((verbs.export, ("csv", "a.csv")), (verbs.compare, ("b", "labels.csv"))):
         with pytest.raises(InputError, match=r"^s3://bucket/out is at a URL, .*; copy it here$"):

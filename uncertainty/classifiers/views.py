@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
+from numpy.typing import NDArray
 from torch import Tensor
 
 from uncertainty.errors import InputError
@@ -76,9 +78,17 @@ def bearable(outputs: ModelOutputs, names: Sequence[str] = tuple(VIEWS)) -> tupl
     A view that a classifier was not trained to bear says nothing about the image. Returns the names and the outputs
     with the columns of `tta_probs` that belong to them.
     """
-    right = outputs.tta_probs.argmax(axis=2) == outputs.require("labels", "choosing views")[:, None]
+    right = _right(outputs, outputs.require("labels", "choosing views")[:, None])
     owners = [name for name in names for _ in VIEWS[name]]
     least = 1 - outputs.wrong.mean() - _BEARABLE
     kept = tuple(name for name in names if right[:, [owner == name for owner in owners]].mean() >= least)
     columns = [owner in kept for owner in owners]
     return kept, replace(outputs, tta_probs=outputs.tta_probs[:, columns] if kept else None)
+
+
+def _right(outputs: ModelOutputs, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return (n, v) whether the answer to each view is right; of several labels, every known decision of it."""
+    if outputs.task == "multiclass":
+        return np.asarray(outputs.tta_probs.argmax(axis=2) == labels)
+    differs = (outputs.tta_probs >= outputs.decision_thresholds) != (labels == 1)
+    return np.asarray(~(differs & outputs.known[:, None]).any(axis=2))

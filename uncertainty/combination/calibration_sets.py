@@ -29,11 +29,12 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.figures import number_of
 from uncertainty.images.duplicates import Duplicates, same_pictures
 from uncertainty.images.formats.base import WHOLE
+from uncertainty.images.label_text import unwritable
 from uncertainty.images.near_copies import near_copies
 from uncertainty.images.remarks import in_words
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.label_sets import understand
-from uncertainty.outputs import ModelOutputs
+from uncertainty.outputs import ModelOutputs, Task
 
 logger = logging.getLogger("uncertainty")
 _ON_REQUEST = {"embedding", "tta_probs"}  # nobody misses what was not asked for
@@ -215,6 +216,13 @@ def refuse_overlap(first: ModelOutputs, second: ModelOutputs, names: str) -> Non
     """Raise OverlapError where two tables share ids; `names` says which tables they are."""
     if len(shared := np.intersect1d(first.ids, second.ids)):
         raise OverlapError(f"{names} share {len(shared)} ids, e.g. {str(shared[0])!r}; they must be disjoint")
+
+
+def refuse_unwritable(classes: Iterable[str], task: Task) -> None:
+    """Raise CalibrationError where a class has a name that texts of several labels can't tell."""
+    for name in classes if task == "multilabel" else ():
+        if (why := unwritable(name)) is not None:
+            raise CalibrationError(f"the class name {name!r} {why}, in texts of several labels; give it another name")
 
 
 def refuse(count: int, example: str) -> None:

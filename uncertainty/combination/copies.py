@@ -21,7 +21,7 @@ from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 
 Kind = Literal["damaged", "foreign"]
 MOST: Mapping[str, int] = MappingProxyType({"damaged": 1500, "foreign": 700})
-"""Copies of each kind at most: more teach next to nothing, see `experiments/results/copies.md`."""
+"""Copies of each kind at most: what more would teach, see `experiments/results/copies.md`."""
 
 
 def copies(classifier: Classifier, images: Any, originals: Collected, look: Look, kind: Kind) -> ModelOutputs:

@@ -22,13 +22,13 @@ def with_options(
     ...     print(colour, size)
     >>> draw(colour="red", width=4, height=3), str(inspect.signature(draw))
     red 12
-    (None, '(colour: str, width: int = 2, height: int = 3)')
+    (None, '(colour: str, *, width: int = 2, height: int = 3)')
     """
 
     def given_to(command: Command) -> Command:
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != name]
         added = [
-            inspect.Parameter(option, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
+            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
             for option, (kind, default) in options.items()
         ]
 

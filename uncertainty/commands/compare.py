@@ -7,35 +7,27 @@ from typing import Annotated, Any
 
 import typer
 
+from uncertainty.commands.column_options import with_grouped_columns
 from uncertainty.commands.options import (
-    Group,
-    GroupBy,
-    LabelColumn,
     Labels,
-    LabelSeparator,
-    NameColumn,
     Overwrite,
     Resamples,
     ResamplesSeed,
-    SeveralLabels,
 )
 from uncertainty.commands.shared import console, say, say_kept_apart
 
 
+@with_grouped_columns
 def compare(
     a: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
     b: Annotated[Path, typer.Argument(help="The same of another run or another model.")],
     labels: Labels,
-    name_column: NameColumn = None,
-    label_column: LabelColumn = None,
-    several_labels: SeveralLabels = False,
-    label_separator: LabelSeparator = ";",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("comparison"),
     resamples: Resamples = 1000,
     seed: ResamplesSeed = 0,
-    group: Group = None,
-    group_by: GroupBy = None,
     overwrite: Overwrite = False,
+    *,
+    columns: Any,
 ) -> None:
     """Say what run B fixed and broke against run A: uncertainty compare OUT_A OUT_B --labels labels.csv."""
     from uncertainty.commands.findings_text import (
@@ -44,12 +36,8 @@ def compare(
         decision_changes,
         decision_changes_text,
     )
-    from uncertainty.images.groups import Grouping
-    from uncertainty.images.manifests import Columns
     from uncertainty.workflows.compare import compare_folders, files_of
 
-    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
-    columns = Columns(name_column, label_column, grouping=Grouping(group, group_by), **how)
     found = compare_folders(a, b, labels, out, columns, overwrite=overwrite, seed=seed, resamples=resamples)
     console().print(comparison_table(found))
     say(comparison_text(found))

@@ -6,18 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from uncertainty.commands.column_options import with_grouped_columns
 from uncertainty.commands.options import (
-    Group,
-    GroupBy,
-    LabelColumn,
     Labels,
-    LabelSeparator,
-    NameColumn,
     Overwrite,
     Resamples,
     ResamplesSeed,
     Screened,
-    SeveralLabels,
 )
 from uncertainty.commands.shared import console, plainly, say
 from uncertainty.storage.mirror import folder_at
@@ -26,20 +21,17 @@ from uncertainty.verbs.ranges import limits
 Wanted = Annotated[float, typer.Option(**limits("precision"), help="State each class's threshold for this one.")]
 
 
+@with_grouped_columns
 def evaluate(
     out: Screened,
     labels: Labels,
-    name_column: NameColumn = None,
-    label_column: LabelColumn = None,
-    several_labels: SeveralLabels = False,
-    label_separator: LabelSeparator = ";",
     precision: Wanted = 0.9,
     recall: Wanted = 0.9,
     resamples: Resamples = 1000,
     seed: ResamplesSeed = 0,
-    group: Group = None,
-    group_by: GroupBy = None,
     overwrite: Overwrite = False,
+    *,
+    columns: Any,
 ) -> None:
     """Say how good the verdicts were, once labels are known: uncertainty evaluate OUT --labels labels.csv."""
     from uncertainty.commands.findings_text import (
@@ -50,12 +42,8 @@ def evaluate(
         findings_text,
     )
     from uncertainty.commands.tables import evaluation_table, evaluation_text
-    from uncertainty.images.groups import Grouping
-    from uncertainty.images.manifests import Columns
     from uncertainty.workflows.evaluate import evaluate_folder
 
-    how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
-    columns = Columns(name_column, label_column, grouping=Grouping(group, group_by), **how)
     wanted = {"precision": precision, "recall": recall}
     found = evaluate_folder(out, labels, columns, seed=seed, resamples=resamples, overwrite=overwrite, **wanted)
     say("\n".join(map(plainly, found.opening())))

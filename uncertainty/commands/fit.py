@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from uncertainty.commands.column_options import with_columns_of_a_part
 from uncertainty.commands.options import (
     Autocast,
     BatchSize,
@@ -20,13 +21,8 @@ from uncertainty.commands.options import (
     EffortLevel,
     ExpectDamage,
     ExpectUnknown,
-    Group,
-    GroupBy,
     KeepClassOrder,
-    LabelColumn,
-    LabelSeparator,
     Model,
-    NameColumn,
     NoCache,
     Out,
     Passes,
@@ -34,8 +30,6 @@ from uncertainty.commands.options import (
     ReferenceSplit,
     RunBy,
     SecondOpinion,
-    SeveralLabels,
-    Split,
     Trusted,
     Views,
     Workers,
@@ -51,17 +45,13 @@ if TYPE_CHECKING:
     from uncertainty.screener import Screener
 
 
+@with_columns_of_a_part
 @with_policy_options
 def fit(
     calibration: Annotated[Path, typer.Option(help="Labelled images, not of the training set; or table:FILE.")],
     out: Out,
     model: Model = None,
     reference: Reference = None,
-    name_column: NameColumn = None,
-    label_column: LabelColumn = None,
-    several_labels: SeveralLabels = False,
-    label_separator: LabelSeparator = ";",
-    split: Split = None,
     reference_split: ReferenceSplit = None,
     classes: Annotated[Path | None, typer.Option(help="Class names in output order: .txt or JSON.")] = None,
     keep_class_order: KeepClassOrder = False,
@@ -76,8 +66,6 @@ def fit(
     cascade: Cascaded = False,
     cascade_loss: CascadeLoss = CASCADE_LOSS,
     cascade_share: CascadeShare = None,
-    group: Group = None,
-    group_by: GroupBy = None,
     drop_duplicates: DropDuplicates = False,
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -88,13 +76,14 @@ def fit(
     runtime: RunBy = None,
     batch_size: BatchSize = BATCH_SIZE,
     workers: Workers = WORKERS,
+    *,
+    columns: Any,
 ) -> None:
     """Fit a screener to a model: uncertainty fit --model SPEC --reference DIR --calibration DIR -o SCREENER.
 
     Without a network: uncertainty fit --reference table:train.parquet --calibration table:val.parquet -o SCREENER.
     """
     with loading():
-        from uncertainty.images.manifests import Columns, Grouping
         from uncertainty.workflows.fit import ModelSource, both_sets, fit_folders
 
     asked: dict[str, Any] = {"expect_damage": expect_damage, "batch_size": batch_size, "workers": workers, "seed": seed}
@@ -102,10 +91,9 @@ def fit(
     asked |= {"policy": policy, "cascade": cascade, "cascade_loss": cascade_loss, "cascade_share": cascade_share}
     asked |= {"views": [name for name in tta.split(",") if name], "cache": _cache_folder(cache, off=no_cache)}
     asked |= {"keep_class_order": keep_class_order, "progress": shown_progress, "drop_duplicates": drop_duplicates}
-    named = Columns(name_column, label_column, split, Grouping(group, group_by), label_separator, several_labels)
     source = ModelSource(model, classes, embedder, device, autocast, runtime, trust_model_file)
     with listened() as said:
-        screener = fit_folders(source, *both_sets(reference, reference_split, calibration, named), out, **asked)
+        screener = fit_folders(source, *both_sets(reference, reference_split, calibration, columns), out, **asked)
     _say(screener, out, said)
 
 

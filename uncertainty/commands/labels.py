@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from uncertainty.commands.column_options import with_label_columns
 from uncertainty.commands.options import (
-    LabelColumn,
     Labels,
-    LabelSeparator,
-    NameColumn,
     Overwrite,
     Resamples,
     ResamplesSeed,
     Screened,
-    SeveralLabels,
 )
 from uncertainty.commands.shared import say
 from uncertainty.figures import probability
@@ -20,23 +19,20 @@ from uncertainty.storage.mirror import folder_at
 _SHOWN = 10
 
 
+@with_label_columns
 def labels(
     out: Screened,
     labels: Labels,
-    name_column: NameColumn = None,
-    label_column: LabelColumn = None,
-    several_labels: SeveralLabels = False,
-    label_separator: LabelSeparator = ";",
     resamples: Resamples = 1000,
     seed: ResamplesSeed = 0,
     overwrite: Overwrite = False,
+    *,
+    columns: Any,
 ) -> None:
     """Say how far annotators agree and which labels are likely wrong: uncertainty labels OUT --labels labels.csv."""
     from uncertainty.commands.tables import shown
-    from uncertainty.images.manifests import Columns
     from uncertainty.workflows.check_labels import LABEL_ERRORS, check_labels, words
 
-    columns = Columns(name_column, label_column, separator=label_separator, several=several_labels)
     check = check_labels(out, labels, columns, seed=seed, resamples=resamples, overwrite=overwrite)
     for row in check.table.slice(0, min(check.likely, _SHOWN)).to_pylist():
         said = f"{shown(row['label'])}, more likely {shown(row['suggested'])}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncertainty.commands.added_options import with_options
 from uncertainty.commands.options import BatchSize, Device, Model, OtherSecondOpinion, Trusted, Workers
+from uncertainty.commands.start import loading
 from uncertainty.defaults import BATCH_SIZE, WORKERS
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ class NetworkOptions:
     batch_size: int = BATCH_SIZE
     workers: int = WORKERS
 
-    def saved(self, folder: Path) -> SavedScreener:
-        """Return the screener of a folder, to be opened so."""
-        from uncertainty.screening.saved_screener import SavedScreener
+    def saved(self, folder: Path, policy: Any = None) -> SavedScreener:
+        """Return the screener of a folder, to be opened so, and to flag by a policy where one was asked for."""
+        with loading():
+            from uncertainty.screening.saved_screener import SavedScreener
 
-        return SavedScreener(folder, self.model, self.device, None, self.embedder, self.trust_model_file)
+        return SavedScreener(folder, self.model, self.device, policy, self.embedder, self.trust_model_file)
 
 
 def _made(given: dict[str, Any]) -> NetworkOptions:

@@ -9,17 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from uncertainty.commands.column_options import with_label_columns
+from uncertainty.commands.network_options import NetworkOptions, with_screener_options
 from uncertainty.commands.options import (
-    Device,
-    LabelColumn,
-    LabelSeparator,
-    Model,
-    NameColumn,
-    OtherSecondOpinion,
     Overwrite,
     Screened,
-    SeveralLabels,
-    Trusted,
 )
 from uncertainty.commands.shared import say, say_notes, shown_progress
 from uncertainty.commands.start import Command
@@ -50,16 +44,14 @@ def _with_kind(args: list[str]) -> Iterator[str]:
             yield "grad"
 
 
+@with_label_columns
+@with_screener_options
 def report(
     out: Screened,
     labels: Annotated[
         Path | None,
         typer.Option(help="Table with file_name and label, class folders, or a labelling tool's export."),
     ] = None,
-    name_column: NameColumn = None,
-    label_column: LabelColumn = None,
-    several_labels: SeveralLabels = False,
-    label_separator: LabelSeparator = ";",
     images: Annotated[Path | None, typer.Option(help="Where the screened images are now.")] = None,
     page: Annotated[
         Any,
@@ -78,23 +70,18 @@ def report(
             help="Heat maps of where the network looks: Grad-CAM (also --cam alone), or Guided Grad-CAM beside it.",
         ),
     ] = None,
-    model: Model = None,
-    embedder: OtherSecondOpinion = None,
-    device: Device = None,
-    trust_model_file: Trusted = False,
     overwrite: Overwrite = False,
+    *,
+    columns: Any,
+    network: NetworkOptions,
 ) -> None:
     """Make one HTML page of a screening, which works offline: uncertainty report OUT --labels labels.csv."""
-    from uncertainty.images.manifests import Columns
     from uncertainty.report.build import write_report
     from uncertainty.report.illustrations import illustrations
-    from uncertainty.screening.saved_screener import SavedScreener
 
-    use: dict[str, Any] = {"embedder": embedder, "trust": trust_model_file}
-    saved = None if screener is None else SavedScreener(screener, model, device, **use)
+    saved = None if screener is None else network.saved(screener)
     drawing = illustrations(saved, reference, cam=cam, progress=shown_progress)
     asked: dict[str, Any] = {"labels": labels, "images": images, "path": page, "most": most, "overwrite": overwrite}
-    columns = Columns(name_column, label_column, separator=label_separator, several=several_labels)
     written = write_report(out, columns=columns, illustrate=drawing, **asked)
     say_notes(written.notes)
     beside = f", with its pictures in {written.thumbs}" if written.thumbs else ""

@@ -11,26 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from uncertainty.commands.explain import say_explanations
+from uncertainty.commands.network_options import NetworkOptions, with_network_options
 from uncertainty.commands.options import (
     Actors,
     AdaptTo,
-    BatchSize,
-    Device,
     Engine,
     Format,
     GpusPerActor,
-    Model,
     NameColumn,
-    OtherSecondOpinion,
     OutAtUrl,
     RayAddress,
-    Trusted,
-    Workers,
 )
 from uncertainty.commands.policy_options import with_policy_options
 from uncertainty.commands.shared import say, say_notes, shown_progress
 from uncertainty.commands.start import loading
-from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.figures import number_of
 
 if TYPE_CHECKING:
@@ -39,21 +33,16 @@ if TYPE_CHECKING:
 
 
 @with_policy_options
+@with_network_options
 def screen(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
     images: Annotated[
         str, typer.Argument(help="Image, folder, manifest, or Parquet with images; path, URL or table:FILE.")
     ],
     out: OutAtUrl,
-    model: Model = None,
-    embedder: OtherSecondOpinion = None,
     name_column: NameColumn = None,
     policy: Any = None,
     format: Annotated[Format, typer.Option(help="Of the verdicts.")] = Format.PARQUET,
-    device: Device = None,
-    trust_model_file: Trusted = False,
-    batch_size: BatchSize = BATCH_SIZE,
-    workers: Workers = WORKERS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a screening that was interrupted.")] = False,
     features: Annotated[bool, typer.Option(help="Also write features.parquet, to choose images that differ.")] = True,
     engine: Annotated[Engine, typer.Option(help="Where the work is done: in this process, or on Ray.")] = Engine.LOCAL,
@@ -64,10 +53,11 @@ def screen(
         bool, typer.Option("--overwrite", help="Replace a finished screening of something else.")
     ] = False,
     adapt: AdaptTo = None,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Screen images: uncertainty screen SCREENER INPUT -o OUT."""
     with loading():
-        from uncertainty.screening.saved_screener import SavedScreener
         from uncertainty.workflows.screen import OnRay, ScreenSettings, refuse_ray, screen_folder
 
     ray = None
@@ -76,10 +66,10 @@ def screen(
     else:
         refuse_ray(actors=actors, gpus_per_actor=gpus_per_actor, ray_address=ray_address)
     done = screen_folder(
-        SavedScreener(screener, model, device, policy, embedder, trust_model_file),
+        network.saved(screener, policy),
         images,
         out,
-        ScreenSettings(f".{format}", features, batch_size, workers, overwrite, name_column, adapt),
+        ScreenSettings(f".{format}", features, network.batch_size, network.workers, overwrite, name_column, adapt),
         ray=ray,
         resume=resume,
         progress=partial(_interruptible, out),

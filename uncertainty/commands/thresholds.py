@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from uncertainty.commands.column_options import with_columns_of_a_part
 from uncertainty.commands.options import (
-    Group,
-    GroupBy,
-    LabelColumn,
-    LabelSeparator,
-    NameColumn,
     Overwrite,
-    SeveralLabels,
-    Split,
 )
 from uncertainty.commands.shared import console, say, say_notes
 from uncertainty.defaults import CONFIDENCE
@@ -35,6 +29,7 @@ Confidence = Annotated[
 ]
 
 
+@with_columns_of_a_part
 def thresholds(
     source: Annotated[str, typer.Argument(help="table:FILE of outputs with labels, or a folder of a screening.")],
     precision: Precision = None,
@@ -47,24 +42,16 @@ def thresholds(
         Path | None, typer.Option(help="Of a screening: a table with file_name and label, or what a tool exports.")
     ] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write: .json or .csv.")] = Path("thresholds.json"),
-    name_column: NameColumn = None,
-    label_column: LabelColumn = None,
-    several_labels: SeveralLabels = False,
-    label_separator: LabelSeparator = ";",
-    split: Split = None,
-    group: Group = None,
-    group_by: GroupBy = None,
     overwrite: Overwrite = False,
+    *,
+    columns: Any,
 ) -> None:
     """Choose from which probability on each class is said: uncertainty thresholds table:val.parquet --precision 0.9."""
     from uncertainty.commands.threshold_text import threshold_lines, threshold_table
     from uncertainty.decisions.answer_thresholds import Wanted
-    from uncertainty.images.groups import Grouping
-    from uncertainty.images.manifests import Columns
     from uncertainty.workflows.thresholds import choose, write
 
     wanted = Wanted.of(precision=precision, recall=recall, confidence=confidence, together=not alone)
-    columns = Columns(name_column, label_column, split, Grouping(group, group_by), label_separator, several_labels)
     found = choose(source, labels, wanted, columns)
     write(found, out, overwrite=overwrite)
     say_notes(found.notes)

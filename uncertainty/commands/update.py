@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from uncertainty.commands.options import LabelColumn, Labels, LabelSeparator, NameColumn, ScreenedHere, SeveralLabels
+from uncertainty.commands.column_options import with_label_columns
+from uncertainty.commands.options import Labels, ScreenedHere
 from uncertainty.commands.shared import say, say_notes
 
 
+@with_label_columns
 def update(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
     out: ScreenedHere,
     labels: Labels,
-    name_column: NameColumn = None,
-    label_column: LabelColumn = None,
-    several_labels: SeveralLabels = False,
-    label_separator: LabelSeparator = ";",
     new: Annotated[
         Path | None, typer.Option("-o", "--out", help="New folder. Default: SCREENER, the old one is kept beside it.")
     ] = None,
@@ -28,12 +26,12 @@ def update(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Write the new screener where the labels did not help, too.")
     ] = False,
+    *,
+    columns: Any,
 ) -> None:
     """Learn again once labels arrive, from old and new ones: uncertainty update SCREENER OUT --labels labels.csv."""
-    from uncertainty.images.manifests import Columns
     from uncertainty.workflows.update import update_folder
 
-    columns = Columns(name_column, label_column, separator=label_separator, several=several_labels)
     found, kept = update_folder(screener, out, labels, columns, into=new, column=inclusion, anyway=anyway)
     say_notes(found.notes)
     for line in found.words():

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from uncertainty.commands.options import BatchSize, Device, Format, Model, OtherSecondOpinion, Out, Trusted, Workers
+from uncertainty.commands.network_options import NetworkOptions, with_network_options
+from uncertainty.commands.options import Format, Out
 from uncertainty.commands.policy_options import with_policy_options
 from uncertainty.commands.shared import say
-from uncertainty.defaults import BATCH_SIZE, WORKERS
 from uncertainty.figures import number_of
 from uncertainty.verbs.ranges import limits
 
@@ -28,6 +28,7 @@ Publish = Annotated[float, typer.Option(**limits("publish"), help="Seconds betwe
 
 
 @with_policy_options
+@with_network_options
 def watch(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
     folder: Annotated[Path, typer.Argument(help="Folder in which images arrive.")],
@@ -40,17 +41,12 @@ def watch(
     settle: Settle = 2.0,
     every: Every = 1.0,
     publish: Publish = 60.0,
-    model: Model = None,
-    embedder: OtherSecondOpinion = None,
     policy: Any = None,
     format: Annotated[Format, typer.Option(help="Of the verdicts.")] = Format.PARQUET,
-    device: Device = None,
-    trust_model_file: Trusted = False,
-    batch_size: BatchSize = BATCH_SIZE,
-    workers: Workers = WORKERS,
+    *,
+    network: NetworkOptions,
 ) -> None:
     """Screen images as they arrive in a folder: uncertainty watch SCREENER FOLDER -o OUT."""
-    from uncertainty.screening.saved_screener import SavedScreener
     from uncertainty.service.watch.settings import Told, WatchSettings
     from uncertainty.service.watch.watch import watching
 
@@ -65,10 +61,10 @@ def watch(
         flagged_to=to,
         told=Told(webhook, run),
         ending=f".{format}",
-        batch_size=batch_size,
-        workers=workers,
+        batch_size=network.batch_size,
+        workers=network.workers,
     )
-    loaded = SavedScreener(screener, model, device, policy, embedder, trust_model_file).load()
+    loaded = network.saved(screener, policy).load()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

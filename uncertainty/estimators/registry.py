@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-from collections.abc import Mapping
 from functools import cache
-from importlib import import_module, metadata
-from importlib.metadata import EntryPoint
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
@@ -29,7 +28,7 @@ def discover() -> dict[str, type[Estimator]]:
     stems = [module.name for module in pkgutil.iter_modules(import_module(_GROUP).__path__)]
     files = [stem for stem in stems if stem not in _NO_ESTIMATORS and not stem.startswith("_")]
     found = [_only_estimator(import_module(f"{_GROUP}.{stem}")) for stem in files]
-    found += [_loaded(entry) for entry in entry_points(group=_GROUP)]
+    found += [_loaded(entry) for entry in _entry_points()]
     classes: dict[str, type[Estimator]] = {}
     for cls in sorted(found, key=lambda cls: cls.name):
         if classes.setdefault(cls.name, cls) is not cls:
@@ -43,11 +42,7 @@ def create(name: str, **arguments: Any) -> Estimator:
     >>> create("nn_guide", k=3).arguments()
     {'k': 3}
     """
-    return made(discover(), name, arguments)
-
-
-def made(known: Mapping[str, type[Estimator]], name: str, arguments: Mapping[str, Any]) -> Estimator:
-    """Return a new, unfitted estimator of those that `discover` found: looking through what is installed takes time."""
+    known = discover()
     if name not in known:
         raise InputError(f"there is no estimator {name!r}; known are {', '.join(known)}")
     accepted = inspect.signature(known[name]).parameters
@@ -57,9 +52,9 @@ def made(known: Mapping[str, type[Estimator]], name: str, arguments: Mapping[str
 
 
 @cache
-def entry_points(group: str) -> metadata.EntryPoints:
-    """Return what is installed for a group; looked up once, since estimators are asked for often."""
-    return metadata.entry_points(group=group)
+def _entry_points() -> tuple[EntryPoint, ...]:
+    # To look through all that is installed takes a while, and a saved screener makes its estimators one by one.
+    return tuple(entry_points(group=_GROUP))
 
 
 def _only_estimator(module: ModuleType) -> type[Estimator]:

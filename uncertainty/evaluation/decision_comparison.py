@@ -100,8 +100,7 @@ def compare_decisions(
 ) -> DecisionComparison | None:
     """Compare the decisions of two verdict tables with the same labelled rows.
 
-    None where an image has one label, and where a
-    table does not say which classes there are.
+    None where an image has one label, and where a table does not say which classes there are.
     """
     if not (len(a) and task_of(a) == task_of(b) == "multilabel"):
         return None

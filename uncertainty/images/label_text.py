@@ -32,6 +32,17 @@ def is_no_label(text: str) -> bool:
     return plain == NO_LABEL or (bool(plain) and not plain.strip(f"{JOINT} "))
 
 
+def unwritable(name: str) -> str | None:
+    """Say why a class name can't stand in a text of several labels; None where it can.
+
+    >>> unwritable("cat"), unwritable("a;b"), unwritable(" cat")
+    (None, None, 'begins or ends with a space, which is not kept')
+    """
+    if is_no_label(name):
+        return "is what is written where an image has no label"
+    return None if name == name.strip() else "begins or ends with a space, which is not kept"
+
+
 def of_answers(names: Sequence[str], answers: Sequence[Any]) -> str | None:
     """Return the text of one answer a label: 1 has it, 0 has not, -1, NaN and None are no answer; None for no answers.
 

@@ -20,6 +20,12 @@ _OF_ARROW = ("s3", "gs", "gcs", "hdfs", "viewfs")
 _SECRETS = re.compile(r"(?i)(?:key|secret|token|password|sas|sig)[^=&]*=([^&]+)")
 _ATTEMPTS, _FIRST_PAUSE = 3, 0.5
 _LONGEST_REASON = 120
+_CREDENTIALS = "the store does not take these credentials; see to them, and to what they may do"
+_LASTING = {
+    "NO_SUCH_BUCKET": "there is no such bucket; make it first, or look at how its name is written",
+    **dict.fromkeys(("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH"), _CREDENTIALS),
+}
+"""What another attempt would not mend, by the word that a store has for it."""
 
 _Answer = TypeVar("_Answer")
 
@@ -135,10 +141,8 @@ class RemotePath:
             except InputError:
                 raise
             except Exception as error:  # each file system has errors of its own
-                if "NO_SUCH_BUCKET" in str(error):
-                    raise InputError(
-                        f"{self} can't be {what}: there is no such bucket; make it, or name another"
-                    ) from error
+                if why := next((told for word, told in _LASTING.items() if f"AWS Error {word} " in str(error)), None):
+                    raise InputError(f"{self} can't be {what} ({why})") from error
                 if attempt == _ATTEMPTS - 1:
                     raise InputError(f"{self} can't be {what} ({self._plain(error)})") from error
             time.sleep(_FIRST_PAUSE * 2**attempt)

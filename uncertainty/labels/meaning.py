@@ -144,7 +144,7 @@ def _integers(
             "class names, or count from 0"
         )
     positions = {text: k for text, k in others.items() if k < len(classes)}
-    first = next(iter(positions), None)
+    first = min(positions, key=int, default=None)
     told = (
         ()
         if first is None or named

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt, 
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.source import Source
 from uncertainty.errors import ArtifactError, OutputsError, UncertaintyError
-from uncertainty.estimators import discover, made
+from uncertainty.estimators import create
 from uncertainty.estimators._known_good import share
 from uncertainty.estimators.base import Estimator
 from uncertainty.files import alone, replacing
@@ -195,9 +195,8 @@ def names_from_array(array: NDArray[np.uint8] | None) -> tuple[str, ...]:
 def unpack(saved: Sequence[SavedEstimator], arrays: Mapping[str, NDArray[Any]]) -> tuple[Estimator, ...]:
     """Undo `pack`."""
     try:
-        known = discover()
         restored = tuple(
-            made(known, one.name, one.arguments).restore(
+            create(one.name, **one.arguments).restore(
                 {**_numbers(one), **{attribute: arrays[key] for attribute, key in one.arrays.items()}}
             )
             for one in saved

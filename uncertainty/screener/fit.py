@@ -66,6 +66,7 @@ def from_images(
     groups = asked.groups
     if groups is not None and not isinstance(groups, Mapping):
         raise InputError("images are told apart by their names; give groups by name, such as {'a/1.png': 'film a'}")
+    calibration_sets.refuse_unwritable(classifier.classes, classifier.task)
     wanted = calibration_sets.Asked(asked.shares, groups, asked.drop_duplicates, asked.compared)
     with remembering(classifier, cache) as running:
         sets = calibration_sets.collect(running, reference, calibration, look, views, wanted)
@@ -91,8 +92,10 @@ def from_outputs(
     """Fit to outputs, see `Screener.fit_outputs`; `copies` are the damaged and the foreign ones."""
     calibration.require("labels", "calibration")
     calibration, copies, left_out = counted_once.usable_rows(calibration, copies, asked.groups)
+    reference = counted_once.by_id(reference)
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
     classes = list(asked.classes or map(str, range(calibration.n_classes)))
+    calibration_sets.refuse_unwritable(classes, calibration.task)
     refuse_another_order(calibration, classes, keep=asked.keep_class_order)
     same = equal_outputs(reference, calibration)
     known_good, notes = calibration_sets.known_good(reference)

@@ -9,7 +9,8 @@ from uncertainty.screening.part_files import rebuilt
 
 ROWS_IN_A_PART = 1024
 """About so many images are lost by a crash. The rows of a part are a multiple of the images in a batch."""
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Of the rows of a part; 2 has suggested sets of labels."""
 _WORDS = {
     "images": "the input had {} images, now it has {}",
     "input": "the names or columns of the input have changed ({} was {})",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from uncertainty.errors import printable
@@ -20,12 +21,13 @@ _FIELD = 1 << 16
 _RAW = ("application/octet-stream", "image/")
 _FORM, _JSON = "multipart/form-data", "application/json"
 _ACCEPTED = "send image/..., application/octet-stream, multipart/form-data or application/json with urls"
+_AS_FORMS_ARE = "let a library write it, or curl -F images=@a.png"
 
 
 class _Form(MultiPartParser):
     """The parser of forms, which keeps files in memory: the body is bounded, and a disk may be full.
 
-    `whole` says whether the form had an end. Without one the parser leaves out the last file, and says nothing.
+    A form without an end is an error, where the parser would leave out the last file and say nothing.
     """
 
     spool_max_size = 1 << 40
@@ -35,10 +37,16 @@ class _Form(MultiPartParser):
         """Note that the last boundary has come."""
         self.whole = True
 
-    def close(self) -> None:
-        """Close the files that were begun, those of parts without an end among them."""
-        for one in self._files_to_close_on_error:
-            one.close()
+    async def parse(self) -> FormData:
+        """Return the parts of the form; MultiPartException for none that is whole, with all files closed."""
+        self.stream = self._to_its_end(self.stream)
+        return await super().parse()
+
+    async def _to_its_end(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async for chunk in stream:
+            yield chunk
+        if not self.whole:
+            raise MultiPartException("it has no end: its last boundary did not come")
 
 
 async def parts_of(request: Request, settings: ServiceSettings, name: str | None) -> list[tuple[str, bytes | str]]:
@@ -78,16 +86,15 @@ async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
     except MultiPartException as error:
         if error.message.startswith("Too many"):
             raise too_many(most) from error
-        raise Refused(400, "bad_form", printable(error.message)[:200]) from error
+        why = printable(error.message)[:200].rstrip(".")
+        raise Refused(400, "bad_form", f"the form can't be read ({why}); {_AS_FORMS_ARE}") from error
     try:
-        if not parser.whole:
-            raise Refused(400, "bad_form", "the form has no end: its last boundary did not come")
         files = [value for _, value in form.multi_items()]
         if not all(isinstance(one, UploadFile) and one.filename for one in files):
             raise Refused(422, "no_file_name", "each part of the form must be a file with a file name")
         return [(str(one.filename), await one.read()) for one in files if isinstance(one, UploadFile)]
     finally:
-        parser.close()
+        await form.close()
 
 
 def _urls(body: bytes, settings: ServiceSettings) -> list[str]:

@@ -184,9 +184,9 @@ def forward_passes(good: ImageSet | None, labelled: ImageSet, damaged: float, fo
 
     Of one set that is divided in whole groups about so many.
     """
-    n_good = len(labelled) // 2 if good is None else len(good)
-    n_calibration = len(labelled) - n_good if good is None else len(labelled)
     from uncertainty.combination.copies import MOST
 
+    n_good = len(labelled) // 2 if good is None else len(good)
+    n_calibration = len(labelled) - n_good if good is None else len(labelled)
     shares = {"damaged": damaged, "foreign": foreign}
     return n_good + n_calibration + sum(min(n_calibration, MOST[kind]) for kind, share in shares.items() if share > 0)

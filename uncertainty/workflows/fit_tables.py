@@ -59,8 +59,9 @@ def fit_tables(
 
 def _refuse_network(asked: Mapping[str, Any]) -> None:
     for name in _OF_NETWORKS:
-        if asked.get(name):
-            option = "tta" if name == "views" else name
+        # A share of 0 was asked for too.
+        if asked.get(name) or (name == "cascade_share" and asked.get(name) is not None):
+            option = "tta" if name == "views" else name.replace("_", "-")
             raise InputError(
                 f"--{option} is for a network; a table of outputs brings what its model said, so leave it out"
             )
