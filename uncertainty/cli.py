@@ -111,8 +111,10 @@ def main() -> None:
     """Run the command line; every error is one line on standard error."""
     from uncertainty.errors import UncertaintyError
     from uncertainty.screening.allocator import keep_freed_memory
+    from uncertainty.screening.waiting_threads import let_waiting_threads_sleep
 
     keep_freed_memory()
+    let_waiting_threads_sleep()
     logging.getLogger("uncertainty").handlers = [_Notes(logging.WARNING)]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -25,6 +25,17 @@ class Padded(nn.Conv2d):
         return F.conv2d(F.pad(x, (1, 1, 1, 1)), self.weight, self.bias, self.stride)
 
 
+class StaticallyPadded(nn.Conv2d):
+    """As networks converted from TensorFlow write it: a layer in the convolution pads."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(*sizes)
+        self.zeros = nn.ZeroPad2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(self.zeros(x), self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
 class Norm(nn.BatchNorm2d):
     """As libraries write it: the function, by their own words."""
 
@@ -106,6 +117,56 @@ def test_folded_network_answers_alike(case: tuple[Forward, dict[str, nn.Module],
     np.testing.assert_allclose(found.features, expected.features, atol=1e-5 * float(np.abs(expected.features).max()))
     if one.network.dropout:
         np.testing.assert_allclose(found.mc_probs, expected.mc_probs, atol=1e-5)
+
+
+def padded(m: Any, x: Tensor) -> Any:
+    return m.fc(m.act(m.norm3(m.conv2(m.zeros(m.act(m.norm2(m.conv(x))))))).mean((2, 3)))
+
+
+def padded_and_read(m: Any, x: Tensor) -> Any:
+    y = m.zeros(m.conv(x))
+    return m.fc((m.norm3(m.conv2(y)) + m.norm2(m.conv2(y))).mean((2, 3)))
+
+
+BARE = nn.Conv2d(8, 8, 3)
+ZEROS: dict[str, tuple[Forward, dict[str, nn.Module], int]] = {
+    "module before module": (padded, {"zeros": nn.ZeroPad2d((1, 1, 2, 2)), "conv2": BARE}, 0),
+    "in a convolution's own forward": (straight, {"conv": StaticallyPadded(3, 8, 3)}, 0),
+    "more on one side": (padded, {"zeros": nn.ZeroPad2d((0, 1, 0, 1)), "conv2": BARE}, 1),
+    "cut off": (padded, {"zeros": nn.ZeroPad2d(-1), "conv2": nn.Conv2d(8, 8, 1)}, 1),
+    "not zeros": (padded, {"zeros": nn.ReflectionPad2d(1), "conv2": BARE}, 1),
+    "before one that pads": (padded, {"zeros": nn.ZeroPad2d(1)}, 1),
+    "read by two": (padded_and_read, {"zeros": nn.ZeroPad2d(1), "conv2": BARE}, 1),
+}
+
+
+@pytest.mark.parametrize("case", ZEROS.values(), ids=list(ZEROS))
+def test_a_convolution_adds_the_zeros_itself_where_they_are_alike(
+    case: tuple[Forward, dict[str, nn.Module], int],
+) -> None:
+    forward, layers, left = case
+    one, x = classifier(network(forward, **layers)), inputs(5)
+    folded = one.network.folded
+    assert folded is not None
+    called = [folded.graph.get_submodule(n.target) for n in folded.graph.graph.nodes if n.op == "call_module"]
+    assert sum(isinstance(layer, nn.ZeroPad2d | nn.ReflectionPad2d) for layer in called) == left
+    found, expected = answers(one, x).logits, answers(unfolded(one), x).logits
+    np.testing.assert_allclose(found, expected, atol=1e-5 * float(np.abs(expected).max()))
+
+
+def test_zeros_that_become_others_are_added_by_their_layer() -> None:
+    module = network(padded, zeros=nn.ZeroPad2d(1), conv2=nn.Conv2d(8, 8, 3))
+    one, x = classifier(module), inputs(4)
+    zeros: Any = module.get_submodule("zeros")
+    heard = zeros.register_forward_hook(lambda _, __, output: 2 * output)
+    assert not one.network.folds()
+    heard.remove()
+    assert one.network.folds()
+    zeros.padding = (0, 2, 0, 2)
+    assert not one.network.folds()
+    with torch.no_grad():
+        expected = module.eval()(torch.from_numpy(x).contiguous(memory_format=torch.channels_last)).numpy()
+    np.testing.assert_array_equal(one.network(x).logits, expected)
 
 
 def other_norm(m: Any, x: Tensor) -> Any:
