@@ -97,7 +97,9 @@ def _torchvision(pixels: NDArray[np.uint8], size: tuple[int, int], interpolation
     from torch.nn import functional
 
     # Channels last, as the pixels lie: the same bytes in half the time of a copy whose channels come first.
-    values = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    # Pillow lends its own, read-only; torch warns of those.
+    owned = np.require(pixels, requirements=["C", "W"])
+    values = torch.from_numpy(owned).permute(2, 0, 1)[None]
     options = {} if interpolation.startswith("nearest") else {"align_corners": False, "antialias": antialias}
     try:
         with torch.no_grad():

@@ -30,7 +30,7 @@ from uncertainty.figures import number_of
 from uncertainty.images.quality_words import QualityWords
 from uncertainty.monitoring.baseline import Baseline
 from uncertainty.monitoring.unseen import between_kinds
-from uncertainty.outputs import ModelOutputs, Task
+from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit_facts, reasons
 from uncertainty.screener.artifact import SavedModel
 from uncertainty.screener.cascade import Cascade, nothing_deeper
@@ -95,11 +95,9 @@ def from_outputs(
     reference = counted_once.by_id(reference)
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
     classes = _classes(asked, calibration)
-    same = equal_outputs(reference, calibration)
-    known_good, notes = calibration_sets.known_good(reference)
-    wanted = _by_default(calibration.task) if asked.estimators is None else asked.estimators
+    (known_good, notes), same = calibration_sets.known_good(reference), equal_outputs(reference, calibration)
     kept_back = _kept_back(calibration, asked.certify_share, asked.seed)
-    usable, off = calibration_sets.fit_estimators(list(wanted), reference, calibration.take(~kept_back))
+    usable, off = _estimators(asked, reference, calibration.take(~kept_back))
     shares, seed = shares_of(asked.shares, usable, calibration, copies), asked.seed
     rows = evidence(usable, calibration, copies, shares, seed, kept_back)
     certifying = kept_back[rows.groups]
@@ -136,10 +134,15 @@ def from_outputs(
     )
 
 
-def _by_default(task: Task) -> list[Estimator]:
-    """Return the default estimators; those of several labels alone are none, and no loss, where an image has one."""
-    chosen = [cls() for cls in discover().values() if cls.default]
-    return [one for one in chosen if task == "multilabel" or task in one.tasks]
+def _estimators(
+    asked: FitSettings, reference: ModelOutputs, calibration: ModelOutputs
+) -> tuple[tuple[Estimator, ...], tuple[str, ...]]:
+    """Fit what is asked for, else the default estimators: where an image has one label not those of several alone."""
+    wanted = list(asked.estimators or ())
+    if asked.estimators is None:
+        default = [cls() for cls in discover().values() if cls.default]
+        wanted = [one for one in default if calibration.task == "multilabel" or calibration.task in one.tasks]
+    return calibration_sets.fit_estimators(wanted, reference, calibration)
 
 
 def _baseline(

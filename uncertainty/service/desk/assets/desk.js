@@ -61,7 +61,10 @@ function offer(image) {
   const chance = new Map(image.top ?? []);
   const suggested = suggestedOf(image);
   const buttons = choicesOf(image).map((k, i) => {
-    const told = suggested.includes(k) && !(data.several && image.said.includes(k)) ? `suggested, ${percent(image.suggested[1], 0)}` : chance.has(k) ? percent(chance.get(k), 0) : '';
+    // Of several labels the probability is that of the whole set, which would pass for that of a label.
+    const likely = suggested.includes(k) && !data.several ? percent(image.suggested[1], 0) : chance.has(k) ? percent(chance.get(k), 0) : '';
+    const word = suggested.includes(k) && !(data.several && image.said.includes(k)) ? 'suggested' : '';
+    const told = [word, likely].filter(Boolean).join(', ');
     const first = !data.several && image.said.includes(k);
     const pressed = data.several ? { 'aria-pressed': String(desk.chosen.has(k)) } : {};
     return make('button', { type: 'button', class: `answer ${first ? 'first' : ''}`, onclick: () => choose(k), ...pressed }, make('kbd', {}, first ? '↵' : i + 1), classNamed(k), make('small', {}, told));
