@@ -54,6 +54,13 @@ def test_torchvision_works_in_bytes_from_step_to_step(interpolation: str) -> Non
     np.testing.assert_array_equal(found, expected[0].numpy().transpose(1, 2, 0))
 
 
+def test_pixels_that_are_lent_read_only_are_resized_too() -> None:
+    lent = picture()
+    lent.setflags(write=False)
+    found = seen(lent, size=32, resize="exact", resizer="torchvision")
+    np.testing.assert_array_equal(found, seen(picture(), size=32, resize="exact", resizer="torchvision"))
+
+
 def test_where_a_crop_begins_if_half_a_pixel_is_left() -> None:
     pixels = picture(20, 23)
     for offset, left in (("round", 2), ("floor", 1)):

@@ -24,8 +24,8 @@ def local_paths(command: Callable[..., None]) -> Callable[..., None]:
                 if isinstance(one, Path) and (found := _URL_AS_A_PATH.fullmatch(str(one))):
                     url = RemotePath.parse(f"{found[1]}://{found[2]}")
                     raise InputError(
-                        f"{name} is at a URL, {url}, and `{command.__name__}` has files of this machine there; copy it "
-                        "here, or write here and copy it there"
+                        f"{name} is at a URL, {url}; `{command.__name__}` reads and writes it on this machine alone, so "
+                        "copy it here first, or write to a folder here and copy that"
                     )
         command(**given)
 

@@ -45,7 +45,10 @@ def columns(
 def here(given: AnyPath) -> Path:
     """Return a path for text; InputError for a URL, which would become a folder `s3:`."""
     if is_url(given):
-        raise InputError(f"{located(given)} is at a URL, and this has files of this machine; copy it here")
+        raise InputError(
+            f"{located(given)} is at a URL; this is read and written on this machine alone, so copy it here first, or "
+            "write to a folder here and copy that"
+        )
     return Path(given)
 
 
