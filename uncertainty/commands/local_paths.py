@@ -24,7 +24,7 @@ def local_paths(command: Callable[..., None]) -> Callable[..., None]:
                 if isinstance(one, Path) and (found := _URL_AS_A_PATH.fullmatch(str(one))):
                     url = RemotePath.parse(f"{found[1]}://{found[2]}")
                     raise InputError(
-                        f"{name} is at a URL, {url}; `{command.__name__}` reads and writes it on this machine alone, so "
+                        f"{name} is at a URL, {url}; `{command.__name__}` works on this machine alone, so "
                         "copy it here first, or write to a folder here and copy that"
                     )
         command(**given)
