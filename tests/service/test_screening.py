@@ -284,22 +284,41 @@ def test_an_image_waits_the_less_for_others_the_fewer_are_under_way(world, files
     """Sixteen of a batch of 32 have half the window, two a sixteenth; once none is being decoded nobody waits."""
     for many, most in ((2, 100.0), (16, 800.0)):
         lane, gate = Lane(world.screener, Batching(batch_size=32, wait=1600.0, workers=2)), threading.Event()
-        lane.load = held(lane.load, gate)
-        items = [ArrayItem(f"{k}", next(iter(files.values()))) for k in range(many)]
-        found = lane.submit(items)
-        while not lane._ready:
-            time.sleep(0.001)
+        lane.load = held(lane.load, gate, free=1)
+        image = next(iter(files.values()))
+        found = [lane.submit([ArrayItem(f"{k}", image)]) for k in range(many)]
+        until_ready(lane, 1)
         assert 0 < lane._patience() <= most
         gate.set()
-        assert len(found.result(60).rows) == many
+        assert all(len(one.result(60).rows) == 1 for one in found)
         lane.close()
 
 
-def held(load, gate):
-    """Loads the first image at once, and all others once the gate is open."""
+def test_a_request_that_is_not_decoded_waits_for_a_quarter_of_a_batch(world, files):
+    """It could not be answered sooner; an image of somebody else's is judged, and takes along what there is."""
+    for free, more, endless in ((7, 0, True), (8, 0, False), (3, 1, False)):
+        lane, gate = Lane(world.screener, Batching(batch_size=32, wait=1600.0, workers=9)), threading.Event()
+        lane.load = held(lane.load, gate, free=free + more)
+        image = next(iter(files.values()))
+        found = [lane.submit([ArrayItem("0", image)]) for _ in range(more)]
+        found.append(lane.submit([ArrayItem(f"{more + k}", image) for k in range(12)]))
+        until_ready(lane, free + more)
+        assert (lane._patience() == float("inf")) is endless
+        gate.set()
+        assert [len(one.result(60).rows) for one in found] == [1] * more + [12]
+        lane.close()
+
+
+def until_ready(lane, images):
+    while len(lane._ready) < images:
+        time.sleep(0.001)
+
+
+def held(load, gate, free):
+    """Loads the first images at once, and all others once the gate is open."""
 
     def held(item):
-        if item.name != "0":
+        if int(item.name) >= free:
             gate.wait(60)
         return load(item)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -83,8 +83,9 @@ class Lane:
     """Judges images as they come: decoded in threads, classified in batches of whatever is there.
 
     A batch is begun as soon as the network is free. Only while others are being decoded a decoded image waits for
-    them: `Batching.wait` where they fill a batch, and the less the fewer there are. A row does not depend on the batch
-    that it was judged in.
+    them: `Batching.wait` where they fill a batch, and the less the fewer there are. Where no request would be complete
+    yet, nobody is kept waiting by it: a quarter of a batch is waited for, since small ones cost more an image. A row
+    does not depend on the batch that it was judged in.
     """
 
     def __init__(self, screener: Screener, batching: Batching, watcher: Watcher | None = None) -> None:
@@ -187,9 +188,16 @@ class Lane:
             return 0 if self._closing and not self._decoding else float("inf")
         if not self._decoding:
             return 0
+        if len(self._ready) < self.batching.batch_size // 4 and not self._completes():
+            return float("inf")
         # A share of the wait: where two images are under way one gains little by going with the other.
         full = min(1.0, (len(self._ready) + self._decoding) / self.batching.batch_size)
         return max(0.0, self._first + full * self.batching.wait - time.monotonic())
+
+    def _completes(self) -> bool:
+        """Return whether any request would have all its answers once what is ready is judged."""
+        ready = Counter(id(one.asked) for one in self._ready)
+        return any(ready[id(one.asked)] == one.asked.left for one in self._ready)
 
     def _judge(self, group: list[_Image]) -> None:
         for number, one in enumerate(group):
