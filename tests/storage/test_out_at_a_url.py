@@ -175,11 +175,11 @@ def test_the_command_line(s3, home, monkeypatch, capsys):
     [
         (
             ("export", "s3://b/out", "--to", "csv", "-o", "a.csv"),
-            "source is at a URL, s3://b/out, and `export` has",
+            "source is at a URL, s3://b/out; `export` works on this machine alone",
         ),
         (
             ("update", "a", "s3://k:s@b/out", "--labels", "l.csv"),
-            "out is at a URL, s3://b/out, and `update` has",
+            "out is at a URL, s3://b/out; `update` works on this machine alone",
         ),
         (("screen", "s3", "images", "-o", "hdfs://host/out"), "hdfs://host/out is no object store"),
         (("screen", "s3", "images", "-o", "s3://bucket"), "s3://bucket names no folder in its bucket"),
@@ -219,7 +219,7 @@ def test_workers_on_ray_write_there_themselves(s3, world, home, expected, monkey
 
 def test_verbs_that_do_not_work_with_a_url_say_so():
     for verb, given in ((verbs.export, ("csv", "a.csv")), (verbs.compare, ("b", "labels.csv"))):
-        with pytest.raises(InputError, match=r"^s3://bucket/out is at a URL, .*; copy it here$"):
+        with pytest.raises(InputError, match=r"^s3://bucket/out is at a URL; .* so copy it here first"):
             verb("s3://key:secret@bucket/out", *given)
 
 
