@@ -183,7 +183,9 @@ def test_a_cluster_without_machines_says_who_died_and_the_local_engine_goes_on(o
     before = list((out / FOLDER).glob("part-*"))
     seen = []
     locally(screen, images, out, resume=True, progress=seen.append)  # what one engine began the other finishes
-    assert (sum(seen), seen[0]) == (len(names), PART * len(before))
+    # A part may have been written just as the last machine died, and not been told any more: it is done again.
+    assert sum(seen) == len(names)
+    assert seen[0] in (PART * len(before), PART * (len(before) - 1))
     assert before
     assert written(out) == written(whole)
     assert pq.read_table(out / "verdicts.parquet", columns=["error"])["error"].null_count == len(names) - 1
