@@ -21,7 +21,7 @@ from uncertainty.errors import InputError, MissingDependencyError
 from uncertainty.images.sources import ImageSet, find_images
 from uncertainty.screener import Screener
 from uncertainty.screening import ray_engine
-from uncertainty.screening.journal import FOLDER, JOURNAL, opened
+from uncertainty.screening.journal import FOLDER, JOURNAL, opened, progress_of
 from uncertainty.screening.part_files import Written, part_name, write_part
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
 from uncertainty.screening.ray_actors import Done
@@ -180,11 +180,12 @@ def test_a_cluster_without_machines_says_who_died_and_the_local_engine_goes_on(o
     with pytest.raises(InputError, match=f"^the Ray cluster can't go on: {last}") as told:
         elsewhere(replace(on_ray, actors=1, patience=0.5), images, out, progress=kill_all)
     assert "\n" not in str(told.value)
-    before = list((out / FOLDER).glob("part-*"))
+    before, told_of = list((out / FOLDER).glob("part-*")), progress_of(out)
     seen = []
     locally(screen, images, out, resume=True, progress=seen.append)  # what one engine began the other finishes
     # A part may have been written just as the last machine died, and not been told any more: it is done again.
     assert sum(seen) == len(names)
+    assert (seen[0], len(names)) == told_of
     assert seen[0] in (PART * len(before), PART * (len(before) - 1))
     assert before
     assert written(out) == written(whole)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from uncertainty.combination.decision_experts import DecisionExperts, shares
 from uncertainty.combination.evidence import FoldFitted
 from uncertainty.combination.fit import CONDITIONS, Combination, Evidence
-from uncertainty.combination.mixture import Floats, Mixture, Signals
+from uncertainty.combination.mixture import Floats, Mixture, Signals, logit
 from uncertainty.estimators._probabilities import decision_risks
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs
@@ -84,8 +84,7 @@ def decision_log_odds(judge: Estimator | None, outputs: ModelOutputs) -> Floats:
     """
     if judge is not None:
         return judge.decision_log_odds(outputs)
-    risk = np.clip(decision_risks(outputs), 1e-12, 1 - 1e-12)
-    return np.asarray(np.log(risk) - np.log1p(-risk))
+    return logit(decision_risks(outputs))
 
 
 def decision_p_wrong(

@@ -9,11 +9,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.mixture import Floats, expit
+from uncertainty.combination.mixture import Floats, expit, logit
 from uncertainty.errors import ArtifactError
 
 _RIDGE = 5.0
-_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class SuggestedSets:
         if not len(p):
             return cls()
         right = ~((turned(p) != (wrong[told] == 1)) & known).any(axis=1)
-        x, w = _logit(_product(np.where(known, _sure(p), 1.0))), weights[told].astype(np.float64)
+        x, w = logit(_product(np.where(known, _sure(p), 1.0))), weights[told].astype(np.float64)
 
         def loss(parameters: Floats) -> tuple[float, Floats]:
             log_odds = parameters[0] + parameters[1] * x
@@ -68,7 +67,7 @@ class SuggestedSets:
         [0.72]
         """
         sure = _sure(p_wrong.astype(np.float64))
-        p = expit(self.intercept + self.slope * _logit(_product(sure)))
+        p = expit(self.intercept + self.slope * logit(_product(sure)))
         return np.asarray(np.minimum(p, sure.min(axis=1, initial=1)))
 
     def to_dict(self) -> dict[str, float]:
@@ -101,8 +100,3 @@ def _sure(p_wrong: Floats) -> Floats:
 
 def _product(sure: Floats) -> Floats:
     return np.asarray(np.exp(np.log(sure).sum(axis=1)))
-
-
-def _logit(p: Floats) -> Floats:
-    p = np.clip(p, _TINY, 1 - _TINY)
-    return np.asarray(np.log(p) - np.log1p(-p))

@@ -10,6 +10,7 @@ from typing import Any
 
 from uncertainty.errors import InputError
 from uncertainty.images.remote import RemotePath
+from uncertainty.verbs.options import COPIED
 
 _URL_AS_A_PATH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)(.*)", re.DOTALL)
 
@@ -24,8 +25,7 @@ def local_paths(command: Callable[..., None]) -> Callable[..., None]:
                 if isinstance(one, Path) and (found := _URL_AS_A_PATH.fullmatch(str(one))):
                     url = RemotePath.parse(f"{found[1]}://{found[2]}")
                     raise InputError(
-                        f"{name} is at a URL, {url}; `{command.__name__}` works on this machine alone, so "
-                        "copy it here first, or write to a folder here and copy that"
+                        f"{name} is at a URL, {url}; `{command.__name__}` works on this machine alone, so {COPIED}"
                     )
         command(**given)
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -46,22 +45,23 @@ class RemoteJournal:
         upload(file, self.at / part_name(written.part))
         put(self.at / _key(task, written), _text(asdict(written)).encode())
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines of the journal as a folder has it; nothing where none is begun.
+    def begun(self) -> tuple[str, list[Written]] | None:
+        """Return the task as text and the parts that are done; None where none is begun.
 
         Keys of another task, written by a worker that outlived it, do not count.
         """
         there = sizes(self.at)
         if _TASK not in there:
-            return
-        first = (self.at / _TASK).read_bytes().decode("utf-8", "replace").strip()
-        yield first
+            return None
+        task = (self.at / _TASK).read_bytes().decode("utf-8", "replace").strip()
+        done = []
         for name in there:
             found = _DONE.fullmatch(name)
-            if found is not None and found[1] == _digest(first):
+            if found is not None and found[1] == _digest(task):
                 part, rows, size = (int(found[k]) for k in (2, 3, 4))
                 if there.get(part_name(part)) == size:
-                    yield _text(asdict(Written(part, rows, size, found[5])))
+                    done.append(Written(part, rows, size, found[5]))
+        return task, done
 
     def fetch(self, written: Iterable[Written], folder: Path) -> None:
         """Copy parts to a folder here."""
@@ -75,7 +75,7 @@ class RemoteJournal:
 
     def remove_if_empty(self) -> None:
         """Remove a journal without a part that is done: there is nothing to keep."""
-        if len(list(islice(self.lines(), 2))) < 2:
+        if (begun := self.begun()) is None or not begun[1]:
             self.remove()
 
     def is_begun(self, task: Task) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from uncertainty.images.remote import AnyFile, RemotePath
 from uncertainty.screening.journal import FOLDER, JOURNAL, in_progress, progress_of
-from uncertainty.screening.part_files import Written
 from uncertainty.screening.remote_journal import RemoteJournal
 from uncertainty.storage.mirror import mirrored
 
@@ -46,13 +46,13 @@ def screened_at(at: RemotePath, more: Iterable[str] = ()) -> Iterator[Path]:
 
 def _copy(there: RemoteJournal, folder: Path, *, parts: bool) -> None:
     """Write the journal as a folder has it; nothing where none is begun."""
-    lines = list(there.lines())
-    if not lines:
+    if (begun := there.begun()) is None:
         return
+    task, done = begun
     folder.mkdir()
-    (folder / JOURNAL).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    (folder / JOURNAL).write_text("\n".join([task, *(json.dumps(asdict(one)) for one in done), ""]), "utf-8")
     if parts:
-        there.fetch([Written(**json.loads(line)) for line in lines[1:]], folder)
+        there.fetch(done, folder)
 
 
 def progress_at(out: AnyFile) -> tuple[int, int] | None:

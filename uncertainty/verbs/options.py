@@ -42,13 +42,14 @@ def columns(
     return Columns(name, label, grouping=Grouping(group, group_by), **how)
 
 
+COPIED = "copy it here first, or write to a folder here and copy that"
+"""What to do about a URL that is refused."""
+
+
 def here(given: AnyPath) -> Path:
     """Return a path for text; InputError for a URL, which would become a folder `s3:`."""
     if is_url(given):
-        raise InputError(
-            f"{located(given)} is at a URL; this is read and written on this machine alone, so copy it here first, or "
-            "write to a folder here and copy that"
-        )
+        raise InputError(f"{located(given)} is at a URL; this is read and written on this machine alone, so {COPIED}")
     return Path(given)
 
 
