@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,8 @@ from uncertainty.outputs import UNKNOWN_CLASS, ModelOutputs
 Array = NDArray[np.float64]
 _FURTHER = ("features", "mc_probs", "tta_probs")
 _SMALLEST = 1e-4  # no source is surer than that: whoever is surely wrong must be outvoted by the others
-_AXES, _FURTHEST = 64, 6.0
-# Spreads of calibration's distances beyond their median from which on B and b fade, and how fast; rows that tell them.
-_FAR, _FADING, _FEWEST_USUAL = 2.5, 2.0, 20
+_FURTHEST = 6.0
+_FEWEST_USUAL = 20  # calibration rows that tell what distance is usual
 _ENDLESS = float(np.finfo(np.float64).max)  # a screener on disk holds finite numbers alone
 _ROWS_A_CLASS = 10  # calibration rows from which on B is learnt
 # Multiplications in one pass of a probe over the reference, and numbers that the weights are learnt from: where classes
@@ -81,6 +80,12 @@ class FusedPosterior(KnownGoodEstimator):
     family = "second opinion"
     reason = "second_opinion_disagrees"
     posterior = True
+    axes: ClassVar[int] = 64
+    """How many principal components φ has of each column."""
+    far: ClassVar[float] = 2.5
+    """Spreads of calibration's distances beyond their median from which on what was learnt there fades."""
+    fading: ClassVar[float] = 2.0
+    """How fast it fades, by spread."""
 
     present_: NDArray[np.int64]
     seen_: NDArray[np.int64]
@@ -151,7 +156,7 @@ class FusedPosterior(KnownGoodEstimator):
         self._fit(right_rows(reference))
         known = _labelled(reference)
         views = rows.tta_probs.shape[1] if rows.has("tta_probs") else 0
-        both = rows.has("features") and known.has("features")
+        both = self.column != "features" and rows.has("features") and known.has("features")
         self.present_ = np.array([int(both), int(rows.has("mc_probs")), min(views, 2)])
         self._fit_lines(known)
         rows = self._teaching(rows)
@@ -171,7 +176,7 @@ class FusedPosterior(KnownGoodEstimator):
 
     def _fit_lines(self, known: ModelOutputs) -> None:
         """Learn discriminant and probes, each linear in the embedding; with a single class there are none."""
-        x, labels = np.asarray(known.embedding, dtype=np.float64), known_classes(known)
+        x, labels = np.asarray(getattr(known, self.column), dtype=np.float64), known_classes(known)
         self.seen_, positions = np.unique(labels, return_inverse=True)
         classes = len(self.seen_)
         self.lines_, self.intercepts_ = np.empty((0, classes, x.shape[1])), np.empty((0, classes))
@@ -189,8 +194,8 @@ class FusedPosterior(KnownGoodEstimator):
     def _fit_axes(self, known: ModelOutputs, rows: ModelOutputs) -> None:
         """Keep no axes where calibration has too few rows to learn directions from, or too many classes."""
         n, c = len(rows), rows.n_classes
-        wanted = _AXES if n >= _ROWS_A_CLASS * c and n * c <= _NUMBERS_OF_B else 0
-        self.mean_, self.axes_ = principal_axes(np.asarray(known.embedding, dtype=np.float64), wanted)
+        wanted = self.axes if n >= _ROWS_A_CLASS * c and n * c <= _NUMBERS_OF_B else 0
+        self.mean_, self.axes_ = principal_axes(np.asarray(getattr(known, self.column), dtype=np.float64), wanted)
         features = known.features if self.present_[0] else np.empty((len(known), 0))
         self.feature_mean_, self.feature_axes_ = principal_axes(np.asarray(features, dtype=np.float64), wanted)
 
@@ -202,14 +207,15 @@ class FusedPosterior(KnownGoodEstimator):
         return np.array([middle, max((high - low) / 2.5631, 1e-6)])  # 2.5631 deviations of a normal distribution
 
     def _log_distance(self, outputs: ModelOutputs) -> Array:
-        return np.asarray(np.log(np.maximum(self.index_.search(outputs.embedding, self.k)[:, -1], 1e-12)))
+        return np.asarray(np.log(np.maximum(self.index_.search(getattr(outputs, self.column), self.k)[:, -1], 1e-12)))
 
     def _support(self, outputs: ModelOutputs) -> Array:
         """Return (n,) in [0, 1]: 1 where known-good rows are about as near as to calibration rows, less far away."""
         middle, spread = self.usual_
         if spread >= _ENDLESS or not len(outputs):
             return np.ones(len(outputs))
-        return np.asarray(np.exp(-_FADING * np.maximum((self._log_distance(outputs) - middle) / spread - _FAR, 0)))
+        beyond = (self._log_distance(outputs) - middle) / spread - self.far
+        return np.asarray(np.exp(-self.fading * np.maximum(beyond, 0)))
 
     def _inputs(self, rows: ModelOutputs) -> tuple[Array, Array]:
         """Return log-probabilities (n, c, s) of all sources, and φ (n, q)."""
@@ -231,12 +237,13 @@ class FusedPosterior(KnownGoodEstimator):
             found.append(("unstable_under_augmentation", lambda: _log_mean(outputs.tta_probs)))
         if views > 1:
             found.append(("unstable_under_augmentation", lambda: _log_mean(outputs.tta_probs[:, :1])))
-        found.append((self.reason, lambda: np.log(votes(self.index_, outputs.embedding, self.k, outputs.n_classes))))
+        x = getattr(outputs, self.column)
+        found.append((self.reason, lambda: np.log(votes(self.index_, x, self.k, outputs.n_classes))))
         found += [(self.reason, partial(self._line, outputs, k)) for k in range(len(self.lines_))]
         return found
 
     def _line(self, outputs: ModelOutputs, k: int) -> Array:
-        x = features_like(outputs, self.lines_.shape[2], "embedding")
+        x = features_like(outputs, self.lines_.shape[2], self.column)
         logs = np.full((len(x), outputs.n_classes), np.log(_SMALLEST))
         logs[:, self.seen_] = _log_softmax(x @ self.lines_[k].T + self.intercepts_[k])
         return _floored(logs)
@@ -244,7 +251,7 @@ class FusedPosterior(KnownGoodEstimator):
     def _phi(self, outputs: ModelOutputs) -> Array:
         parts = []
         for column, mean, axes in (
-            ("embedding", self.mean_, self.axes_),
+            (self.column, self.mean_, self.axes_),
             ("features", self.feature_mean_, self.feature_axes_),
         ):
             if len(axes):

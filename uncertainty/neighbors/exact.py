@@ -54,9 +54,12 @@ class ExactLook:
 
     def nearest(self, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return distances (n, k), ascending, and positions of the k nearest vectors; k is at most m."""
-        positions = _largest(self.nearness, min(k + SPARE, self.nearness.shape[1]))
-        distances, positions = sorted_by_distance(self.queries, self.search.vectors, positions)
-        return distances[:, :k], positions[:, :k]
+        found = vars(self).setdefault("_nearest", {})  # several ask one look for as many
+        if k not in found:
+            positions = _largest(self.nearness, min(k + SPARE, self.nearness.shape[1]))
+            distances, positions = sorted_by_distance(self.queries, self.search.vectors, positions)
+            found[k] = distances[:, :k], positions[:, :k]
+        return found[k]  # type: ignore[no-any-return]
 
     def own_and_other(self, own: NDArray[np.int64], k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return (n,) distances to the k-th nearest of class number `own`, and of the nearest other class.
