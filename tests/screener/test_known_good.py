@@ -119,7 +119,7 @@ def test_recall_is_measured_on_calibration_and_stored(made, roughly):
     recall = roughly.calibrated_on["neighbour_recall_at_10"]
     assert recall.keys() == {"features", "embedding"}
     assert min(recall.values()) >= 0.95
-    (note,) = [note for note in roughly.notes if note.startswith("feature_posterior, nn_distance, trust_ratio: search among")]
+    (note,) = [note for note in roughly.notes if note.startswith("nn_distance, trust_ratio: search among")]
     assert "is approximate" in note
     assert index_of(roughly) is index_of(roughly, "trust_ratio")
 

@@ -8,13 +8,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.estimators.fused_posterior import FusedPosterior
+from uncertainty.estimators._label_fusion import LabelFusion
 from uncertainty.outputs import ModelOutputs
 
 Array = NDArray[np.float64]
 
 
-class FeaturePosterior(FusedPosterior):
+class FeaturePosterior(LabelFusion):
     """Log-odds that the prediction is wrong, by a posterior that reads the classifier's own features once more.
 
     Formula: log Σ_{c ≠ ŷ} exp g_c - g_ŷ, g(x) = Σ_s w_s log p_s(x) + t Σ_r w_r log p_r(x) + t b, as in
