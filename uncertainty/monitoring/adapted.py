@@ -99,14 +99,14 @@ def _classes_moved(by: Calibrated, batch: Rows) -> Adapted | None:
 def _labels_moved(by: Calibrated, batch: Rows, seen: BatchDecisions) -> Adapted | None:
     if (shifted := label_shift(by.baseline, seen.by.known, batch, seen.carried)) is None:
         return None
-    clean = by.combiner.conditions(batch.signals)[1][:, 0]
-    before = seen.judged({"clean": np.ones(len(clean))}, clean)
+    # What few damaged images are expected to add stays: without it p_wrong was lower than it should be, on digits.
+    p, before = batch.p_wrong.astype(np.float64), seen.p_wrong.astype(np.float64)
     now = shifted.decisions(before, seen.said)
-    p = shifted.images(clean, (before, now)).astype(np.float32)
-    each = np.minimum(now.astype(np.float32), p[:, None])
+    p_wrong = shifted.images(p, (before, now)).astype(np.float32)
+    each = np.minimum(now.astype(np.float32), p_wrong[:, None])
     pairs = zip(shifted.before.tolist(), shifted.now.tolist(), strict=True)
     labels = dict(zip(by.classes, pairs, strict=True))
-    return Adapted(p, "labels", {}, _moved_in_words(shifted, by.classes), each, labels)
+    return Adapted(p_wrong, "labels", {}, _moved_in_words(shifted, by.classes), each, labels)
 
 
 def _each(decisions: BatchDecisions, chances: dict[Condition, Floats], p: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from uncertainty.estimators.fused_decisions import some_wrong
 from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.monitoring.drift import FALSE_ALARMS, FEWEST, looks_alike
 
-_RIDGE = 1.0
+_RIDGE = 5.0
 _MOST = 20_000
 _SURE = 1e-6
 
@@ -104,7 +104,7 @@ def _more_frequent(carried: Floats, moved: Floats) -> tuple[Floats, Floats]:
 
 
 def _most_likely(seen: Floats, known: Floats) -> tuple[Floats, float]:
-    """Return (c,) l, and by how much it is likelier than none: Σ log f - n log mean f over calibration, less ½ ‖l‖²."""
+    """Return (c,) l, and by how much it is likelier than 0: Σ log f - n log mean f over calibration, less 5/2 ‖l‖²."""
     from scipy.optimize import minimize
 
     seen, known = (np.clip(rows, _SURE, 1 - _SURE) for rows in (seen, known))
