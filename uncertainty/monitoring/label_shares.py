@@ -21,7 +21,8 @@ from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.monitoring.drift import FALSE_ALARMS, FEWEST, looks_alike
 
 _RIDGE = 5.0
-_MOST = 20_000
+"""How firmly l is held to 0: odds of a label that are 1.6 times as high are one standard deviation away."""
+_MOST = 20_000  # images of a batch that shares are learnt from
 _SURE = 1e-6
 
 
@@ -92,9 +93,13 @@ def label_shift(
     truth = np.where(known.truth >= 0, known.truth, known.carried)
     weights = _more_frequent(truth, moved)[0]
     kept = np.random.default_rng(seed).random(len(weights)) < np.exp(weights - weights.max())
-    if kept.sum() < FEWEST or not looks_alike(baseline.rows.take(kept), batch, level=level, seed=seed):
+    if kept.sum() < FEWEST or not _alike(baseline.take(kept), batch, level, seed):
         return None
     return LabelShift(known.carried.mean(axis=0), _more_frequent(carried, moved)[1].mean(axis=0), moved)
+
+
+def _alike(known: Baseline, batch: Rows, level: float, seed: int) -> bool:
+    return looks_alike(known.rows, batch, level=level, seed=seed, groups=(known.clusters, None))
 
 
 def _more_frequent(carried: Floats, moved: Floats) -> tuple[Floats, Floats]:
