@@ -3,11 +3,12 @@
 Plain passes run parts that were folded or compiled from the weights, while these are what they were then. A user may
 load other weights, hook a layer or set an attribute, so `Network` looks before each batch: a third of the time that
 ResNet-20 takes for one small image, a fifth of EfficientNet-Lite0. A service loads a network for itself, and hands it
-to nobody.
+to nobody. For the same reason the network stays in eval mode, which is else set for each batch and taken back.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -41,7 +42,7 @@ class _Traced(Traced):
 def held(classifier: Classifier) -> Classifier:
     """Return the same classifier, with the same answers to the bit, for one who never changes its networks.
 
-    What does not hold now is left to be looked at each time, as before.
+    What does not hold now is left to be looked at each time, as before. Its modules are left in eval mode.
     """
     embedder = classifier.embedder
     if embedder is not None:
@@ -50,14 +51,18 @@ def held(classifier: Classifier) -> Classifier:
 
 
 def _network(network: Network) -> Network:
+    with suppress(RuntimeError):  # an exported program is in one mode alone
+        network.module.eval()
     folded, compiled, replay = network.folded, network.compiled, network.replay
-    if folded is not None and network.folds():
+    if folded is not None and folded.holds():
         folded = _as(_Folded, folded)
     if compiled is not None and compiled.weights_hold():
         compiled = _as(_Compiled, compiled)
-    if isinstance(replay, Traced) and replay.runs_lighter():
-        kind = _Folded if isinstance(replay.lighter, Folded) else _Compiled
-        replay = _as(_Traced, replace(replay, lighter=_as(kind, replay.lighter)))
+    if isinstance(replay, Traced) and replay.is_as_traced():
+        lighter = replay.lighter
+        if lighter is not None and lighter.weights_hold():
+            lighter = _as(_Folded if isinstance(lighter, Folded) else _Compiled, lighter)
+        replay = _as(_Traced, replace(replay, lighter=lighter))
     return replace(network, folded=folded, compiled=compiled, replay=replay)
 
 
