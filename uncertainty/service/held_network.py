@@ -59,11 +59,14 @@ def _network(network: Network) -> Network:
     if compiled is not None and compiled.weights_hold():
         compiled = _as(_Compiled, compiled)
     if isinstance(replay, Traced) and replay.is_as_traced():
-        lighter = replay.lighter
-        if lighter is not None and lighter.weights_hold():
-            lighter = _as(_Folded if isinstance(lighter, Folded) else _Compiled, lighter)
-        replay = _as(_Traced, replace(replay, lighter=lighter))
+        replay = _as(_Traced, replace(replay, lighter=_lighter(replay.lighter)))
     return replace(network, folded=folded, compiled=compiled, replay=replay)
+
+
+def _lighter(part: Folded | Compiled | None) -> Folded | Compiled | None:
+    if part is None or not part.weights_hold():
+        return part
+    return _as(_Folded, part) if isinstance(part, Folded) else _as(_Compiled, part)
 
 
 def _as(kind: type[Part], part: Any) -> Part:
