@@ -294,10 +294,6 @@ class Screener(Brief, Judge):
             table_schema = table_schema.append(pa.field(OTHERWISE, pa.list_(pa.string())))
         return pa.table(with_unreadable(batch, columns, constants, table_schema.names), schema=table_schema)
 
-    @cached_property
-    def _schema_of_rows(self) -> pa.Schema:
-        return self.schema()  # takes as long as a tenth of the judging of one image
-
     def seen(self, batch: Batch) -> NDArray[np.bool_]:
         """Return (n,) which images of a batch, by content, fitted this screener."""
         seen = (calibration_sets.among([getattr(row, key) for row in batch.rows], self.fitted_on) for key in _KEYS)
@@ -309,15 +305,15 @@ class Screener(Brief, Judge):
 
     def schema(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
-        names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
-        if quality and self.telling.image is not None:
-            quality = list(QUALITY_NAMES)
+        names, usual = [e.name for e in self.estimators], usual_quality(self.estimators)
+        quality = list(QUALITY_NAMES if usual and self.telling.image is not None else usual)
         return schema(self.model.classes, names, self.provenance(seen, adapted), quality, self.more_columns())
+
+    _schema_of_rows = cached_property(schema)  # a tenth of the time that judging one image takes
 
     def provenance(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""
-        more = {} if adapted is None else {ADAPTED_TO_BATCH: adapted}
-        return provenance(self, self.id, seen) | more
+        return provenance(self, self.id, seen) | ({} if adapted is None else {ADAPTED_TO_BATCH: adapted})
 
     @cached_property
     def id(self) -> str:
