@@ -130,7 +130,7 @@ def checked_name(name: str) -> str:
     ('roof/a 1.jpg', 'https://example.org/1.jpg')
     >>> checked_name("../a.jpg")
     Traceback (most recent call last):
-    uncertainty.service.problems.Refused: 422: a file name must be that of a file below a folder, such as roof/1.jpg ...
+    uncertainty.service.problems.Refused: 422: a file name must be that of a file below a folder, such as ...
     """
     url = name.startswith(("http://", "https://"))
     bare = name.partition("://")[2] if url else name
