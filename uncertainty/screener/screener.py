@@ -42,7 +42,7 @@ from uncertainty.screener.output_batches import in_batches
 from uncertainty.screener.provenance import provenance
 from uncertainty.screener.recorded_model import RecordedModel, without_network
 from uncertainty.screener.verdict_labels import labelled
-from uncertainty.screener.verdict_rows import OTHERWISE, judged_by_effort, with_unreadable
+from uncertainty.screener.verdict_rows import judged_by_effort, kept_beside, with_unreadable
 from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
 
 logger = logging.getLogger("uncertainty")
@@ -278,7 +278,7 @@ class Screener(Brief, Judge):
     def verdict_rows(self, batch: Batch, *, otherwise: bool = False) -> pa.Table:
         """Return the verdict table of one batch, without ranks: those need all batches.
 
-        With `otherwise` also the reasons that each row would have if its flag were the other one.
+        With `otherwise` also what `verdict_rows.kept_beside` names.
         """
         columns: dict[str, Any] = {}
         if batch.outputs is not None:
@@ -290,8 +290,8 @@ class Screener(Brief, Judge):
             "model_sha256": self.model.sha256,
         }
         table_schema = self.schema()
-        if otherwise:
-            table_schema = table_schema.append(pa.field(OTHERWISE, pa.list_(pa.string())))
+        for column in kept_beside(self) if otherwise else ():
+            table_schema = table_schema.append(column)
         return pa.table(with_unreadable(batch, columns, constants, table_schema.names), schema=table_schema)
 
     def seen(self, batch: Batch) -> NDArray[np.bool_]:
