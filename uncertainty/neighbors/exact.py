@@ -17,6 +17,8 @@ _RUN = 64
 _MOST_CANDIDATES = 256
 # float32 products of vectors of length 1 are less than this off.
 _MARGIN = 1e-5
+# So few queries take half the time where the vectors come first in the product: they are then not copied anew for it.
+_FEW = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,10 @@ class ExactSearch:
 
     def look(self, queries: NDArray[np.float32]) -> ExactLook:
         """Compare queries (n, d) of length 1 with every vector."""
-        nearness = np.asarray(queries @ self.vectors.T, dtype=np.float32)
+        if len(queries) <= _FEW:
+            nearness = np.ascontiguousarray((self.vectors @ queries.T).T, dtype=np.float32)
+        else:
+            nearness = np.asarray(queries @ self.vectors.T, dtype=np.float32)
         # ‖q - v‖² = ‖q‖² + 1 - 2 nearness, of a zero vector too: it has no product with anything and yet is near.
         nearness[:, self.zero_rows] += 0.5
         return ExactLook(self, queries, nearness)
