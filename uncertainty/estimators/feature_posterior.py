@@ -18,14 +18,15 @@ class FeaturePosterior(LabelFusion):
     """Log-odds that the prediction is wrong, by a posterior that reads the classifier's own features once more.
 
     Formula: log Σ_{c ≠ ŷ} exp g_c - g_ŷ, g(x) = Σ_s w_s log p_s(x) + t Σ_r w_r log p_r(x) + t b, as in
-    fused_posterior. Sources s: softmax, and the mean of the dropout sub-networks. Sources r, on the features: the vote
-    of the 20 nearest known-good rows, a linear discriminant, and three logistic probes, all held back more than the
-    last layer of a network that has learnt its training images by heart. What they say rests on known-good rows nearby,
-    so it fades with the support t = exp(-max(0, (log d_k - m) / σ)), d_k the distance to the k-th nearest, m and σ
-    median and spread of log d_k over calibration: far away no class is likelier than another by them, which the
-    combination reads as doubt. Multilabel: none.
+    fused_posterior. Sources s: softmax, and the means of the dropout sub-networks and of views. Sources r, on the
+    features: the vote of the 20 nearest known-good rows, a linear discriminant, and three logistic probes, all held
+    back more than the last layer of a network that has learnt its training images by heart. What they say rests on
+    known-good rows nearby, so it fades with the support t = exp(-max(0, (log d_k - m) / σ)), d_k the distance to the
+    k-th nearest, m and σ median and spread of log d_k over calibration: far away no class is likelier than another by
+    them, which the combination reads as doubt. Multilabel: none.
     Range: all numbers.
-    Needs: features and logits; mc_probs is used where calibration has it. Labelled calibration rows, and the reference.
+    Needs: features and logits; mc_probs and tta_probs are used where calibration has them. Labelled calibration rows,
+    and the reference.
     Left out where there is an embedding: fused_posterior reads the features beside it.
     Fit keeps: what fused_posterior does, without directions.
     Cost: as fused_posterior, with no second network; the index and one look at it are shared with nn_distance.
