@@ -38,7 +38,7 @@ class ModelSource:
     autocast : precision, "bf16" or "fp16"; it becomes part of the spec, so that a screener of this classifier runs it
         alike.
     runtime : what runs its plain passes, and those of the second opinion, in torch's place: "openvino",
-        "openvino:bf16" or "onnxruntime"; it becomes part of their specs.
+        "openvino:bf16", "onnxruntime" or "onnxruntime:int8"; it becomes part of their specs.
     trust : allow model files that run code of their own while they are read.
 
     """
