@@ -102,5 +102,6 @@ def runtime_of(said: str) -> Runtime | None:
 
 def installed() -> list[Runtime]:
     """Return the runtimes that are installed here, each in all its precisions."""
-    found = [runtime for name in _FILES if (runtime := runtime_of(name)) is not None and runtime.installed()]
-    return [type(one)(precision) for one in found for precision in one.precisions]
+    known = [runtime for name in _FILES if (runtime := runtime_of(name)) is not None]
+    every = [type(one)(precision) for one in known for precision in one.precisions]
+    return [one for one in every if one.installed()]
