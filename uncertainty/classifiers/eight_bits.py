@@ -20,6 +20,7 @@ from uncertainty.images.image_set import ImageSet
 from uncertainty.outputs import Task
 
 if TYPE_CHECKING:
+    from uncertainty.classifiers.embedder import Embedder
     from uncertainty.classifiers.network import Network
     from uncertainty.classifiers.preprocess import Preprocess
 
@@ -53,10 +54,10 @@ def shown(classifier: Classifier, images: Images | None, workers: int) -> Classi
     second = classifier.embedder
     if second is not None:
         network = _shown(second.network, second.preprocess, [one.second_inputs for one in first])
-        second = replace(second, network=network, sha256=_with(second.sha256, network))
+        second = replace(second, network=network, sha256=_with(second, network))
     network = _shown(classifier.network, classifier.preprocess, [one.inputs for one in first])
-    told = (*classifier.told, _agreement(classifier, network, [one.inputs for one in others], len(first)))
-    return replace(classifier, network=network, embedder=second, told=told)
+    told = _agreement(classifier, network, [one.inputs for one in others], len(first))
+    return replace(classifier, network=network, embedder=second, told=(*classifier.told, *told))
 
 
 def arrays_of(classifier: Classifier) -> dict[str, NDArray[np.uint8]]:
@@ -73,7 +74,7 @@ def restored(classifier: Classifier, arrays: Mapping[str, NDArray[np.uint8]]) ->
     second = classifier.embedder
     if second is not None:
         again = _restored(second.network, second.preprocess, arrays.get(ARRAYS[1]))
-        second = replace(second, network=again, sha256=_with(second.sha256, again))
+        second = replace(second, network=again, sha256=_with(second, again))
     return replace(classifier, network=network, embedder=second)
 
 
@@ -110,22 +111,26 @@ def _restored(network: Network, preprocess: Preprocess, made: NDArray[np.uint8] 
     return with_runtime(replace(network, runtime=None), known, example_of(preprocess))
 
 
-def _with(sha256: str, network: Network) -> str:
-    known_by = "" if network.runtime is None or network.runtime.made is None else network.runtime.known_by
-    return hashlib.sha256(f"{sha256} {known_by}".encode()).hexdigest() if known_by else sha256
+def _with(second: Embedder, network: Network) -> str:
+    """Return the fingerprint of a second opinion whose network is this now."""
+    if network is second.network or network.runtime is None:
+        return second.sha256
+    return hashlib.sha256(f"{second.sha256} {network.runtime.known_by}".encode()).hexdigest()
 
 
-def _agreement(one: Classifier, network: Network, images: list[NDArray[np.float32]], shown_to: int) -> str:
-    """Say on how many images the label is that of torch."""
+def _agreement(one: Classifier, network: Network, images: list[NDArray[np.float32]], shown_to: int) -> tuple[str, ...]:
+    """Say on how many images the label is that of torch; nothing where the second opinion alone is in eight bits."""
+    if network is one.network:
+        return ()
     made = f"the network runs in eight bits, made of {number_of(shown_to, 'known-good image')}"
     if not images:
-        return f"{made}; none were left to compare its labels with those of torch"
+        return (f"{made}; none were left to compare its labels with those of torch",)
     inputs, by_torch = np.stack(images), replace(one.network, runtime=None)
     same = sum(
         int(_same(by_torch(part).logits, network(part).logits, one.task).sum())
         for part in np.array_split(inputs, range(_BATCH, len(inputs), _BATCH))
     )
-    return f"{made}; on {number_of(len(images), 'other')} its labels are those of torch {same} times"
+    return (f"{made}; on {number_of(len(images), 'other')} its labels are those of torch {same} times",)
 
 
 def _same(one: NDArray[np.float32], other: NDArray[np.float32], task: Task) -> NDArray[np.bool_]:

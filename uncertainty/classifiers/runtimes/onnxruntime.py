@@ -57,7 +57,8 @@ class OnnxRuntime(Runtime):
 
     def _needed(self) -> None:
         if not self.installed():
-            raise MissingDependencyError(f"runtime=onnxruntime needs {', '.join(_NEEDED)}; pip install '.[onnx]'")
+            needed = ", ".join(_NEEDED)
+            raise MissingDependencyError(f"runtime=onnxruntime needs {needed}; pip install 'uncertainty-vision[onnx]'")
 
 
 def _exported(part: nn.Module, example: Tensor) -> bytes:

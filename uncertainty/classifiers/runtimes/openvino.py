@@ -69,7 +69,9 @@ def _imported() -> Any:
             import openvino
             import openvino.tools.ovc
     except ImportError as error:
-        raise MissingDependencyError("runtime=openvino needs openvino; pip install '.[openvino]'") from error
+        raise MissingDependencyError(
+            "runtime=openvino needs openvino; pip install 'uncertainty-vision[openvino]'"
+        ) from error
     return openvino
 
 
