@@ -142,7 +142,7 @@ class Screener(Brief, Judge):
             compared=compared,
         )
         look = Look(passes=passes, seed=seed, **options)
-        return cls.of(fit.from_images(classifier, reference, calibration, asked, look, views, cache), classifier)
+        return cls.of(*fit.from_images(classifier, reference, calibration, asked, look, views, cache))
 
     @classmethod
     def fit_outputs(
