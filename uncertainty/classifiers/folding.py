@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -21,6 +21,7 @@ from torch import Tensor, fx, nn
 from uncertainty.classifiers.feature_layer import FeatureLayer
 from uncertainty.classifiers.fold_graph import fold_graph
 from uncertainty.classifiers.modes import ROUNDING
+from uncertainty.classifiers.onednn import packed, usable
 from uncertainty.classifiers.replay import hooked
 from uncertainty.classifiers.tracing import Trace
 from uncertainty.classifiers.weight_state import WeightState
@@ -31,7 +32,8 @@ class Folded:
     """A traced network whose batch norms are folded: `graph` runs it, `trace` is what it was made of.
 
     `norms` is their number, `replaced` are the layers that it stands in for, `sources` the tensors that it folded,
-    `state` what these were.
+    `state` what these were. `plain` is the same with torch's own convolutions, which other libraries can read, where
+    this has those of oneDNN.
     """
 
     graph: fx.GraphModule
@@ -40,6 +42,7 @@ class Folded:
     replaced: tuple[nn.Module, ...]
     sources: tuple[Tensor, ...]
     state: WeightState
+    plain: Folded | None = None
 
     def __call__(self, inputs: Tensor) -> Any:
         """Run the network; only while it `holds`."""
@@ -69,9 +72,27 @@ def fold(
         if norms == 0:
             return None
         folded = Folded(graph, trace, norms, replaced, sources, WeightState.of(replaced, sources))
-        return folded if _alike(folded, module, inputs, layer, ROUNDING[autocast]) else None
+        if not _alike(folded, module, inputs, layer, ROUNDING[autocast]):
+            return None
     except Exception:  # the user's code, on other modules than its own: anything may be raised
         return None
+    return folded if autocast else _by_onednn(folded, module, inputs, layer)
+
+
+def _by_onednn(plain: Folded, module: nn.Module, inputs: Tensor, layer: FeatureLayer | None) -> Folded:
+    """Return what oneDNN runs by its own names; the folded network as it is where it can't, or answers otherwise."""
+    try:
+        if not usable(inputs):
+            return plain
+        graph, layers, tensors = packed(plain.graph, inputs)
+        own = {id(part) for part in module.modules()}
+        replaced = (*plain.replaced, *(one for one in layers if id(one) in own))
+        sources = (*plain.sources, *tensors)
+        made = replace(plain, graph=graph, replaced=replaced, sources=sources, plain=plain)
+        made = replace(made, state=WeightState.of(replaced, sources))
+        return made if _alike(made, module, inputs, layer, ROUNDING[None]) else plain
+    except Exception:  # names that torch keeps for itself may go or change
+        return plain
 
 
 def _alike(folded: Folded, module: nn.Module, inputs: Tensor, layer: FeatureLayer | None, rounding: float) -> bool:

@@ -17,6 +17,7 @@ from uncertainty.checks.array_values import frozen
 from uncertainty.classifiers.compiled import Compiled
 from uncertainty.classifiers.dropout import Masks, SharedMasks, one_sub_network
 from uncertainty.classifiers.dropout_found import dropout_of
+from uncertainty.classifiers.even_products import EvenProducts
 from uncertainty.classifiers.feature_layer import FeatureLayer, find_feature_layer, named_layer, pooled
 from uncertainty.classifiers.folding import Folded, fold
 from uncertainty.classifiers.forward import Forward
@@ -140,7 +141,7 @@ class Network:
             rows = (inputs[k : k + 1] for k in range(len(inputs)))
             return Forward.joined([self(row, passes, seed, views) for row in rows])
         x = self._placed(inputs)
-        with evaluating(self.module, self.autocast):
+        with evaluating(self.module, self.autocast), EvenProducts():
             with self.habits.plain(len(x)):
                 answer, captured, prefix = self._plain(x, passes)
             logits = self._numbers(answer, len(x))
@@ -172,7 +173,7 @@ class Network:
             rows = [slice(k, k + 1) for k in range(len(inputs))]
             return Forward.joined([self.deeper(seen.take(row), inputs[row], passes, seed, views) for row in rows])
         x = self._placed(inputs)
-        with evaluating(self.module, self.autocast):
+        with evaluating(self.module, self.autocast), EvenProducts():
             if self.dropout and passes:
                 with self.habits.plain(len(x)):
                     prefix = self.replay.prefix(self._own(x)) if self.replay else None

@@ -22,11 +22,12 @@ from torch import Tensor, fx, nn
 
 from uncertainty.classifiers.compiled import Compiled
 from uncertainty.classifiers.feature_layer import FeatureLayer, pooled
+from uncertainty.classifiers.folding import Folded
 from uncertainty.classifiers.forward import Forward
 from uncertainty.classifiers.modes import ROUNDING, device_of, evaluating
 from uncertainty.classifiers.network import Network, noisy
 from uncertainty.classifiers.runtimes.base import INT8, Runtime
-from uncertainty.classifiers.traced import Traced
+from uncertainty.classifiers.traced import Traced, with_folded
 from uncertainty.classifiers.weight_state import WeightState
 from uncertainty.errors import MissingDependencyError, ModelError, in_one_line
 from uncertainty.files import usual_cache
@@ -151,6 +152,8 @@ def _part_of(network: Network) -> _Part:
 
 def _before_dropout(replay: Traced, network: Network) -> _Part:
     first, second = replay.halves
+    if isinstance(replay.lighter, Folded) and replay.lighter.plain is not None:
+        replay = with_folded(replay, replay.lighter.plain)
     if replay.folds() and replay.light is not None and isinstance(replay.light[0], nn.Module):
         first, second = replay.light[0], replay.light[1]  # type: ignore[assignment]
     own = {id(layer) for layer in network.module.modules()}

@@ -1,0 +1,203 @@
+"""Convolutions of a folded graph by oneDNN's own names: weights laid out once, and the activation behind them too.
+
+The one place that names what torch keeps for its compiler (`torch.ops.mkldnn`, as `torch/_inductor/mkldnn_ir.py` calls
+it). What is not there, or raises, leaves the folded network as it was.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everybody knows
+from torch import Tensor, fx, nn
+
+_ACTIVATIONS: dict[Any, tuple[str, tuple[float, ...]]] = {
+    nn.ReLU: ("relu", ()),
+    F.relu: ("relu", ()),
+    torch.relu: ("relu", ()),
+    nn.ReLU6: ("hardtanh", (0.0, 6.0)),
+    F.relu6: ("hardtanh", (0.0, 6.0)),
+    nn.SiLU: ("swish", ()),
+    F.silu: ("swish", ()),
+    nn.Hardswish: ("hardswish", ()),
+    F.hardswish: ("hardswish", ()),
+}
+_NONE = ("none", ())
+_FEW_CHANNELS = 4  # read by one output: a larger kernel is then cheaper than a copy of the map
+
+
+class Settings(NamedTuple):
+    """Of a convolution of two axes."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+
+class Packed(nn.Module):
+    """A convolution and the activation behind it in one call; `size` is the shape of an input to lay weights out for.
+
+    (n, c, h, w) float32 to (n, k, h', w') float32, on the processor and without gradients.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        settings: Settings,
+        size: tuple[int, ...],
+        activation: tuple[str, tuple[float, ...]] = _NONE,
+    ) -> None:
+        super().__init__()
+        stride, padding, dilation, groups = settings
+        self.settings = (padding, stride, dilation, groups)  # in oneDNN's order
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(weight.detach(), *self.settings, size)
+        self.bias = None if bias is None else bias.detach()
+        self.activation = activation[0], list(activation[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run both."""
+        answer: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, self.weight, self.bias, *self.settings, *self.activation, ""
+        )
+        return answer
+
+
+def usable(images: Tensor) -> bool:
+    """Whether oneDNN is there, is not turned off, and runs what these are given to."""
+    there = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+    names = ("_convolution_pointwise", "_reorder_convolution_weight")
+    return (
+        there
+        and images.device.type == "cpu"
+        and images.dtype is torch.float32
+        and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    )
+
+
+def packed(graph: fx.GraphModule, images: Tensor) -> tuple[fx.GraphModule, tuple[nn.Module, ...], tuple[Tensor, ...]]:
+    """Return a graph whose convolutions run by oneDNN, and the layers and tensors that these stand in for.
+
+    Zeros that a layer before adds, one more on one side than on the other, become zeros of the kernel, which then reads
+    one pixel more: for convolutions with few channels that is less work than to copy the map.
+    """
+    nodes = fx.Graph()
+    nodes.output(nodes.graph_copy(graph.graph, {}))
+    made = fx.GraphModule(graph, nodes)
+    shapes = _Shapes(made)
+    shapes.run(images.clone())
+    replaced: list[nn.Module] = []
+    sources: list[Tensor] = []
+    for node in list(nodes.nodes):
+        if (found := _convolution(made, node)) is None or len(size := shapes.seen.get(node.name, ())) != 4:
+            continue
+        weight, bias, settings = found
+        stands_for = [weight] if bias is None else [weight, bias]
+        layers = [_module(made, node)]
+        if (kernel := _kernel_with_zeros(made, node, weight, settings)) is not None:
+            zeros = node.args[0]
+            layers.append(_module(made, zeros))
+            size = shapes.seen[zeros.name]
+            weight, settings = kernel
+            node.args = (zeros.args[0],)
+            nodes.erase_node(zeros)
+        activation, behind = _activation(made, node)
+        name = f"packed_{node.name}"
+        made.add_submodule(name, Packed(weight, bias, settings, size, activation))
+        node.op, node.target, node.args, node.kwargs = "call_module", name, (node.args[0],), {}
+        if behind is not None:
+            layers.append(_module(made, behind))
+            behind.replace_all_uses_with(node)
+            nodes.erase_node(behind)
+        replaced += [layer for layer in layers if layer is not None]
+        sources += stands_for
+    nodes.eliminate_dead_code()
+    made.recompile()
+    return made, tuple(replaced), tuple(sources)
+
+
+class _Shapes(fx.Interpreter):
+    """Runs a graph and notes of which shape the first argument of each node was."""
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        super().__init__(graph)
+        self.seen: dict[str, tuple[int, ...]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        first = self.env.get(n.args[0]) if n.args and isinstance(n.args[0], fx.Node) else None
+        if isinstance(first, Tensor):
+            self.seen[n.name] = tuple(first.shape)
+        return super().run_node(n)
+
+
+def _convolution(graph: fx.GraphModule, node: fx.Node) -> tuple[Tensor, Tensor | None, Settings] | None:
+    layer = _module(graph, node)
+    if layer is not None:
+        if type(layer) is not nn.Conv2d or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+            return None
+        said = Settings(layer.stride, layer.padding, layer.dilation, layer.groups)  # type: ignore[arg-type]
+        return layer.weight, layer.bias, said
+    if node.op != "call_function" or node.target is not F.conv2d or node.kwargs:
+        return None
+    weight, bias = (_tensor(graph, node.args[k]) if len(node.args) > k else None for k in (1, 2))
+    unknown = bias is None and len(node.args) > 2 and node.args[2] is not None
+    given = (*node.args[3:], *(1, 0, 1, 1)[len(node.args[3:]) :])
+    sides = [(one, one) if isinstance(one, int) else one for one in given[:3]]
+    if weight is None or unknown or not all(isinstance(one, tuple | list) and len(one) == 2 for one in sides):
+        return None
+    return weight, bias, Settings(*(tuple(one) for one in sides), given[3])  # type: ignore[arg-type, misc]
+
+
+def _kernel_with_zeros(
+    graph: fx.GraphModule, node: fx.Node, weight: Tensor, settings: Settings
+) -> tuple[Tensor, Settings] | None:
+    """Return a kernel with rows and columns of zeros, and settings, that do the padding of a layer before it."""
+    before = node.args[0]
+    zeros = _module(graph, before)
+    if (
+        type(zeros) is not nn.ZeroPad2d
+        or len(before.users) > 1
+        or (node.prev is not before and not _after(node, before))
+    ):
+        return None
+    left, right, top, bottom = zeros.padding
+    uneven = max(abs(left - right), abs(top - bottom))
+    plain = settings.padding == (0, 0) and settings.dilation == (1, 1) and weight.shape[1] <= _FEW_CHANNELS
+    if not plain or uneven != 1 or min(left, right, top, bottom) < 0:
+        return None
+    more = (max(right - left, 0), max(left - right, 0), max(bottom - top, 0), max(top - bottom, 0))
+    return F.pad(weight.detach(), more), settings._replace(padding=(max(top, bottom), max(left, right)))
+
+
+def _after(node: fx.Node, before: fx.Node) -> bool:
+    """Whether only weights are fetched between the two."""
+    between = node.prev
+    while between is not before and between.op == "get_attr":
+        between = between.prev
+    return between is before
+
+
+def _activation(graph: fx.GraphModule, node: fx.Node) -> tuple[tuple[str, tuple[float, ...]], fx.Node | None]:
+    """Return what oneDNN calls the only reader of a convolution, and that node; none and None where it is another."""
+    behind = next(iter(node.users), None)
+    if behind is None or len(node.users) > 1 or behind.args[:1] != (node,):
+        return _NONE, None
+    layer = _module(graph, behind)
+    known = type(layer) if layer is not None else behind.target if behind.op == "call_function" else None
+    found = _ACTIVATIONS.get(known)
+    return (_NONE, None) if found is None else (found, behind)
+
+
+def _module(graph: fx.GraphModule, node: Any) -> Any:
+    is_layer = isinstance(node, fx.Node) and node.op == "call_module"
+    return graph.get_submodule(str(node.target)) if is_layer else None
+
+
+def _tensor(graph: fx.GraphModule, node: Any) -> Tensor | None:
+    if not isinstance(node, fx.Node) or node.op != "get_attr":
+        return None
+    *path, name = str(node.target).split(".")
+    found = getattr(graph.get_submodule(".".join(path)), name)
+    return found if isinstance(found, Tensor) else None
