@@ -145,3 +145,16 @@ def unfolded(classifier: Classifier) -> Classifier:
 def uncut(classifier: Classifier) -> Classifier:
     """The same classifier, made to take T full passes."""
     return replace(classifier, network=replace(classifier.network, replay=None))
+
+
+class Rows(torch.overrides.TorchFunctionMode):
+    """Notes how many rows are given to each linear layer that is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[int] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.nn.functional.linear:
+            self.rows.append(len(args[0]))
+        return func(*args, **(kwargs or {}))

@@ -13,6 +13,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.nn.utils import parametrize
 
 from classifiers.networks import answers, classifier, inputs, made, unfolded
+from uncertainty.classifiers.even_products import EvenProducts
 from uncertainty.classifiers.heat_maps import heat_maps
 
 Forward = Callable[[Any, Tensor], Any]
@@ -164,7 +165,7 @@ def test_zeros_that_become_others_are_added_by_their_layer() -> None:
     assert one.network.folds()
     zeros.padding = (0, 2, 0, 2)
     assert not one.network.folds()
-    with torch.no_grad():
+    with torch.no_grad(), EvenProducts():
         expected = module.eval()(torch.from_numpy(x).contiguous(memory_format=torch.channels_last)).numpy()
     np.testing.assert_array_equal(one.network(x).logits, expected)
 
@@ -254,7 +255,7 @@ def test_other_weights_answer_for_themselves(change: Callable[[nn.Module], None]
     assert one.network.folds()
     change(module)
     assert not one.network.folds()
-    with torch.no_grad():
+    with torch.no_grad(), EvenProducts():
         expected = module.eval()(torch.from_numpy(x).contiguous(memory_format=torch.channels_last)).numpy()
     np.testing.assert_array_equal(one.network(x, 2).logits, expected)
 

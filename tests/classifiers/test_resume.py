@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from classifiers.networks import HIDDEN, answers, classifier, hidden, inputs, made, uncut
+from classifiers.networks import HIDDEN, Rows, answers, classifier, hidden, inputs, made, uncut
 from uncertainty.classifiers.resume import Resume
 
 UNCUT = "the graph can't be cut before its dropout, so T dropout passes cost T full passes"
@@ -70,24 +70,11 @@ def test_resumed_equals_full_passes(make: Callable[[], nn.Module]) -> None:
     np.testing.assert_allclose(answers(one, x[2:3]).mc_probs, found.mc_probs[2:3], atol=1e-6)
 
 
-class Rows(torch.overrides.TorchFunctionMode):
-    """Notes how many rows are given to each linear layer that is computed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[int] = []
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.nn.functional.linear:
-            self.rows.append(len(args[0]))
-        return func(*args, **(kwargs or {}))
-
-
 def test_only_what_follows_the_first_dropout_is_computed_anew() -> None:
-    one, x = classifier(CUT["head"]()), inputs(4)
+    one, x = classifier(CUT["head"]()), inputs(16)
     with Rows() as computed:
         answers(one, x, passes=7)
-    assert computed.rows == [4, 4, 7 * 4]  # the hidden layer, the head of the plain pass, the head of all seven
+    assert computed.rows == [16, 16, 7 * 16]  # the hidden layer, the head of the plain pass, the head of all seven
 
 
 def test_a_path_that_follows_the_masks_is_taken_for_each_sub_network() -> None:

@@ -9,6 +9,8 @@ import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from uncertainty.classifiers.onednn import available
+
 _CONVOLUTIONS = (torch.conv2d, torch.ops.aten.conv2d.default)
 _LINEAR = (F.linear, torch.ops.aten.linear.default)
 _FEWEST, _BLOCK = 16, 32  # rows: MKL has other kernels below 16, and several threads may share more than a block
@@ -35,8 +37,8 @@ class EvenProducts(TorchFunctionMode):
         if func in _LINEAR and _plain(args):
             return _linear(*args, **kwargs)
         if func in _CONVOLUTIONS and _plain(args) and not kwargs and _goes_elsewhere(*args):
-            x, weight, bias, *_, groups = (*args, *(None, 1, 0, 1, 1)[len(args) - 2 :])
-            return torch.mkldnn_convolution(x, weight, bias, (0, 0), (1, 1), (1, 1), groups)
+            given: list[Any] = [*args, *(None, 1, 0, 1, 1)[len(args) - 2 :]]
+            return torch.mkldnn_convolution(given[0], given[1], given[2], (0, 0), (1, 1), (1, 1), given[6])
         return func(*args, **kwargs)
 
 
@@ -58,14 +60,14 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if torch.get_num_threads() == 1:
         x = F.pad(x, (0, 0, 0, _FEWEST - images)) if images < _FEWEST else x
         return F.linear(x, weight, bias)[:images, :outputs]
-    blocks = F.pad(x, (0, 0, 0, -images % _BLOCK)).split(_BLOCK)
+    blocks = torch.split(F.pad(x, (0, 0, 0, -images % _BLOCK)), _BLOCK)
     return torch.cat([F.linear(block, weight, bias) for block in blocks])[:images, :outputs]
 
 
 def _goes_elsewhere(x: Tensor, weight: Tensor, bias: Any = None, *settings: Any) -> bool:
     """Whether torch gives this convolution to another library than that of a full batch."""
     few = x.dim() == 4 and 0 < len(x) < _FEWEST and weight.shape[2:] == (1, 1) and torch.get_num_threads() == 1
-    if not few or not torch.backends.mkldnn.enabled or not torch.backends.mkldnn.is_available():
+    if not few or not available():
         return False
     stride, padding, dilation = (*settings, *(1, 0, 1)[len(settings) :])[:3]
     return all(

@@ -6,6 +6,7 @@ it). What is not there, or raises, leaves the folded network as it was.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -34,6 +35,10 @@ class Settings(NamedTuple):
     padding: tuple[int, int]
     dilation: tuple[int, int]
     groups: int
+
+
+Convolution = tuple[Tensor, Tensor | None, Settings]
+Sizes = Mapping[str, tuple[int, ...]]
 
 
 class Packed(nn.Module):
@@ -67,14 +72,15 @@ class Packed(nn.Module):
 
 def usable(images: Tensor) -> bool:
     """Whether oneDNN is there, is not turned off, and runs what these are given to."""
-    there = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
     names = ("_convolution_pointwise", "_reorder_convolution_weight")
-    return (
-        there
-        and images.device.type == "cpu"
-        and images.dtype is torch.float32
-        and all(hasattr(torch.ops.mkldnn, name) for name in names)
-    )
+    on_processor = images.device.type == "cpu" and images.dtype is torch.float32
+    return on_processor and available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
+
+
+def available() -> bool:
+    """Whether oneDNN is there and not turned off."""
+    there: Any = torch.backends.mkldnn
+    return bool(there.is_available() and there.enabled)
 
 
 def packed(graph: fx.GraphModule, images: Tensor) -> tuple[fx.GraphModule, tuple[nn.Module, ...], tuple[Tensor, ...]]:
@@ -88,34 +94,36 @@ def packed(graph: fx.GraphModule, images: Tensor) -> tuple[fx.GraphModule, tuple
     made = fx.GraphModule(graph, nodes)
     shapes = _Shapes(made)
     shapes.run(images.clone())
-    replaced: list[nn.Module] = []
+    layers: list[nn.Module] = []
     sources: list[Tensor] = []
     for node in list(nodes.nodes):
-        if (found := _convolution(made, node)) is None or len(size := shapes.seen.get(node.name, ())) != 4:
-            continue
-        weight, bias, settings = found
-        stands_for = [weight] if bias is None else [weight, bias]
-        layers = [_module(made, node)]
-        if (kernel := _kernel_with_zeros(made, node, weight, settings)) is not None:
-            zeros = node.args[0]
-            layers.append(_module(made, zeros))
-            size = shapes.seen[zeros.name]
-            weight, settings = kernel
-            node.args = (zeros.args[0],)
-            nodes.erase_node(zeros)
-        activation, behind = _activation(made, node)
-        name = f"packed_{node.name}"
-        made.add_submodule(name, Packed(weight, bias, settings, size, activation))
-        node.op, node.target, node.args, node.kwargs = "call_module", name, (node.args[0],), {}
-        if behind is not None:
-            layers.append(_module(made, behind))
-            behind.replace_all_uses_with(node)
-            nodes.erase_node(behind)
-        replaced += [layer for layer in layers if layer is not None]
-        sources += stands_for
+        if (found := _convolution(made, node)) is not None and len(shapes.seen.get(node.name, ())) == 4:
+            layers += _replaced(made, node, found, shapes.seen)
+            sources += [tensor for tensor in found[:2] if tensor is not None]
     nodes.eliminate_dead_code()
     made.recompile()
-    return made, tuple(replaced), tuple(sources)
+    return made, tuple(layers), tuple(sources)
+
+
+def _replaced(made: fx.GraphModule, node: fx.Node, found: Convolution, seen: Sizes) -> list[nn.Module]:
+    """Put a packed convolution in the place of a node, of zeros before and of the activation behind it."""
+    weight, bias, settings = found
+    behind, before = _activation(made, node), _given(node)
+    stood_for = [_module(made, node), _module(made, behind)]
+    if before is not None and (kernel := _kernel_with_zeros(made, node, before, found)) is not None:
+        stood_for.append(_module(made, before))
+        weight, settings = kernel
+        node.replace_input_with(before, before.all_input_nodes[0])
+        made.graph.erase_node(before)
+    size = seen[node.name if before is None or weight is found[0] else before.name]
+    activation = _NONE if behind is None else _ACTIVATIONS[_kind(made, behind)]
+    name = f"packed_{node.name}"
+    made.add_submodule(name, Packed(weight, bias, settings, size, activation))
+    node.op, node.target, node.args, node.kwargs = "call_module", name, (node.args[0],), {}
+    if behind is not None:
+        behind.replace_all_uses_with(node)
+        made.graph.erase_node(behind)
+    return [layer for layer in stood_for if layer is not None]
 
 
 class _Shapes(fx.Interpreter):
@@ -132,35 +140,32 @@ class _Shapes(fx.Interpreter):
         return super().run_node(n)
 
 
-def _convolution(graph: fx.GraphModule, node: fx.Node) -> tuple[Tensor, Tensor | None, Settings] | None:
+def _convolution(graph: fx.GraphModule, node: fx.Node) -> Convolution | None:
     layer = _module(graph, node)
     if layer is not None:
         if type(layer) is not nn.Conv2d or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             return None
-        said = Settings(layer.stride, layer.padding, layer.dilation, layer.groups)  # type: ignore[arg-type]
-        return layer.weight, layer.bias, said
+        said: Any = (layer.stride, layer.padding, layer.dilation, layer.groups)
+        return layer.weight, layer.bias, Settings(*said)
     if node.op != "call_function" or node.target is not F.conv2d or node.kwargs:
         return None
     weight, bias = (_tensor(graph, node.args[k]) if len(node.args) > k else None for k in (1, 2))
     unknown = bias is None and len(node.args) > 2 and node.args[2] is not None
-    given = (*node.args[3:], *(1, 0, 1, 1)[len(node.args[3:]) :])
+    given: list[Any] = [*node.args[3:], *(1, 0, 1, 1)[len(node.args[3:]) :]]
     sides = [(one, one) if isinstance(one, int) else one for one in given[:3]]
     if weight is None or unknown or not all(isinstance(one, tuple | list) and len(one) == 2 for one in sides):
         return None
-    return weight, bias, Settings(*(tuple(one) for one in sides), given[3])  # type: ignore[arg-type, misc]
+    stride, padding, dilation = ((one[0], one[1]) for one in sides)
+    return weight, bias, Settings(stride, padding, dilation, given[3])
 
 
 def _kernel_with_zeros(
-    graph: fx.GraphModule, node: fx.Node, weight: Tensor, settings: Settings
+    graph: fx.GraphModule, node: fx.Node, before: fx.Node, found: Convolution
 ) -> tuple[Tensor, Settings] | None:
     """Return a kernel with rows and columns of zeros, and settings, that do the padding of a layer before it."""
-    before = node.args[0]
+    weight, _, settings = found
     zeros = _module(graph, before)
-    if (
-        type(zeros) is not nn.ZeroPad2d
-        or len(before.users) > 1
-        or (node.prev is not before and not _after(node, before))
-    ):
+    if type(zeros) is not nn.ZeroPad2d or len(before.users) > 1 or not _follows(node, before):
         return None
     left, right, top, bottom = zeros.padding
     uneven = max(abs(left - right), abs(top - bottom))
@@ -171,23 +176,31 @@ def _kernel_with_zeros(
     return F.pad(weight.detach(), more), settings._replace(padding=(max(top, bottom), max(left, right)))
 
 
-def _after(node: fx.Node, before: fx.Node) -> bool:
-    """Whether only weights are fetched between the two."""
+def _follows(node: fx.Node, before: fx.Node) -> bool:
+    """Whether only weights are fetched between the two: nothing may write to what the first one reads."""
     between = node.prev
     while between is not before and between.op == "get_attr":
         between = between.prev
     return between is before
 
 
-def _activation(graph: fx.GraphModule, node: fx.Node) -> tuple[tuple[str, tuple[float, ...]], fx.Node | None]:
-    """Return what oneDNN calls the only reader of a convolution, and that node; none and None where it is another."""
+def _given(node: fx.Node) -> fx.Node | None:
+    first = node.args[0] if node.args else None
+    return first if isinstance(first, fx.Node) else None
+
+
+def _activation(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """Return the only reader of a convolution where it is an activation that oneDNN knows."""
     behind = next(iter(node.users), None)
     if behind is None or len(node.users) > 1 or behind.args[:1] != (node,):
-        return _NONE, None
-    layer = _module(graph, behind)
-    known = type(layer) if layer is not None else behind.target if behind.op == "call_function" else None
-    found = _ACTIVATIONS.get(known)
-    return (_NONE, None) if found is None else (found, behind)
+        return None
+    return behind if _kind(graph, behind) in _ACTIVATIONS else None
+
+
+def _kind(graph: fx.GraphModule, node: fx.Node) -> Any:
+    """Return the type of a layer, or the function that is called."""
+    layer = _module(graph, node)
+    return type(layer) if layer is not None else node.target if node.op == "call_function" else None
 
 
 def _module(graph: fx.GraphModule, node: Any) -> Any:
