@@ -141,8 +141,10 @@ def test_when_everybody_goes_deeper_it_is_full_evidence(full, cascaded):
 
 def test_when_nobody_goes_deeper_it_is_cheap_evidence_and_needs_no_more(cascaded):
     test = made_problem(500, 3)
+    alone = [create(estimator.name) for estimator in cascaded.cascade.cheap(cascaded.estimators)]
     cheap = Screener.fit_outputs(
-        *(replace(o, embedding=None, tta_probs=None) for o in (known_good(300, 1), made_problem(800, 2)))
+        *(replace(o, embedding=None, tta_probs=None) for o in (known_good(300, 1), made_problem(800, 2))),
+        estimators=alone,
     )
     bare = replace(test, embedding=None, tta_probs=None)
     nobody = set_to(cascaded, NOBODY)
