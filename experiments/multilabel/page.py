@@ -82,7 +82,7 @@ def page(result: dict[str, Any]) -> str:
     for name, found in result.items():
         efforts = {key: value for key, value in found.items() if key != "answers"}
         parts += [f"## {TITLES[name]}\n", f"{WHAT[name]} Splits: {_splits(efforts)}.\n"]
-        parts += [_images(efforts) + "\n", _decisions(efforts) + "\n"]
+        parts += [_images(efforts) + "\n", _decisions(efforts) + "\n", _suggestions(efforts) + "\n"]
         if "answers" in found:
             promises[name] = found["answers"]
     if promises:
@@ -114,13 +114,13 @@ def _mean(values: Sequence[float | None], digits: int = 1) -> str:
 
 def _images(efforts: Any) -> str:
     head = ["effort", "stream", "least confident", "mean entropy", "cleanlab", "best single", "p_wrong", "change"]
-    head += ["error rate", "predicted", "ECE (by chance)"]
+    head += ["error rate", "predicted", "ECE (by chance, of two numbers learnt)"]
     rows = []
     for effort, regime, n in _cells(efforts):
         least, ours = n["e_aurc least_confidence"], n["e_aurc p_wrong"]
         scores = [_mean(one) for one in (least, n["e_aurc est_entropy"], n["e_aurc cleanlab"])]
         rates = [f"{100 * over_splits(n[name]).value:.1f} %" for name in ("error rate", "predicted")]
-        level = f"{_mean(n['ece'], 3)} ({_mean(n['ece by chance'], 3)})"
+        level = f"{_mean(n['ece'], 3)} ({_mean(n['ece by chance'], 3)}, {_mean(n['ece of two numbers'], 3)})"
         own = [f"**{_mean(ours)}**", percent(change(ours, least))]
         rows.append([effort, regime, *scores, _best_single(n), *own, *rates, level])
     return table(head, rows)
@@ -151,6 +151,15 @@ def _decisions(efforts: Any) -> str:
             for name in ("ece of decisions", "mean ece of a class", "largest ece of a class")
         ]
         rows.append([effort, regime, _mean(plain, 3), _mean(ours, 3), told, *levels])
+    return table(head, rows)
+
+
+def _suggestions(efforts: Any) -> str:
+    head = ["effort", "stream", "images with a suggested set", "it is right", "said", "the classifier is right there"]
+    rows = []
+    for effort, regime, n in _cells(efforts):
+        shares = ("suggested", "suggested right", "suggested said", "classifier right there")
+        rows.append([effort, regime, *(_share(over_splits(n[name]).value) for name in shares)])
     return table(head, rows)
 
 
