@@ -15,12 +15,14 @@ from torch import nn
 from tests.report.reports import data_of, write_labels
 from uncertainty import Screener, cli
 from uncertainty.classifiers import Classifier, Preprocess
-from uncertainty.errors import InputError
+from uncertainty.errors import InputError, MissingDependencyError
 from uncertainty.images.sources import find_images
 from uncertainty.neighbors import normalised
+from uncertainty.report import heat
 from uncertainty.report.build import write_report
 from uncertainty.report.illustrations import Illustrations, illustrations, visible
 from uncertainty.screener.nearest_known_good import KnownGood
+from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.workflows.screen import screen_into
 
 
@@ -152,3 +154,9 @@ def test_the_command_line_wants_the_screener_for_it(saved, monkeypatch, capsys, 
 def test_other_heat_maps_are_refused(saved):
     with pytest.raises(InputError, match="there are no heat maps 'lime'; choose one of grad, guided"):
         illustrations(None, cam="lime")
+
+
+def test_missing_captum_is_told_before_the_network_is_loaded(monkeypatch, saved):
+    monkeypatch.setattr(heat, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match="heat maps need captum; run pip install"):
+        illustrations(SavedScreener(saved / "nowhere"), cam="grad")

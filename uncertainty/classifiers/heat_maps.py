@@ -145,15 +145,20 @@ def _relus(end: Any) -> set[Any]:
     return {node for node in seen if node.name() == "ReluBackward0"}
 
 
+def no_captum() -> MissingDependencyError:
+    """Return the error of heat maps where captum is missing."""
+    return MissingDependencyError(
+        "heat maps need captum; run pip install 'uncertainty-vision[explain]' (or pip install captum)"
+    )
+
+
 def _attribution(module: nn.Module, layer: nn.Module, method: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # those of its plotting library
             from captum.attr import GuidedBackprop, GuidedGradCam, LayerGradCam
     except ImportError as error:
-        raise MissingDependencyError(
-            "heat maps need captum; run pip install 'uncertainty-vision[explain]' (or pip install captum)"
-        ) from error
+        raise no_captum() from error
     if method == "grad_cam":
         cam = LayerGradCam(module, layer)
         return lambda x, y: cam.attribute(x, y, relu_attributions=True)

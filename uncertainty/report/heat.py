@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,13 @@ _QUALITY = 60
 
 
 def checked(cam: str | None) -> str | None:
-    """Return a kind of heat maps; raises InputError for one that there is not."""
+    """Return a kind of heat maps; raises InputError for one that there is not, and where what draws them is missing."""
     if cam is not None and cam not in KINDS:
         raise InputError(f"there are no heat maps {cam!r}; choose one of {', '.join(KINDS)}")
+    if cam is not None and find_spec("captum") is None:
+        from uncertainty.classifiers.heat_maps import no_captum
+
+        raise no_captum()
     return cam
 
 
