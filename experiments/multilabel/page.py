@@ -59,10 +59,11 @@ p_wrong is too high on tiles, from 0.068 to 0.077. E-AURC moved by 0.1 % in dist
 scaling the mixture and not its clean expert (0.080 with unknown content), beta calibration (within 0.001), a start as
 steep as the posterior should be (E-AURC 5 % higher).
 
-Of single classes, level and slope of each learnt from 600 images would leave 0.018 in the mean and 0.033 for the largest
-on these splits at `balanced`, which have 0.017 and 0.038, and 0.010 and 0.018 on four splits of digits at `fast`, which
-have 0.010 and 0.022. A weaker or stronger ridge on each class's own level (1 to 30 in place of 10) moves the mean ECE
-of a class by less than 0.001, on two networks of digits that are not among these and on the tiles, so it stays.
+Of single classes, level and slope of each learnt from 600 images would leave 0.018 in the mean and 0.033 for the
+largest on these splits at `balanced`, which have 0.017 and 0.038, and 0.010 and 0.018 on four splits of digits at
+`fast`, which have 0.010 and 0.022. A weaker or stronger ridge on each class's own level (1 to 30 in place of 10) moves
+the mean ECE of a class by less than 0.001, on two networks of digits that are not among these and on the tiles, so it
+stays.
 
 A set of labels is suggested where all evidence finds other answers likelier: how often it is right, how often it was
 said to be, `suggested_probability`, and how often the classifier is right on the same images.
@@ -75,10 +76,10 @@ the embedding too. Of single decisions at `fast`, on two networks of digits that
 regression and boosted trees on all sources, dropout variance and the strongest other label rank errors as the fused
 log-odds do (AUROC within 0.002, and 0.002 to 0.006 lower), and so does the image's own p_wrong beside them: what `fast`
 sees says no more. Without any one source the gain in distribution changes by at most 0.001 (four splits of digits and
-of an earlier network of tiles, two of solar cells), but for the discriminant, without which it is 0.009 and 0.026 lower on
-digits and tiles; weights of each class's own, drawn to common ones, move it by -0.006 to +0.001. With unknown content
-`p_wrong` is off by more than chance, since it is fitted for an unknown share of 0.3 % and not of 20 %, and so it is
-where half the images are damaged.
+of an earlier network of tiles, two of solar cells), but for the discriminant, without which it is 0.009 and 0.026 lower
+on digits and tiles; weights of each class's own, drawn to common ones, move it by -0.006 to +0.001. With unknown
+content `p_wrong` is off by more than chance, since it is fitted for an unknown share of 0.3 % and not of 20 %, and so
+it is where half the images are damaged.
 """
 PROMISES = """## Precision and recall of the answers themselves
 

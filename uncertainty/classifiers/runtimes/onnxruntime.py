@@ -32,7 +32,9 @@ class OnnxRuntime(Runtime):
     def compile(self, part: nn.Module, example: Tensor, threads: int, cache: Path | None) -> Run:
         """Export and open a session, which several threads may run at once; nothing is kept."""
         if not self.installed():
-            raise MissingDependencyError(f"runtime=onnxruntime needs {', '.join(_NEEDED)}; pip install 'uncertainty-vision[onnx]'")
+            raise MissingDependencyError(
+                f"runtime=onnxruntime needs {', '.join(_NEEDED)}; pip install 'uncertainty-vision[onnx]'"
+            )
         session = _session(_exported(part, example))
         (given,) = session.get_inputs()
 

@@ -62,7 +62,9 @@ def _imported() -> Any:
             import openvino
             import openvino.tools.ovc
     except ImportError as error:
-        raise MissingDependencyError("runtime=openvino needs openvino; pip install 'uncertainty-vision[openvino]'") from error
+        raise MissingDependencyError(
+            "runtime=openvino needs openvino; pip install 'uncertainty-vision[openvino]'"
+        ) from error
     return openvino
 
 
