@@ -65,10 +65,11 @@ def main() -> None:
         write_images(Path(folder) / "photos", chosen.photos, case.size)
         photos = find_images(Path(folder) / "photos")
         for runtime in chosen.runtimes:
-            one = prepared(bare, runtime, chosen.resizer)
+            one = prepared(bare, runtime, chosen.resizer, photos)
             for effort in chosen.efforts:
                 if effort != "fast" and one.embedder is None:
-                    one = one.with_embedder(prepared(Classifier.load(SECOND_OPINION), runtime, chosen.resizer))
+                    second = prepared(Classifier.load(SECOND_OPINION), runtime, chosen.resizer, photos)
+                    one = one.with_embedder(second)
                 alone, seen = measure(bare, one, photos, VIEWS[effort], chosen.turns)
                 sys.stdout.write(f"{runtime:14} {effort:9} bare {alone:6.1f} ms, {seen:6.1f} ms, {seen / alone:.2f}\n")
 

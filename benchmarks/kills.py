@@ -14,7 +14,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
@@ -28,11 +27,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.service_faults import killed
-from benchmarks.service_process import ROOT, Service, made, started
+from benchmarks.service_process import Service, made, started
+from benchmarks.watch_process import known, watching
 from tests.report.reports import verdict_table, write_screening
 from uncertainty import Verdicts
 
 _PEOPLE, _ITEMS, _AT_ONCE = 3, 8000, 2
+_OPTIONS = ("--settle", 0.1, "--every", 0.05, "--publish", 0, "--batch-size", 8)
 FORM, JSON = {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "application/json"}
 
 
@@ -114,15 +115,15 @@ def watch_killed(place: Made, root: Path, kills: int, seed: int) -> tuple[str, b
     folder.mkdir()
     rng, sent = random.Random(seed), 0
     for _ in range(kills):
-        process = _watching(place.screener, folder, out, to)
+        process = watching(place.screener, folder, out, *_OPTIONS, "--move", to)
         until = time.monotonic() + rng.uniform(0.1, 1.0)
         while time.monotonic() < until:
             sent = _sent(place.images, folder, sent)
             time.sleep(0.01)
         process.kill()
         process.wait()
-    process = _watching(place.screener, folder, out, to)
-    while _known(out) < sent:
+    process = watching(place.screener, folder, out, *_OPTIONS, "--move", to)
+    while known(out) < sent:
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     if process.wait():
@@ -136,28 +137,11 @@ def watch_killed(place: Made, root: Path, kills: int, seed: int) -> tuple[str, b
     return f"{sent} images came, {missing} lost, {twice} twice", missing == twice == 0 < sent
 
 
-def _watching(screener: Path, folder: Path, out: Path, to: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "uncertainty", "watch", screener, folder, "-o", out, "--move", to]
-    command += ["--settle", "0.1", "--every", "0.05", "--publish", "0", "--batch-size", "8"]
-    where = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([*map(str, command)], env=where, stdout=subprocess.PIPE, text=True)
-    for line in process.stdout or ():
-        if line.startswith("watching "):
-            break
-    threading.Thread(target=lambda: [None for _ in process.stdout or ()], daemon=True).start()
-    return process
-
-
 def _sent(images: list[Path], folder: Path, sent: int) -> int:
     part = folder / f".{sent}.part"
     shutil.copy(images[sent % len(images)], part)
     os.replace(part, folder / f"{sent:06}.jpg")
     return sent + 1
-
-
-def _known(out: Path) -> int:
-    with closing(sqlite3.connect(out / ".watch" / "watch.sqlite")) as kept:
-        return int(kept.execute("SELECT count(*) FROM files").fetchone()[0])
 
 
 WHAT = {"service": service_killed, "desk": desk_killed, "watch": watch_killed}

@@ -26,6 +26,7 @@ from PIL import Image
 
 from benchmarks.cases import CASES, KNOWN_GOOD, fitted, write_images
 from uncertainty import Classifier, Screener
+from uncertainty.classifiers.eight_bits import shown
 from uncertainty.images.sources import ImageSet, find_images
 from uncertainty.screening.allocator import keep_freed_memory
 from uncertainty.workflows.screen import ScreenSettings, screen_into
@@ -130,9 +131,10 @@ def main() -> None:
         for runtime in chosen.runtimes:
             for threads in chosen.threads:
                 torch.set_num_threads(threads)
-                one = prepared(case.classifier(), runtime, chosen.resizer)
+                one = prepared(case.classifier(), runtime, chosen.resizer, photos)
                 if chosen.effort != "fast":
-                    one = one.with_embedder(prepared(Classifier.load(SECOND_OPINION), runtime, chosen.resizer))
+                    second = prepared(Classifier.load(SECOND_OPINION), runtime, chosen.resizer, photos)
+                    one = one.with_embedder(second)
                 screener = fitted(one, photos, chosen.known_good, views=VIEWS[chosen.effort])
                 screener.screen(photos.select(range(BATCH)))  # warms up
                 out = Path(folder) / f"{runtime}-{threads}"
@@ -140,10 +142,13 @@ def main() -> None:
                 _say(f"{chosen.effort}, {runtime}, {threads} threads", cost, len(photos))
 
 
-def prepared(classifier: Classifier, runtime: str, resizer: str) -> Classifier:
-    """Return it with plain passes run by a runtime, "torch" for torch, and images resized by a library."""
+def prepared(classifier: Classifier, runtime: str, resizer: str, photos: ImageSet) -> Classifier:
+    """Return it with plain passes run by a runtime, "torch" for torch, and images resized by a library.
+
+    A runtime of eight bits sees some of the photographs.
+    """
     one = replace(classifier, preprocess=replace(classifier.preprocess, resizer=resizer))
-    return one if runtime == "torch" else one.with_runtime(runtime)
+    return one if runtime == "torch" else shown(one.with_runtime(runtime), photos, WORKERS)
 
 
 def _say(what: str, cost: Cost, photos: int) -> None:

@@ -23,7 +23,7 @@ from uncertainty.screening.allocator import keep_freed_memory
 from uncertainty.screening.saved_screener import SavedScreener
 
 CASES = ("resnet20", "lite0")
-_CONNECTIONS, _MOST, _SHARE = (8, 32), 0.5, 0.5
+_CONNECTIONS, _MOST, _SHARE = (8, 16, 32), 0.5, 0.5
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,20 @@ class Effort:
 
     images: int = 100
     known_good: int = 20_000
-    seconds: float = 12.0
-    search: float = 2.5
+    seconds: float = 9.0
+    search: float = 2.0
 
 
-def single(screener: Path, files: Sequence[bytes], most: int = 60) -> float:
-    """Return the median seconds of one image in this process."""
+def single(screener: Path, files: Sequence[bytes], most: int = 60) -> tuple[float, float]:
+    """Return the median seconds of one image in this process, by the clock and of the processor."""
     loaded, seconds = SavedScreener(screener).load(), []
     items = [ArrayItem("image", data) for data in files[:most]]
     for item in items[:5] + items:
-        begun = time.perf_counter()
+        begun, processor = time.perf_counter(), time.process_time()
         loaded.screen([item], workers=1)
-        seconds.append(time.perf_counter() - begun)
-    return float(np.median(seconds[5:]))
+        seconds.append((time.perf_counter() - begun, time.process_time() - processor))
+    clock, spent = np.median(seconds[5:], axis=0)
+    return float(clock), float(spent)
 
 
 def fastest(service: Service, requests: Sequence[bytes], seconds: float) -> tuple[float, float]:
@@ -54,9 +55,8 @@ def fastest(service: Service, requests: Sequence[bytes], seconds: float) -> tupl
     for connections in _CONNECTIONS:
         answers = closed_loop(service.place, requests, connections, seconds)
         most = max(most, answers.rate)
-        if set(answers.statuses) != {200} or np.quantile(answers.seconds, 0.99) >= _MOST:
-            break
-        best = max(best, answers.rate)
+        if set(answers.statuses) == {200} and np.quantile(answers.seconds, 0.99) < _MOST:
+            best = max(best, answers.rate)
     return best, most
 
 
@@ -65,8 +65,8 @@ def measure(case: str, effort: Effort, folder: Path) -> None:
     screener, images = made(case, folder, effort.images, effort.known_good)
     files = [path.read_bytes() for path in sorted(images.iterdir())]
     requests = [post("/v1/screen", data) for data in files]
-    alone = single(screener, files)
-    print(f"{case}: one image {1000 * alone:.1f} ms in the process", flush=True)
+    alone, spent = single(screener, files)
+    print(f"{case}: one image {1000 * alone:.1f} ms in the process, {1000 * spent:.1f} of the processor", flush=True)
     with serving(screener) as service:
         best, most = fastest(service, requests, effort.search)
         for arrivals in Arrivals:
@@ -77,7 +77,7 @@ def measure(case: str, effort: Effort, folder: Path) -> None:
     with serving(screener, module="benchmarks.service_plain") as service:
         plain, _ = fastest(service, requests, effort.search)
     told = f"  {best:.0f} requests a second with p99 below 500 ms, a plain endpoint {plain:.0f}"
-    print(f"{told}{f', ratio {best / plain:.1f}' if plain else ''}", flush=True)
+    print(f"{told}{f', ratio {best / plain:.1f}' if plain else ', which never is that fast'}", flush=True)
 
 
 def _half(found: Answers, arrivals: Arrivals, alone: float, spent: float, most: float) -> str:

@@ -99,7 +99,7 @@ def test_a_heat_map_costs_something() -> None:
 def test_an_effort_is_measured_beside_a_bare_loop(tmp_path: Path) -> None:
     cases.write_images(tmp_path / "images", 4, (32, 32))
     bare = cases.CASES["resnet20"].classifier()
-    one = prepared(bare, "torch", "torchvision")
+    one = prepared(bare, "torch", "torchvision", find_images(tmp_path / "images"))
     assert (one.preprocess.resizer, bare.preprocess.resizer) == ("torchvision", "pillow")
     assert min(efforts.measure(bare, one, find_images(tmp_path / "images"), ("flip",))) > 0
 

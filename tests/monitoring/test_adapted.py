@@ -1,11 +1,12 @@
 """What a batch is taken to be made of, and what then is said of its rows."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from uncertainty.combination.mixture import Basis, Linear, Mixture
+from uncertainty.combination.mixture import NOTHING_SAID, SEVERAL_SAID, Basis, Linear, Mixture
 from uncertainty.monitoring.adapted import AS_LIKELY_DAMAGED, adapted
 from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.monitoring.batch import Calibrated
@@ -54,6 +55,12 @@ def test_shares_are_those_of_the_batch_whatever_was_declared():
     assert [round(found.shares[name], 2) for name in ("clean", "damaged", "foreign")] == [0.6, 0.3, 0.1]
     half_way = AS_LIKELY_DAMAGED * 0.5 + 1 - AS_LIKELY_DAMAGED
     np.testing.assert_allclose(found.p_wrong, np.repeat([0.1, 0.5, half_way], [120, 60, 20]), atol=0.05)
+
+
+def test_an_unknown_image_of_which_nothing_is_said_is_right():
+    given = batch(120, 60, 20)
+    nothing = replace(given, predicted=np.where(np.arange(200) < 180, SEVERAL_SAID, NOTHING_SAID))
+    np.testing.assert_allclose(adapted(calibrated(), nothing).p_wrong[180:], AS_LIKELY_DAMAGED * 0.5, atol=0.05)
 
 
 def test_the_order_of_the_rows_changes_no_bit():

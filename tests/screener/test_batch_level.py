@@ -9,7 +9,8 @@ from problems import known_good, made_problem
 from uncertainty import Screener
 from uncertainty.decisions.policies import Policy
 from uncertainty.errors import InputError
-from uncertainty.screener.batch_level import ADAPTED_TO_BATCH, as_calibrated
+from uncertainty.screener.as_calibrated import as_calibrated
+from uncertainty.screener.batch_level import ADAPTED_TO_BATCH
 
 
 @pytest.fixture(scope="module")

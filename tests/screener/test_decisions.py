@@ -145,12 +145,6 @@ def test_policies_that_mean_nothing_are_refused(screener):
         Screener.fit_outputs(*one, policy=EACH)
 
 
-def test_p_wrong_is_not_adapted_to_a_batch_whatever_the_flags(screener):
-    for made in (screener, screener.with_policy(Policy.of(budget=0.1))):
-        with pytest.raises(InputError, match="images with several labels is not adapted to a batch"):
-            made.screen_outputs(outputs(20, 3, "m"), adapt="batch")
-
-
 def test_the_judge_looks_once_at_each_row(screener, monkeypatch):
     looks = []
     usual = FusedDecisions.label_log_odds

@@ -77,7 +77,7 @@ def test_probabilities_are_judged_as_those_of_outputs_and_the_size_of_logits_is_
     expected = Screener.fit_outputs(alone["train"], alone["val"], classes=CLASSES).screen_outputs(alone["new"])
     assert np.allclose(judge.screen(tables["new"]).table["p_wrong"], expected.table["p_wrong"], atol=1e-6)
     assert "energy is the same for all rows: the table holds probabilities, not logits" in judge.notes
-    assert "nn_distance and trust_ratio are off: there is no features" in judge.notes
+    assert "feature_posterior, nn_distance and trust_ratio are off: there is no features" in judge.notes
 
 
 def test_a_network_and_a_table_of_what_it_said_agree(world, tmp_path):

@@ -38,6 +38,13 @@ def test_another_name_is_refused(host):
     assert (answer.status_code, code(answer)) == (421, "unknown_host")
 
 
+@pytest.mark.parametrize("name", ["Content-Type", "Authorization", "Idempotency-Key", "Origin"])
+def test_a_header_of_which_one_counts_comes_once(name):
+    answer = echoed(headers=[(name, "a"), (name, "b")])
+    assert (answer.status_code, code(answer)) == (400, "repeated_header")
+    assert name.lower() in answer.json()["error"]["message"]
+
+
 def test_a_name_may_be_allowed():
     assert echoed(ServiceSettings(hosts=("screen.example",)), headers={"host": "screen.example"}).status_code == 200
 

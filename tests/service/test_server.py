@@ -61,6 +61,8 @@ def test_it_answers(service, image):
         b"POST /v1/screen HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
         b"POST /v1/screen HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
         b"POST /v1/screen HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /v1/screen HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\n\r\n",
         b"GET /%ff%00%0d%0a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
@@ -73,6 +75,27 @@ def test_what_is_no_request_or_a_hostile_one_is_the_clients_fault(service, raw):
     answer = sent(service.place, raw)
     assert answer.startswith("HTTP/1.1 4"), answer[:100]
     assert "Traceback" not in answer
+    told, _ = json.JSONDecoder().raw_decode(answer.partition("\r\n\r\n")[2])
+    assert set(told["error"]) == {"code", "message"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "told"),
+    [
+        (b"GET /healthz HTTP/1.0\r\n\r\n", 200, '{"status":"ok"}'),
+        (b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200, ""),
+        (b"HEAD /v1/screen HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405, ""),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "Missing mandatory Host"),
+        (b"GET /healthz?" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431, "longer than 16384 bytes"),
+        (POST + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n", 413, "larger than 20971520 bytes"),
+    ],
+)
+def test_how_it_is_spoken_to(service, raw, status, told):
+    """Also without a host in HTTP/1.0, without a body in return; nobody is told to go on with what is refused."""
+    head, _, body = sent(service.place, raw).partition("\r\n\r\n")
+    assert int(head.split()[1]) == status
+    assert told in body
+    assert bool(told) == bool(body)
 
 
 @pytest.mark.parametrize("size", [(20 << 20) + 1, 60 << 20])

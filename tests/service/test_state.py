@@ -158,6 +158,23 @@ def test_kept_verdicts_over_http(world, tmp_path):
     ).num_rows  # fmt: skip
 
 
+def test_the_table_is_sent_whole_and_leaves_nothing_behind(world, tmp_path, monkeypatch):
+    made_at = tmp_path / "made"
+    made_at.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(made_at))
+    asked = ("bytes=0-3", "bytes=9-1", "bytes=999999999-", "lines=1")
+    with made(world, tmp_path, store=tmp_path / "kept.sqlite") as app:
+        _, *tables = talk(
+            app,
+            ("POST", "/v1/screen", {**form(world, 3), "params": {"keep": True}}),
+            *[("GET", "/v1/verdicts.parquet", {"headers": {"range": one}}) for one in asked],
+        )
+    assert {one.status_code for one in tables} == {200}
+    assert {one.headers["accept-ranges"] for one in tables} == {"none"}
+    assert all(one.content.endswith(b"PAR1") for one in tables)
+    assert list(made_at.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "request_",
     [

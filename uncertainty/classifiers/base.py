@@ -146,7 +146,7 @@ class Classifier(Brief):
         from uncertainty.classifiers.fingerprint import fingerprint
 
         n = self.network
-        may_be = (n.autocast, self.form.to_dict(), n.runs_by)
+        may_be = (n.autocast, self.form.to_dict(), n.runtime and n.runtime.known_by)
         settings = [self.classes, self.preprocess.to_dict(), self.task, self.decision_thresholds, *filter(None, may_be)]
         return fingerprint(settings, n.original, None if self.embedder is None else self.embedder.sha256)
 

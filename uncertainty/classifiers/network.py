@@ -180,6 +180,8 @@ class Network:
             return replace(seen, tta_logits=self._views(x, views)) if views else seen
 
     def _placed(self, inputs: NDArray[Any] | Tensor) -> Tensor:
+        if self.runtime is not None and self.runtime.waits:
+            raise ModelError(f"runtime={self.runtime} must be shown images first, as `uncertainty fit` does")
         # A copy of what is read-only, of which torch warns.
         x = inputs if isinstance(inputs, Tensor) else torch.from_numpy(np.require(inputs, requirements="W"))
         form = torch.channels_last if self.channels_last else torch.contiguous_format

@@ -259,7 +259,7 @@ def _known_by(network: Network, preprocess: Preprocess) -> str:
     told = (
         network.habits,
         network.autocast,
-        network.runs_by,
+        network.runtime and network.runtime.known_by,
         network.channels_last,
         network.dropout,
         *ways,

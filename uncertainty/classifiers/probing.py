@@ -46,11 +46,11 @@ def run_by(network: Network, runtime: str, preprocess: Preprocess) -> Network:
     from uncertainty.classifiers.runtimes.base import runtime_of
 
     wanted = runtime_of(runtime)
-    if wanted == network.runtime:
+    if network.runs_by == (None if wanted is None else str(wanted)):
         return network
     if network.runtime is not None:
         raise ModelError(f"the network runs by {network.runtime}; load it anew for runtime={runtime}")
-    return network if wanted is None else with_runtime(network, wanted, _example(preprocess))
+    return network if wanted is None else with_runtime(network, wanted, example_of(preprocess))
 
 
 def _is_as_before(before: Before, known: Description, form: OutputForm) -> bool:
@@ -62,16 +62,17 @@ def _is_as_before(before: Before, known: Description, form: OutputForm) -> bool:
     if network.runs_by not in (None, known.runtime):
         return False
     try:
-        return network.answers_as_probed(_example(known.preprocess))
+        return network.answers_as_probed(example_of(known.preprocess))
     except Exception:  # the user's code, changed since: anything may be raised, which the probe then tells
         return False
 
 
 def _tried(module: nn.Module, preprocess: Preprocess, autocast: str | None, form: OutputForm) -> Network:
-    return Network.probe(module, _example(preprocess), autocast, form)
+    return Network.probe(module, example_of(preprocess), autocast, form)
 
 
-def _example(preprocess: Preprocess) -> NDArray[np.float32]:
+def example_of(preprocess: Preprocess) -> NDArray[np.float32]:
+    """Return what a network is given of a blank image, (channels, h, w)."""
     return np.zeros((preprocess.planes, *preprocess.sides), dtype=np.float32)
 
 

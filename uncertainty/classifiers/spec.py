@@ -12,7 +12,8 @@ axes, show : as in `Preprocess`, of images with other bands than red, green and 
 bits, bands, frame, exif : how deep, multi-band, many-paged and turned files are read, as in `Preprocess`: 12, 4,3,2, 1
     and false.
 autocast : bf16 or fp16, the precision in which torch runs what bears it.
-runtime : what runs plain passes in torch's place, openvino, openvino:bf16 or onnxruntime; see `runtimes/base.py`.
+runtime : what runs plain passes in torch's place, openvino or onnxruntime, with :bf16 (openvino) or :int8; see
+    `runtimes/base.py`.
 task : multilabel, where an image may have several labels; the answers are sigmoids then.
 decision : from which probability on each label is given: 0.4,0.5 in the order of the classes, 0.4 for all of them, or a
     file {class: threshold}, .json or .csv with the columns class and threshold. Without it 0.5.

@@ -295,7 +295,7 @@ def fit_estimators(
         missing = [c for c in estimator.needs if not calibration.has(c)]
         missing += [c for c in estimator.fit_needs if not rows.has(c) and c not in missing]
         missing += [c for c in estimator.reference_needs if not reference.has(c) and c not in missing]
-        if set(missing) & _ON_REQUEST:
+        if set(missing) & _ON_REQUEST or any(calibration.has(column) for column in estimator.unless):
             continue
         if missing:
             off.setdefault(f"there is no {' and no '.join(missing)}", []).append(estimator.name)

@@ -170,8 +170,10 @@ class Mixture:
         return pull
 
     def _by_source(self, inputs: Floats, linear: Linear) -> Floats:
-        terms, sources = inputs * np.array(linear.weights), self.basis.sources
-        return np.stack([terms[:, sources == k].sum(axis=1) for k in range(len(self.names) + 2)], axis=1)
+        terms, m = inputs * np.array(linear.weights), len(self.names)
+        context, classes = (np.flatnonzero(self.basis.sources == k) for k in (m, m + 1))
+        hinged = terms[:, : m * len(HINGES)].reshape(len(terms), m, len(HINGES)).sum(axis=2)
+        return np.column_stack([hinged, terms[:, context].sum(axis=1), terms[:, classes].sum(axis=1)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

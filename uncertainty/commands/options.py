@@ -47,8 +47,8 @@ RunBy = Annotated[
     str | None,
     typer.Option(
         "--runtime",
-        help="What runs the networks in torch's place: openvino, openvino:bf16 or onnxruntime; the screener "
-        "remembers it.",
+        help="What runs the networks in torch's place: openvino, openvino:bf16, onnxruntime, or either with :int8; "
+        "the screener remembers it.",
     ),
 ]
 BatchSize = Annotated[int, typer.Option(**limits("batch_size"), help="Images in one forward pass.")]

@@ -42,6 +42,8 @@ class Estimator(ABC):
     """Columns that `fit` reads from its rows; labels need not be named where it learns from calibration."""
     reference_needs: ClassVar[tuple[str, ...]] = ()
     """Columns that `fit` reads from the whole reference, for those that ask for it beside their rows."""
+    unless: ClassVar[tuple[str, ...]] = ()
+    """Columns in whose presence another estimator says the same and more, so that this one is left out."""
     bounds: ClassVar[tuple[float, float]]
     """Smallest and largest value that the formula can give."""
     tasks: ClassVar[tuple[Task, ...]] = ("multiclass", "multilabel")

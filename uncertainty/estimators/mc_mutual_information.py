@@ -40,5 +40,6 @@ class MCMutualInformation(Estimator):
     def _score(self, outputs: ModelOutputs) -> NDArray[np.float64]:
         mc, task = outputs.mc_probs, outputs.task
         total = entropies(mc.mean(axis=1, dtype=np.float64), task)
-        expected = np.mean([entropies(mc[:, t], task) for t in range(mc.shape[1])], axis=0)
+        each = entropies(mc.reshape(-1, mc.shape[2]), task).reshape(mc.shape[:2])
+        expected = np.mean(np.ascontiguousarray(each.T), axis=0)
         return np.asarray((total - expected).clip(min=0))  # rounding can leave -1e-17

@@ -1,8 +1,9 @@
-"""p_wrong for a batch as it is: with its own shares of damaged and unknown images, or of the classes."""
+"""p_wrong for a batch as it is: with its own shares of damaged and unknown images, or of the classes or labels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,70 +11,132 @@ from numpy.typing import NDArray
 
 from uncertainty.combination.mixture import Condition, Floats
 from uncertainty.combination.tails import Tails
-from uncertainty.monitoring.accuracy import MOST_DOUBT, Conditions, conditions_in
+from uncertainty.monitoring.accuracy import MOST_DOUBT, Conditions, conditions_in, posterior
+from uncertainty.monitoring.adapted_decisions import BatchDecisions
 from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.monitoring.batch import Calibrated, declared_shares
 from uncertainty.monitoring.class_shares import class_shift
 from uncertainty.monitoring.drift import FEWEST
+from uncertainty.monitoring.label_shares import LabelShift, label_shift
 
 AS_LIKELY_DAMAGED = 0.5
 """What looks like nothing known is damage of an unseen kind as often as it is of no known class: nothing in a batch
-tells which. So P(wrong) of it lies half way between that of a damaged image and 1."""
+tells which. So P(wrong) of it lies half way between that of a damaged image and of one of no known class, which is 1
+where a label is said to be there."""
+_TOLD, _WORTH_TELLING = 3, 0.005
 
 
 @dataclass(frozen=True, eq=False)
 class Adapted:
-    """p_wrong (n,) float32 of a batch, and what it was adapted to: "shares", "classes" or "nothing", which `why` says.
+    """p_wrong (n,) float32 of a batch, and what it was adapted to: "shares", "classes", "labels" or "nothing", which
+    `why` says.
 
-    `shares` are those of the conditions in the batch, where they were found; `foreign` looks like nothing known.
+    `shares` are those of the conditions in the batch, where they were found; `foreign` looks like nothing known. Of
+    several labels an image `decisions` (n, c) float32 are p_wrong of each decision, at most that of the image, and
+    `labels` the share of the images that carry each label, in calibration and here, where those were found.
     """
 
     p_wrong: NDArray[np.float32]
     to: str
     shares: dict[Condition, float]
     why: str
+    decisions: NDArray[np.float32] | None = None
+    labels: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
         """Return what every output says of it; JSON values."""
-        return {"to": self.to, "shares": {k: round(share, 6) for k, share in self.shares.items()}, "in_words": self.why}
+        pairs = {name: {"calibration": round(b, 6), "batch": round(n, 6)} for name, (b, n) in self.labels.items()}
+        shares = {"shares": {k: round(share, 6) for k, share in self.shares.items()}}
+        return {"to": self.to, **shares, **({"labels": pairs} if pairs else {}), "in_words": self.why}
 
 
-def adapted(by: Calibrated, batch: Rows) -> Adapted:
-    """Estimate the shares of a batch and give each row the p_wrong that they imply.
+def adapted(by: Calibrated, batch: Rows, decisions: BatchDecisions | None = None) -> Adapted:
+    """Estimate the shares of a batch and give each row, and each of its decisions, the p_wrong that they imply.
 
-    Where only the shares of the classes changed, odds move with them (`class_shift`). Else the shares of clean and
-    damaged images, and of those that look like nothing known, are the most likely ones (EM, `adapted_shares`), without
-    regard to those declared; these look so to the gate that foreign copies taught, to distance from known-good images,
-    or to both in even parts. All is computed in an order of the rows' own, so that the order they came in changes no
-    bit. Nothing is adapted below 20 rows, without damaged copies in calibration, or where shares can't be told.
+    Where only the shares of the classes changed, odds move with them (`class_shift`; of several labels an image, whose
+    `decisions` are given, `label_shift`). Else the shares of clean and damaged images, and of those that look like
+    nothing known, are the most likely ones (EM, `adapted_shares`), without regard to those declared; these look so to
+    the gate that foreign copies taught, to distance from known-good images, or to both in even parts. All is computed
+    in an order of the rows' own, so that the order they came in changes no bit. Nothing is adapted below 20 rows,
+    without damaged copies in calibration, or where shares can't be told.
     """
-    order = _own_order(batch)
-    found = _adapted(by, batch.take(order))
-    p = np.empty(len(batch), dtype=np.float32)
-    p[order] = found.p_wrong
-    return replace(found, p_wrong=p)
+    order = _own_order(batch, decisions)
+    found = _adapted(by, batch.take(order), decisions and decisions.take(order))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    each = None if found.decisions is None else found.decisions[place]
+    return replace(found, p_wrong=found.p_wrong[place], decisions=each)
 
 
-def _adapted(by: Calibrated, batch: Rows) -> Adapted:
+def _adapted(by: Calibrated, batch: Rows, decisions: BatchDecisions | None) -> Adapted:
     if min(len(batch), len(by.baseline.wrong)) < FEWEST:
-        return _as_it_was(batch, f"there are fewer than {FEWEST} images")
-    if (shifted := class_shift(by.baseline, batch)) is not None:
-        clean = by.combiner.conditions(batch.signals)[1][:, 0]
-        p = shifted.p_wrong(clean, batch.predicted).astype(np.float32)
-        return Adapted(p, "classes", {}, "the shares of the classes are those of this batch; nothing else changed")
+        return _as_it_was(batch, decisions, f"there are fewer than {FEWEST} images")
+    moved = _classes_moved(by, batch) if decisions is None else _labels_moved(by, batch, decisions)
+    if moved is not None:
+        return moved
     if "damaged" not in by.combiner.gates:
-        return _as_it_was(batch, "calibration has no damaged copies, and without them damage looks like unknown images")
+        why = "calibration has no damaged copies, and without them damage looks like unknown images"
+        return _as_it_was(batch, decisions, why)
     conditions, names = _conditions(by, batch)
     shares = conditions.shares()
     if conditions.share_error(1, shares) > MOST_DOUBT:
-        return _as_it_was(batch, "these images do not tell how many are damaged")
+        return _as_it_was(batch, decisions, "these images do not tell how many are damaged")
     p = conditions.p_wrong(shares).astype(np.float32)
     found = dict(zip(names, shares.tolist(), strict=True))
-    return Adapted(p, "shares", found, _in_words(found))
+    chances = dict(zip(names, posterior(conditions.log_ratios, shares).T, strict=True))
+    each = None if decisions is None else _each(decisions, chances, p)
+    return Adapted(p, "shares", found, _in_words(found), each)
 
 
-def _as_it_was(batch: Rows, why: str) -> Adapted:
-    return Adapted(batch.p_wrong, "nothing", {}, f"p_wrong is as without it: {why}")
+def _classes_moved(by: Calibrated, batch: Rows) -> Adapted | None:
+    if (shifted := class_shift(by.baseline, batch)) is None:
+        return None
+    clean = by.combiner.conditions(batch.signals)[1][:, 0]
+    p = shifted.p_wrong(clean, batch.predicted).astype(np.float32)
+    return Adapted(p, "classes", {}, "the shares of the classes are those of this batch; nothing else changed")
+
+
+def _labels_moved(by: Calibrated, batch: Rows, seen: BatchDecisions) -> Adapted | None:
+    if (shifted := label_shift(by.baseline, seen.by.known, batch, seen.carried)) is None:
+        return None
+    # What few damaged images are expected to add stays: without it p_wrong was lower than it should be, on digits.
+    p, before = batch.p_wrong.astype(np.float64), seen.p_wrong.astype(np.float64)
+    now = shifted.decisions(before, seen.said)
+    p_wrong = shifted.images(p, (before, now)).astype(np.float32)
+    each = np.minimum(now.astype(np.float32), p_wrong[:, None])
+    pairs = zip(shifted.before.tolist(), shifted.now.tolist(), strict=True)
+    labels = dict(zip(by.classes, pairs, strict=True))
+    return Adapted(p_wrong, "labels", {}, _moved_in_words(shifted, by.classes), each, labels)
+
+
+def _each(decisions: BatchDecisions, chances: dict[Condition, Floats], p: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, c) p_wrong of decisions in images of each condition with these chances (n,)."""
+    unlike = chances.get("foreign", np.zeros(len(p)))
+    damaged = chances["damaged"] + AS_LIKELY_DAMAGED * unlike
+    now = chances | {"damaged": damaged, "foreign": (1 - AS_LIKELY_DAMAGED) * unlike}
+    return decisions.judged(now, p).astype(np.float32)
+
+
+def _as_it_was(batch: Rows, decisions: BatchDecisions | None, why: str) -> Adapted:
+    each = None if decisions is None else decisions.p_wrong
+    return Adapted(batch.p_wrong, "nothing", {}, f"p_wrong is as without it: {why}", each)
+
+
+def _moved_in_words(found: LabelShift, classes: Sequence[str]) -> str:
+    """Say which labels moved most.
+
+    >>> _moved_in_words(LabelShift(np.array([0.5, 0.25]), np.array([0.2, 0.25]), np.zeros(2)), ["cat", "dog"])
+    'the share of the images that carry each label is that of this batch (cat 20 %, calibration 50 %); nothing else \
+changed'
+    """
+    most = np.argsort(-np.abs(found.now - found.before), kind="stable")[:_TOLD]
+    told = [
+        f"{classes[k]} {100 * found.now[k]:.0f} %, calibration {100 * found.before[k]:.0f} %"
+        for k in most.tolist()
+        if abs(found.now[k] - found.before[k]) >= _WORTH_TELLING
+    ]
+    named = f" ({'; '.join(told)})" if told else ""
+    return f"the share of the images that carry each label is that of this batch{named}; nothing else changed"
 
 
 def _in_words(shares: dict[Condition, float]) -> str:
@@ -96,7 +159,7 @@ def _conditions(by: Calibrated, batch: Rows) -> tuple[Conditions, list[Condition
     gate, far = by.combiner.gates["foreign"], [k for k, e in enumerate(by.estimators) if e.tells_far()]
     if far and not isinstance(gate, Tails):
         ratios[:, -1] = np.logaddexp(ratios[:, -1], _by_distance(by.baseline, far, batch)) - np.log(2)
-    wrong[:, -1] = AS_LIKELY_DAMAGED * wrong[:, 1] + 1 - AS_LIKELY_DAMAGED
+    wrong[:, -1] = AS_LIKELY_DAMAGED * wrong[:, 1] + (1 - AS_LIKELY_DAMAGED) * wrong[:, -1]
     return Conditions(ratios, wrong), names
 
 
@@ -105,7 +168,8 @@ def _by_distance(baseline: Baseline, far: list[int], batch: Rows) -> Floats:
     return Tails.of(known, far, np.ones(len(known)), odds=1.0)(batch.signals.scores)
 
 
-def _own_order(batch: Rows) -> NDArray[np.int64]:
+def _own_order(batch: Rows, decisions: BatchDecisions | None) -> NDArray[np.int64]:
     """(n,) positions of the rows, sorted by all that is known of them."""
-    known = [*batch.scores.T, *batch.context.T, batch.predicted, batch.p_wrong]
+    of_decisions = () if decisions is None else decisions.log_odds.T
+    known = [*of_decisions, *batch.scores.T, *batch.context.T, batch.predicted, batch.p_wrong]
     return np.asarray(np.lexsort(known))

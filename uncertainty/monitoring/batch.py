@@ -271,7 +271,9 @@ def _noting(
     batches: Iterable[pa.RecordBatch], names: Packer[str], sums: DecisionSums | None
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        read = batch.filter(batch["error"].is_null())
+        error = batch["error"]
+        # pyarrow loads all its functions for the first of them: not for batches that could be read.
+        read = batch if error.null_count == len(error) else batch.filter(error.is_null())
         for name in read["file_name"].to_pylist():
             names.append(name)
         if sums is not None:

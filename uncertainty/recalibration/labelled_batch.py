@@ -20,6 +20,7 @@ from uncertainty.monitoring.baseline import Rows, rows_of_table
 from uncertainty.outputs import UNKNOWN_CLASS
 from uncertainty.recalibration.labelled_decisions import decisions_of
 from uncertainty.screener import Screener
+from uncertainty.screener.batch_level import ADAPTED_TO_BATCH
 from uncertainty.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ class Incoming:
 
 
 def refuse_others(screener: Screener, verdicts: Verdicts) -> None:
-    """Raise InputError for a cascade, and for verdicts that this screener did not make."""
+    """Raise InputError for a cascade, and for verdicts that this screener did not make, or of several labels adapted.
+
+    Of one label p_wrong is computed anew, whatever verdicts say; that of single decisions is learnt from as it stands.
+    """
     if screener.cascade is not None:
         raise InputError("a screener with a cascade can't be updated: fit it again with the new labels in calibration")
     made_by = verdicts.provenance
@@ -59,6 +63,11 @@ def refuse_others(screener: Screener, verdicts: Verdicts) -> None:
         same = known is not None and set(known.to_pylist()) == {screener.id}
     if not same:
         raise InputError(f"these verdicts are not of screener {screener.id}; give the one that made them")
+    if screener.decisions is not None and ADAPTED_TO_BATCH in made_by:
+        raise InputError(
+            "p_wrong of single decisions is adapted to its batch in these verdicts, and lines are drawn on it as "
+            "calibrated; screen these images without --adapt, and update by that"
+        )
 
 
 def judge(screener: Screener, verdicts: Verdicts) -> Decision:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier, Images, Look
+from uncertainty.classifiers.eight_bits import arrays_of, shown
 from uncertainty.combination import calibration_sets, counted_once
 from uncertainty.combination.class_order import refuse_another_order
 from uncertainty.combination.copies import damage_kinds
@@ -61,18 +62,22 @@ def from_images(
     look: Look,
     views: Sequence[str],
     cache: str | Path | None = None,
-) -> Fitted:
-    """Run the classifier over both sets and copies of calibration, and fit to what it says; see `Screener.fit`."""
+) -> tuple[Fitted, Classifier]:
+    """Run the classifier over both sets and copies of calibration, and fit to what it says; see `Screener.fit`.
+
+    The classifier that ran comes too: one that waited for images has seen known-good ones.
+    """
     groups = asked.groups
     if groups is not None and not isinstance(groups, Mapping):
         raise InputError("images are told apart by their names; give groups by name, such as {'a/1.png': 'film a'}")
     calibration_sets.refuse_unwritable(classifier.classes, classifier.task)
+    classifier = shown(classifier, reference, look.workers)
     wanted = calibration_sets.Asked(asked.shares, groups, asked.drop_duplicates, asked.compared)
     with remembering(classifier, cache) as running:
         sets = calibration_sets.collect(running, reference, calibration, look, views, wanted)
     asked = replace(asked, damage_kinds=damage_kinds(sets.calibration, look.seed))
     fitted = from_outputs(sets.reference, sets.calibration, (sets.damaged, sets.foreign), asked)
-    return replace(
+    known = replace(
         fitted,
         passes=look.passes,
         views=sets.views,
@@ -80,7 +85,9 @@ def from_images(
         notes=(*classifier.notes, *classifier.network.left_out(look.passes), *sets.notes, *fitted.notes),
         model=SavedModel.of(classifier),
         fitted_on=sets.ids,
+        eight_bits=arrays_of(classifier),
     )
+    return known, classifier
 
 
 def from_outputs(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,8 @@ class Fitted:
     """What the words in reasons are held against."""
     decisions: Decisions | None = None
     """What tells single decisions, where images have several labels; None: they have one."""
+    eight_bits: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    """Networks in eight bits as they were made of known-good images, see `classifiers.eight_bits`."""
 
     def more_columns(self) -> list[str]:
         """Return what verdicts have beside the usual columns, as `verdicts.schema` takes it."""

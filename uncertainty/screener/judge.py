@@ -87,4 +87,4 @@ class Judge(Fitted):
         _, found = judges.look(outputs)
         if found is None:
             raise InputError("an image has one label here, and so one decision; see p_wrong")
-        return found
+        return found.p_wrong

@@ -78,7 +78,7 @@ def _named(
     if telling.image is not None and IMAGE in words:
         words[IMAGE] = general  # how it is unusual is for the words that have a test
     columns = [*words.values(), words.get(IMAGE, general), np.full(len(outputs), ERROR_PRONE)]
-    return np.stack(columns, axis=1).tolist(), combiner.contributions(known)
+    return [list(row) for row in zip(*(c.tolist() for c in columns), strict=True)], combiner.contributions(known)
 
 
 def _totals(words: Sequence[str], contributions: NDArray[np.float64]) -> dict[str, float]:

@@ -42,7 +42,7 @@ from uncertainty.screener.output_batches import in_batches
 from uncertainty.screener.provenance import provenance
 from uncertainty.screener.recorded_model import RecordedModel, without_network
 from uncertainty.screener.verdict_labels import labelled
-from uncertainty.screener.verdict_rows import OTHERWISE, judged_by_effort, with_unreadable
+from uncertainty.screener.verdict_rows import judged_by_effort, kept_beside, with_unreadable
 from uncertainty.verdicts import Verdicts, metadata_table, ranked, schema, with_columns
 
 logger = logging.getLogger("uncertainty")
@@ -142,7 +142,7 @@ class Screener(Brief, Judge):
             compared=compared,
         )
         look = Look(passes=passes, seed=seed, **options)
-        return cls.of(fit.from_images(classifier, reference, calibration, asked, look, views, cache), classifier)
+        return cls.of(*fit.from_images(classifier, reference, calibration, asked, look, views, cache))
 
     @classmethod
     def fit_outputs(
@@ -278,7 +278,7 @@ class Screener(Brief, Judge):
     def verdict_rows(self, batch: Batch, *, otherwise: bool = False) -> pa.Table:
         """Return the verdict table of one batch, without ranks: those need all batches.
 
-        With `otherwise` also the reasons that each row would have if its flag were the other one.
+        With `otherwise` also what `verdict_rows.kept_beside` names.
         """
         columns: dict[str, Any] = {}
         if batch.outputs is not None:
@@ -289,9 +289,9 @@ class Screener(Brief, Judge):
             "screen_id": self.id,
             "model_sha256": self.model.sha256,
         }
-        table_schema = self.schema()
-        if otherwise:
-            table_schema = table_schema.append(pa.field(OTHERWISE, pa.list_(pa.string())))
+        table_schema = self._schema_of_rows
+        for column in kept_beside(self) if otherwise else ():
+            table_schema = table_schema.append(column)
         return pa.table(with_unreadable(batch, columns, constants, table_schema.names), schema=table_schema)
 
     def seen(self, batch: Batch) -> NDArray[np.bool_]:
@@ -305,15 +305,15 @@ class Screener(Brief, Judge):
 
     def schema(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> pa.Schema:
         """Return the columns of the verdict table; its metadata say what p_wrong was calibrated on."""
-        names, quality = [e.name for e in self.estimators], list(usual_quality(self.estimators))
-        if quality and self.telling.image is not None:
-            quality = list(QUALITY_NAMES)
+        names, usual = [e.name for e in self.estimators], usual_quality(self.estimators)
+        quality = list(QUALITY_NAMES if usual and self.telling.image is not None else usual)
         return schema(self.model.classes, names, self.provenance(seen, adapted), quality, self.more_columns())
+
+    _schema_of_rows = cached_property(schema)  # a tenth of the time that judging one image takes
 
     def provenance(self, seen: int = 0, adapted: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what every output says of its p_wrong: what it was calibrated on, by which screener and model."""
-        more = {} if adapted is None else {ADAPTED_TO_BATCH: adapted}
-        return provenance(self, self.id, seen) | more
+        return provenance(self, self.id, seen) | ({} if adapted is None else {ADAPTED_TO_BATCH: adapted})
 
     @cached_property
     def id(self) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.classifiers.base import Classifier
+from uncertainty.classifiers.eight_bits import ARRAYS as EIGHT_BITS
+from uncertainty.classifiers.eight_bits import restored
 from uncertainty.combination import mixture
 from uncertainty.decisions.calibration_rows import ARRAYS, HeldOut
 from uncertainty.decisions.decide import Decision
@@ -53,6 +55,7 @@ def described(fitted: Fitted) -> tuple[Manifest, dict[str, NDArray[Any]]]:
     arrays |= _of_telling(fitted.telling)
     arrays |= {} if decisions is None else decisions.rows.arrays()
     arrays |= {} if cascade is None else {CASCADE_ROWS: cascade.held_out.to_array()}
+    arrays |= fitted.eight_bits
     return manifest, arrays
 
 
@@ -74,6 +77,7 @@ def load(folder: Path, classifier: Classifier | Callable[[SavedModel], Classifie
     if classifier is not None and not isinstance(classifier, Classifier):
         classifier = classifier(manifest.model)
     if classifier is not None:
+        classifier = restored(classifier, fitted.eight_bits)
         same_model.refuse_another_model(folder, manifest, classifier)
     return Loaded(fitted, manifest.id, classifier)
 
@@ -102,6 +106,7 @@ def _made(manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> Fitted:
             cascade=Cascade.restored(manifest.cascade, arrays),
             decisions=Decisions.restored(manifest.decisions, arrays),
             telling=_telling(arrays),
+            eight_bits={name: arrays[name] for name in EIGHT_BITS if name in arrays},
             **{name: getattr(manifest, name) for name in _PLAIN},
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +22,27 @@ from uncertainty.estimators.base import Estimator
 from uncertainty.estimators.fused_decisions import FusedDecisions, some_wrong
 from uncertainty.images.label_text import JOINT, NO_LABEL
 from uncertainty.images.quality import QUALITY_NAMES, USUAL
+from uncertainty.monitoring.adapted_decisions import LOG_ODDS
 from uncertainty.outputs import ModelOutputs, probs_from_logits
 from uncertainty.screener.cascade import effort_of
 from uncertainty.screener.fitted import Fitted
 from uncertainty.screener.reasons import NOTHING_LEARNT, Telling, reasons
 from uncertainty.verdicts import FLAGGED_LABELS, QUALITY, SUGGESTED
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 DEEPER_LOOK_FAILED = "deeper_look_failed"
 """Among the reasons of a row, flagged or not, that the first look was in doubt about and a deeper one failed on."""
 OTHERWISE = "other_reasons"
 """The reasons that a row would have if its flag were the other one: for another policy, that needs no network then."""
+
+
+class SeenDecisions(NamedTuple):
+    """Decisions of n images: `log_odds` (n, c) that each is wrong, and what experts make of them, `p_wrong` (n, c)."""
+
+    log_odds: NDArray[np.float32]
+    p_wrong: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +54,8 @@ class Judges:
     experts: DecisionExperts | None = None
     sets: SuggestedSets = INDEPENDENT
 
-    def look(self, outputs: ModelOutputs) -> tuple[Signals, NDArray[np.float32] | None]:
-        """Return what is known of n rows, and (n, c) p_wrong of each decision; None where an image has one label.
+    def look(self, outputs: ModelOutputs) -> tuple[Signals, SeenDecisions | None]:
+        """Return what is known of n rows, and of their decisions; None where an image has one label.
 
         What judges decisions looks once for both.
         """
@@ -55,7 +66,8 @@ class Judges:
         scored = (judge, some_wrong(log_odds)) if isinstance(judge, FusedDecisions) else None
         known = signals(self.estimators, outputs, scored)
         evidence = log_odds, outputs.predictions == 1
-        return known, decision_p_wrong(self.experts, self.combiner, evidence, known).astype(np.float32)
+        p_wrong = decision_p_wrong(self.experts, self.combiner, evidence, known)
+        return known, SeenDecisions(log_odds.astype(np.float32), p_wrong.astype(np.float32))
 
 
 def judged(
@@ -72,7 +84,8 @@ def judged(
     compared in float32, as it is stored, so that `flagged` is what the stored columns say.
     """
     estimators, combiner = judges.estimators, judges.combiner
-    known, of_decisions = judges.look(outputs)
+    known, decisions = judges.look(outputs)
+    of_decisions = None if decisions is None else decisions.p_wrong
     p_wrong = combiner.p_wrong(known).astype(np.float32)
     flags = _flags(decision, p_wrong, known.predicted, of_decisions, classes)
     flagged = flags["flagged"]
@@ -90,7 +103,7 @@ def judged(
         **{f"est_{e.name}": known.scores[:, k] for k, e in enumerate(estimators)},
         **_quality(outputs),
         **probability_columns(classes, outputs.probs),
-        **({} if of_decisions is None else decision_columns(classes, of_decisions)),
+        **({} if decisions is None else decision_columns(classes, decisions.p_wrong) | {LOG_ODDS: decisions.log_odds}),
     }
     return {name: list(column) for name, column in columns.items()}
 
@@ -144,6 +157,18 @@ def judged_by_effort(
     return replaced(first, [place[str(name)] for name in deeper.ids], second)
 
 
+def kept_beside(fitted: Fitted) -> list[pa.Field]:
+    """Return the columns that are kept beside verdicts, by name and type.
+
+    `other_reasons`, those that a row would have if its flag were the other one, and of several labels an image
+    `decision_log_odds`, from which follows what p_wrong of its decisions is in a batch as it is.
+    """
+    import pyarrow as pa
+
+    columns = [pa.field(OTHERWISE, pa.list_(pa.string()))]
+    return columns if fitted.decisions is None else [*columns, pa.field(LOG_ODDS, pa.list_(pa.float32()))]
+
+
 def replaced(first: Mapping[str, list[Any]], rows: Sequence[int], by: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     """Put the rows of a deeper look in place of the first judgement; what the first look could not tell is None.
 
@@ -188,7 +213,7 @@ def _suggestion(
     if posterior is None or (outputs.task == "multilabel" and of_decisions is None):
         return {}
     if of_decisions is not None:
-        return _suggested_set(outputs, of_decisions, judges.sets, classes)
+        return suggested_sets(outputs.predictions == 1, of_decisions, judges.sets, classes)
     logs = posterior.posterior_logs(outputs)
     best = logs.argmax(axis=1)
     probability = probs_from_logits(logs)[np.arange(len(best)), best]
@@ -200,12 +225,13 @@ def _suggestion(
     }
 
 
-def _suggested_set(
-    outputs: ModelOutputs, p_wrong: NDArray[np.float32], sets: SuggestedSets, classes: Sequence[str]
+def suggested_sets(
+    said: NDArray[np.bool_], p_wrong: NDArray[np.float32], sets: SuggestedSets, classes: Sequence[str]
 ) -> dict[str, list[str | float | None]]:
+    """Name the set with every answer turned that is likelier wrong than right, of what is `said` (n, c) to be there."""
     other = turned(p_wrong)
     differs: list[bool] = np.asarray(other.any(axis=1)).tolist()
-    chosen = (outputs.predictions == 1) ^ other
+    chosen = said ^ other
     none = NO_LABEL if NO_LABEL not in classes else JOINT
     names = [JOINT.join(name for name, on in zip(classes, row, strict=True) if on) or none for row in chosen]
     probability = sets.probability(p_wrong).astype(np.float32)

@@ -27,6 +27,18 @@ def keep_freed_memory() -> bool:
     return set_option is not None and bool(set_option(_MMAP_MAX, 0) and set_option(_TRIM_THRESHOLD, _NEVER))
 
 
+def give_back_freed_memory() -> None:
+    """Give the system what was kept and is free, after work that takes much and comes seldom; without glibc nothing."""
+    import ctypes
+
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    if trim is not None:
+        trim(0)
+
+
 def _is_about_malloc(variable: str) -> bool:
     """Whether an environment variable chooses or sets an allocator.
 

@@ -248,9 +248,9 @@ def monitored(batches: Iterable[pa.RecordBatch], screener: Screener, **options: 
 
 
 def _decisions(screener: Screener) -> KnownDecisions | None:
-    """Return the decisions of the calibration rows, of several labels an image."""
+    """Return the decisions of several labels an image of the calibration rows as they were drawn, without copies."""
     if screener.decisions is None:
         return None
-    rows, clusters = screener.decisions.rows, screener.baseline.clusters
-    together = clusters if clusters is not None and len(clusters) == len(rows) else None
-    return KnownDecisions(rows.p_wrong, rows.wrong, together)
+    drawn, clusters = screener.calibration.as_drawn, screener.calibration.clusters
+    rows = screener.decisions.rows.take(drawn)
+    return KnownDecisions(rows.p_wrong, rows.wrong, None if clusters is None else clusters[drawn])

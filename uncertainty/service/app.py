@@ -31,6 +31,7 @@ def create_app(settings: ServiceSettings, routers: Sequence[APIRouter] = ()) -> 
         version=version("uncertainty-vision"),
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a proxy may stand in front, and whither it leads is not known here
         lifespan=_lifespan,
     )
     app.state.parts = parts

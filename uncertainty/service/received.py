@@ -10,7 +10,7 @@ from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from uncertainty.errors import printable
+from uncertainty.errors import in_one_line, printable
 from uncertainty.images.decoding import digest
 from uncertainty.service.fetching import shown
 from uncertainty.service.problems import Refused
@@ -21,6 +21,7 @@ _FIELD = 1 << 16
 _RAW = ("application/octet-stream", "image/")
 _FORM, _JSON = "multipart/form-data", "application/json"
 _ACCEPTED = "send image/..., application/octet-stream, multipart/form-data or application/json with urls"
+_URLS = 'send {"urls": ["https://...", ...]}'
 _AS_FORMS_ARE = "let a library write it, or curl -F images=@a.png"
 
 
@@ -56,6 +57,8 @@ async def parts_of(request: Request, settings: ServiceSettings, name: str | None
     is not what it says, 403 for URLs where they are not allowed, 413 for too many, 415 for another kind of body, 422
     for none and for a name that can't be one of a file below a folder.
     """
+    if (coding := request.headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
+        raise Refused(415, "unknown_coding", f"send the body as it is, not as {printable(coding)[:50]}")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     found: list[tuple[str, bytes | str]]
     if kind == _FORM:
@@ -99,15 +102,25 @@ async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
 
 def _urls(body: bytes, settings: ServiceSettings) -> list[str]:
     try:
-        found: Any = json.loads(body)
+        found: Any = json.loads(body, object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
-        raise Refused(400, "bad_json", "the body is not JSON") from error
+        why = printable(in_one_line(error))[:100]
+        raise Refused(400, "bad_json", f"the body is not JSON ({why}); {_URLS}") from error
     urls = found.get("urls") if isinstance(found, dict) else None
     if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-        raise Refused(422, "no_urls", 'send {"urls": ["https://...", ...]}')
+        raise Refused(422, "no_urls", _URLS)
+    if others := sorted(found.keys() - {"urls"}):
+        raise Refused(422, "unknown_field", f"nothing is done with {printable(others[0])[:50]!r}; {_URLS} alone")
     if not settings.allow_urls:
         raise Refused(403, "urls_not_allowed", "this service fetches no URLs; start it with --allow-urls")
     return urls
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a field is there twice")
+    return found
 
 
 def checked_name(name: str) -> str:
@@ -117,12 +130,17 @@ def checked_name(name: str) -> str:
     ('roof/a 1.jpg', 'https://example.org/1.jpg')
     >>> checked_name("../a.jpg")
     Traceback (most recent call last):
-    uncertainty.service.problems.Refused: 422: a file name must be relative, without '..', backslashes or signs ...
+    uncertainty.service.problems.Refused: 422: a file name must be that of a file below a folder, such as ...
     """
-    bare = name.partition("://")[2] if name.startswith(("http://", "https://")) else name
+    url = name.startswith(("http://", "https://"))
+    bare = name.partition("://")[2] if url else name
     odd = not bare.isprintable() or "\\" in bare or bare.startswith(("/", "~")) or bare[1:2] == ":"
-    if odd or not bare.strip() or {"..", "."} & set(bare.split("/")) or len(name.encode()) > _LONGEST_NAME:
+    none = {"..", "."} if url else {"..", ".", ""}
+    if odd or not bare.strip() or none & set(bare.split("/")) or len(name.encode()) > _LONGEST_NAME:
         raise Refused(
-            422, "bad_name", "a file name must be relative, without '..', backslashes or signs that can't be seen"
+            422,
+            "bad_name",
+            "a file name must be that of a file below a folder, such as roof/1.jpg; without '..', backslashes and "
+            f"signs that can't be seen, and of at most {_LONGEST_NAME} bytes",
         )
     return name

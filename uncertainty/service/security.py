@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from uncertainty.errors import printable
 from uncertainty.service.problems import Refused, busy
 from uncertainty.service.settings import ServiceSettings
 
@@ -24,6 +25,7 @@ OPEN = (
 )
 """Paths that need no token."""
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_ONCE = ("authorization", "content-type", "idempotency-key", "origin")
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -32,6 +34,7 @@ _HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_LONGEST_HOST = 100
 _DRAIN_SECONDS = 2.0
 _DRAIN_BODIES = 8  # times the limit of a body: none of it is kept
 
@@ -81,22 +84,36 @@ class Guard:
         try:
             self._check(scope)
         except Refused as refused:
-            await _drained(receive, _DRAIN_BODIES * self.settings.limits.body)
-            await refused.response()(scope, receive, _with_headers(send))
+            await self._refuse(refused, scope, receive, send)
             return
         body = _Body(self, receive)
+        # What HEAD asks for is what GET answers; the server leaves the body out.
+        passed = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
-            await self.app(scope, body.receive, _with_headers(send))
+            await self.app(passed, body.receive, _with_headers(send))
         finally:
             self.held -= body.size
+            scope["route"] = passed.get("route")  # is counted by
+
+    async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = refused.response()
+        if Headers(scope=scope).get("expect", "").lower() == "100-continue":
+            answer.headers["connection"] = "close"  # to read the body would be to ask for it
+        else:
+            await _drained(receive, _DRAIN_BODIES * self.settings.limits.body)
+        await answer(scope, receive, _with_headers(send))
 
     def _check(self, scope: Scope) -> None:
         headers, limits = Headers(scope=scope), self.settings.limits
-        if sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope["raw_path"]) > limits.headers:
+        lines = sum(len(name) + len(value) for name, value in scope["headers"])
+        if lines + len(scope["raw_path"]) + len(scope["query_string"]) > limits.headers:
             raise Refused(
                 431, "headers_too_large", f"the head is longer than {limits.headers} bytes", Connection="close"
             )
-        self._check_host(headers)
+        for name in _ONCE:
+            if len(headers.getlist(name)) > 1:
+                raise Refused(400, "repeated_header", f"the header {name} is there more than once; send it once")
+        self._check_host(scope["http_version"], headers.get("host"))
         self._check_site(scope["method"], headers)
         token = self.settings.token
         if token is not None and scope["path"] not in OPEN and not bears_token(headers, token):
@@ -113,9 +130,17 @@ class Guard:
             413, "too_large", f"the body is larger than {self.settings.limits.body} bytes", Connection="close"
         )
 
-    def _check_host(self, headers: Headers) -> None:
-        if self._hosts is not None and _name_of(headers.get("host", "")) not in self._hosts:
-            raise Refused(421, "unknown_host", "the service is not called by this name; allow it with --allowed-host")
+    def _check_host(self, version: str, host: str | None) -> None:
+        """Refuse names by which the service is not called: pages may lead a browser here under one of theirs.
+
+        Every browser names a host. Who speaks HTTP/1.0, as probes of load balancers do, need not.
+        """
+        if self._hosts is None or (host is None and version == "1.0"):
+            return
+        name = _name_of(host or "")
+        if name not in self._hosts:
+            told = f"the service is not called {printable(name)[:_LONGEST_HOST]!r}; allow it with --allowed-host"
+            raise Refused(421, "unknown_host", told)
 
     def _check_site(self, method: str, headers: Headers) -> None:
         """Refuse what a page of another site has a browser send."""

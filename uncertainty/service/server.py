@@ -6,12 +6,16 @@ import asyncio
 import logging
 import sys
 from asyncio import TimerHandle, Transport
+from http import HTTPStatus
 from typing import Any
 
+import h11
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from uncertainty.errors import in_one_line
+from uncertainty.service.problems import problem
 from uncertainty.service.settings import ServiceSettings
 
 _BACKLOG = 1024
@@ -55,7 +59,23 @@ class TimedProtocol(H11Protocol):
             if cycle.response_started:
                 self.transport.close()
                 return
-        super().send_400_response(msg)
+        status, answer = self._no_request(sys.exception())
+        headers = {"content-type": "application/json", "content-length": str(len(answer)), "connection": "close"}
+        told = h11.Response(status_code=status, headers=list(headers.items()), reason=HTTPStatus(status).phrase)
+        for event in (told, h11.Data(data=answer), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _no_request(self, error: BaseException | None) -> tuple[int, bytes]:
+        if (
+            isinstance(error, h11.RemoteProtocolError)
+            and error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        ):
+            most = self.config.h11_max_incomplete_event_size
+            return 431, bytes(problem(431, "headers_too_large", f"the head is longer than {most} bytes").body)
+        why = f" ({in_one_line(error)})" if error is not None else ""
+        words = f"these bytes are no request of HTTP/1.1{why}; let a library write it, or curl"
+        return 400, bytes(problem(400, "bad_request", words).body)
 
     def _wait(self) -> None:
         self._until = self.loop.call_later(self.head_seconds, self._hang_up)

@@ -37,8 +37,8 @@ class ModelSource:
     device : where the network runs, e.g. "cuda".
     autocast : precision, "bf16" or "fp16"; it becomes part of the spec, so that a screener of this classifier runs it
         alike.
-    runtime : what runs its plain passes, and those of the second opinion, in torch's place: "openvino",
-        "openvino:bf16" or "onnxruntime"; it becomes part of their specs.
+    runtime : what runs its plain passes, and those of the second opinion, in torch's place: "openvino" or
+        "onnxruntime", with ":bf16" (of openvino) or ":int8"; it becomes part of their specs.
     trust : allow model files that run code of their own while they are read.
 
     """

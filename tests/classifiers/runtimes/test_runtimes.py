@@ -11,13 +11,18 @@ from torch import nn
 
 from classifiers.networks import CLASSES, PREPROCESS, SIZE, classifier, functional, hidden, inputs, made, plain, simple
 from uncertainty import Classifier, Screener
-from uncertainty.classifiers.other_runtime import cache_folder
+from uncertainty.classifiers.eight_bits import shown, waits
+from uncertainty.classifiers.other_runtime import cache_folder, shown_images
+from uncertainty.classifiers.probing import example_of
 from uncertainty.classifiers.runtimes.base import installed, runtime_of
-from uncertainty.errors import ArtifactError, ModelError
+from uncertainty.errors import ArtifactError, InputError, ModelError
+from uncertainty.images.in_memory import ArrayItem
 from uncertainty.screener.artifact import SavedModel
 
 RUNTIMES = [str(runtime) for runtime in installed()]
 EXACT = [name for name in RUNTIMES if name.endswith("f32")]
+EIGHT_BITS = [name for name in RUNTIMES if name.endswith("int8")]
+ROOM = {"f32": 1e-5, "bf16": 3e-2, "int8": 1e-1}
 
 pytestmark = pytest.mark.skipif(not RUNTIMES, reason="no runtime is installed: pip install '.[openvino,onnx]'")
 
@@ -53,6 +58,12 @@ def seen(one, x):
     return one.network(x, 3 if one.network.dropout else 0, 0, ("flip",))
 
 
+def by(one, runtime):
+    """The classifier by a runtime, which has seen inputs where it waits for them."""
+    other = one.with_runtime(runtime)
+    return replace(other, network=shown_images(other.network, example_of(other.preprocess), inputs(32)))
+
+
 def assert_alike(found, expected, room):
     for name, there in vars(expected).items():
         here = getattr(found, name)
@@ -65,16 +76,16 @@ def assert_alike(found, expected, room):
 @pytest.mark.parametrize("make", [simple, functional, plain, convolutions])
 def test_answers_are_those_of_torch(make, runtime):
     one = classifier(make())
-    other = classifier(make()).with_runtime(runtime)
-    assert_alike(seen(other, inputs(9)), seen(one, inputs(9)), 1e-5 if runtime in EXACT else 3e-2)
+    other = by(classifier(make()), runtime)
+    assert_alike(seen(other, inputs(9)), seen(one, inputs(9)), ROOM[runtime.partition(":")[2]])
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_network_that_branches_by_values_runs_or_is_refused(runtime):
     one = classifier(by_branches())
-    if runtime.startswith("onnxruntime"):  # whose exporter takes no branch
+    if runtime.startswith("onnxruntime") or runtime in EIGHT_BITS:  # whose exporter takes no branch
         with pytest.raises(ModelError, match=f"runtime={runtime} can't run this network"):
-            one.with_runtime(runtime)
+            by(one, runtime)
     else:
         assert_alike(seen(one.with_runtime(runtime), inputs(9)), seen(one, inputs(9)), 3e-2)
 
@@ -82,7 +93,7 @@ def test_a_network_that_branches_by_values_runs_or_is_refused(runtime):
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("make", [plain, convolutions])
 def test_what_is_made_of_an_image_depends_on_it_alone(make, runtime):
-    one = classifier(make()).with_runtime(runtime)
+    one = by(classifier(make()), runtime)
     every, some = one.network(inputs(9)), one.network(inputs(9)[3:5])
     np.testing.assert_array_equal(every.features[3:5], some.features)
 
@@ -94,7 +105,7 @@ def test_threads_change_no_bit(runtime):
         found = []
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append(classifier(convolutions()).with_runtime(runtime).network(inputs(9)).features)
+            found.append(by(classifier(convolutions()), runtime).network(inputs(9)).features)
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(*found)
@@ -149,6 +160,57 @@ def test_a_screener_remembers_it(runtime, tmp_path):
         Screener.load(tmp_path / "screener", classifier(simple()))
 
 
+def pictures(count, seed=0):
+    drawn = np.random.default_rng(seed).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
+    return [ArrayItem(f"{seed}/{k}", image) for k, image in enumerate(drawn)]
+
+
+def fitted(waiting, known_good):
+    """A screener fitted on pictures, of which one in five has another label than torch gives it."""
+    calibration = pictures(80, 1)
+    labels = (classifier(simple()).run(calibration).predictions + (np.arange(80) % 5 == 0)) % CLASSES
+    return Screener.fit(waiting, known_good, calibration, labels=labels, expect_damage=0, expect_unknown=0)
+
+
+@pytest.mark.parametrize("runtime", EIGHT_BITS)
+def test_a_screener_keeps_its_networks_in_eight_bits(runtime, tmp_path):
+    waiting = classifier(simple()).with_runtime(runtime).with_embedder(classifier(plain()).with_runtime(runtime))
+    with pytest.raises(InputError, match="must be shown images first"):
+        waiting.run(pictures(4))
+    one = fitted(waiting, pictures(60))
+    assert not waits(one.classifier)
+    assert any("made of 60 known-good images; none were left" in note for note in one.notes)
+    one.save(tmp_path / "screener")
+    loaded = Screener.load(tmp_path / "screener", waiting)
+    assert loaded.id == one.id
+    assert loaded.classifier.sha256 == one.classifier.sha256 != waiting.sha256
+    assert loaded.screen(pictures(8, 2)).table.equals(one.screen(pictures(8, 2)).table)
+    with pytest.raises(ArtifactError, match="was fitted with model"):
+        Screener.load(tmp_path / "screener", fitted(waiting, pictures(60, 3)).classifier)
+
+
+@pytest.mark.parametrize("runtime", EIGHT_BITS)
+def test_eight_bits_depend_on_the_images_and_not_on_their_order(runtime):
+    one, images = classifier(plain()).with_runtime(runtime), pictures(150)
+    there, back, others = (shown(one, given, 2) for given in (images, images[::-1], pictures(150, 1)))
+    assert there.sha256 == back.sha256 != others.sha256
+    assert "made of 128 known-good images; on 22 others its labels are those of torch" in there.notes[0]
+
+
+@pytest.mark.parametrize("runtime", EIGHT_BITS)
+@pytest.mark.parametrize(
+    ("images", "why"),
+    [
+        (pictures(15), "at least 16 known-good images; here are 15"),
+        (None, "is shown known-good images before they are run; give --reference"),
+        (iter(pictures(20)), "give --reference"),
+    ],
+)
+def test_eight_bits_want_images(images, why, runtime):
+    with pytest.raises(InputError, match=why):
+        shown(classifier(plain()).with_runtime(runtime), images, 1)
+
+
 @pytest.mark.skipif(find_spec("openvino_telemetry") is None, reason="openvino_telemetry is absent")
 def test_openvino_sends_no_event():
     classifier(simple()).with_runtime("openvino")
@@ -181,8 +243,8 @@ def test_a_folder_that_cannot_be_written_keeps_nothing_and_is_named(tmp_path, mo
     ("said", "why"),
     [
         ("tensorrt", "runtime is 'tensorrt'; it must be one of torch, openvino, onnxruntime"),
-        ("openvino:int4", "runtime=openvino:int4 is none; openvino has f32 or bf16"),
-        ("onnxruntime:bf16", "runtime=onnxruntime:bf16 is none; onnxruntime has f32"),
+        ("openvino:int4", "runtime=openvino:int4 is none; openvino has f32 or bf16 or int8"),
+        ("onnxruntime:bf16", "runtime=onnxruntime:bf16 is none; onnxruntime has f32 or int8"),
     ],
 )
 def test_unknown_runtimes_are_told(said, why):

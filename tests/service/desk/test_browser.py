@@ -123,6 +123,11 @@ def test_a_class_among_a_thousand_is_found_by_a_part_of_its_name(browser, made):
         sign_in(browser, address, "Ann")
         press(browser, "/", "koter")
         assert text(browser, "#class-list") == "Köter"
+        press(browser, Keys.ESCAPE, "c", Keys.ENTER)
+        assert browser.execute_script(MARKED) is None  # with nothing typed Enter takes nothing
+        press(browser, "99 kind")
+        assert browser.execute_script(OPTIONS)[:2] == ["kind 99 <b>", "kind 990 <b>"]
+        press(browser, Keys.ESCAPE, "c", "koter")
         assert browser.execute_script(MARKED) == "option-0"
         keyed(browser, Keys.ENTER)
         press(browser, "c", "kind 99")
@@ -250,8 +255,11 @@ def test_a_phone_shows_all_of_it_and_takes_a_thumb(browser, made):
             # The lower half is where the phone's keyboard comes.
             top = "return document.getElementById('class-list').getBoundingClientRect().top"
             waited(lambda: browser.execute_script(top) < 370)
+            browser.execute_script("document.activeElement.blur(); scrollTo(0, 9999)")
             clicked(browser, "#choices button")
             waited(lambda: done(browser) == 1)
+            whole = "return document.getElementById('stage').getBoundingClientRect().top"
+            waited(lambda: browser.execute_script(whole) >= 40)  # below the bar, however far one had scrolled
             clicked(browser, "[data-key=u]")
             waited(lambda: desk.store.standing() == [])
             browser.get(f"{address}/desk/progress")

@@ -254,5 +254,11 @@ def test_the_labels_are_a_file_to_download(desk_of):
     assert ",(no known class),'=ann," in answer.text.splitlines()[1]
 
 
+@pytest.mark.parametrize("path", ["/desk/update", "/desk/update/apply", "/desk/"])
+def test_pages_that_buttons_lead_to_may_be_come_back_to(desk_of, path):
+    answer = client_of(desk_of(5)).get(path, follow_redirects=False)
+    assert answer.headers["location"] in ("/desk/progress", "/desk")
+
+
 def test_a_review_without_screener_can_be_updated_by_nothing(desk_of):
     assert "no screener was given" in client_of(desk_of(5)).post("/desk/update").json()["error"]["message"]

@@ -68,6 +68,10 @@ def test_images_gone_through_count_as_they_are_and_drawn_ones_for_the_rest():
     assert Counted(screened(), passed_by).inclusion(np.array([0, 1])) is None
     everything = answers(*((k, "a", "cat", "ranked") for k in range(N)))
     assert Counted(screened(), everything).inclusion(np.arange(N)).tolist() == [1.0] * N
+    rest = ((k, "a", "cat", "ranked") for k in range(1, N))
+    usable = answers((0, "a", Kind.UNUSABLE, "ranked"), *rest)
+    assert Counted(screened(), usable).inclusion(np.arange(1, N)).tolist() == [1.0] * (N - 1)
+    assert Counted(screened(), usable[:-1]).inclusion(np.arange(1, N - 1)) is None
 
 
 def test_standing_brought_up_to_date_is_the_one_counted_anew(desk_of):

@@ -6,12 +6,13 @@ bit in whatever batch it comes; several threads run several images.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +26,20 @@ Run = Callable[[NDArray[np.float32]], Rows]
 """From images (n, channels, h, w) to what was made of each."""
 
 TORCH = "torch"
+INT8 = "int8"
 _FILES = {"openvino": "OpenVino", "onnxruntime": "OnnxRuntime"}
 
 
 @dataclass(frozen=True)
 class Runtime(ABC):
-    """A library and the precision that it is held to: "f32", or "bf16" where the library has it."""
+    """A library and the precision that it is held to: "f32", or "bf16" or "int8" where the library has it.
+
+    In eight bits a part is `made` once, from images that say between which values the answers of its layers lie; until
+    then it is None, and nothing runs.
+    """
 
     precision: str = "f32"
+    made: bytes | None = field(default=None, repr=False)
 
     name: ClassVar[str]
     precisions: ClassVar[tuple[str, ...]] = ("f32",)
@@ -44,6 +51,24 @@ class Runtime(ABC):
 
     def __str__(self) -> str:
         return f"{self.name}:{self.precision}"
+
+    @property
+    def known_by(self) -> str:
+        """What tells it from all others, in the same precision but made of other images too."""
+        return str(self) if self.made is None else f"{self} {hashlib.sha256(self.made).hexdigest()}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it must be shown images before it runs."""
+        return self.precision == INT8 and self.made is None
+
+    def shown(self, part: nn.Module, images: NDArray[np.float32]) -> Self:
+        """Return the same runtime with a part in eight bits, made of images (n, channels, h, w)."""
+        return replace(self, made=self.in_eight_bits(part, images))
+
+    def in_eight_bits(self, part: nn.Module, images: NDArray[np.float32]) -> bytes:
+        """Return a part in eight bits as `made` has it; of a library that has that precision."""
+        raise ModelError(f"runtime={self} takes no images; {self.name} has no {INT8}")
 
     @abstractmethod
     def installed(self) -> bool:
@@ -77,5 +102,6 @@ def runtime_of(said: str) -> Runtime | None:
 
 def installed() -> list[Runtime]:
     """Return the runtimes that are installed here, each in all its precisions."""
-    found = [runtime for name in _FILES if (runtime := runtime_of(name)) is not None and runtime.installed()]
-    return [type(one)(precision) for one in found for precision in one.precisions]
+    known = [runtime for name in _FILES if (runtime := runtime_of(name)) is not None]
+    every = [type(one)(precision) for one in known for precision in one.precisions]
+    return [one for one in every if one.installed()]

@@ -14,16 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uncertainty.classifiers.runtimes.base import Rows, Run, Runtime
+from uncertainty.classifiers.runtimes.base import INT8, Rows, Run, Runtime
 from uncertainty.errors import MissingDependencyError
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
 class OnnxRuntime(Runtime):
-    """ONNX Runtime on the CPU, in float32."""
+    """ONNX Runtime on the CPU, in float32 or in eight bits."""
 
     name = "onnxruntime"
+    precisions = ("f32", INT8)
 
     def installed(self) -> bool:
         """Whether it and what exports to it can be imported."""
@@ -31,11 +32,8 @@ class OnnxRuntime(Runtime):
 
     def compile(self, part: nn.Module, example: Tensor, threads: int, cache: Path | None) -> Run:
         """Export and open a session, which several threads may run at once; nothing is kept."""
-        if not self.installed():
-            raise MissingDependencyError(
-                f"runtime=onnxruntime needs {', '.join(_NEEDED)}; pip install 'uncertainty-vision[onnx]'"
-            )
-        session = _session(_exported(part, example))
+        self._needed()
+        session = _session(_exported(part, example) if self.made is None else self.made)
         (given,) = session.get_inputs()
 
         def one(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
@@ -49,6 +47,18 @@ class OnnxRuntime(Runtime):
                 return list(pool.map(one, each))
 
         return run
+
+    def in_eight_bits(self, part: nn.Module, images: NDArray[np.float32]) -> bytes:
+        """Export, and let each layer but the last count in eight bits over what it answers on these images."""
+        self._needed()
+        from uncertainty.classifiers.runtimes.eight_bits import quantised
+
+        return quantised(_exported(part, torch.from_numpy(images[:1])), images)
+
+    def _needed(self) -> None:
+        if not self.installed():
+            needed = ", ".join(_NEEDED)
+            raise MissingDependencyError(f"runtime=onnxruntime needs {needed}; pip install 'uncertainty-vision[onnx]'")
 
 
 def _exported(part: nn.Module, example: Tensor) -> bytes:

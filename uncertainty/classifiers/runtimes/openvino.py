@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty.classifiers.fingerprint import hash_module
-from uncertainty.classifiers.runtimes.base import Rows, Run, Runtime
+from uncertainty.classifiers.runtimes.base import INT8, Rows, Run, Runtime
+from uncertainty.classifiers.runtimes.onnxruntime import OnnxRuntime
 from uncertainty.errors import MissingDependencyError
 
 _TELEMETRY = "openvino_telemetry"
@@ -30,26 +31,32 @@ class OpenVino(Runtime):
     """OpenVINO on the CPU."""
 
     name = "openvino"
-    precisions = ("f32", "bf16")
+    precisions = ("f32", "bf16", INT8)
 
     def installed(self) -> bool:
-        """Whether it can be imported."""
-        return importlib.util.find_spec("openvino") is not None
+        """Whether it can be imported, and for eight bits ONNX Runtime, which makes graphs that it runs as well."""
+        there = importlib.util.find_spec("openvino") is not None
+        return there and (self.precision != INT8 or OnnxRuntime().installed())
+
+    def in_eight_bits(self, part: nn.Module, images: NDArray[np.float32]) -> bytes:
+        """Return a graph that ONNX Runtime makes."""
+        return OnnxRuntime(INT8).in_eight_bits(part, images)
 
     def compile(self, part: nn.Module, example: Tensor, threads: int, cache: Path | None) -> Run:
         """Convert, or read what was converted before, and compile for so many images at a time."""
         openvino = _imported()
         core = openvino.Core()
-        model = _model(openvino, core, part, example, cache)
+        model = _model(openvino, core, part, example, cache) if self.made is None else core.read_model(self.made)
         compiled = core.compile_model(model, "CPU", _settings(self.precision, threads))
         return _run_in_turn(compiled) if threads == 1 else _run_together(openvino, compiled, threads)
 
 
 def _settings(precision: str, threads: int) -> dict[str, Any]:
     """One image a stream and one thread for each: sums are then made in the same order whatever runs beside."""
+    rest = "f32" if precision == INT8 else precision
     return {
-        "INFERENCE_PRECISION_HINT": precision,
-        "EXECUTION_MODE_HINT": "ACCURACY" if precision == "f32" else "PERFORMANCE",
+        "INFERENCE_PRECISION_HINT": rest,
+        "EXECUTION_MODE_HINT": "ACCURACY" if rest == "f32" else "PERFORMANCE",
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": threads,
         "ENABLE_CPU_PINNING": False,  # threads that decode run on the same cores

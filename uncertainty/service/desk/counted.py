@@ -110,13 +110,15 @@ class Counted:
 
         The ranking has been gone through up to a place, and so far each image was sure to be shown: chance 1. Of the
         others as many were drawn as have a label: theirs is that share of them. An image without a label before that
-        place (skipped, unusable, disputed) is one of the others, so that drawn ones stand for it.
+        place (skipped, unusable, disputed) is one of the others, so that drawn ones stand for it. Where all others
+        are unusable, which nobody calls right or wrong, the chance of the rest is 1: all that can be told is known.
         """
         places, of = self.screened.places[rows], self._of[rows]
         sure = places <= max(places[of["ranked"]].tolist(), default=-1)
         others = len(self.images) - int(sure.sum())
         if not (of["drawn"] & ~sure).any():
-            return np.ones(len(rows)) if len(rows) and not others else None
+            known = self._of[self.images]
+            return np.ones(len(rows)) if len(rows) and (known["settled"] | known["unusable"]).all() else None
         return np.where(sure, 1.0, int((~sure).sum()) / others)
 
     def _put(self, one: Saved) -> None:

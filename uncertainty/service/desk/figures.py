@@ -53,7 +53,7 @@ def accuracy_in_words(found: Standing) -> str:
     """Say how accurate the classifier is on all images, from those that were drawn."""
     one = found.accuracy
     if one is None:
-        return "No drawn image has an answer yet, so nothing is said of all images."
+        return "Beyond what the ranking has passed no drawn image has an answer yet, so nothing is said of all images."
     from_what = f"from {number_of(one.by_chance, 'drawn image')}" if one.by_chance else "each of which has an answer"
     return f"{one.accuracy:.1%} of all images are right (95 % interval {one.low:.1%} to {one.high:.1%}), {from_what}."
 

@@ -23,6 +23,7 @@ def add_people(router: APIRouter, desk: Desk) -> None:
     """Add where a person says who he is."""
 
     @router.get("/")
+    @router.get("/desk/")
     def home() -> Response:
         return RedirectResponse("/desk", 307)
 

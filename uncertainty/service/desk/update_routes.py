@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Form
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from uncertainty.errors import UncertaintyError
 from uncertainty.service.desk.asking import Token, answered, html, known
@@ -18,6 +18,13 @@ from uncertainty.service.problems import Refused
 def add_update(router: APIRouter, desk: Desk) -> None:
     """Add the page that shows what an update would change, and what makes it."""
     updating = Updating(desk)
+
+    @router.get("/desk/update")
+    @router.get("/desk/update/apply")
+    def elsewhere() -> Response:
+        return RedirectResponse(
+            "/desk/progress", 303
+        )  # who comes back by its address; only a button asks for an update
 
     @router.post("/desk/update", response_class=HTMLResponse)
     @answered

@@ -10,15 +10,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response
-from starlette.background import BackgroundTask
+from starlette.types import Receive, Scope, Send
 
 from uncertainty.errors import InputError
 from uncertainty.service.answers import NDJSON, document, encoded, wants_lines
+from uncertainty.service.parameters import known_parameters
 from uncertainty.service.parts import SharedParts
 from uncertainty.service.problems import Refused, responses
 from uncertainty.service.verdict_store import VerdictStore, Wanted
 
-router = APIRouter(tags=["kept"])
+router = APIRouter(tags=["kept"], dependencies=[Depends(known_parameters)])
 _MOST = 10_000
 _LATEST = 1 << 62
 _OBJECT = {"application/json": {"schema": {"type": "object"}}}
@@ -48,6 +49,21 @@ async def _store(parts: SharedParts) -> VerdictStore:
 
 
 Store = Annotated[VerdictStore, Depends(_store)]
+
+
+class MadeFile(FileResponse):
+    """A file that was made for one answer: removed after it, whatever becomes of it.
+
+    It is sent whole, since the next request gets another one: parts of two would be no table.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send and remove it."""
+        whole = [(name, value) for name, value in scope["headers"] if name not in (b"range", b"if-range")]
+        try:
+            await super().__call__({**scope, "headers": whole}, receive, send)
+        finally:
+            Path(self.path).unlink(missing_ok=True)
 
 
 @router.get(
@@ -80,14 +96,14 @@ async def verdicts(
     },
     summary="Kept verdicts as verdicts.parquet",
 )
-async def parquet(store: Store, which: Filter) -> FileResponse:
+async def parquet(store: Store, which: Filter) -> MadeFile:
     """Return the verdicts of one artifact, the newest where none is named, ranked among themselves.
 
     The newest verdict of an image counts; pictures that differ and have one name get their digest into it.
     """
     path = await asyncio.to_thread(_exported, store, which)
-    gone = BackgroundTask(path.unlink, missing_ok=True)
-    return FileResponse(path, media_type="application/octet-stream", filename="verdicts.parquet", background=gone)
+    whole = {"accept-ranges": "none"}
+    return MadeFile(path, headers=whole, media_type="application/octet-stream", filename="verdicts.parquet")
 
 
 def _exported(store: VerdictStore, which: Wanted) -> Path:

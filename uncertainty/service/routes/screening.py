@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response
 
 from uncertainty.images.previews import webp_uri
 from uncertainty.report.thumbnails import thumbnail
 from uncertainty.service.answers import rows_answer
+from uncertainty.service.parameters import known_parameters
 from uncertainty.service.parts import Parts, SharedParts
 from uncertainty.service.problems import Refused, responses
 from uncertainty.service.received import parts_of
 from uncertainty.service.routes.examples import BODIES, EXPLANATIONS, ROWS
 from uncertainty.service.verdict_store import Origin, digest_of_body
 
-router = APIRouter(tags=["images"])
+router = APIRouter(tags=["images"], dependencies=[Depends(known_parameters)])
 _REFUSALS = (400, 401, 403, 404, 408, 413, 415, 421, 422, 431, 503)
 _LONGEST_KEY = 255
 
@@ -46,7 +47,11 @@ async def screen(
     thumbnails: Annotated[bool, Query(description="Add a small picture to each row, as a data URL.")] = False,
     idempotency_key: Annotated[
         str | None,
-        Header(max_length=_LONGEST_KEY, description="With keep: the same key again is answered by what was kept."),
+        Header(
+            min_length=1,
+            max_length=_LONGEST_KEY,
+            description="With keep: the same key again is answered by what was kept.",
+        ),
     ] = None,
 ) -> Response:
     """Return for each image the row that `uncertainty screen` writes; `rank` counts within the request.

@@ -18,6 +18,7 @@ from uncertainty.errors import InputError, in_one_line
 from uncertainty.files import alone, plain
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.screener import Screener
+from uncertainty.screening.allocator import give_back_freed_memory
 from uncertainty.screening.journal import in_progress
 from uncertainty.screening.part_tables import DIGEST, part_tables
 from uncertainty.screening.part_tables import task_of as task_of_images
@@ -182,6 +183,7 @@ class Watch:
         """Write the verdicts of all images so far, as `screen` does."""
         begun = time.monotonic()
         summary = self.rows.publish(self.screener)
+        give_back_freed_memory()  # else it stays as large as the longest table of verdicts made it
         took = time.monotonic() - begun
         self._publish_at = time.monotonic() + max(self.settings.publish, _SHARE * took)
         return summary

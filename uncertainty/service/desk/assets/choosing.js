@@ -5,15 +5,17 @@ const plainly = (text) => text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerC
 const PLAIN = classes.map(plainly);
 const combo = { input: byId('class-name'), list: byId('class-list'), found: [], at: 0, take: () => {} };
 
-// Those that begin so, then those with a word that does, then all others that hold it; in the order of the classes.
+// Those called so, those that begin so, then those with a word that does, then all others that hold every word typed; in
+// the order of the classes.
 function classesLike(typed) {
   const wanted = plainly(typed.trim());
   if (!wanted) return [...classes.keys()].slice(0, MOST_OPTIONS);
-  const groups = [[], [], []];
+  const groups = [[], [], [], []];
+  const typedWords = wanted.split(/\s+/);
   PLAIN.forEach((text, k) => {
-    const at = text.indexOf(wanted);
-    if (at < 0) return;
-    const word = at === 0 ? 0 : /[\s_\-,;/.]/.test(text[at - 1]) ? 1 : 2;
+    if (!typedWords.every((one) => text.includes(one))) return;
+    const at = text.indexOf(typedWords[0]);
+    const word = text === wanted ? 0 : text.startsWith(wanted) ? 1 : at === 0 || /[\s_\-,;/.]/.test(text[at - 1]) ? 2 : 3;
     groups[word].push(k);
   });
   return groups.flat().slice(0, MOST_OPTIONS);
@@ -21,7 +23,8 @@ function classesLike(typed) {
 
 function showOptions() {
   combo.found = classesLike(combo.input.value);
-  combo.at = 0;
+  // With nothing typed none is marked: Enter would label an image as whatever class comes first.
+  combo.at = combo.input.value.trim() ? 0 : -1;
   const options = combo.found.map((k, i) => make('li', { role: 'option', id: `option-${i}`, onclick: () => takeOption(i) }, classNamed(k)));
   if (!options.length) options.push(make('li', { class: 'nothing', role: 'option', 'aria-disabled': true }, 'no class is called so'));
   combo.list.replaceChildren(...options);
@@ -37,7 +40,7 @@ function openOptions(open) {
 
 function markOption() {
   [...combo.list.children].forEach((one, i) => one.setAttribute('aria-selected', String(i === combo.at && combo.found.length > 0)));
-  if (!combo.found.length) return;
+  if (!combo.found.length || combo.at < 0) return;
   combo.input.setAttribute('aria-activedescendant', `option-${combo.at}`);
   combo.list.children[combo.at].scrollIntoView({ block: 'nearest' });
 }
@@ -45,13 +48,14 @@ function markOption() {
 function moveOption(by) {
   if (combo.list.hidden) showOptions();
   else if (combo.found.length) {
-    combo.at = (combo.at + by + combo.found.length) % combo.found.length;
+    const from = combo.at < 0 && by < 0 ? 0 : combo.at;
+    combo.at = (from + by + combo.found.length) % combo.found.length;
     markOption();
   }
 }
 
 function takeOption(i) {
-  if (i >= combo.found.length) return;
+  if (i < 0 || i >= combo.found.length) return;
   const k = combo.found[i];
   combo.input.value = '';
   openOptions(false);

@@ -41,7 +41,8 @@ function present() {
 function finished() {
   byId('again').hidden = !desk.skipped;
   const skipped = desk.skipped ? ` You skipped ${plural(desk.skipped, 'image', 'images')}.` : '';
-  byId('finished-words').textContent = `Every image has an answer, or somebody else is looking at it.${skipped}`;
+  const all = byId('meter').value >= byId('meter').max;
+  byId('finished-words').textContent = `${all ? 'Every image has an answer. What came of it, the labels, and what they teach the screener are on the page of progress.' : 'Every image has an answer, or somebody else is looking at it.'}${skipped}`;
   byId('finished').focus({ preventScroll: true });
 }
 

@@ -24,6 +24,8 @@ const gone = () => make('span', { class: 'gone' }, make('span', { class: 'cross'
 function show(image) {
   Object.assign(seen, { zoom: 0, heat: 0, maps: null, looked: seen.looked + 1 });
   const node = picture(image);
+  // Whoever scrolled down to a class sees the next image whole, and what became of the answer.
+  if (byId('stage').getBoundingClientRect().top < document.querySelector('.bar').offsetHeight) window.scrollTo({ top: 0, behavior: 'instant' });
   byId('frame').className = 'large';
   byId('frame').replaceChildren(node.complete && !node.naturalWidth ? gone() : node);
   node.alt = `Image ${image.rank} by suspicion`;
@@ -87,6 +89,7 @@ function lookLater(image, looked) {
 
 function nearest(found) {
   if (found.names?.length) return [make('h3', {}, 'Nearest known-good images'), make('ul', { class: 'says' }, found.names.map((one) => make('li', {}, name(one))))];
+  if (!found.near.length && !found.names) return [make('p', { class: 'says' }, 'There is no known-good image of the classes in question.')];
   return found.near.map((group) =>
     make(
       'figure',
