@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.multilabel.suggestions import suggestions
 from uncertainty import ModelOutputs, Screener, metrics
+from uncertainty.combination.mixture import expit, logit
+from uncertainty.combination.platt_scaling import PlattScaling
 from uncertainty.estimators import create
 
 ESTIMATOR = "est_"
 _DRAWS = 20
 
 
-def judged(screener: Screener, stream: ModelOutputs) -> dict[str, float]:
+def judged(screener: Screener, stream: ModelOutputs) -> dict[str, float | None]:
     """Return what is measured of a stream: images ranked by p_wrong and peers, and each class's decisions."""
     table, wrong = screener.screen_outputs(stream).table, stream.wrong
     p_wrong = table["p_wrong"].to_numpy()
@@ -28,8 +31,10 @@ def judged(screener: Screener, stream: ModelOutputs) -> dict[str, float]:
         "predicted": float(p_wrong.mean()),
         "ece": metrics.ece(wrong, p_wrong),
         "ece by chance": ece_by_chance(p_wrong),
+        "ece of two numbers": ece_of_two_numbers(p_wrong, screener.calibrated_on["calibration"]),
         **_gains(stream, decisions),
         **_levels(stream.wrong_decisions, decisions),
+        **suggestions(stream, decisions, table["suggested_probability"].to_numpy(zero_copy_only=False)),
     }
 
 
@@ -50,6 +55,20 @@ def cleanlab_score(stream: ModelOutputs) -> NDArray[np.float64]:
 def ece_by_chance(p_wrong: NDArray[Any]) -> float:
     """Return the mean ECE of so many rows were each wrong with just this probability, of 20 draws."""
     return float(np.mean([metrics.ece(wrong, p_wrong) for wrong in _draws(p_wrong)]))
+
+
+def ece_of_two_numbers(p_wrong: NDArray[Any], rows: int) -> float:
+    """Return the mean ECE, of 20 draws, were p_wrong just right but for level and slope, learnt from so many rows.
+
+    What calibration rows leave open however good the rest is: few say little of how often images are wrong.
+    """
+    rng, p = np.random.default_rng(1), p_wrong.astype(np.float64)
+    found = []
+    for wrong in _draws(p):
+        seen = rng.choice(p, rows)
+        learnt = PlattScaling.fit(logit(seen), rng.random(rows) < seen, np.ones(rows), ridge=1e-3)
+        found.append(metrics.ece(wrong, expit(learnt(logit(p)))))
+    return float(np.mean(found))
 
 
 def ece_of_classes(wrong: NDArray[np.bool_], p_wrong: NDArray[Any]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from experiments.shared.image_sets import Images
 from experiments.shared.resnet20 import ResNet20
 
 TILES_EPOCHS, DIGITS_EPOCHS = 3, 30
+TILES_SEED = 0
 _BATCH = 50
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from experiments.multilabel.networks import (
     DIGITS_EPOCHS,
     TILES_EPOCHS,
+    TILES_SEED,
     as_inputs,
     kept_network,
     tiles_network,
@@ -76,9 +77,9 @@ def tiles_classifier(folder: Path, cache: Path) -> tuple[Classifier, Images]:
 
     def train_it() -> nn.Module:
         inputs = as_inputs(training, *CAMERA).to(memory_format=torch.channels_last)
-        return trained(make, inputs, training.labels, TILES_EPOCHS, seed=0)
+        return trained(make, inputs, training.labels, TILES_EPOCHS, TILES_SEED)
 
-    module = kept_network(cache / "multilabel" / "tiles.safetensors", make, train_it)
+    module = kept_network(cache / "multilabel" / f"tiles-{TILES_SEED}.safetensors", make, train_it)
     preprocess = Preprocess(size=2 * resnet20.INPUT_SIZE, mean=CAMERA[0], std=CAMERA[1])
     return Classifier.from_module(module, train.classes, preprocess, task="multilabel"), training
 

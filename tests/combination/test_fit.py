@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from uncertainty.combination.fit import CONDITIONS, Evidence, _basis, _folds, _mixture, combine
+from uncertainty.combination.fit import CONDITIONS, Evidence, _basis, _folds, _mixed, _mixture, combine
 from uncertainty.combination.mixture import Signals
+from uncertainty.combination.platt_scaling import PlattScaling
 from uncertainty.errors import CalibrationError
 from uncertainty.metrics import auroc, ece
 
@@ -374,3 +375,35 @@ def test_without_a_single_predicted_class_there_is_no_doubt_of_classes():
     combination = combine(found)
     assert (combination.combiner.contributions(found.signals)[:, -1] == 0).all()
     assert np.isfinite(combination.out_of_fold).all()
+
+
+def timid(n=800, seed=4):
+    """Rows of several labels and a single score, a posterior of half the log-odds that there are."""
+    rng = np.random.default_rng(seed)
+    log_odds = rng.normal(-0.5, 3, n)
+    one = evidence(n, m=1)
+    signals = Signals(log_odds[:, None] / 2, np.empty((n, 0)), np.full(n, -1))
+    wrong = rng.random(n) < 1 / (1 + np.exp(-log_odds))
+    return replace(one, signals=signals, posterior=np.ones(1, dtype=bool), start=np.zeros(1), wrong=wrong, classes=0)
+
+
+def slope(combination, one):
+    p, wrong = combination.out_of_fold, one.wrong
+    return PlattScaling.fit(np.log(p) - np.log1p(-p), wrong, np.ones(len(p)), 0.01).slope
+
+
+def test_a_timid_posterior_of_several_labels_gets_the_slope_that_it_has_out_of_fold():
+    rows = timid()
+    several, one = combine(rows), combine(replace(rows, classes=2))
+    assert slope(one, rows) > 1.05
+    assert slope(several, rows) == pytest.approx(1, abs=0.04)
+    assert (np.argsort(p_of(several, rows)) == np.argsort(p_of(one, rows))).all()
+
+
+def test_the_slope_of_a_fold_is_not_learnt_from_it():
+    rows = timid(300)
+    folds = _folds(rows, 0)
+    turned = replace(rows, wrong=np.where(folds == 0, ~rows.wrong, rows.wrong))
+    one, other = _mixed(rows, folds), _mixed(turned, folds)
+    assert (one.out_of_fold[folds == 0] == other.out_of_fold[folds == 0]).all()
+    assert (one.out_of_fold[folds != 0] != other.out_of_fold[folds != 0]).all()

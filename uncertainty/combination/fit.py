@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination.folds import FOLDS, folds
-from uncertainty.combination.mixture import Basis, Condition, Floats, Linear, Mixture, Scale, Signals, expit
+from uncertainty.combination.held_regression import Prior, fitted
+from uncertainty.combination.mixture import Basis, Condition, Floats, Linear, Mixture, Scale, Signals
+from uncertainty.combination.platt_scaling import PlattScaling
 from uncertainty.combination.tails import Tails
 from uncertainty.errors import CalibrationError
 from uncertainty.metrics.row_log_loss import row_losses
@@ -39,7 +42,7 @@ class Evidence:
         none. Its weight falls to 0 as the share of right rows with a score above a half goes from 0 to twice this.
     posterior : (m,) those that are log-odds of an error themselves, learnt from labels.
     signals : of n rows.
-    classes : number of classes.
+    classes : number of classes; 0 where images have several labels.
     wrong : (n,) whether the classifier was wrong.
     condition : (n,) position in CONDITIONS.
     weights : (n,) what a row counts: 1 if clean, unless rows were drawn with unequal chances (see `sampling.py`);
@@ -118,7 +121,7 @@ def combine(evidence: Evidence, seed: int = 0) -> Combination:
 
     The clean expert is drawn towards a start that needs no errors: equal weights on the best score of each kind of
     evidence, and with more errors on the posterior that labels have taught. Errors move it from there. The damaged
-    expert is drawn towards the clean one. Few errors move all of it less, see `_held`.
+    expert is drawn towards the clean one. Few errors move all of it less, see `_held`; several labels, see `_scaled`.
     """
     if not evidence.rows("clean").any():
         raise CalibrationError("calibration has no rows; give labelled images that the classifier was not trained on")
@@ -144,13 +147,16 @@ def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
         gates.remove("damaged")
     trained = [folds != fold for fold in range(FOLDS)]
     bases = [_basis(evidence, rows) for rows in trained]
+    every = np.ones(len(folds), dtype=bool)
+    combiner = _mixture(evidence, every, _basis(evidence, every), experts, gates)
     without = tuple(_mixture(evidence, rows, basis, experts, gates) for rows, basis in zip(trained, bases, strict=True))
+    if evidence.classes == 0:
+        combiner, without = _scaled(evidence, folds, combiner, without)
     out_of_fold = np.empty(len(folds))
     for rows, fold in zip(trained, without, strict=True):
         out_of_fold[~rows] = fold.p_wrong(evidence.signals.take(~rows))
-    every = np.ones(len(folds), dtype=bool)
     return Combination(
-        combiner=_mixture(evidence, every, _basis(evidence, every), experts, gates),
+        combiner=combiner,
         out_of_fold=out_of_fold,
         report={
             "combiner": "mixture",
@@ -162,6 +168,40 @@ def _mixed(evidence: Evidence, folds: NDArray[np.int64]) -> Combination:
         folds=folds,
         without=without,
     )
+
+
+def _scaled(
+    evidence: Evidence, folds: NDArray[np.int64], combiner: Mixture, without: tuple[Mixture, ...]
+) -> tuple[Mixture, tuple[Mixture, ...]]:
+    """Give the clean expert the level and the slope that it has for rows that it did not learn from.
+
+    With several labels the posterior, and so the start, takes the decisions of an image for independent: it is too
+    timid. Weights that are held to it stay so, and a start as steep as it should be ranks worse.
+    """
+    clean, outer = evidence.rows("clean"), np.empty(len(folds))
+    for fold, mixture in enumerate(without):
+        outer[folds == fold] = mixture.experts["clean"](mixture.basis(evidence.signals.take(folds == fold)))
+    inner = _without_pairs(evidence, folds)
+    each = (_rescaled(evidence, clean & (folds != k), inner[k], without[k]) for k in range(FOLDS))
+    return _rescaled(evidence, clean, outer, combiner), tuple(each)
+
+
+def _without_pairs(evidence: Evidence, folds: NDArray[np.int64]) -> Floats:
+    """Return (folds, n) log-odds of each row by clean experts that saw neither its fold nor that of the first axis."""
+    log_odds = np.empty((FOLDS, len(folds)))
+    for pair in combinations(range(FOLDS), 2):
+        rows = ~np.isin(folds, pair)
+        basis = _basis(evidence, rows)
+        expert = _expert(evidence, rows, basis, "clean")
+        for unseen, judged in (pair, pair[::-1]):
+            log_odds[unseen, folds == judged] = expert(basis(evidence.signals.take(folds == judged)))
+    return log_odds
+
+
+def _rescaled(evidence: Evidence, rows: NDArray[np.bool_], log_odds: Floats, mixture: Mixture) -> Mixture:
+    ridge = _RIDGE * _held(evidence, rows)
+    scaling = PlattScaling.fit(log_odds[rows], evidence.wrong[rows], evidence.weights[rows], ridge)
+    return replace(mixture, experts=mixture.experts | {"clean": scaling.of_expert(mixture.experts["clean"])})
 
 
 def _judged(evidence: Evidence, p: Floats) -> dict[str, float]:
@@ -257,13 +297,13 @@ def _expert(
     used = np.append(np.ones(m, dtype=bool), [condition != "clean", True])[basis.sources]
     of_class = basis.sources == m + 1
     center = _start(evidence, own, basis) if like is None else np.array(like.weights)
-    prior = _Prior(
+    prior = Prior(
         ridge=_held(evidence, rows) * np.where(of_class, _CLASS_RIDGE, _RIDGE)[used],
         lowest=np.where(of_class, -np.inf, 0.0)[used],
         center=center[used],
         further=1.0,
     )
-    return _fit(basis(evidence.signals.take(own)), evidence.wrong[own], weights, prior, used)
+    return fitted(basis(evidence.signals.take(own)), evidence.wrong[own], weights, prior, used)
 
 
 def _start(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis) -> Floats:
@@ -303,47 +343,6 @@ def _gate(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: 
     both = rows & (evidence.rows("clean") | evidence.rows(condition))
     used = basis.sources != len(evidence.names) + 1
     ridge = _held(evidence, rows) * _GATE_RIDGE
-    prior = _Prior(np.full(int(used.sum()), ridge), np.full(int(used.sum()), -np.inf))
+    prior = Prior(np.full(int(used.sum()), ridge), np.full(int(used.sum()), -np.inf))
     hit = evidence.rows(condition)[both]
-    return _fit(basis(evidence.signals.take(both)), hit, evidence.weights[both], prior, used)
-
-
-@dataclass(frozen=True, eq=False)
-class _Prior:
-    """What is believed of the k weights before any row speaks: they are near `center`, and not below `lowest`.
-
-    So many `further` rows at all the medians, half of them hits, keep the intercept finite where all rows are alike.
-    """
-
-    ridge: Floats
-    lowest: Floats
-    center: Floats | float = 0.0
-    further: float = 0.0
-
-
-def _fit(inputs: Floats, hit: NDArray[np.bool_], weights: Floats, prior: _Prior, used: NDArray[np.bool_]) -> Linear:
-    """Minimise Σ weight · log loss + ½ Σ ridge · (w - center)² over w >= lowest and an intercept (L-BFGS-B).
-
-    Of `inputs` (n, m) the k columns that are `used` get a weight, the others 0.
-    """
-    from scipy.optimize import minimize
-
-    ridge, further = prior.ridge, prior.further
-    x, y = inputs[:, used], hit.astype(np.float64)
-    start = np.zeros(x.shape[1]) + prior.center
-
-    def loss(parameters: Floats) -> tuple[float, Floats]:
-        w, intercept = parameters[:-1], parameters[-1]
-        log_odds, away = x @ w + intercept, w - start
-        value = weights @ (np.logaddexp(0, log_odds) - y * log_odds) + ridge @ away**2 / 2
-        value += further * (np.logaddexp(0, intercept) - intercept / 2)
-        slope = weights * (expit(log_odds) - y)
-        return float(value), np.append(x.T @ slope + ridge * away, slope.sum() + further * (expit(intercept) - 0.5))
-
-    rate = np.clip((weights @ y + further / 2) / (weights.sum() + further), 1e-6, 1 - 1e-6)
-    bounds = [(low, None) for low in prior.lowest] + [(None, None)]
-    first = np.append(start, np.log(rate / (1 - rate)))
-    found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
-    full = np.zeros(len(used))
-    full[used] = found[:-1]
-    return Linear(tuple(full.tolist()), float(found[-1]))
+    return fitted(basis(evidence.signals.take(both)), hit, evidence.weights[both], prior, used)

@@ -16,6 +16,8 @@ The weights start from the best score of each kind of evidence and are drawn bac
 those of the clean one, all the harder the fewer errors there are, see `fit.py`.
 Without foreign copies the distance to known-good images is the gate of the foreign condition, see `tails.py`.
 A gate may close as a score rises, so the mixture can fall a little where the experts do not.
+Where images have several labels, level and slope of the clean expert are those of rows that it did not learn from, by
+Platt scaling that is drawn to no change.
 z_j is the j-th score on its scale, centred and spread by clean calibration quantiles and clipped; b_k,ŷ is how much
 more often than others the predicted class is wrong, shrunk towards 0.
 """

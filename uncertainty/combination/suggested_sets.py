@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination.mixture import Floats, expit, logit
+from uncertainty.combination.platt_scaling import PlattScaling
 from uncertainty.errors import ArtifactError
 
 _RIDGE = 5.0
@@ -39,8 +40,6 @@ class SuggestedSets:
         Unknown answers, -1, are left out of the set that is judged; weights (n,) are what a row counts. Minimises
         log loss + 5/2 (intercept² + (slope - 1)²), slope >= 0.
         """
-        from scipy.optimize import minimize
-
         told = (turned(p_wrong) & (wrong >= 0)).any(axis=1)
         p, known = p_wrong[told].astype(np.float64), wrong[told] >= 0
         if not len(p):
@@ -48,15 +47,8 @@ class SuggestedSets:
         right = ~((turned(p) != (wrong[told] == 1)) & known).any(axis=1)
         x, w = logit(_product(np.where(known, _sure(p), 1.0))), weights[told].astype(np.float64)
 
-        def loss(parameters: Floats) -> tuple[float, Floats]:
-            log_odds = parameters[0] + parameters[1] * x
-            away, off = parameters - np.array([0.0, 1.0]), w * (expit(log_odds) - right)
-            value = (w * (np.logaddexp(0, log_odds) - right * log_odds)).sum() + _RIDGE / 2 * away @ away
-            return float(value), np.array([off.sum(), off @ x]) + _RIDGE * away
-
-        bounds = [(None, None), (0.0, None)]
-        found = minimize(loss, np.array([0.0, 1.0]), jac=True, method="L-BFGS-B", bounds=bounds).x
-        return cls(float(found[0]), float(found[1]))
+        found = PlattScaling.fit(x, right, w, _RIDGE)
+        return cls(found.intercept, found.slope)
 
     def probability(self, p_wrong: NDArray[np.floating]) -> Floats:
         """Return (n,) how probable it is that the set is right which turns every answer that is likelier wrong.

@@ -47,13 +47,16 @@ def test_the_page_tells_how_many_splits_each_effort_has_and_which_promise_was_ma
     numbers |= {name: [0.5, 0.5] for name in ("error rate", "predicted", "auroc by distance", "auroc by p_wrong")}
     for name in ("ece", "ece of decisions", "mean ece of a class", "largest ece of a class"):
         numbers |= {name: [0.02, 0.04], f"{name} by chance": [0.01, 0.01]}
+    numbers |= {"ece of two numbers": [0.02, 0.02], "suggested": [0.2, 0.4], "suggested said": [0.6, 0.6]}
+    numbers |= {"suggested right": [0.5, 0.6], "classifier right there": [0.1, 0.2]}
     fewer = {name: [values[0], None] for name, values in numbers.items()}
     kept = dict.fromkeys(("a class is below", "the mean image is below", "precision", "recall", "classes"), 0.03)
     answers = {"draws": 7, "kept": {"precision": {"thresholds": kept, "MAPIE, LTT": kept}}}
     text = page({"digits": {"fast": {"clean": numbers}, "balanced": {"clean": fewer}, "answers": answers}})
     for told in (
         "Splits: 2 at `fast`, 1 at `balanced`.",
-        "0.030 (0.010)",
+        "0.030 (0.010, 0.020)",
+        "| fast | in distribution | 30.0 % | 55.0 % | 60.0 % | 15.0 % |",
         "same 7 draws",
         "| thresholds | **3.0 %** | 3.0 % |",
         "| MAPIE, LTT | 3.0 % | **3.0 %** |",
