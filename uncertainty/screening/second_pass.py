@@ -25,6 +25,7 @@ from uncertainty.monitoring.decision_accuracy import KnownDecisions
 from uncertainty.screener import Screener
 from uncertainty.screener.batch_level import BatchLevel
 from uncertainty.screener.verdict_rows import OTHERWISE
+from uncertainty.screening.allocator import give_back_freed_memory
 from uncertainty.screening.features_file import FEATURES_FILE
 from uncertainty.screening.journal import FOLDER, Parts, moved
 from uncertainty.screening.part_files import part_name
@@ -55,6 +56,7 @@ def finish(
     `metadata` are the columns of the manifest, `about` goes into the summary. With `adapting` p_wrong is that of the
     batch which all parts are together, see `screener.batch_level`.
     """
+    give_back_freed_memory()  # what the network took would stay beside what the tables take
     try:
         survey = _Survey.of(parts, screener)
         survey = survey.levelled(parts, screener) if adapting else survey
@@ -70,7 +72,8 @@ def finish(
     if FEATURES in survey.extras.names:
         written.append(FEATURES_FILE)
         _write_features(parts, survey, parts.folder / FEATURES_FILE)
-    found = monitored(_batches(parts), screener)
+    give_back_freed_memory()
+    found = monitored(_batches(parts, _own(parts, schema)), screener)
     summary = _summary(survey, screener) | about
     notes = [*about.get("notes_on_images", ()), *_notes(survey, summary)]
     summary["notes_on_images"] = list(dict.fromkeys(notes))
@@ -161,8 +164,14 @@ def _batches(parts: Parts, columns: Sequence[str] | None = None) -> Iterator[pa.
         yield from parts.read(part, columns).to_batches(max_chunksize=_ROWS_IN_A_GROUP)
 
 
+def _own(parts: Parts, schema: pa.Schema) -> list[str]:
+    """Return the columns of the verdicts that the parts hold: not the rank, nor what the manifest brings."""
+    there = set(pq.read_schema(parts.folder / part_name(0)).names)
+    return [name for name in schema.names if name in there]
+
+
 def _ranked(parts: Parts, survey: _Survey, schema: pa.Schema, metadata: Metadata) -> Iterator[pa.RecordBatch]:
-    own = [name for name in schema.names if name in pq.read_schema(parts.folder / part_name(0)).names]
+    own = _own(parts, schema)
     read, start = own if survey.level is None else [*own, OTHERWISE], 0
     for batch in _grouped(_batches(parts, read)):
         now = {} if survey.level is None else survey.level.columns(batch, start)

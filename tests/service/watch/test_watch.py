@@ -51,6 +51,18 @@ def test_nothing_is_screened_twice(settings, arrive, look):
     assert len(rows(settings)) == 7
 
 
+def test_rows_keep_the_order_they_were_screened_in_where_the_clock_is_set_back(settings, arrive, look, monkeypatch):
+    arrive(4, 5)
+    look()
+    before = list(rows(settings))
+    monkeypatch.setattr("time.time", lambda: 1.0)
+    arrive(1)
+    os.utime(settings.folder / "001.png", (1, 1))
+    look()
+    assert list(rows(settings)) == [*before, "001.png"]
+    assert look() == []
+
+
 def test_the_same_picture_again_is_no_new_row_and_another_one_under_its_name_is(settings, arrive, look, incoming):
     arrive(0, 1)
     look()
