@@ -487,7 +487,7 @@ def test_estimators_without_their_columns_are_off_and_named():
     names = {one.name for one in fitted}
     assert {"mc_variance", "image_quality"}.isdisjoint(names)
     assert {"nn_distance", "trust_ratio", "margin"} <= names
-    told = next(note for note in notes if note.endswith(" are off: there is no mc_probs"))
+    told = next(note for note in notes if note.endswith(" are off: there is no MC dropout (mc_probs)"))
     assert told.startswith("mc_mutual_information, mc_predictive_entropy")
     assert "mc_variance" in told
     assert "image_quality is off: there is no quality" in notes

@@ -29,6 +29,18 @@ def test_who_speaks_for_another_class_is_told_in_words():
     assert voices(fitted, replace(new, embedding=None)) == {}
 
 
+def test_without_a_second_opinion_the_feature_posterior_has_a_voice_but_not_far_from_all_known_good_images():
+    blind = [replace(one, embedding=None) for one in (known_good(400, 1), made_problem(600, 2), made_problem(300, 3))]
+    fitted = Screener.fit_outputs(*blind[:2], classes=["ant", "bee", "cat", "dog"])
+    new, start = blind[2], "more cautious classifiers say "
+    said = {name: one for name, one in voices(fitted, new).items() if any(voice.startswith(start) for voice in one)}
+    names = new.ids.tolist()
+    assert np.mean([new.wrong[names.index(name)] for name in said]) > 2 * new.wrong.mean()
+    judge = next(one for one in fitted.estimators if one.name == "feature_posterior")
+    judge.usual_ = np.array([-1e6, 1.0])  # every image is now far from all known-good ones
+    assert not any(voice.startswith(start) for one in voices(fitted, new).values() for voice in one)
+
+
 def test_of_several_labels_the_decision_in_most_doubt_is_told_with_the_neighbours_against_it():
     several = known_good(300, 1, "multilabel"), made_problem(400, 2, "multilabel")
     fitted = Screener.fit_outputs(*several, classes=["ant", "bee", "cat", "dog"])

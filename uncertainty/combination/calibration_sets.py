@@ -38,6 +38,7 @@ from uncertainty.outputs import ModelOutputs, Task
 
 logger = logging.getLogger("uncertainty")
 _ON_REQUEST = {"embedding", "tta_probs"}  # nobody misses what was not asked for
+_CALLED = {"mc_probs": "MC dropout (mc_probs)"}  # who runs a network gave no such column
 _HALF = 0.5
 AUTO_VIEWS = "auto"
 """Before view names: those of them that the classifier bears, judged on calibration images; alone: of all."""
@@ -298,7 +299,8 @@ def fit_estimators(
         if set(missing) & _ON_REQUEST or any(calibration.has(column) for column in estimator.unless):
             continue
         if missing:
-            off.setdefault(f"there is no {' and no '.join(missing)}", []).append(estimator.name)
+            named = " and no ".join(_CALLED.get(column, column) for column in missing)
+            off.setdefault(f"there is no {named}", []).append(estimator.name)
         elif calibration.task not in estimator.tasks:
             off.setdefault(f"there is no {calibration.task} form", []).append(estimator.name)
         elif estimator.learns_from == "calibration" and (why := _too_few(estimator, calibration)):

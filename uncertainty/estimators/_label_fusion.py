@@ -94,8 +94,9 @@ class LabelFusion(KnownGoodEstimator):
 
     def voices(self, outputs: ModelOutputs) -> list[dict[str, int]]:
         """Return for each row the likeliest class by each kind of source that counts, under its word in a reason."""
-        heard = {word: logs for word, logs in self._heard(outputs).items() if logs.any()}
-        return [{word: int(logs[row].argmax()) for word, logs in heard.items()} for row in range(len(outputs))]
+        heard = self._heard(outputs).items()
+        rows = range(len(outputs))
+        return [{word: int(logs[row].argmax()) for word, logs in heard if logs[row].any()} for row in rows]
 
     def _heard(self, outputs: ModelOutputs) -> dict[str, Array]:
         """Return Σ w log p (n, c) of the sources of each kind."""

@@ -85,7 +85,7 @@ def _adapted(by: Calibrated, batch: Rows, decisions: BatchDecisions | None) -> A
     found = dict(zip(names, shares.tolist(), strict=True))
     chances = dict(zip(names, posterior(conditions.log_ratios, shares).T, strict=True))
     each = None if decisions is None else _each(decisions, chances, p)
-    return Adapted(p, "shares", found, _in_words(found), each)
+    return Adapted(p, "shares", found, _in_words(found, declared_shares(by.calibrated_on)), each)
 
 
 def _classes_moved(by: Calibrated, batch: Rows) -> Adapted | None:
@@ -139,16 +139,23 @@ changed'
     return f"the share of the images that carry each label is that of this batch{named}; nothing else changed"
 
 
-def _in_words(shares: dict[Condition, float]) -> str:
-    """Say what was found.
+def _in_words(found: dict[Condition, float], expected: dict[Condition, float]) -> str:
+    """Say what was found, and what had been expected.
 
-    >>> _in_words({"clean": 0.7, "damaged": 0.2, "foreign": 0.1})
-    'taken to be damaged are 20.0 % of these images, like nothing known, so damaged or unknown, 10.0 %'
+    >>> _in_words({"clean": 0.7, "damaged": 0.2, "foreign": 0.1}, {"clean": 0.947, "damaged": 0.05, "foreign": 0.003})
+    '20.0 % of these images are taken to be damaged (5.0 % were expected) and 10.0 % to be like nothing known, so \
+damaged or unknown (0.3 %)'
     """
-    text = f"taken to be damaged are {100 * shares['damaged']:.1f} % of these images"
-    if "foreign" in shares:
-        text += f", like nothing known, so damaged or unknown, {100 * shares['foreign']:.1f} %"
+    text = f"{_percent(found['damaged'])} of these images are taken to be damaged"
+    text += f" ({_percent(expected['damaged'])} were expected)"
+    if "foreign" in found:
+        text += f" and {_percent(found['foreign'])} to be like nothing known, so damaged or unknown"
+        text += f" ({_percent(expected['foreign'])})"
     return text
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _conditions(by: Calibrated, batch: Rows) -> tuple[Conditions, list[Condition]]:

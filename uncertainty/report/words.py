@@ -95,8 +95,8 @@ def basis(provenance: Mapping[str, Any]) -> str:
 def _of_batch(adapted: Any) -> str:
     """Say that p_wrong depends on all images that were screened.
 
-    >>> _of_batch({"in_words": "taken to be damaged are 20.0 % of these images"})
-    ' It is adapted to these images as a batch: taken to be damaged are 20.0 % of these images.'
+    >>> _of_batch({"in_words": "20.0 % of these images are taken to be damaged"})
+    ' It is adapted to these images as a batch: 20.0 % of these images are taken to be damaged.'
     """
     why = adapted.get("in_words") if isinstance(adapted, Mapping) else None
     return f" It is adapted to these images as a batch: {why}." if isinstance(why, str) else ""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from uncertainty.estimators.feature_posterior import FeaturePosterior
 from uncertainty.estimators.fused_decisions import FusedDecisions
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener.judge import Judge
 
 _SAID = {
     "second_opinion_disagrees": "the second opinion says",
+    "nearer_to_another_class": "more cautious classifiers say",
     "unstable_under_augmentation": "in other views the classifier answers",
     "unstable_under_dropout": "without some of its units the classifier answers",
 }
@@ -20,12 +22,12 @@ _FLIPPED = {"unstable_under_augmentation": "flipped, the classifier answers"}
 def voices(screener: Judge, outputs: ModelOutputs) -> dict[str, tuple[str, ...]]:
     """Return by id of each row such as ("the second opinion says dog", "flipped, the classifier answers cat").
 
-    Each kind of source of the fused posterior has one voice, the class that its sources find likeliest together, as
-    calibration weighs them. Of several labels it is told what the decision in most doubt says, and how many known-good
-    neighbours say otherwise. Without that posterior, or a column that it reads (in a cascade that did not look deeper),
-    nothing is said.
+    Each kind of source of the fused posterior, or without a second opinion of the feature posterior, has one voice, the
+    class that its sources find likeliest together, as calibration weighs them. Of several labels it is told what the
+    decision in most doubt says, and how many known-good neighbours say otherwise. Without such a posterior, or a column
+    that it reads (in a cascade that did not look deeper), nothing is said.
     """
-    posterior = next((e for e in screener.estimators if e.posterior), None)
+    posterior = next((e for e in screener.estimators if e.posterior or isinstance(e, FeaturePosterior)), None)
     if posterior is None or not all(outputs.has(column) for column in posterior.reads):
         return {}
     if isinstance(posterior, FusedDecisions):
