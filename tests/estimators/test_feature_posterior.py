@@ -70,3 +70,15 @@ def test_it_is_left_out_where_a_second_opinion_reads_the_features_beside_it() ->
         for rows in ((REFERENCE, CALIBRATION), (made_problem(500, 1), made_problem(400, 2)))
     ]
     assert names == [["feature_posterior"], ["fused_posterior"]]
+
+
+def test_another_class_is_named_in_a_reason_only_where_the_features_call_it_likelier() -> None:
+    estimator = fitted()
+    said, voices = estimator.reasons(TEST), estimator.voices(TEST)
+    nearer = said == "nearer_to_another_class"
+    agrees = np.array(
+        [voice.get("nearer_to_another_class", p) == p for voice, p in zip(voices, TEST.predictions, strict=True)]
+    )
+    assert nearer.any()
+    assert (said == "low_margin").any()
+    assert not (nearer & agrees).any()

@@ -81,7 +81,10 @@ class LabelFusion(KnownGoodEstimator):
         return np.asarray(g + self._phi(outputs) @ self.directions_.T if self.directions_.size else g)
 
     def reasons(self, outputs: ModelOutputs) -> NDArray[np.str_]:
-        """Return (n,): the kind of source that speaks most for the likeliest other class against the predicted one."""
+        """Return (n,): the kind of source that speaks most for the likeliest other class against the predicted one.
+
+        Where none calls that class likelier than the predicted one, doubt is all that there is: `low_margin`.
+        """
         if not len(outputs):
             return np.empty(0, dtype="<U1")
         rows, predicted = np.arange(len(outputs)), outputs.predictions
@@ -89,8 +92,8 @@ class LabelFusion(KnownGoodEstimator):
         others[rows, predicted] = -np.inf
         other = others.argmax(axis=1)
         heard = self._heard(outputs)
-        gains = [logs[rows, other] - logs[rows, predicted] for logs in heard.values()]
-        return np.asarray(np.array(list(heard))[np.stack(gains).argmax(axis=0)])
+        gains = np.stack([logs[rows, other] - logs[rows, predicted] for logs in heard.values()])
+        return np.where(gains.max(axis=0) > 0, np.array(list(heard))[gains.argmax(axis=0)], "low_margin")
 
     def voices(self, outputs: ModelOutputs) -> list[dict[str, int]]:
         """Return for each row the likeliest class by each kind of source that counts, under its word in a reason."""
