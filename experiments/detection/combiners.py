@@ -21,7 +21,9 @@ from experiments.shared import results_file
 from experiments.shared.combiner_evidence import Seen, Stream, sets, taken
 from experiments.shared.command_line import Options, options, say
 from experiments.shared.fitted_screener import MAX_SOFTMAX
-from uncertainty.combination.fit import _CLASS_RIDGE, Evidence, _fit, _folds, _Prior, combine
+from uncertainty.combination.fit import _CLASS_RIDGE, Evidence, _folds, combine
+from uncertainty.combination.held_regression import Prior
+from uncertainty.combination.held_regression import fitted as held
 from uncertainty.combination.mixture import Basis, Floats, Linear, expit
 from uncertainty.metrics import augrc, e_aurc, log_loss
 
@@ -80,11 +82,11 @@ def _logistic(
 ) -> Linear:
     of_class = (basis.sources == len(evidence.names) + 1) & classes
     used = used | of_class
-    return _fit(
+    return held(
         basis(evidence.signals.take(rows)),
         evidence.wrong[rows],
         np.ones(int(rows.sum())),
-        _Prior(np.where(of_class, _CLASS_RIDGE, ridge)[used], np.where(of_class, -np.inf, 0.0)[used], further=1.0),
+        Prior(np.where(of_class, _CLASS_RIDGE, ridge)[used], np.where(of_class, -np.inf, 0.0)[used], further=1.0),
         used,
     )
 
@@ -122,8 +124,8 @@ def stacked(evidence: Evidence, members: dict[str, Learn]) -> Floats:
     held_out = np.stack([out_of_fold(evidence, learn) for learn in members.values()], axis=1)
     wrong = evidence.wrong[evidence.rows("clean")]
     k = len(members)
-    prior = _Prior(np.full(k, 20.0), np.zeros(k), 1 / k)
-    found = _fit(held_out, wrong, np.ones(len(wrong)), prior, np.ones(k, dtype=bool))
+    prior = Prior(np.full(k, 20.0), np.zeros(k), 1 / k)
+    found = held(held_out, wrong, np.ones(len(wrong)), prior, np.ones(k, dtype=bool))
     return np.append(found.weights, found.intercept)
 
 

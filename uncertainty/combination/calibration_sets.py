@@ -296,7 +296,7 @@ def fit_estimators(
         missing = [c for c in estimator.needs if not calibration.has(c)]
         missing += [c for c in estimator.fit_needs if not rows.has(c) and c not in missing]
         missing += [c for c in estimator.reference_needs if not reference.has(c) and c not in missing]
-        if set(missing) & _ON_REQUEST or any(calibration.has(column) for column in estimator.unless):
+        if set(missing) & _ON_REQUEST or _said_better(estimator, estimators, calibration):
             continue
         if missing:
             named = " and no ".join(_CALLED.get(column, column) for column in missing)
@@ -313,6 +313,11 @@ def fit_estimators(
         why = "; ".join(notes) or "none was given"
         raise CalibrationError(f"no estimator can be used with these outputs: {why}")
     return tuple(fitted), (*notes, *settle(fitted, calibration))
+
+
+def _said_better(estimator: Estimator, all_of_them: Sequence[Estimator], calibration: ModelOutputs) -> bool:
+    there = [column for column in estimator.unless if calibration.has(column)]
+    return any(column in other.needs for column in there for other in all_of_them if other is not estimator)
 
 
 def _off(names: Sequence[str], why: str) -> str:

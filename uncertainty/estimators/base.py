@@ -43,7 +43,7 @@ class Estimator(ABC):
     reference_needs: ClassVar[tuple[str, ...]] = ()
     """Columns that `fit` reads from the whole reference, for those that ask for it beside their rows."""
     unless: ClassVar[tuple[str, ...]] = ()
-    """Columns in whose presence another estimator says the same and more, so that this one is left out."""
+    """Columns in whose presence others say the same and more: where one of these is there too, this one is left out."""
     bounds: ClassVar[tuple[float, float]]
     """Smallest and largest value that the formula can give."""
     tasks: ClassVar[tuple[Task, ...]] = ("multiclass", "multilabel")
