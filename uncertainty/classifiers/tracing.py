@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
+from uncertainty.classifiers.even_products import unheard
 from uncertainty.classifiers.replay import hooked
 
 _PLAIN = (bool, int, float, str)
@@ -42,7 +43,8 @@ class Trace:
 
     def holds(self) -> bool:
         """Whether what was taken apart has no hook and the attributes that it had."""
-        return not any(map(hooked, self.parts)) and self.attributes == attributes(self.parts)
+        with unheard():
+            return not any(map(hooked, self.parts)) and self.attributes == attributes(self.parts)
 
 
 def _taken_apart(module: nn.Module) -> tuple[nn.Module, ...]:
