@@ -176,6 +176,17 @@ def test_provenance_travels_in_parquet_only(tmp_path):
         assert Verdicts.read(tmp_path / f"v{ending}").provenance == expected
 
 
+@pytest.mark.parametrize("ending", FORMATS)
+def test_the_verdicts_of_a_screening_have_the_provenance_of_its_summary(tmp_path, ending):
+    provenance = {"policy": {"in_words": "budget 5 %"}, "adapted_to_batch": {"to": "labels"}}
+    Verdicts(table(["a.png"], ["cat"])).write(tmp_path / f"verdicts{ending}")
+    Verdicts(table(["a.png"], ["cat"])).write(tmp_path / f"other{ending}")
+    (tmp_path / "summary.json").write_text(json.dumps({"provenance": provenance}), encoding="utf-8")
+    own = {} if ending == ".parquet" else provenance
+    assert Verdicts.read(tmp_path).provenance == own
+    assert Verdicts.read(tmp_path / f"other{ending}").provenance == {}
+
+
 def test_rank_falls_with_p_wrong_with_ties_in_input_order_and_unreadable_rows_last():
     names = ["a", "b", "c", "d", "e"]
     start = table(names, ["cat"])

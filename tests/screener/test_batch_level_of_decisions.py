@@ -132,6 +132,15 @@ def test_what_is_learnt_from_labels_is_p_wrong_as_calibrated(made, half):
         updated(made, verdicts, labels)
 
 
+def test_nor_is_it_learnt_from_verdicts_that_were_written_as_text(of_tables, tmp_path):
+    made, rare = of_tables
+    np.savez(tmp_path / "new.npz", name=rare.ids, logits=rare.logits, features=rare.features, classes=NAMES)
+    table = OutputTable.open(f"table:{tmp_path / 'new.npz'}?task=multilabel")
+    screen_into(tmp_path / "out", made, table, ScreenSettings(ending=".csv", adapt="batch"))
+    with pytest.raises(InputError, match="screen these images without --adapt"):
+        updated(made, Verdicts.read(tmp_path / "out"), dict.fromkeys(rare.ids, "a"))
+
+
 @pytest.fixture(scope="module")
 def of_tables():
     """A screener of logits and features, and images of which few carry the first label."""
