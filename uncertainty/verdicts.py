@@ -78,31 +78,21 @@ class Verdicts(Shown):
     def read(cls, path: str | Path) -> Verdicts:
         """Read what `write` wrote, or the verdicts inside the output folder of a screening.
 
-        Where the verdicts of a screening are text, which carries no provenance, it is that of the summary beside them.
-        Raises InputError for a file that can't be read, or that holds what no screening writes: a name twice, p_wrong
-        or probabilities out of range, predictions that are no class, a column of another kind.
+        Of a screening's verdicts in text, which carries no provenance, it is that of the summary beside them. Raises
+        InputError for a file that can't be read, or that holds what no screening writes: a name twice, p_wrong or
+        probabilities out of range, predictions that are no class, a column of another kind.
         """
         path = file_of(Path(path))
         table = read_table(path)
         if missing := [name for name in _NEEDED if name not in table.column_names]:
-            raise InputError(
-                f"{path} holds no verdicts: it has no column {missing[0]!r}; run `uncertainty screen` first"
-            )
-        needed = (*_NEEDED, *_OF_ALL) if path.stem == "verdicts" else _NEEDED
-        if missing := [name for name in needed if name not in table.column_names]:
+            why = f"it has no column {missing[0]!r}"
+            raise InputError(f"{path} holds no verdicts: {why}; run `uncertainty screen` first")
+        summary, whole = read_summary(path), path.stem == "verdicts"
+        if missing := [name for name in _OF_ALL if whole and name not in table.column_names]:
             raise InputError(f"{path} has no column {missing[0]!r}; run `uncertainty screen` again")
-        summary = read_summary(path)
-        table = _with_provenance(table, summary) if path.stem == "verdicts" else table
-        unread, root = cls(table), input_root(summary)
-        verdict_tables.provenance((table.schema.metadata or {}).get(_PROVENANCE))
-        return cls(verdict_tables.checked(table, path, _types(table.column_names), unread.classes), root)
-
-
-def _with_provenance(table: pa.Table, summary: Mapping[str, Any]) -> pa.Table:
-    own = table.schema.metadata or {}
-    if _PROVENANCE in own or "provenance" not in summary:
-        return table
-    return table.replace_schema_metadata({**own, _PROVENANCE: json.dumps(summary["provenance"], sort_keys=True)})
+        table = verdict_tables.with_provenance(table, _PROVENANCE, summary.get("provenance") if whole else None)
+        table = verdict_tables.checked(table, path, _types(table.column_names), cls(table).classes)
+        return cls(table, input_root(summary))
 
 
 def file_of(path: Path) -> Path:

@@ -49,6 +49,19 @@ def metadata(raw: bytes | None, path: str, kind: type) -> Any:
     return found
 
 
+def with_provenance(table: pa.Table, key: bytes, told: Any) -> pa.Table:
+    """Return a table with what a summary told as its metadata under a key, unless it has its own, or none was told.
+
+    Raises InputError as `provenance` does.
+    """
+    own = table.schema.metadata or {}
+    if key not in own and told is not None:
+        own = {**own, key: json.dumps(told, sort_keys=True).encode()}
+        table = table.replace_schema_metadata(own)
+    provenance(own.get(key))
+    return table
+
+
 def provenance(raw: bytes | None) -> dict[str, Any]:
     """Return what a table says that it rests on, {} where it does not; InputError where that can't be."""
     found: dict[str, Any] = metadata(raw, "the verdicts", dict) or {}
