@@ -88,7 +88,18 @@ def test_without_the_token_nothing_is_answered(headers):
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("headers", [{"authorization": f"bearer {TOKEN}"}, {"cookie": f"{COOKIE}={session_of(TOKEN)}"}])
+SESSION = f"{COOKIE}={session_of(TOKEN)}"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": f"bearer {TOKEN}"},
+        {"cookie": SESSION},
+        {"cookie": f'theme={{"dark": true}}; seen; user@host=1; {SESSION}; grid[0]=1'},
+        [("cookie", "a=b"), ("cookie", SESSION)],
+    ],
+)
 def test_with_the_token_it_is(headers):
     assert echoed(ServiceSettings(token=TOKEN), headers=headers).status_code == 200
 

@@ -85,13 +85,21 @@ def test_what_is_no_request_or_a_hostile_one_is_the_clients_fault(service, raw):
         (b"GET /healthz HTTP/1.0\r\n\r\n", 200, '{"status":"ok"}'),
         (b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200, ""),
         (b"HEAD /v1/screen HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405, ""),
+        (b"GET http://localhost/healthz HTTP/1.0\r\n\r\n", 200, '{"status":"ok"}'),
+        (b"GET http://evil.example/healthz HTTP/1.0\r\nHost: localhost\r\n\r\n", 421, "not called 'evil.example'"),
+        (b"GET http://localhost@evil.example/healthz HTTP/1.0\r\n\r\n", 421, "unknown_host"),
+        (b"GET http:///healthz HTTP/1.0\r\n\r\n", 421, "unknown_host"),
+        (b"GET HTTP://localhost HTTP/1.0\r\n\r\n", 404, "there is no GET /;"),
         (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "Missing mandatory Host"),
         (b"GET /healthz?" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431, "longer than 16384 bytes"),
         (POST + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n", 413, "larger than 20971520 bytes"),
     ],
 )
 def test_how_it_is_spoken_to(service, raw, status, told):
-    """Also without a host in HTTP/1.0, without a body in return; nobody is told to go on with what is refused."""
+    """Also without a host in HTTP/1.0, by a whole URL, whose host counts, and without a body in return.
+
+    Nobody is told to go on with what is refused.
+    """
     head, _, body = sent(service.place, raw).partition("\r\n\r\n")
     assert int(head.split()[1]) == status
     assert told in body

@@ -79,15 +79,17 @@ def test_monitoring_says_what_monitor_says(world, tmp_path):
     from uncertainty.screening.second_pass import monitored
 
     with made(world, tmp_path) as app:
-        before, _, after, metrics = talk(
+        before, mistyped, _, after, metrics = talk(
             app,
             ("GET", "/v1/monitor", {}),
+            ("GET", "/v1/monitor?screnner=other", {}),
             ("POST", "/v1/screen", form(world)),
             ("GET", "/v1/monitor", {}),
             ("GET", "/metrics", {}),
         )
     told = monitored(world.screener.screen(world.incoming).table.to_batches(), world.screener)
     assert before.json()["images"] == 0
+    assert (mistyped.status_code, code(mistyped)) == (422, "unknown_parameter")
     assert after.json()["words"] == told.words()
     assert after.json()["drift"]["p_value"] == told.drift.p_value
     assert after.json()["images"] == told.accuracy.n

@@ -6,11 +6,11 @@ import asyncio
 import hashlib
 import hmac
 import time
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from uncertainty.errors import printable
@@ -56,11 +56,8 @@ def bears_token(headers: Headers, token: str) -> bool:
 
 
 def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
+    # Browsers send what other services of the same host have set too, of whatever form: it must not hide ours.
+    return cookie_parser("; ".join(headers.getlist("cookie"))).get(COOKIE, "")
 
 
 class Guard:
@@ -81,6 +78,7 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
+        _in_origin_form(scope)
         try:
             self._check(scope)
         except Refused as refused:
@@ -177,6 +175,17 @@ class _Body:
         if self.guard.held > self.guard.settings.limits.bodies:
             raise busy("no_room", "other requests hold all the room there is")
         return message
+
+
+def _in_origin_form(scope: Scope) -> None:
+    """Let a target that is a whole URL, as clients of a proxy send it, be a path, and its host that of the request."""
+    scheme, _, rest = scope["raw_path"].partition(b"://")
+    if scheme.lower() not in (b"http", b"https"):
+        return
+    host, _, path = rest.partition(b"/")
+    scope["raw_path"] = b"/" + path
+    scope["path"] = unquote(scope["raw_path"].decode("ascii"))
+    scope["headers"] = [(b"host", host), *(pair for pair in scope["headers"] if pair[0] != b"host")]
 
 
 async def _drained(receive: Receive, most: int) -> None:

@@ -8,11 +8,12 @@ import platform
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from uncertainty.service.answers import document
+from uncertainty.service.parameters import known_parameters
 from uncertainty.service.parts import SharedParts
 from uncertainty.service.problems import Refused, busy, responses
 from uncertainty.service.screeners import Served
@@ -83,6 +84,7 @@ def _about(served: Served) -> dict[str, Any]:
     response_class=Response,
     responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **responses(401, 404, 422)},
     summary="Drift, and accuracy without labels",
+    dependencies=[Depends(known_parameters)],
 )
 async def monitor(
     parts: SharedParts, screener: Annotated[str | None, Query(max_length=64, description="Default: the first.")] = None
