@@ -5,25 +5,28 @@ from __future__ import annotations
 import inspect
 import operator
 from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 from torch import Tensor, fx, nn
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+from uncertainty.classifiers.graph_nodes import (
+    Convolution,
+    convolution_of,
+    copied,
+    first_input,
+    follows,
+    layer_of,
+    tensor_of,
+)
+
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish)
-_CONVOLUTION_CALLS = (F.conv1d, F.conv2d, F.conv3d)
 _ACTIVATION_CALLS = (F.relu, F.relu6, F.silu, F.hardswish)
 _NORM_TENSORS = ("running_mean", "running_var", "weight", "bias")  # as F.batch_norm calls them
 _SHAPES, _SHAPE_CALLS = ("ndim", "shape"), ("dim", "size")
 _SUMS = (operator.add, torch.add)
-
-
-class _Convolution(NamedTuple):
-    weight: Tensor
-    bias: Tensor | None
 
 
 class _Norm(NamedTuple):
@@ -39,16 +42,15 @@ def fold_graph(traced: fx.GraphModule) -> tuple[fx.GraphModule, int, tuple[nn.Mo
 
     Only what is in eval mode is folded, and only what a user has not replaced by a class of his own.
     """
-    nodes = fx.Graph()
-    nodes.output(nodes.graph_copy(traced.graph, {}))
-    graph = fx.GraphModule(traced, nodes)
+    graph = copied(traced)
+    nodes = graph.graph
     replaced: list[nn.Module] = []
     sources: list[Tensor] = []
     norms = 0
     for node in list(nodes.nodes):
         if (pair := _pair(graph, node)) is not None:
             before, convolution, norm = pair
-            replaced += [m for n in (before, node) if (m := _module(graph, n)) is not None]
+            replaced += [m for n in (before, node) if (m := layer_of(graph, n)) is not None]
             sources += [t for t in (*convolution, *norm[:4]) if t is not None]
             _put(graph, before, folded(convolution, norm))
             node.replace_all_uses_with(before)
@@ -62,11 +64,11 @@ def fold_graph(traced: fx.GraphModule) -> tuple[fx.GraphModule, int, tuple[nn.Mo
     return graph, norms, tuple(replaced), tuple(sources)
 
 
-def folded(convolution: _Convolution, norm: _Norm) -> _Convolution:
+def folded(convolution: Convolution, norm: _Norm) -> Convolution:
     """Return the convolution that does both; computed in double precision.
 
     >>> one, two = torch.ones(1, 1, 1), torch.tensor([2.0])
-    >>> made = folded(_Convolution(3 * one, None), _Norm(two, torch.tensor([0.25]), two, torch.tensor([1.0]), 0.0))
+    >>> made = folded(Convolution(3 * one, None), _Norm(two, torch.tensor([0.25]), two, torch.tensor([1.0]), 0.0))
     >>> made.weight.item(), made.bias.item()  # 2 (3 x - 2) / 0.5 + 1
     (12.0, -7.0)
     """
@@ -76,33 +78,20 @@ def folded(convolution: _Convolution, norm: _Norm) -> _Convolution:
     moved = ((0.0 if bias is None else bias.double()) - norm.mean.double()) * scale
     moved = moved if norm.beta is None else moved + norm.beta.double()
     scaled = weight.double() * scale.reshape(-1, *[1] * (weight.dim() - 1))
-    return _Convolution(scaled.to(weight.dtype).detach(), moved.to(weight.dtype).detach())
+    return Convolution(scaled.to(weight.dtype).detach(), moved.to(weight.dtype).detach())
 
 
-def _pair(graph: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, _Convolution, _Norm] | None:
+def _pair(graph: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, Convolution, _Norm] | None:
     """Return the convolution before a batch norm which nobody else reads, and both."""
-    norm = _norm(graph, node)
-    before = node.args[0] if norm is not None and node.args else None
-    if norm is None or not isinstance(before, fx.Node) or _readers(before) > 1:
+    norm, before = _norm(graph, node), first_input(node)
+    if norm is None or before is None or _readers(before) > 1:
         return None
-    convolution = _convolution(graph, before)
+    convolution = convolution_of(graph, before)
     return None if convolution is None else (before, convolution, norm)
 
 
-def _convolution(graph: fx.GraphModule, node: fx.Node) -> _Convolution | None:
-    if (module := _module(graph, node)) is not None:
-        if type(module) not in _CONVOLUTIONS:
-            return None
-        return _Convolution(module.weight, module.bias)
-    if node.op != "call_function" or node.target not in _CONVOLUTION_CALLS or node.kwargs:
-        return None
-    weight, bias = (_tensor(graph, node.args[k]) if len(node.args) > k else None for k in (1, 2))
-    said = len(node.args) > 2 and node.args[2] is not None
-    return None if weight is None or (said and bias is None) else _Convolution(weight, bias)
-
-
 def _norm(graph: fx.GraphModule, node: fx.Node) -> _Norm | None:
-    if (module := _module(graph, node)) is not None:
+    if (module := layer_of(graph, node)) is not None:
         if type(module) not in _NORMS or module.training or module.running_mean is None:
             return None
         return _Norm(module.running_mean, module.running_var, module.weight, module.bias, module.eps)
@@ -111,17 +100,17 @@ def _norm(graph: fx.GraphModule, node: fx.Node) -> _Norm | None:
     given = inspect.signature(F.batch_norm).bind(*node.args, **node.kwargs)
     given.apply_defaults()
     said = given.arguments
-    mean, variance, gamma, beta = (_tensor(graph, said[name]) for name in _NORM_TENSORS)
+    mean, variance, gamma, beta = (tensor_of(graph, said[name]) for name in _NORM_TENSORS)
     unknown = any(t is None and said[name] is not None for t, name in ((gamma, "weight"), (beta, "bias")))
     if said["training"] or mean is None or variance is None or unknown:
         return None
     return _Norm(mean, variance, gamma, beta, said["eps"])
 
 
-def _put(graph: fx.GraphModule, node: fx.Node, made: _Convolution) -> None:
+def _put(graph: fx.GraphModule, node: fx.Node, made: Convolution) -> None:
     """Let a node run the folded convolution instead of its own."""
     name = f"folded_{node.name}"
-    if (module := _module(graph, node)) is not None:
+    if (module := layer_of(graph, node)) is not None:
         stand_in = copy(module)
         stand_in._parameters = {key: nn.Parameter(t, False) for key, t in made._asdict().items()}
         graph.add_submodule(name, stand_in)
@@ -139,10 +128,10 @@ def _padded_by_itself(graph: fx.GraphModule, node: fx.Node) -> tuple[nn.Module, 
 
     A layer of its own copies the whole map for it: that was a sixth of a pass of EfficientNet-Lite0.
     """
-    before = node.args[0] if node.args else None
-    if not isinstance(before, fx.Node) or len(before.users) > 1 or not _follows(node, before):
+    before = first_input(node)
+    if before is None or len(before.users) > 1 or not follows(node, before):
         return ()
-    zeros, module = _module(graph, before), _module(graph, node)
+    zeros, module = layer_of(graph, before), layer_of(graph, node)
     if type(zeros) is not nn.ZeroPad2d:
         return ()
     left, right, top, bottom = zeros.padding
@@ -162,20 +151,12 @@ def _padded_by_itself(graph: fx.GraphModule, node: fx.Node) -> tuple[nn.Module, 
     return (zeros,) if module is None else (zeros, module)
 
 
-def _follows(node: fx.Node, before: fx.Node) -> bool:
-    """Whether nothing is computed between the two: what the first read is still the same."""
-    between = node.prev
-    while between is not before and between.op == "get_attr":
-        between = between.prev
-    return between is before
-
-
 def _in_place(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     """Let an activation write over its input, where that was made for it alone; return the module it stands in for."""
-    before = node.args[0] if node.args else None
-    if not isinstance(before, fx.Node) or _readers(before) > 1 or not _made_anew(graph, before):
+    before = first_input(node)
+    if before is None or _readers(before) > 1 or not _made_anew(graph, before):
         return None
-    module = _module(graph, node)
+    module = layer_of(graph, node)
     if module is not None and type(module) in _ACTIVATIONS and not module.inplace:
         stand_in = copy(module)
         stand_in.inplace = True
@@ -202,16 +183,4 @@ def _reads_shape(node: fx.Node) -> bool:
 def _made_anew(graph: fx.GraphModule, node: fx.Node) -> bool:
     if node.op == "call_function" and node.target in _SUMS:
         return True
-    return _convolution(graph, node) is not None or _norm(graph, node) is not None
-
-
-def _module(graph: fx.GraphModule, node: fx.Node) -> Any:
-    return graph.get_submodule(str(node.target)) if node.op == "call_module" else None
-
-
-def _tensor(graph: fx.GraphModule, node: Any) -> Tensor | None:
-    if not isinstance(node, fx.Node) or node.op != "get_attr":
-        return None
-    *path, name = str(node.target).split(".")
-    found = getattr(graph.get_submodule(".".join(path)), name)
-    return found if isinstance(found, Tensor) else None
+    return convolution_of(graph, node) is not None or _norm(graph, node) is not None

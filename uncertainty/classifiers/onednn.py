@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 from torch import Tensor, fx, nn
 
+from uncertainty.classifiers.graph_nodes import convolution_of, copied, first_input, follows, layer_of
+
 _ACTIVATIONS: dict[Any, tuple[str, tuple[float, ...]]] = {
     nn.ReLU: ("relu", ()),
     F.relu: ("relu", ()),
@@ -37,8 +39,8 @@ class Settings(NamedTuple):
     groups: int
 
 
-Convolution = tuple[Tensor, Tensor | None, Settings]
-Sizes = Mapping[str, tuple[int, ...]]
+_Found = tuple[Tensor, Tensor | None, Settings]
+_Sizes = Mapping[str, tuple[int, ...]]
 
 
 class Packed(nn.Module):
@@ -89,9 +91,8 @@ def packed(graph: fx.GraphModule, images: Tensor) -> tuple[fx.GraphModule, tuple
     Zeros that a layer before adds, one more on one side than on the other, become zeros of the kernel, which then reads
     one pixel more: for convolutions with few channels that is less work than to copy the map.
     """
-    nodes = fx.Graph()
-    nodes.output(nodes.graph_copy(graph.graph, {}))
-    made = fx.GraphModule(graph, nodes)
+    made = copied(graph)
+    nodes = made.graph
     shapes = _Shapes(made)
     shapes.run(images.clone())
     layers: list[nn.Module] = []
@@ -105,13 +106,13 @@ def packed(graph: fx.GraphModule, images: Tensor) -> tuple[fx.GraphModule, tuple
     return made, tuple(layers), tuple(sources)
 
 
-def _replaced(made: fx.GraphModule, node: fx.Node, found: Convolution, seen: Sizes) -> list[nn.Module]:
+def _replaced(made: fx.GraphModule, node: fx.Node, found: _Found, seen: _Sizes) -> list[nn.Module]:
     """Put a packed convolution in the place of a node, of zeros before and of the activation behind it."""
     weight, bias, settings = found
-    behind, before = _activation(made, node), _given(node)
-    stood_for = [_module(made, node), _module(made, behind)]
+    behind, before = _activation(made, node), first_input(node)
+    stood_for = [layer_of(made, node), layer_of(made, behind)]
     if before is not None and (kernel := _kernel_with_zeros(made, node, before, found)) is not None:
-        stood_for.append(_module(made, before))
+        stood_for.append(layer_of(made, before))
         weight, settings = kernel
         node.replace_input_with(before, before.all_input_nodes[0])
         made.graph.erase_node(before)
@@ -140,32 +141,37 @@ class _Shapes(fx.Interpreter):
         return super().run_node(n)
 
 
-def _convolution(graph: fx.GraphModule, node: fx.Node) -> Convolution | None:
-    layer = _module(graph, node)
-    if layer is not None:
-        if type(layer) is not nn.Conv2d or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-            return None
-        said: Any = (layer.stride, layer.padding, layer.dilation, layer.groups)
-        return layer.weight, layer.bias, Settings(*said)
-    if node.op != "call_function" or node.target is not F.conv2d or node.kwargs:
+def _convolution(graph: fx.GraphModule, node: fx.Node) -> _Found | None:
+    if (learnt := convolution_of(graph, node)) is None:
         return None
-    weight, bias = (_tensor(graph, node.args[k]) if len(node.args) > k else None for k in (1, 2))
-    unknown = bias is None and len(node.args) > 2 and node.args[2] is not None
+    layer = layer_of(graph, node)
+    settings = _of_call(node) if layer is None else _of_layer(layer)
+    return None if settings is None else (*learnt, settings)
+
+
+def _of_layer(layer: nn.Module) -> Settings | None:
+    if type(layer) is not nn.Conv2d or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        return None
+    said: Any = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    return Settings(*said)
+
+
+def _of_call(node: fx.Node) -> Settings | None:
     given: list[Any] = [*node.args[3:], *(1, 0, 1, 1)[len(node.args[3:]) :]]
     sides = [(one, one) if isinstance(one, int) else one for one in given[:3]]
-    if weight is None or unknown or not all(isinstance(one, tuple | list) and len(one) == 2 for one in sides):
+    if node.target is not F.conv2d or not all(isinstance(one, tuple | list) and len(one) == 2 for one in sides):
         return None
     stride, padding, dilation = ((one[0], one[1]) for one in sides)
-    return weight, bias, Settings(stride, padding, dilation, given[3])
+    return Settings(stride, padding, dilation, given[3])
 
 
 def _kernel_with_zeros(
-    graph: fx.GraphModule, node: fx.Node, before: fx.Node, found: Convolution
+    graph: fx.GraphModule, node: fx.Node, before: fx.Node, found: _Found
 ) -> tuple[Tensor, Settings] | None:
     """Return a kernel with rows and columns of zeros, and settings, that do the padding of a layer before it."""
     weight, _, settings = found
-    zeros = _module(graph, before)
-    if type(zeros) is not nn.ZeroPad2d or len(before.users) > 1 or not _follows(node, before):
+    zeros = layer_of(graph, before)
+    if type(zeros) is not nn.ZeroPad2d or len(before.users) > 1 or not follows(node, before):
         return None
     left, right, top, bottom = zeros.padding
     uneven = max(abs(left - right), abs(top - bottom))
@@ -174,19 +180,6 @@ def _kernel_with_zeros(
         return None
     more = (max(right - left, 0), max(left - right, 0), max(bottom - top, 0), max(top - bottom, 0))
     return F.pad(weight.detach(), more), settings._replace(padding=(max(top, bottom), max(left, right)))
-
-
-def _follows(node: fx.Node, before: fx.Node) -> bool:
-    """Whether only weights are fetched between the two: nothing may write to what the first one reads."""
-    between = node.prev
-    while between is not before and between.op == "get_attr":
-        between = between.prev
-    return between is before
-
-
-def _given(node: fx.Node) -> fx.Node | None:
-    first = node.args[0] if node.args else None
-    return first if isinstance(first, fx.Node) else None
 
 
 def _activation(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
@@ -199,18 +192,5 @@ def _activation(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
 
 def _kind(graph: fx.GraphModule, node: fx.Node) -> Any:
     """Return the type of a layer, or the function that is called."""
-    layer = _module(graph, node)
+    layer = layer_of(graph, node)
     return type(layer) if layer is not None else node.target if node.op == "call_function" else None
-
-
-def _module(graph: fx.GraphModule, node: Any) -> Any:
-    is_layer = isinstance(node, fx.Node) and node.op == "call_module"
-    return graph.get_submodule(str(node.target)) if is_layer else None
-
-
-def _tensor(graph: fx.GraphModule, node: Any) -> Tensor | None:
-    if not isinstance(node, fx.Node) or node.op != "get_attr":
-        return None
-    *path, name = str(node.target).split(".")
-    found = getattr(graph.get_submodule(".".join(path)), name)
-    return found if isinstance(found, Tensor) else None

@@ -74,11 +74,11 @@ class LabelFusion(KnownGoodEstimator):
 
     def posterior_logs(self, outputs: ModelOutputs) -> Array:
         """Return g (n, c), the log of a posterior over the classes up to a constant of each row; see `score`."""
-        g = self._support(outputs)[:, None] * self.bias_
+        g, directed = self._beside_sources(outputs)
         for weight, (_, source) in zip(self.weights_, self._sources(outputs), strict=True):
             if weight:
                 g += weight * source()
-        return np.asarray(g + self._phi(outputs) @ self.directions_.T if self.directions_.size else g)
+        return np.asarray(g + directed)
 
     def reasons(self, outputs: ModelOutputs) -> NDArray[np.str_]:
         """Return (n,): the kind of source that speaks most for the likeliest other class against the predicted one.
@@ -88,10 +88,10 @@ class LabelFusion(KnownGoodEstimator):
         if not len(outputs):
             return np.empty(0, dtype="<U1")
         rows, predicted = np.arange(len(outputs)), outputs.predictions
-        others = self.posterior_logs(outputs)
+        heard = self._heard(outputs)
+        others = np.asarray(sum(heard.values(), start=sum(self._beside_sources(outputs))))
         others[rows, predicted] = -np.inf
         other = others.argmax(axis=1)
-        heard = self._heard(outputs)
         gains = np.stack([logs[rows, other] - logs[rows, predicted] for logs in heard.values()])
         return np.where(gains.max(axis=0) > 0, np.array(list(heard))[gains.argmax(axis=0)], "low_margin")
 
@@ -100,6 +100,11 @@ class LabelFusion(KnownGoodEstimator):
         heard = self._heard(outputs).items()
         rows = range(len(outputs))
         return [{word: int(logs[row].argmax()) for word, logs in heard if logs[row].any()} for row in rows]
+
+    def _beside_sources(self, outputs: ModelOutputs) -> tuple[Array, Array | float]:
+        """Return what no source says: b (n, c), which fades, and B φ (n, c), 0 without directions."""
+        directed = self._phi(outputs) @ self.directions_.T if self.directions_.size else 0.0
+        return self._support(outputs)[:, None] * self.bias_, directed
 
     def _heard(self, outputs: ModelOutputs) -> dict[str, Array]:
         """Return Σ w log p (n, c) of the sources of each kind."""

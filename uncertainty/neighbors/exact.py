@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -56,15 +56,15 @@ class ExactLook:
     search: ExactSearch
     queries: NDArray[np.float32]
     nearness: NDArray[np.float32]
+    _nearest: dict[int, tuple[NDArray[np.float64], NDArray[np.int64]]] = field(default_factory=dict, init=False)
 
     def nearest(self, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return distances (n, k), ascending, and positions of the k nearest vectors; k is at most m."""
-        found = vars(self).setdefault("_nearest", {})  # several ask one look for as many
-        if k not in found:
+        if k not in self._nearest:  # several ask one look for as many
             positions = _largest(self.nearness, min(k + SPARE, self.nearness.shape[1]))
             distances, positions = sorted_by_distance(self.queries, self.search.vectors, positions)
-            found[k] = distances[:, :k], positions[:, :k]
-        return found[k]  # type: ignore[no-any-return]
+            self._nearest[k] = distances[:, :k], positions[:, :k]
+        return self._nearest[k]
 
     def own_and_other(self, own: NDArray[np.int64], k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return (n,) distances to the k-th nearest of class number `own`, and of the nearest other class.
