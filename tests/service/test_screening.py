@@ -15,6 +15,7 @@ from PIL import Image
 from tests.service.clients import BASE, code
 from tests.service.saved import InMemory
 from uncertainty.classifiers.base import ArrayItem
+from uncertainty.service.answers import NDJSON
 from uncertainty.service.app import create_app
 from uncertainty.service.lanes import Lane
 from uncertainty.service.settings import Batching, Limits, ServiceSettings
@@ -84,8 +85,9 @@ def test_one_image_has_its_row(ask, files, expected):
     assert answer.json()["rows"][0]["rank"] == 1
 
 
-def test_lines(ask, files):
-    answer = ask("POST", "/v1/screen", files=form(files), headers={"accept": "application/x-ndjson"})
+@pytest.mark.parametrize("accept", [{"accept": "Application/X-NDJSON"}, [("accept", "a/b"), ("accept", NDJSON)]])
+def test_lines(ask, files, accept):
+    answer = ask("POST", "/v1/screen", files=form(files), headers=accept)
     assert [json.loads(line)["file_name"] for line in answer.text.splitlines()] == list(files)
 
 
@@ -109,6 +111,11 @@ def test_an_image_that_is_none_is_a_row_among_others(ask, files):
     assert [row["error"] is None for row in rows] == [True, True, False]
     assert rows[2]["flagged"]
     assert rows[2]["p_wrong"] is None
+
+
+def test_a_body_that_nothing_was_done_to_is_taken_as_it_is(ask, files):
+    named = {**PNG, "content-encoding": "identity, Identity,"}
+    assert ask("POST", "/v1/screen", content=next(iter(files.values())), headers=named).status_code == 200
 
 
 def test_where_none_can_be_read_the_client_is_told(ask):
@@ -151,6 +158,11 @@ def test_explanations_are_those_of_explain(ask, world, files):
         ({"content": b'{"urls": [], "urls": []}', "headers": {"content-type": "application/json"}}, 400, "bad_json"),
         ({"json": {"urls": ["http://a.example/1.png"], "keep": True}}, 422, "unknown_field"),
         ({"content": b"x", "headers": {**PNG, "content-encoding": "gzip"}}, 415, "unknown_coding"),
+        ({"content": b"x", "headers": {**PNG, "content-encoding": "identity, br"}}, 415, "unknown_coding"),
+        (
+            {"content": b"x", "headers": [*PNG.items(), *(("content-encoding", c) for c in ("identity", "gzip"))]},
+            *(415, "unknown_coding"),
+        ),
         ({"files": [("i", (f"{k}.png", b"x")) for k in range(41)]}, 413, "too_many_images"),
         ({"files": [("i", (f"{k}.png", b"x")) for k in range(10_000)]}, 413, "too_many_images"),
         ({"files": {"i": (None, "text")}}, 422, "no_file_name"),

@@ -8,6 +8,7 @@ from uncertainty.errors import InputError
 from uncertainty.service.security import COOKIE, session_of
 from uncertainty.service.settings import Batching, Limits, ServiceSettings
 
+SESSION = f"{COOKIE}={session_of(TOKEN)}"
 router = APIRouter()
 
 
@@ -32,7 +33,9 @@ def test_a_plain_request_passes_and_bears_safe_headers():
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost@evil.example"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "", ".", "localhost..", "localhost@evil.example", "localhost:8x"]
+)
 def test_another_name_is_refused(host):
     answer = echoed(headers={"host": host})
     assert (answer.status_code, code(answer)) == (421, "unknown_host")
@@ -45,8 +48,27 @@ def test_a_header_of_which_one_counts_comes_once(name):
     assert name.lower() in answer.json()["error"]["message"]
 
 
-def test_a_name_may_be_allowed():
-    assert echoed(ServiceSettings(hosts=("screen.example",)), headers={"host": "screen.example"}).status_code == 200
+@pytest.mark.parametrize("host", ["localhost.", "LOCALHOST:8000", "localhost:", "[0:0:0:0:0:0:0:1]:8000", "127.0.0.1."])
+def test_a_name_has_many_spellings(host):
+    assert echoed(headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("allowed", ["screen.example", "Screen.Example.", "screen.example:8000"])
+def test_a_name_may_be_allowed(allowed):
+    assert echoed(ServiceSettings(hosts=(allowed,)), headers={"host": "screen.example"}).status_code == 200
+
+
+@pytest.mark.parametrize("settings", [PLAIN, ServiceSettings(hosts=("screen.example",), token=TOKEN)])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_probe_asks_by_an_address(settings, path):
+    assert asked(settings, path=path, headers={"host": "10.1.2.3:8000"}).json() == {"status": "ok"}
+    assert asked(settings, path="/v1/info", headers={"host": "10.1.2.3:8000"}).status_code == 421
+
+
+def test_who_bears_the_token_in_a_header_asks_by_an_address_and_no_cookie_does():
+    named = ServiceSettings(hosts=("screen.example",), token=TOKEN)
+    for bears, status in (({"authorization": f"Bearer {TOKEN}"}, 200), ({"cookie": SESSION}, 421)):
+        assert asked(named, path="/metrics", headers={"host": "10.1.2.3:8000", **bears}).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -65,8 +87,16 @@ def test_pages_of_other_sites_may_not_send(headers):
     assert (answer.status_code, code(answer)) == (403, "other_site")
 
 
-def test_an_own_page_may_send():
-    own = {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-origin"}
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://127.0.0.1:8000", "127.0.0.1:8000"),
+        ("http://localhost", "localhost:80"),
+        ("https://localhost", "localhost:443"),
+    ],
+)
+def test_an_own_page_may_send(origin, host):
+    own = {"origin": origin, "host": host, "sec-fetch-site": "same-origin"}
     assert echoed(headers=own).status_code == 200
 
 
@@ -86,9 +116,6 @@ def test_without_the_token_nothing_is_answered(headers):
     answer = echoed(ServiceSettings(token=TOKEN), headers=headers)
     assert (answer.status_code, code(answer)) == (401, "no_token")
     assert answer.headers["www-authenticate"] == "Bearer"
-
-
-SESSION = f"{COOKIE}={session_of(TOKEN)}"
 
 
 @pytest.mark.parametrize(

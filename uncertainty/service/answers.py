@@ -17,7 +17,7 @@ NDJSON = "application/x-ndjson"
 
 def wants_lines(request: Request) -> bool:
     """Whether a client asks for a line a row."""
-    return NDJSON in request.headers.get("accept", "")
+    return NDJSON in ",".join(request.headers.getlist("accept")).lower()
 
 
 def encoded(value: Any) -> str:

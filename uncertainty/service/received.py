@@ -57,8 +57,8 @@ async def parts_of(request: Request, settings: ServiceSettings, name: str | None
     is not what it says, 403 for URLs where they are not allowed, 413 for too many, 415 for another kind of body, 422
     for none and for a name that can't be one of a file below a folder.
     """
-    if (coding := request.headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
-        raise Refused(415, "unknown_coding", f"send the body as it is, not as {printable(coding)[:50]}")
+    if codings := _codings(request):
+        raise Refused(415, "unknown_coding", f"send the body as it is, not as {printable(codings[0])[:50]}")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     found: list[tuple[str, bytes | str]]
     if kind == _FORM:
@@ -75,6 +75,12 @@ async def parts_of(request: Request, settings: ServiceSettings, name: str | None
     if len(found) > settings.limits.images:
         raise too_many(settings.limits.images)
     return [(checked_name(one), data) for one, data in found]
+
+
+def _codings(request: Request) -> list[str]:
+    """Return what was done to a body before it was sent, of all lines that tell; identity is nothing."""
+    named = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    return [one for one in map(str.strip, named) if one not in ("", "identity")]
 
 
 def too_many(most: int) -> Refused:

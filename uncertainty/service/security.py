@@ -6,21 +6,23 @@ import asyncio
 import hashlib
 import hmac
 import time
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from uncertainty.errors import printable
+from uncertainty.service.hosts import is_of, name_of
 from uncertainty.service.problems import Refused, busy
 from uncertainty.service.settings import ServiceSettings
 
 COOKIE = "uncertainty_session"
 """Of a browser that gave the token once; see `session_of`."""
+HEALTH = ("/healthz", "/readyz")
+"""Paths that say nothing but that all is well, to whoever asks by whatever name: probes ask by an address."""
 OPEN = (
-    *("/healthz", "/readyz", "/session"),
+    *(*HEALTH, "/session"),
     *(f"/desk/assets/{name}" for name in ("session.js", "desk.css", "report.css")),  # what the page /session is made of
 )
 """Paths that need no token."""
@@ -50,9 +52,12 @@ def session_of(token: str) -> str:
 
 def bears_token(headers: Headers, token: str) -> bool:
     """Whether a request bears the token, as `Authorization: Bearer` or as the cookie; compared in constant time."""
+    return _by_header(headers, token) or hmac.compare_digest(_cookie(headers).encode(), session_of(token).encode())
+
+
+def _by_header(headers: Headers, token: str) -> bool:
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    by_header = hmac.compare_digest(given.strip().encode(), token.encode()) and scheme.lower() == "bearer"
-    return by_header or hmac.compare_digest(_cookie(headers).encode(), session_of(token).encode())
+    return hmac.compare_digest(given.strip().encode(), token.encode()) and scheme.lower() == "bearer"
 
 
 def _cookie(headers: Headers) -> str:
@@ -66,7 +71,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self.app, self.settings = app, settings
         self.held = 0
-        own = {"localhost", "127.0.0.1", "[::1]", _bracketed(settings.host)} | set(settings.hosts)
+        own = {name_of(host) for host in ("localhost", "127.0.0.1", "[::1]", settings.host, *settings.hosts)}
         # With a token and on all interfaces nothing tells by which names it is called, and a token protects it.
         self._hosts = own if settings.local or settings.hosts else None
 
@@ -111,7 +116,8 @@ class Guard:
         for name in _ONCE:
             if len(headers.getlist(name)) > 1:
                 raise Refused(400, "repeated_header", f"the header {name} is there more than once; send it once")
-        self._check_host(scope["http_version"], headers.get("host"))
+        if scope["path"] not in HEALTH:
+            self._check_host(scope["http_version"], headers)
         self._check_site(scope["method"], headers)
         token = self.settings.token
         if token is not None and scope["path"] not in OPEN and not bears_token(headers, token):
@@ -128,24 +134,27 @@ class Guard:
             413, "too_large", f"the body is larger than {self.settings.limits.body} bytes", Connection="close"
         )
 
-    def _check_host(self, version: str, host: str | None) -> None:
+    def _check_host(self, version: str, headers: Headers) -> None:
         """Refuse names by which the service is not called: pages may lead a browser here under one of theirs.
 
-        Every browser names a host. Who speaks HTTP/1.0, as probes of load balancers do, need not.
+        Every browser names a host. Who speaks HTTP/1.0, as probes of load balancers do, need not. Nor is a browser
+        led here that bears the token in a header, which no page knows: what counts metrics asks by an address.
         """
+        host, token = headers.get("host"), self.settings.token
         if self._hosts is None or (host is None and version == "1.0"):
             return
-        name = _name_of(host or "")
-        if name not in self._hosts:
-            told = f"the service is not called {printable(name)[:_LONGEST_HOST]!r}; allow it with --allowed-host"
-            raise Refused(421, "unknown_host", told)
+        if name_of(host or "") in self._hosts or (token is not None and _by_header(headers, token)):
+            return
+        name = printable(name_of(host or ""))[:_LONGEST_HOST]
+        raise Refused(421, "unknown_host", f"the service is not called {name!r}; allow it with --allowed-host")
 
     def _check_site(self, method: str, headers: Headers) -> None:
         """Refuse what a page of another site has a browser send."""
         if method in _SAFE:
             return
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-        if (origin is not None and _place_of(origin) != headers.get("host")) or site not in ("none", "same-origin"):
+        other = origin is not None and not is_of(origin, headers.get("host", ""))
+        if other or site not in ("none", "same-origin"):
             raise Refused(403, "other_site", "pages of other sites may not send this")
 
 
@@ -210,24 +219,3 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sending
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def _name_of(host: str) -> str:
-    """Return a Host header without its port.
-
-    >>> _name_of("localhost:8000"), _name_of("[::1]:8000"), _name_of("127.0.0.1")
-    ('localhost', '[::1]', '127.0.0.1')
-    """
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).lower()
-
-
-def _place_of(origin: str) -> Any:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return None
