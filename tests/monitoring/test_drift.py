@@ -1,5 +1,6 @@
 """Drift: false alarms are as rare as promised, whatever the batch; what changed is named, and seen soon."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +35,17 @@ def test_false_alarms_are_as_rare_as_promised():
         allowed = level + 3 * np.sqrt(level * (1 - level) / trials)
         assert np.mean(np.array(found) <= level) <= allowed
     assert np.mean(np.array(found) <= 0.2) > 0.1  # and not so rare that nothing would be found
+
+
+def test_memory_is_that_of_the_divisions_alone():
+    """A watched folder is compared again and again: what it takes beside the rows must not grow as they do."""
+    rng, n, permutations = np.random.default_rng(0), 1500, 199
+    values, predicted = rng.random((2 * n, 2)), np.zeros(2 * n, dtype=np.int64)
+    tracemalloc.start()
+    permuted(values, predicted, n, permutations, rng)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2 * (1 + permutations) * 2 * n * np.dtype(np.float32).itemsize
 
 
 def test_the_p_value_is_that_of_all_divisions():
