@@ -3,42 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from uncertainty.images.remote import AnyFile, RemotePath
+from uncertainty.images.remote import AnyFile
 from uncertainty.screening.journal import FOLDER, JOURNAL, in_progress, progress_of
 from uncertainty.screening.remote_journal import RemoteJournal
 from uncertainty.storage.mirror import mirrored
 
-_JOURNALS: dict[Path, RemoteJournal] = {}
 
+@dataclass(frozen=True)
+class Place:
+    """Where a screening is written: a folder here, and the journal at a URL if the folder stands for one there."""
 
-def journal_there(folder: Path) -> RemoteJournal | None:
-    """Return the journal at a URL that a folder here stands for, if it does."""
-    return _JOURNALS.get(folder)
+    folder: Path
+    there: RemoteJournal | None = None
 
 
 @contextmanager
-def screened_at(at: RemotePath, more: Iterable[str] = ()) -> Iterator[Path]:
-    """Yield the folder of a screening at a URL as `mirrored` does, with the parts that are done.
+def screened_at(at: AnyFile) -> Iterator[Place]:
+    """Yield where a screening is written, given its folder or a URL; of a URL with what is there, the parts included.
 
-    Finished files are back there before the parts are removed.
+    What is new goes back there as from `mirrored`; finished files are there before the parts are removed.
     """
+    if isinstance(at, Path):
+        yield Place(at)
+        return
     there = RemoteJournal(at / FOLDER)
-    with mirrored(at, more) as here:
+    with mirrored(at) as here:
         _copy(there, here / FOLDER, parts=True)
-        _JOURNALS[here] = there
         try:
-            yield here
+            yield Place(here, there)
         except BaseException:
             there.remove_if_empty()
             raise
-        finally:
-            del _JOURNALS[here]
         finished = not in_progress(here)
     if finished:
         there.remove()

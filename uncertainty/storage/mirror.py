@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -22,8 +22,6 @@ from uncertainty.verdicts import FORMATS, SUMMARY, folder_of
 from uncertainty.written import LEDGER, TOLD, fingerprint, read_ledger
 
 R = TypeVar("R")
-Mirror = Callable[[RemotePath, Iterable[str]], AbstractContextManager[Path]]
-"""What copies a folder and some more of its files here and back, such as `mirrored`."""
 _AT_ONCE = 8
 _FOLDERS = tuple(name for name in TOLD if "." not in name)
 _USUAL = {LEDGER, SUMMARY, *TOLD, *(f"verdicts{ending}" for ending in FORMATS)}
@@ -109,7 +107,7 @@ def side_by_side(act: Callable[..., object], some: Sequence[tuple[Any, ...]]) ->
         list(pool.map(lambda one: act(*one), some))
 
 
-def at_urls(*names: str, by: Mirror = mirrored) -> Callable[[Callable[..., R]], Callable[..., R]]:
+def at_urls(*names: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Let a function of local folders take URLs for the parameters of these names, and tell URLs in what it returns.
 
     The first of `names` is the folder of a screening, or a table in it; further ones are files that may lie there too.
@@ -121,7 +119,7 @@ def at_urls(*names: str, by: Mirror = mirrored) -> Callable[[Callable[..., R]], 
         @wraps(function)
         def anywhere(*args: Any, **kwargs: Any) -> R:
             given = signature.bind(*args, **kwargs)
-            with _localised(given.arguments, names, by) as (here, at):
+            with _localised(given.arguments, names) as (here, at):
                 return _told(function(*given.args, **given.kwargs), here, at)
 
         return anywhere
@@ -130,7 +128,7 @@ def at_urls(*names: str, by: Mirror = mirrored) -> Callable[[Callable[..., R]], 
 
 
 @contextmanager
-def _localised(given: dict[str, Any], names: tuple[str, ...], by: Mirror) -> Iterator[tuple[Path | None, Any]]:
+def _localised(given: dict[str, Any], names: tuple[str, ...]) -> Iterator[tuple[Path | None, Any]]:
     """Put local paths in the place of URLs; yield the folder here and there, if it is at one."""
     out, files = given[names[0]], {name: given.get(name) for name in names[1:]}
     folder = folder_at(out)
@@ -141,7 +139,7 @@ def _localised(given: dict[str, Any], names: tuple[str, ...], by: Mirror) -> Ite
     if not isinstance(folder, RemotePath):
         yield None, None
         return
-    with by(folder, {out.name, *(file.name for file in inside.values())}) as here:
+    with mirrored(folder, {out.name, *(file.name for file in inside.values())}) as here:
         given[names[0]] = here if folder == out else here / out.name
         given |= {name: here / file.name for name, file in inside.items()}
         yield here, folder

@@ -27,10 +27,9 @@ from uncertainty.screening.journal import Parts, clear, in_progress, opened, wri
 from uncertainty.screening.part_files import Written
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
 from uncertainty.screening.saved_screener import SavedScreener
-from uncertainty.screening.screening_at_url import journal_there, screened_at
+from uncertainty.screening.screening_at_url import Place, screened_at
 from uncertainty.screening.second_pass import FILES, finish
 from uncertainty.screening.task import ROWS_IN_A_PART, Task
-from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import FORMATS, read_summary
 from uncertainty.written import is_ours, read_ledger
 
@@ -98,11 +97,10 @@ def opened_input(images: str, name_column: str | None = None) -> ImageSet | Outp
     return OutputTable.open(images, columns) if is_table(images) else find_images(images, columns)
 
 
-@at_urls("out", by=screened_at)
 def screen_folder(
     screener: SavedScreener,
     images: str,
-    out: Path,
+    out: AnyFile,
     settings: ScreenSettings = ScreenSettings(),
     *,
     ray: OnRay | None = None,
@@ -114,16 +112,17 @@ def screen_folder(
     Or `table:FILE`, a table of outputs, by a screener that was fitted on such tables; no network is loaded then.
     With `ray` the parts are judged there, and the network is loaded there alone.
     """
-    if is_table(images):
-        _refuse_network(screener, ray)
-        judge, engine = screener.load_alone(), None
-    else:
-        engine = None if ray is None else _ray_engine(screener, settings, ray)
-        judge = screener.load() if ray is None else screener.load_for_workers()
-    found = opened_input(images, settings.name_column)
-    finished_before = resume and finished_summary(out) is not None
-    with progress("screening", len(found)) as advance:
-        summary = screen_into(out, judge, found, settings, resume=resume, progress=advance, engine=engine)
+    with screened_at(out) as place:
+        if is_table(images):
+            _refuse_network(screener, ray)
+            judge, engine = screener.load_alone(), None
+        else:
+            engine = None if ray is None else _ray_engine(screener, settings, ray)
+            judge = screener.load() if ray is None else screener.load_for_workers()
+        found = opened_input(images, settings.name_column)
+        finished_before = resume and finished_summary(place.folder) is not None
+        with progress("screening", len(found)) as advance:
+            summary = _screened(place, judge, found, settings, resume=resume, progress=advance, engine=engine)
     return Screening(summary, judge, finished_before)
 
 
@@ -153,9 +152,8 @@ def _ray_engine(screener: SavedScreener, settings: ScreenSettings, ray: OnRay) -
     return RayEngine(part, **{name: value for name, value in vars(ray).items() if value is not None})
 
 
-@at_urls("folder", by=screened_at)
 def screen_into(
-    folder: Path,
+    folder: AnyFile,
     screener: Screener,
     images: Images | OutputTable,
     settings: ScreenSettings = ScreenSettings(),
@@ -178,7 +176,21 @@ def screen_into(
     with, a finished screening of something else that `settings` do not let replace, or a disk that is full (then it can
     be resumed).
     """
-    adapting = wanted(settings.adapt, screener)
+    with screened_at(folder) as place:
+        return _screened(place, screener, images, settings, resume=resume, progress=progress, engine=engine)
+
+
+def _screened(
+    place: Place,
+    screener: Screener,
+    images: Images | OutputTable,
+    settings: ScreenSettings,
+    *,
+    resume: bool,
+    progress: Advance | None,
+    engine: Engine | None,
+) -> dict[str, Any]:
+    folder, adapting = place.folder, wanted(settings.adapt, screener)
     folder.mkdir(parents=True, exist_ok=True)
     images = _counted(items_of(images))
     if not len(images):
@@ -198,7 +210,7 @@ def screen_into(
     if isinstance(images, ImageSet | OutputTable):  # where a report finds the images again
         about["input_root"] = str(images.root.absolute())
         about["notes_on_images"] = list(images.notes)
-    with opened(folder, task, resume=resume, there=journal_there(folder)) as parts:
+    with opened(folder, task, resume=resume, there=place.there) as parts:
         if progress is not None:
             progress(parts.images_done)
         missing = list(parts.missing())
