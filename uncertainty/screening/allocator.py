@@ -8,6 +8,7 @@ import sys
 # malloc.h of glibc.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
+_POOL = "ARROW_DEFAULT_MEMORY_POOL"
 
 
 def keep_freed_memory() -> bool:
@@ -18,13 +19,19 @@ def keep_freed_memory() -> bool:
     `benchmarks/README.md`. The price is that the process stays as large as it once was. It is set for the whole
     process, so the command line does it and the library leaves it to you. Nothing is done where there is no glibc, or
     where the environment says how malloc is to work (MALLOC_..., GLIBC_TUNABLES, LD_PRELOAD).
+
+    By default pyarrow brings an allocator of its own, which keeps for itself what each of its threads has freed. It
+    chooses while it is loaded, so it is told before that, unless the environment says which (ARROW_DEFAULT_MEMORY_POOL).
     """
     if not sys.platform.startswith("linux") or any(map(_is_about_malloc, os.environ)):
         return False
     import ctypes
 
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    return set_option is not None and bool(set_option(_MMAP_MAX, 0) and set_option(_TRIM_THRESHOLD, _NEVER))
+    kept = set_option is not None and bool(set_option(_MMAP_MAX, 0) and set_option(_TRIM_THRESHOLD, _NEVER))
+    if kept:
+        os.environ.setdefault(_POOL, "system")
+    return kept
 
 
 def give_back_freed_memory() -> None:

@@ -29,6 +29,8 @@ from uncertainty.workflows.explain import explained
 logger = logging.getLogger("uncertainty")
 _WEIGHT = 0.2
 """Of the newest batch in the mean of how long an image takes."""
+_GREY = 64
+"""Pixels of a side of the picture that a lane begins with."""
 
 Answer = TypeVar("Answer")
 
@@ -133,6 +135,14 @@ class Lane:
             self._changed.notify()
         return future
 
+    def warm(self) -> None:
+        """Judge a grey picture, which nobody hears of: what libraries load at first use no request waits for."""
+        item = ArrayItem("grey", np.full((_GREY, _GREY, 3), 128, np.uint8))
+        try:
+            self.call(lambda: self._table([self.load(item)])).result()
+        except Exception as error:  # requests will be told what is wrong with it
+            logger.warning("a first picture could not be judged: %s", in_one_line(error))
+
     def close(self) -> None:
         """Finish what was accepted, and end the threads."""
         with self._changed:
@@ -216,7 +226,7 @@ class Lane:
 
     def _screened(self, group: list[_Image]) -> list[dict[str, Any]]:
         begun = time.monotonic()
-        table = self.screener.verdict_rows(self.classifier.batch_of([one.loaded for one in group], self._look))
+        table = self._table([one.loaded for one in group])
         names = pa.array([one.name for one in group], pa.string())
         table = table.set_column(table.column_names.index("file_name"), "file_name", names)
         rows: list[dict[str, Any]] = table.to_pylist()
@@ -225,6 +235,9 @@ class Lane:
         if self._watcher is not None:
             self._watcher(table, seconds)
         return rows
+
+    def _table(self, images: list[Loaded]) -> pa.Table:
+        return self.screener.verdict_rows(self.classifier.batch_of(images, self._look))
 
     def _explained(self, one: _Image) -> list[dict[str, Any]]:
         batch = self.classifier.batch_of([one.loaded], self._look)

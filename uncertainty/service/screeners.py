@@ -11,6 +11,7 @@ from pathlib import Path
 
 from uncertainty.errors import in_one_line
 from uncertainty.screening.saved_screener import SavedScreener
+from uncertainty.service.garbage import set_apart_anew
 from uncertainty.service.lanes import Lane
 from uncertainty.service.metrics import Metrics
 from uncertainty.service.problems import Refused
@@ -59,6 +60,7 @@ class Screeners:
         screener = saved.load()
         window = Window(name, screener, self.settings.window, self.metrics)
         lane = Lane(screener, self.settings.batching, window)
+        lane.warm()
         self.metrics.queue.labels(name).set_function(lambda: lane.pending)
         return Served(name, lane, window, mark, time.time())
 
@@ -110,6 +112,8 @@ class Screeners:
         self.metrics.reloads.labels(name, "loaded").inc()
         logger.info("screener %r was loaded anew", name)
         await asyncio.to_thread(old.lane.close)
+        del old
+        set_apart_anew()
 
     def close(self) -> None:
         """Finish what was accepted."""

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from uncertainty.errors import in_one_line
+from uncertainty.service.garbage import apart_from_what_stays
 from uncertainty.service.problems import problem
 from uncertainty.service.settings import ServiceSettings
 
@@ -119,7 +120,8 @@ def run(app: FastAPI, settings: ServiceSettings, *, ready: Any = None) -> None:
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH)
     try:
-        asyncio.run(_serve(app, settings, ready))
+        with apart_from_what_stays():
+            asyncio.run(_serve(app, settings, ready))
     finally:
         sys.setswitchinterval(before)
 
