@@ -21,7 +21,7 @@ def keep_freed_memory() -> bool:
     where the environment says how malloc is to work (MALLOC_..., GLIBC_TUNABLES, LD_PRELOAD).
 
     By default pyarrow brings an allocator of its own, which keeps for itself what each of its threads has freed. It
-    chooses while it is loaded, so it is told before that, unless the environment says which (ARROW_DEFAULT_MEMORY_POOL).
+    chooses while it is loaded, so it is told before, unless the environment says which (ARROW_DEFAULT_MEMORY_POOL).
     """
     if not sys.platform.startswith("linux") or any(map(_is_about_malloc, os.environ)):
         return False

@@ -1,8 +1,8 @@
 """Garbage collection beside requests: what was loaded to stay is not looked through again and again.
 
-Python's full collection looks at every object that there is, and nothing else runs meanwhile. A loaded screener with its
-libraries is a quarter of a million of them, which takes a tenth of a second and more; so all requests of that time would
-wait, some every few thousand.
+Python's full collection looks at every object that there is, and nothing else runs meanwhile. A loaded screener with
+its libraries is a quarter of a million of them, which takes a tenth of a second and more: all requests of that time
+would wait for it.
 """
 
 from __future__ import annotations
