@@ -57,8 +57,8 @@ def add_answers(router: APIRouter, desk: Desk) -> None:
     @answered
     def undo(token: Token = "") -> dict[str, Any]:
         who = known(desk, token)
-        taken = desk.undo(who)
-        return handed(who, undone=None if taken is None else taken["item"], before=(taken or {}).get("before"))
+        taken = desk.undo(who) or {}
+        return handed(who, undone=taken.get("item"), before=taken.get("before"), chosen=taken.get("chosen"))
 
     @router.post("/desk/again")
     @answered

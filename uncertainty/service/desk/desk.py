@@ -192,7 +192,11 @@ class Desk:
             self.turns.withdrawn(taken.item, who.annotator)
             if not self.turns.open(taken.item, who, How(taken.how)):
                 raise TakenError
-            return self.record(taken.item, How(taken.how)) | {"before": taken.answer.label or taken.answer.kind.value}
+            said = taken.answer.label if taken.answer.kind is Kind.CLASS else None
+            return self.record(taken.item, How(taken.how)) | {
+                "before": taken.answer.label or taken.answer.kind.value,
+                "chosen": None if said is None else self.vocabulary.positions(said),
+            }
 
     def again(self, who: Person) -> None:
         """Show a person again what he skipped."""

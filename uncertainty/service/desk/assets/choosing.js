@@ -25,7 +25,7 @@ function showOptions() {
   combo.found = classesLike(combo.input.value);
   // With nothing typed none is marked: Enter would label an image as whatever class comes first.
   combo.at = combo.input.value.trim() ? 0 : -1;
-  const options = combo.found.map((k, i) => make('li', { role: 'option', id: `option-${i}`, onclick: () => takeOption(i) }, classNamed(k)));
+  const options = combo.found.map((k, i) => make('li', { role: 'option', id: `option-${i}`, onclick: () => takeOption(i) }, classNamed(k), data.several && desk.chosen.has(k) ? ' ✓' : ''));
   if (!options.length) options.push(make('li', { class: 'nothing', role: 'option', 'aria-disabled': true }, 'no class is called so'));
   combo.list.replaceChildren(...options);
   openOptions(true);

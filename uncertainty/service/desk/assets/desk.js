@@ -70,15 +70,19 @@ function offer(image) {
     const pressed = data.several ? { 'aria-pressed': String(desk.chosen.has(k)) } : {};
     return make('button', { type: 'button', class: `answer ${first ? 'first' : ''}`, onclick: () => choose(k), ...pressed }, make('kbd', {}, first ? '↵' : i + 1), classNamed(k), make('small', {}, told));
   });
-  if (data.several) buttons.push(make('button', { type: 'button', class: 'answer first', onclick: confirm }, make('kbd', {}, '↵'), 'These labels are right', make('small', {}, plural(desk.chosen.size, 'label', 'labels'))));
+  // Who goes by Tab stays at the button that was pressed, though it is made anew.
+  const at = [...byId('choices').children].indexOf(document.activeElement);
   byId('choices').replaceChildren(...buttons);
+  byId('choices').children[at]?.focus();
   byId('chosen').hidden = !data.several;
   if (data.several) showChosen();
 }
 
 function showChosen() {
   const chips = [...desk.chosen].map((k) => make('button', { type: 'button', class: 'chip', 'aria-pressed': true, title: 'take this label off', onclick: () => choose(k) }, classNamed(k), ' ✕'));
+  if (byId('chosen').contains(document.activeElement)) byId('stage').focus({ preventScroll: true });
   byId('chosen').replaceChildren(...(chips.length ? chips : [make('span', { class: 'says' }, 'no label')]));
+  byId('how-many').textContent = desk.chosen.size ? `, ${plural(desk.chosen.size, 'label', 'labels')}` : ': none';
 }
 
 function choose(k) {
@@ -144,6 +148,11 @@ async function undo() {
   const found = await changed('undo');
   if (found.undone === null) say('there is nothing to take back');
   else if (found.undone !== undefined) say(`taken back: ${shown(found.before)}`);
+  // Of several labels one may be wrong: all the others need not be chosen again.
+  if (data.several && found.chosen && current()?.item === found.undone) {
+    desk.chosen = new Set(found.chosen);
+    offer(current());
+  }
 }
 
 // ---- keys

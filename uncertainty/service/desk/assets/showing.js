@@ -42,7 +42,7 @@ function verdict(image) {
   const said = image.said.length ? image.said.map((k, i) => [i ? ', ' : '', make('b', {}, classNamed(k))]) : ['no class'];
   const how = { drawn: 'Drawn by chance, so that all images are spoken for.', second: 'A second look: somebody else has answered already.', opened: 'You opened this one again.' }[image.how];
   return [
-    make('p', { class: 'told' }, 'Predicted ', said, make('small', { class: 'says' }, image.confidence === undefined ? '' : `  ${percent(image.confidence)} sure`)),
+    make('p', { class: 'told' }, 'Predicted ', said, make('small', { class: 'says' }, image.confidence === undefined ? '' : `  ${percent(image.confidence)} sure${data.several ? ', where it is least' : ''}`)),
     make('p', {}, `p_wrong ${probability(image.p)}`, make('span', { class: 'says' }, `, ${image.flagged ? 'flagged' : 'not flagged'}, rank ${whole(image.rank)}`)),
     bar(image.p, 'caught'),
     image.reasons ? make('ul', { class: 'why', 'aria-label': 'Reasons' }, image.reasons.map((one) => make('li', {}, words(one)))) : null,
