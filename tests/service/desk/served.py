@@ -13,21 +13,28 @@ from uncertainty.service.settings import ServiceSettings
 
 
 @contextmanager
+def listening(app, settings):
+    """Yield the address of an application that is being served."""
+    place = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # as `server.run` does
+    place.bind(("127.0.0.1", 0))
+    server = server_of(app, settings)
+    thread = threading.Thread(target=server.run, args=([place],))
+    thread.start()
+    try:
+        waited(lambda: server.started)
+        yield f"http://127.0.0.1:{place.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
 def served(settings, token=None):
     """Yield (address, desk) of a review that is being served."""
     service = ServiceSettings(port=0, token=token)
     desk = Desk(settings)
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # as `server.run` does
-    listening.bind(("127.0.0.1", 0))
-    server = server_of(create_app(service, [ended_with(desk)]), service)
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
-        waited(lambda: server.started)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}", desk
-    finally:
-        server.should_exit = True
-        thread.join()
+    with listening(create_app(service, [ended_with(desk)]), service) as address:
+        yield address, desk
 
 
 def sign_in(browser, address, name):

@@ -1,17 +1,27 @@
 """The desk in a real browser, by its keys: two people at once, from the first image to the updated screener."""
 
+import json
 import os
+from contextlib import contextmanager
 from dataclasses import replace
+from urllib.request import urlopen
 
+import numpy as np
 import pytest
 
 from tests.browsers import WIDER, in_chromium, quiet, started, violations, waited
 from tests.report.reports import verdict_table, write_screening
-from tests.service.desk.served import press, served, sign_in, text
+from tests.service.desk.served import listening, press, served, settled, sign_in, text
+from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
+from uncertainty.screening.saved_screener import SavedScreener
+from uncertainty.service.app import create_app
 from uncertainty.service.desk.answers import Kind
 from uncertainty.service.desk.desk import DeskSettings
 from uncertainty.service.desk.plan import Plan
+from uncertainty.service.settings import ServiceSettings
+from uncertainty.verdicts import Verdicts
+from uncertainty.workflows.evaluate import evaluate_folder
 
 pytestmark = in_chromium
 CLASSES = ("cat", "dog", "eel")
@@ -174,10 +184,23 @@ def test_answers_wait_while_the_server_is_away_and_none_is_lost(browser, made, m
         assert len(desk.store.standing()) == 2
 
 
+@contextmanager
+def served_too(review):
+    """Yield what tells which screener a service has that serves the one of a review."""
+    settings = ServiceSettings({"stripes": review.saved}, port=0, reload_every=0.1)
+    with listening(create_app(settings), settings) as address:
+
+        def told():
+            with urlopen(f"{address}/v1/info") as answer:
+                return json.load(answer)["screeners"][0]["screen_id"]
+
+        yield told
+
+
 def test_two_people_from_the_first_image_to_the_updated_screener(browsers, review):
     truth = {f"{i:03}.png": CLASSES[i % 3] for i in range(40)}
     old = Screener.load(review.saved.folder, None).id
-    with served(replace(review, plan=Plan(explore=0.25, second=0.2))) as (address, desk):
+    with served(replace(review, plan=Plan(explore=0.25, second=0.2))) as (address, desk), served_too(review) as told:
         for browser, name in zip(browsers, ("Ann", "Ben"), strict=True):
             quiet(browser)  # of tests before
             browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
@@ -207,10 +230,11 @@ def test_two_people_from_the_first_image_to_the_updated_screener(browsers, revie
         clicked(first, ".chip.main")
         waited(lambda: "Nothing has been changed yet" in text(first, ".lead"))
         assert "log loss on the new labels" in text(first, ".panel")
-        assert Screener.load(review.saved.folder, None).id == old
+        assert Screener.load(review.saved.folder, None).id == old == told()
         clicked(first, ".chip.main")
         waited(lambda: "has learnt from these labels" in text(first, ".lead"))
         assert f"kept in screener.{old}" in text(first, ".panel")
+        waited(lambda: told() == Screener.load(review.saved.folder, None).id)  # whoever serves it has the new one
         assert [one for browser in browsers for one in quiet(browser)] == []
     assert Screener.load(review.saved.folder, None).id != old
     assert (review.out / "review_labels.csv").exists()
@@ -240,17 +264,26 @@ def test_no_serious_violation_of_accessibility(browser, review, scheme):
     assert found == []
 
 
-def test_a_phone_shows_all_of_it_and_takes_a_thumb(browser, made):
-    phone = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+BOTTOM = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom"
+
+
+@contextmanager
+def phone(browser):
+    small = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", small)
     try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_phone_shows_all_of_it_and_takes_a_thumb(browser, made):
+    with phone(browser):
         with served(made(["a" * 180 + ".png", *HOSTILE], MANY)) as (address, desk):
             sign_in(browser, address, "Ann of a very long name that goes on and on")
             assert browser.execute_script(WIDER) == []
-            low = "return document.querySelector('#choices button').getBoundingClientRect().bottom"
-            assert browser.execute_script(low) < 740
-            others = "return document.querySelector('.desk [data-key=u]').getBoundingClientRect().bottom"
-            assert browser.execute_script(others) <= 740
+            assert browser.execute_script(BOTTOM, "#choices button") < 740
+            assert browser.execute_script(BOTTOM, ".desk [data-key=u]") <= 740
             browser.execute_script("document.getElementById('class-name').focus()")
             # The lower half is where the phone's keyboard comes.
             top = "return document.getElementById('class-list').getBoundingClientRect().top"
@@ -264,8 +297,6 @@ def test_a_phone_shows_all_of_it_and_takes_a_thumb(browser, made):
             waited(lambda: desk.store.standing() == [])
             browser.get(f"{address}/desk/progress")
             assert browser.execute_script(WIDER) == []
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_zoom_moves_by_keys_and_clicks_and_ends(browser, made):
@@ -293,3 +324,102 @@ def test_zoom_moves_by_keys_and_clicks_and_ends(browser, made):
         assert browser.execute_script(at) > 1.6 * side  # to the right of the middle, where it was clicked
         browser.find_element("id", "zoom").click()
         keyed(browser, Keys.ENTER)
+
+
+# ---- several labels
+
+
+def outputs_of_several(n, seed):
+    """N images of three labels, of which about one decision in twelve is wrong."""
+    rng = np.random.default_rng(seed)
+    latent = rng.normal(size=(n, 3)) * 3 + [0, -1, 1]
+    truth = (latent + rng.logistic(size=(n, 3)) > 0).astype(int)
+    ids = [f"{seed}-{i:03}.png" for i in range(n)]
+    return ModelOutputs(ids=ids, logits=latent.astype(np.float32), labels=truth, task="multilabel")
+
+
+@pytest.fixture
+def several(tmp_path):
+    """Settings of a review of images of several labels, and what they truly are."""
+    known, seen = outputs_of_several(200, 0), outputs_of_several(40, 2)
+    good = ModelOutputs(ids=known.ids, logits=known.logits, labels=known.predictions, task="multilabel")
+    screener = Screener.fit_outputs(good, outputs_of_several(500, 1), classes=CLASSES)
+    screener.save(tmp_path / "screener")
+    write_screening(tmp_path / "out", screener.screen_outputs(seen).table, tmp_path / "images")
+    truth = {name: {CLASSES[k] for k in np.flatnonzero(row)} for name, row in zip(seen.ids, seen.labels, strict=True)}
+    return DeskSettings(tmp_path / "out", SavedScreener(tmp_path / "screener"), plan=Plan(explore=0.2)), truth
+
+
+def chosen(browser):
+    chips = browser.execute_script(
+        "return [...document.querySelectorAll('#chosen .chip')].map((one) => one.textContent)"
+    )
+    return {one.removesuffix(" ✕") for one in chips}
+
+
+def labelled(browser, truth):
+    """Put labels on and off until they are those that an image has, and confirm them."""
+    from selenium.webdriver.common.keys import Keys
+
+    name = shown(browser)
+    for label in sorted(chosen(browser) ^ truth[name]):
+        press(browser, "c", label, Keys.ENTER)
+    assert chosen(browser) == truth[name]
+    press(browser, Keys.ENTER)
+    waited(lambda: text(browser, "#saving") == "saved" and goes_on(browser, name))
+
+
+def test_several_labels_from_the_first_image_to_the_updated_screener(browser, several):
+    from selenium.webdriver.common.keys import Keys
+
+    settings, truth = several
+    old = Screener.load(settings.saved.folder, None).id
+    with served(settings) as (address, desk):
+        sign_in(browser, address, "Ann")
+        assert "no heat maps and explanations: " in text(browser, ".note")  # it was fitted without a network
+        assert browser.execute_script("return document.getElementById('heat')") is None
+        name, said = shown(browser), chosen(browser)
+        with phone(browser):
+            assert browser.execute_script(BOTTOM, "#confirm") <= 740  # in sight, however many labels there are
+            assert browser.execute_script(WIDER) == []
+        if (path := os.environ.get("AXE_CORE")) is not None:
+            assert violations(browser, path) == []
+        other = said ^ {"cat"}
+        press(browser, "c", "cat", Keys.ENTER)
+        assert text(browser, "#how-many") == {0: ": none", 1: ", 1 label"}.get(len(other), f", {len(other)} labels")
+        press(browser, Keys.ENTER)
+        waited(lambda: shown(browser) != name)
+        settled(browser)
+        press(browser, "u")
+        waited(lambda: shown(browser) == name)
+        waited(lambda: chosen(browser) == other)  # what was chosen need not be chosen again
+        browser.execute_script("document.querySelector('#choices button').focus()")
+        press(browser, Keys.SPACE, Keys.SPACE)
+        assert browser.execute_script("return document.activeElement === document.querySelector('#choices button')")
+        assert chosen(browser) == other
+        press(browser, "x")
+        waited(lambda: shown(browser) != name)
+        while not browser.execute_script(FINISHED):
+            labelled(browser, truth)
+        assert {one.answer.kind for one in desk.store.standing()} == {Kind.CLASS, Kind.UNUSABLE}
+        browser.get(f"{address}/desk/progress")
+        wrong = sum(truth[one] != answered(said) for one, said in predictions(settings).items() if one != name)
+        assert text(browser, ".tile.caught .value") == str(wrong)
+        clicked(browser, ".chip.main")
+        waited(lambda: "Nothing has been changed yet" in text(browser, ".lead"))
+        assert Screener.load(settings.saved.folder, None).id == old
+        clicked(browser, ".chip.main")
+        waited(lambda: "has learnt from these labels" in text(browser, ".lead"))
+        assert quiet(browser) == []
+    assert Screener.load(settings.saved.folder, None).id != old
+    found = evaluate_folder(settings.out, settings.out / "review_labels.csv")
+    assert (found.evaluation.n, found.evaluation.n_errors) == (39, wrong)
+
+
+def predictions(settings):
+    table = Verdicts.read(settings.out).table
+    return dict(zip(table["file_name"].to_pylist(), table["predicted_label"].to_pylist(), strict=True))
+
+
+def answered(text):
+    return set(text.split(";")) - {"(no label)", ""}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from uncertainty.defaults import LEASE, STOP_BELOW
-from uncertainty.errors import InputError, UncertaintyError, in_one_line, printable
+from uncertainty.errors import InputError, ModelError, UncertaintyError, in_one_line, printable
 from uncertainty.images.decoding import Reading
 from uncertainty.labels.tables import named_classes, task_of
 from uncertainty.report.data import described
@@ -30,7 +30,7 @@ from uncertainty.service.desk.standing import Standing, agreed, standing
 from uncertainty.service.desk.stopping import NEXT
 from uncertainty.service.desk.store import FILE, Given, Saved, Store
 from uncertainty.service.desk.turns import How, Person, Turns, TurnSettings
-from uncertainty.service.problems import Refused
+from uncertainty.service.problems import Refused, without_paths
 from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_summary
 
 logger = logging.getLogger("uncertainty")
@@ -103,8 +103,7 @@ class Desk:
         root = settings.images or input_root(told)
         reading = Reading.from_dict(self.verdicts.provenance.get("reading"))
         self.shown = Shown(self.screened.names, root if root is not None and root.exists() else None, reading)
-        saved = settings.saved
-        self.looks = None if saved is None else Looks(self.verdicts, self.shown, saved, settings.reference)
+        self.looks = None if settings.saved is None else self._looks_by(settings.saved)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -224,6 +223,15 @@ class Desk:
         kept = {name: value for name, value in found.items() if name not in _UNSHOWN}
         said = self.vocabulary.positions(one["predicted_label"][0].as_py())
         return kept | {"item": item, "rank": one["rank"][0].as_py(), "said": said}
+
+    def _looks_by(self, saved: SavedScreener) -> Looks | None:
+        """Return what looks again at images; None, with a note, where the screener has no network to do so."""
+        try:
+            saved.load_for_workers()
+        except ModelError as error:
+            self.notes = [*self.notes, f"no heat maps and explanations: {without_paths(str(error))}"]
+            return None
+        return Looks(self.verdicts, self.shown, saved, self.settings.reference)
 
     def _begun(self) -> list[str]:
         asked, known = self.settings.plan.about(self.settings.out), self.store.about()
