@@ -3,7 +3,7 @@
 Tiny images come to one folder, a thousand at first, and each time the watch has been idle for a while its memory is
 read: the most since it began, and what it holds then. It is ended and begun again at each number too. For longer:
 --counts 1000 10000 50000. It ends with status 1 where what it holds grows by more than 10 % from the first number to
-the last, or its peak by more than 30 %: verdicts are written anew as a whole, a part of the screening at a time.
+the last, or its peak: verdicts are written anew as a whole, 4,096 rows at a time, so until then it grows a little.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.service_process import made
 from benchmarks.watch_process import known, watching
 
 _IMAGES, _KNOWN_GOOD = 64, 500
-_GROWTH, _PEAK_GROWTH = 0.1, 0.3
+_GROWTH = 0.1
 _IDLE = 3.0
 _OPTIONS = ("--settle", 0, "--every", 0.2, "--publish", 2)
 
@@ -82,7 +82,7 @@ def main() -> None:
             print(f"{count:>7,} images: {told}; begun again: at most {begun.peak:.0f} MB", flush=True)
     first, last = found[0], found[-1]
     print(f"from first to last: {last.now / first.now:.3f} of what it holds, {last.peak / first.peak:.3f} of its peak")
-    if last.now > (1 + _GROWTH) * first.now or last.peak > (1 + _PEAK_GROWTH) * first.peak:
+    if last.now > (1 + _GROWTH) * first.now or last.peak > (1 + _GROWTH) * first.peak:
         sys.exit(1)
 
 
