@@ -14,6 +14,7 @@ from tests.service.clients import BASE, TOKEN, code
 from tests.service.saved import InMemory
 from uncertainty.errors import ArtifactError
 from uncertainty.service.app import create_app
+from uncertainty.service.lanes import Lane
 from uncertainty.service.metrics import Metrics
 from uncertainty.service.settings import ServiceSettings
 from uncertainty.service.window import Window
@@ -67,6 +68,25 @@ def test_health_metrics_and_info(world, tmp_path):
     assert about["screen_id"] == world.screener.id
     assert about["policy"] == str(world.screener.decision.policy)
     assert str(tmp_path) not in info.text
+
+
+def test_what_it_begins_with_is_no_image_of_anybody(world, tmp_path):
+    with made(world, tmp_path) as app:
+        served = app.state.parts.screeners.get(None)
+        (metrics,) = talk(app, ("GET", "/metrics", {}))
+        assert (served.lane.pending, served.window.found()["window"]) == (0, 0)
+    assert "uncertainty_images_total{" not in metrics.text
+
+
+def test_a_screener_that_can_not_begin_is_served_and_noted(world, tmp_path, monkeypatch, caplog):
+    def broken(lane):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(Lane, "warm", broken)
+    with made(world, tmp_path) as app:
+        (answer,) = talk(app, ("POST", "/v1/screen", form(world, 1)))
+    assert answer.status_code == 200
+    assert "screener 'stripes' can't judge a grey picture: no memory" in caplog.text
 
 
 def test_paths_that_nobody_knows_are_one_route(world, tmp_path):

@@ -135,13 +135,10 @@ class Lane:
             self._changed.notify()
         return future
 
-    def warm(self) -> None:
-        """Judge a grey picture, which nobody hears of: what libraries load at first use no request waits for."""
+    def warm(self) -> pa.Table:
+        """Return the row of a grey picture: what libraries load at first use, no request waits for then."""
         item = ArrayItem("grey", np.full((_GREY, _GREY, 3), 128, np.uint8))
-        try:
-            self.call(lambda: self._table([self.load(item)])).result()
-        except Exception as error:  # requests will be told what is wrong with it
-            logger.warning("a first picture could not be judged: %s", in_one_line(error))
+        return self.call(lambda: self._table([self.load(item)])).result()
 
     def close(self) -> None:
         """Finish what was accepted, and end the threads."""

@@ -60,7 +60,10 @@ class Screeners:
         screener = saved.load()
         window = Window(name, screener, self.settings.window, self.metrics)
         lane = Lane(screener, self.settings.batching, window)
-        lane.warm()
+        try:
+            window.warm(lane.warm())
+        except Exception as error:  # whoever asks is told what is wrong with it
+            logger.warning("screener %r can't judge a grey picture: %s", name, in_one_line(error))
         self.metrics.queue.labels(name).set_function(lambda: lane.pending)
         return Served(name, lane, window, mark, time.time())
 

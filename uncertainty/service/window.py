@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from uncertainty.errors import InputError
 from uncertainty.files import plain
 from uncertainty.monitoring.accuracy import ADAPTED
 from uncertainty.monitoring.batch import Monitoring
+from uncertainty.monitoring.drift import FEWEST
 from uncertainty.screener import Screener
 from uncertainty.screening.second_pass import monitored
 from uncertainty.service.metrics import Metrics
@@ -48,6 +50,11 @@ class Window:
         m.p_wrong.labels(self.name).inc(sum(p for p in table["p_wrong"].to_pylist() if p is not None))
         m.batch.labels(self.name).observe(len(table))
         m.batch_seconds.labels(self.name).inc(seconds)
+
+    def warm(self, table: pa.Table) -> None:
+        """Judge copies of a row as a window, which nobody hears of: what that loads at first use is there then."""
+        with suppress(InputError):
+            monitored(_in_order(table.to_batches() * FEWEST), self.screener)
 
     def found(self) -> dict[str, Any]:
         """Return what there is to say of the window, computed anew where rows were added since; it takes a while."""
