@@ -98,10 +98,13 @@ def evaluation_text(evaluation: Evaluation, match: Match) -> str:
     left_out = [
         (e.n_unreadable, "unreadable image", "unreadable images"),
         (e.n_unlabelled, "image without a label", "images without a label"),
+        (e.n_partly_answered, "image with unknown answers", "images with unknown answers"),
         (match.labels_without_row, "label without an image", "labels without an image"),
     ]
     if said := [number_of(*one) for one in left_out if one[0]]:
         lines.append(f"left out: {', '.join(said)}")
+    if e.n_partly_answered and not e.n:
+        lines.append("no image has every answer known: only of single decisions can be said how often they are wrong")
     if e.unknown_labels:
         lines.append(_unknown(e.unknown_labels))
     if e.n_errors and any(one is None for one in e.intervals.get("p_wrong", {}).values()):

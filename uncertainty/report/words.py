@@ -113,8 +113,8 @@ def missing(data: Mapping[str, Any], *, one_class_each: bool, pictures: int, sho
         )
     elif counts["labelled"] < readable:
         said.append(
-            f"{readable - counts['labelled']:,} of {readable:,} readable images have no label; everything that needs "
-            "one rests on the others."
+            f"{readable - counts['labelled']:,} of {readable:,} readable images have no label, or not every answer "
+            "of one; everything that needs one rests on the others."
         )
     if counts["labelled"] and not counts["errors"]:
         said.append("There is no error among the labelled images, so nothing can be said of how errors are found.")
