@@ -100,7 +100,6 @@ def from_outputs(
     asked: FitSettings,
 ) -> Fitted:
     """Fit to outputs, see `Screener.fit_outputs`; `copies` are the damaged and the foreign ones."""
-    calibration.require("labels", "calibration")
     calibration, copies, left_out = counted_once.usable_rows(calibration, copies, asked.groups)
     reference = counted_once.by_id(reference)
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
@@ -116,9 +115,9 @@ def from_outputs(
     learn = partial(learnt, certifying=certifying, seed=seed)
     rows, (combination, p_wrong) = _learnt_of_all(rows, seen, calibration, learn, seed)
     cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss, most=asked.cascade_share)
-    at_first = None if seen is None or cascade is None else judged(cascade.cheap(usable), rows=rows)
-    decisions = None if seen is None else Decisions.fit((seen, at_first), rows, combination, certifying, cascade, seed)
-    kept = HeldOut.of(rows, p_wrong, certifying, None if decisions is None else decisions.rows.partly)
+    at_first = judged(cascade.cheap(usable), rows=rows) if seen and cascade else None
+    decisions = Decisions.fit((seen, at_first), rows, combination, certifying, cascade, seed) if seen else None
+    kept = HeldOut.of(rows, p_wrong, certifying, decisions.rows.partly if decisions else None)
     decision, held_out, cascade = decided_by(asked.policy, kept, cascade, decisions)
     partly = () if seen is None else partly_told(seen.wrong[rows.rows("clean")])
     gained = *nothing_deeper(usable, asked.deeper), *worth(usable, rows.take(~certifying), combination, seed)
