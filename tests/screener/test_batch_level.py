@@ -98,9 +98,8 @@ def test_other_shares_of_the_classes(made):
     rare = pool.take(np.flatnonzero((pool.labels > 0) | (np.arange(6000) < 300)))
     told = made.screen_outputs(rare, adapt="batch").provenance[ADAPTED_TO_BATCH]
     assert told["to"] == "classes"
-    assert re.search(
-        r"differ from calibration: more are .*, fewer are '0' \(\d+ %, in calibration \d+ %\)$", told["in_words"]
-    )
+    said = told["in_words"]
+    assert re.search(r"differ from calibration: more are .*, fewer are '0' \(\d+ %, in calibration \d+ %\)$", said)
 
 
 def test_refused_where_it_would_not_be_true(made):

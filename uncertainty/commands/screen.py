@@ -97,11 +97,11 @@ def _say(summary: dict[str, Any], fitted: Screener, *, asked: bool) -> None:
         )
     if summary["drift"]["alarm"]:
         say_notes([summary["drift"]["in_words"]])
-    adapted = summary["provenance"].get(ADAPTED_TO_BATCH)
-    before = "" if adapted is None else f" ({adapted[FLAGGED_BEFORE]} before adapting)"
+    adapted = summary["provenance"].get(ADAPTED_TO_BATCH, {})
+    before = f" ({adapted[FLAGGED_BEFORE]} before adapting)" if FLAGGED_BEFORE in adapted else ""
     say(
-        f"{number_of(summary['images'], 'image')}: {summary['flagged']} flagged{before}, {summary['unreadable']} of them "
-        f"unreadable; about {number_of(round(summary['predicted_errors']), 'error')} expected"
+        f"{number_of(summary['images'], 'image')}: {summary['flagged']} flagged{before}, "
+        f"{summary['unreadable']} of them unreadable; about {number_of(round(summary['predicted_errors']), 'error')} expected"
         f"{', as adapted to this batch' if adapted else ''}\n{fitted.describe()}"
     )
 
