@@ -1,6 +1,7 @@
 """What the command line prints: complete, readable at any width, and computed from what it is given."""
 
 import importlib.metadata
+import importlib.util
 import re
 import tomllib
 from dataclasses import replace
@@ -167,6 +168,24 @@ def test_doctor_names_what_is_missing(monkeypatch):
 
     monkeypatch.setattr(importlib.metadata, "version", without_faiss)
     assert re.search(r"faiss-cpu +missing; run pip install faiss-cpu", printed(tables.doctor_table()))
+
+
+def test_doctor_names_every_runtime_and_what_the_missing_ones_need(monkeypatch):
+    there = importlib.util.find_spec
+    gone = {"onnx": None, "onnxruntime": None, "openvino": True, "onnxscript": True}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: gone[name] if name in gone else there(name))
+    rows = [line.split(maxsplit=1) for line in printed(tables.doctor_table()).splitlines() if "runtime=" in line]
+    missing = "not here: it needs onnx, onnxruntime; pip install 'uncertainty-vision[onnx]'"
+    assert {name: said.strip() for name, said in rows} == {
+        "runtime=openvino:f32": "installed",
+        "runtime=openvino:bf16": "installed",
+        "runtime=openvino:int8": missing,
+        "runtime=onnxruntime:f32": missing,
+        "runtime=onnxruntime:int8": missing,
+    }
+    monkeypatch.setitem(gone, "openvino", None)
+    text = printed(tables.doctor_table())
+    assert "needs openvino, onnx, onnxruntime; pip install 'uncertainty-vision[openvino,onnx]'" in text
 
 
 def test_doctor_notices_the_unrelated_package(monkeypatch):

@@ -101,7 +101,8 @@ def _say(summary: dict[str, Any], fitted: Screener, *, asked: bool) -> None:
     before = f" ({adapted[FLAGGED_BEFORE]} before adapting)" if FLAGGED_BEFORE in adapted else ""
     say(
         f"{number_of(summary['images'], 'image')}: {summary['flagged']} flagged{before}, "
-        f"{summary['unreadable']} of them unreadable; about {number_of(round(summary['predicted_errors']), 'error')} expected"
+        f"{summary['unreadable']} of them unreadable; "
+        f"about {number_of(round(summary['predicted_errors']), 'error')} expected"
         f"{', as adapted to this batch' if adapted else ''}\n{fitted.describe()}"
     )
 

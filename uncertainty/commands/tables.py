@@ -189,11 +189,14 @@ def shown(text: str) -> str:
 def doctor_table() -> Table:
     """Return what the package needs and which versions are there."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("package", "version", box=None)
     table.add_row("python", platform.python_version())
     for name in ("uncertainty-vision", *_NEEDED):
         table.add_row(name, _version(name) or f"missing; run pip install {name}")
+    for what, told in _runtimes():
+        table.add_row(what, Text(told))
     table.add_row("runs on", _devices())
     return table
 
@@ -213,6 +216,17 @@ def _version(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _runtimes() -> list[tuple[str, str]]:
+    if importlib.util.find_spec("torch") is None:
+        return []
+    from uncertainty.classifiers.runtimes.base import runtimes
+
+    return [
+        (f"runtime={one}", f"not here: it {missing}" if (missing := one.missing()) else "installed")
+        for one in runtimes()
+    ]
 
 
 def _devices() -> str:
