@@ -97,9 +97,7 @@ def _from_list(paths: list[Path]) -> ImageSet:
         file for path in paths for file in ((str(path / f) for f in folders[path]) if path in folders else [str(path)])
     )
     if not files:
-        raise InputError(
-            f"no image in {', '.join(map(str, paths))}; looked for files ending in {_ENDINGS}"
-        )
+        raise InputError(f"no image in {', '.join(map(str, paths))}; looked for files ending in {_ENDINGS}")
     root = os.path.commonpath({os.path.abspath(os.path.dirname(file)) for file in files})
     found = _from_files(Path(root), Texts.of(os.path.relpath(file, root) for file in files))
     return replace(found, notes=tuple(note for pictures in folders.values() for note in pictures.notes()))
@@ -116,9 +114,7 @@ def _from_folder(root: Path, columns: Columns) -> ImageSet:
         return read_packed(packed, root)
     if arrays := Texts.of(name for name in entries(root) if _is_array(name)):
         return _in_folders(_from_files(root, arrays), Pictures(()))
-    raise InputError(
-        f"{root} holds no image; looked for files ending in {_ENDINGS}, found {contents(root)}"
-    )
+    raise InputError(f"{root} holds no image; looked for files ending in {_ENDINGS}, found {contents(root)}")
 
 
 def _is_array(name: str) -> bool:
