@@ -20,11 +20,13 @@ from uncertainty.evaluation.labelled_folder import Labelled, labelled
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.files import replacing
 from uncertainty.images.manifests import USUAL, Columns
+from uncertainty.images.remote import located
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.output_tables.spec import is_table
 from uncertainty.outputs import ModelOutputs, Task
 from uncertainty.recalibration.sampling_weights import chosen_by_score
 from uncertainty.screener.from_tables import labelled_rows
+from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import metadata_of_rows
 from uncertainty.written import fingerprint, written
 
@@ -70,7 +72,10 @@ def choose(source: str | Path, labels: Path | None, wanted: Wanted, columns: Col
         return _of_table(str(source), wanted, columns)
     if labels is None:
         raise InputError(f"say the labels of the images that {source} is a screening of, with --labels")
-    return _of_folder(labelled(Path(source), labels, columns), wanted, columns)
+    return _of_folder(_labelled(located(source), labels, columns), wanted, columns)
+
+
+_labelled = at_urls("folder")(labelled)
 
 
 def write(chosen: Chosen, path: Path, *, overwrite: bool = False) -> None:
