@@ -171,7 +171,7 @@ def damaged_copy(fitted, tmp_path, name, change):
     [
         ("manifest.json", lambda b: b[: len(b) // 2], "is not valid JSON"),
         ("manifest.json", lambda b: b"[]", "has format version None"),
-        ("manifest.json", lambda b: b.replace(b'"format_version": 3', b'"format_version": 99'), "format version 99"),
+        ("manifest.json", lambda b: b.replace(b'"format_version": 4', b'"format_version": 99'), "a newer release"),
         ("manifest.json", lambda b: b.replace(b'"passes": ', b'"passes": "x", "y": '), "is damaged at"),
         ("manifest.json", lambda b: b.replace(b'"lines": ', b'"no_lines": '), "its seal is broken"),
         ("arrays-*.safetensors", lambda b: b[:-1], "is damaged or of another screener"),

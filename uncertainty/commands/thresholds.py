@@ -31,7 +31,9 @@ Confidence = Annotated[
 
 @with_columns_of_a_part
 def thresholds(
-    source: Annotated[str, typer.Argument(help="table:FILE of outputs with labels, or a folder of a screening.")],
+    source: Annotated[
+        str, typer.Argument(help="table:FILE of outputs with labels, or a folder of a screening, or its URL.")
+    ],
     precision: Precision = None,
     recall: Recall = None,
     confidence: Confidence = None,

@@ -106,7 +106,7 @@ def compare(
     how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
     asked = columns(name_column, label_column, group, group_by, **how)
     more: dict[str, Any] = {"seed": seed, "resamples": resamples, "overwrite": overwrite}
-    return compare_folders(here(a), here(b), here(labels), here(out), asked, **more)
+    return compare_folders(located(a), located(b), here(labels), here(out), asked, **more)
 
 
 @in_range

@@ -27,6 +27,7 @@ from uncertainty.output_tables.spec import is_table
 from uncertainty.outputs import ModelOutputs, Task
 from uncertainty.recalibration.sampling_weights import chosen_by_score
 from uncertainty.screener.from_tables import labelled_rows
+from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import folder_of, metadata_of_rows
 from uncertainty.written import fingerprint, written
 
@@ -76,7 +77,11 @@ def choose(source: str | Path, labels: Path | None, wanted: Wanted, columns: Col
         return _of_table(str(source), wanted, columns)
     if labels is None:
         raise InputError(f"say the labels of the images that {source} is a screening of, with --labels")
-    return _of_folder(labelled(Path(source), labels, columns), located(source), wanted, columns)
+    at = located(source)
+    return _of_folder(_labelled(at, labels, columns), at, wanted, columns)
+
+
+_labelled = at_urls("folder")(labelled)
 
 
 def write(chosen: Chosen, path: Path | None = None, *, overwrite: bool = False) -> Path:
