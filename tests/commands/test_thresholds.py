@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from conftest import write_labels
 from output_tables.tables import rows, write_npz
 
 from commands.command_lines import labels_of
+from uncertainty.decisions.answer_thresholds import Wanted
+from uncertainty.errors import InputError
+from uncertainty.workflows.thresholds import choose, write
 
 NAMES = ("a", "b", "c")
 
@@ -85,6 +89,12 @@ def test_without_a_path_they_lie_beside_what_they_tell_of_and_none_are_replaced_
     assert "thresholds.json held other thresholds, and these take their place" in run(*asked, "0.9")[2]
     (out / "thresholds.json").write_text("mine", "utf-8")
     assert "was changed since it was written" in fails(*asked, "0.9")
+
+
+def test_where_what_they_tell_of_is_at_a_url_a_file_must_be_named(table):
+    found = choose(f"{table}?task=multilabel", None, Wanted.of(precision=0.8))
+    with pytest.raises(InputError, match="is at a URL; say which file here they are written to, with --out"):
+        write(replace(found, folder=None))
 
 
 def table_folder(spec):
