@@ -91,6 +91,19 @@ class Evaluation(Brief):
     resamples: int
     """Bootstrap resamples behind the intervals of differences."""
 
+    @property
+    def best_single(self) -> str | None:
+        """The estimator that alone has the least E-AURC on these very rows; None where none has less than max softmax.
+
+        >>> scores = {"max_softmax": {"e_aurc": 0.2}, "est_margin": {"e_aurc": 0.1}, "est_energy": {"e_aurc": 0.3}}
+        >>> Evaluation(**dict.fromkeys(Evaluation.__dataclass_fields__) | {"scores": scores}).best_single
+        'est_margin'
+        """
+        areas = {name: of["e_aurc"] for name, of in self.scores.items() if name != P_WRONG}
+        known = {name: area for name, area in areas.items() if area is not None}
+        best = min(known, key=known.__getitem__, default=MAX_SOFTMAX)
+        return None if known.get(best) == known.get(MAX_SOFTMAX) else best
+
     def to_pandas(self) -> Any:
         """Return the metrics of each score as a pandas.DataFrame, a row a score; needs pandas."""
         import pyarrow as pa
