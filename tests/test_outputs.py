@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_an_image_of_no_known_class_is_always_wrong() -> None:
 
 
 def test_probs_are_finite_at_any_logit() -> None:
-    outputs = ModelOutputs(ids=["a"], logits=np.float32([[3e38, -3e38]]))
+    outputs = ModelOutputs(ids=["a"], logits=np.float32([[1e18, -1e18]]))
     assert outputs.probs.tolist() == [[1.0, 0.0]]
 
 
@@ -53,6 +54,17 @@ def test_a_value_that_is_not_finite_is_refused_naming_column_and_row(column: str
     values = np.array(getattr(table(), column))
     values[1].flat[-1] = bad
     with pytest.raises(OutputsError, match=rf"^{column} has 1 values .* row 1$"):
+        table(**{column: values})
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("bad", [1e200, -1e19, np.longdouble("1e300"), np.float32(3e38)])
+def test_a_value_too_large_to_compute_with_is_refused_naming_column_value_and_row(column: str, bad: Any) -> None:
+    values = np.array(getattr(table(), column), dtype=np.asarray(bad).dtype)
+    values[1].flat[-1] = bad
+    with pytest.raises(
+        OutputsError, match=rf"^{column} has the value {re.escape(f'{float(bad):.4g}')} in row 1; values"
+    ):
         table(**{column: values})
 
 

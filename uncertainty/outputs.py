@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.brief import Brief
-from uncertainty.checks.array_values import as_array, frozen, numbers, own
+from uncertainty.checks.array_values import LARGEST, as_array, frozen, numbers, own, usable
 from uncertainty.errors import MissingColumnError, OutputsError
 
 Task = Literal["multiclass", "multilabel"]
@@ -60,7 +60,7 @@ class ModelOutputs(Brief):
 
     Raises
     ------
-    OutputsError : a shape, a value that is not finite, or an id that occurs twice, named.
+    OutputsError : a shape, a value that is not finite or beyond 1e18, or an id that occurs twice, named.
 
     Examples
     --------
@@ -257,15 +257,26 @@ def _id(value: Any) -> str:
 def _checked_floats(name: str, value: Any, rank: int, n: int) -> Floats:
     array = numbers(name, value)
     if array.dtype not in (np.float32, np.float64):
-        array = frozen(array.astype(np.float64))
+        with np.errstate(over="ignore"):
+            array = frozen(array.astype(np.float64))
     if array.ndim != rank or len(array) != n:
         raise OutputsError(f"{name} has shape {array.shape}; it must have {rank} axes and {n} rows, one for each id")
     if rank > 1 and 0 in array.shape[1:]:
         raise OutputsError(f"{name} has shape {array.shape}; no axis but the first may be empty")
+    if array.size and not (array.min() >= -LARGEST and array.max() <= LARGEST):  # NaN is neither
+        _refuse_unusable(name, array)
+    return array
+
+
+def _refuse_unusable(name: str, array: Floats) -> None:
     if not (finite := np.isfinite(array)).all():
         row = int(np.argwhere(~finite)[0][0])
         raise OutputsError(f"{name} has {int((~finite).sum())} values that are NaN or infinite, the first in row {row}")
-    return array
+    at = tuple(np.argwhere(~usable(array))[0])
+    raise OutputsError(
+        f"{name} has the value {array[at]:.4g} in row {int(at[0])}; values beyond {LARGEST:g} are "
+        "refused: is the column in another unit, or that row damaged?"
+    )
 
 
 def _check_probabilities(name: str, value: Any, c: int, task: Task) -> None:

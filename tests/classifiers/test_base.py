@@ -161,7 +161,7 @@ def test_an_answer_that_is_no_number_costs_one_row() -> None:
     batches: list[Batch] = list(strange.stream(images, batch_size=4))
     rows = [row for batch in batches for row in batch.rows]
     assert [row.error for row in rows] == [
-        "the classifier answers with values that are NaN or infinite" if i == 2 else None for i in range(6)
+        "the classifier answers with values that are NaN, infinite or beyond 1e18" if i == 2 else None for i in range(6)
     ]
     outputs = ModelOutputs.concatenate([batch.outputs for batch in batches if batch.outputs is not None])
     assert outputs.ids.tolist() == [row.name for i, row in enumerate(rows) if i != 2]
@@ -373,6 +373,7 @@ STRANGE: dict[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Any]] = 
     "complex": lambda x, z, white: z * 1j if white.any() else z,
     "truth values": lambda x, z, white: z > 0 if white.any() else z,
     "not finite": lambda x, z, white: torch.where(white[:, None], torch.inf, z),
+    "too large": lambda x, z, white: torch.where(white[:, None], 1e30, z),
 }
 
 

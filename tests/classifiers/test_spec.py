@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_whole_pickled_model_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize("file", ["w.safetensors", "w.pth"])
 def test_damaged_weights(folder: Path, file: str) -> None:
     (folder / file).write_bytes((folder / file).read_bytes()[:200])
-    assert f"{file} can't be read" in refused(f"{NETWORK}?weights={file}&size=4")
+    assert re.search(rf"{file} is (damaged or )?cut short", refused(f"{NETWORK}?weights={file}&size=4"))
 
 
 def test_weights_of_another_model(folder: Path) -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import gzip
+import io
 import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
-from uncertainty.classifiers.weights import load_weights
+from uncertainty.classifiers.weights import load_weights, refuse_missing
 from uncertainty.errors import ModelError
 
 
@@ -93,3 +97,67 @@ def test_a_pickled_model_is_named_by_what_it_holds(tmp_path: Path) -> None:
     torch.save(network(), tmp_path / "w.pth")
     with pytest.raises(ModelError, match=r"alone \(it holds a torch.nn.modules.container.Sequential\); save model"):
         load_weights(network(), tmp_path / "w.pth")
+
+
+def bytes_of(write: Any) -> bytes:
+    write(file := io.BytesIO())
+    return file.getvalue()
+
+
+ZIP = bytes_of(lambda file: torch.save(STATE, file))
+OLD = bytes_of(lambda file: torch.save(STATE, file, _use_new_zipfile_serialization=False))
+
+
+@pytest.mark.parametrize("ending", ["w", "w.bin", "w.pt", "w.safetensors"])
+@pytest.mark.parametrize("content", [save(STATE), ZIP, OLD], ids=["safetensors", "zip", "pickle"])
+def test_what_a_file_is_called_says_nothing(ending: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / ending).write_bytes(content)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 3))
+    load_weights(module, tmp_path / ending)
+    assert torch.equal(module.state_dict()["1.bias"], STATE["1.bias"])
+
+
+OTHER_FILES: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "is empty; copy or download it again"),
+    "a page": (b"\n<!DOCTYPE html><html>404</html>", "is a web page and not the file; download it"),
+    "a pointer": (
+        b"version https://git-lfs.github.com/spec/v1\noid",
+        "is a pointer of Git LFS and not the file; run git",
+    ),
+    "JSON": (b'{"error": "not found"}', "is JSON; name the file of weights"),
+    "compressed": (gzip.compress(ZIP), "is compressed; unpack it first"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(60), "is HDF5, as Keras writes it; save the weights of the torch model"),
+    "NumPy": (bytes_of(lambda file: np.savez(file, a=np.zeros(2))), "is arrays of NumPy; save model.state_dict"),
+    "TFLite": (b"\x1c\0\0\0TFL3" + bytes(60), "is TensorFlow Lite; say tflite:FILE"),
+    "a tar": (bytes(257) + b"ustar" + bytes(250), "is a tar archive; unpack it first"),
+    "text": (b"hello, this is text", "is of another kind, or damaged; save model.state_dict"),
+    "zeros": (bytes(1000), "is of another kind, or damaged; save model.state_dict"),
+    "half a zip": (ZIP[: len(ZIP) // 2], "is cut short; copy or download it again"),
+    "half of tensors": (save(STATE)[:-3], r"is damaged or cut short \(.*\); copy or download it again"),
+    "half of a header": (save(STATE)[:40], r"is damaged or cut short \(.*\); copy or download it again"),
+    "half a pickle": (
+        OLD[:-9],
+        r"can't be read as tensors alone \(it is damaged, or no file of torch.save\); save model",
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", ["w.pt", "w.safetensors"])
+@pytest.mark.parametrize("kind", OTHER_FILES)
+def test_a_file_of_another_kind_is_one_sentence_that_names_it_and_says_what_to_do(
+    kind: str, ending: str, tmp_path: Path
+) -> None:
+    content, said = OTHER_FILES[kind]
+    (tmp_path / ending).write_bytes(content)
+    with pytest.raises(ModelError, match=rf"^weights file .*{ending} {said}") as caught:
+        load_weights(network(), tmp_path / ending)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_program_or_a_folder_is_named(tmp_path: Path) -> None:
+    torch.export.save(torch.export.export(network().eval(), (torch.zeros(1, 48),)), tmp_path / "p.pt")
+    with pytest.raises(ModelError, match=r"p\.pt holds no tensors alone: it is an exported program; say pt2:FILE"):
+        load_weights(network(), tmp_path / "p.pt")
+    with pytest.raises(ModelError, match="is a folder; name the file in it"):
+        refuse_missing(tmp_path)

@@ -30,6 +30,15 @@ def test_screen_writes_verdicts_and_says_what_they_rest_on(run, world, fitted, t
     assert len(err.splitlines()) == 1, "what there was to say of the fit was said then"
 
 
+def test_adapted_to_the_batch_it_says_how_many_were_flagged_before(run, world, fitted, screened, tmp_path):
+    status, out, err = run("screen", fitted, world.incoming, "-o", tmp_path / "out", "--adapt", "batch")
+    before, now = (sum(Verdicts.read(one).table["flagged"].to_pylist()) for one in (screened, tmp_path / "out"))
+    assert status == 0
+    assert out.startswith(f"40 images: {now} flagged ({before} before adapting), 0 of them unreadable; about ")
+    assert "expected, as adapted to this batch\n" in out
+    assert "note: p_wrong is adapted to these images as a batch: " in err
+
+
 def test_the_command_line_and_the_library_give_the_same_verdicts(world, fitted, screened):
     from uncertainty import Screener
 
@@ -162,7 +171,7 @@ def damaged_copy(fitted, tmp_path, name, change):
     [
         ("manifest.json", lambda b: b[: len(b) // 2], "is not valid JSON"),
         ("manifest.json", lambda b: b"[]", "has format version None"),
-        ("manifest.json", lambda b: b.replace(b'"format_version": 3', b'"format_version": 99'), "format version 99"),
+        ("manifest.json", lambda b: b.replace(b'"format_version": 4', b'"format_version": 99'), "a newer release"),
         ("manifest.json", lambda b: b.replace(b'"passes": ', b'"passes": "x", "y": '), "is damaged at"),
         ("manifest.json", lambda b: b.replace(b'"lines": ', b'"no_lines": '), "its seal is broken"),
         ("arrays-*.safetensors", lambda b: b[:-1], "is damaged or of another screener"),

@@ -249,7 +249,7 @@ def test_a_row_that_is_not_finite_is_left_out_and_told(caplog):
     with caplog.at_level("WARNING", "uncertainty"):
         found = Outcomes.from_loader(loader, lambda inputs: inputs)
     assert len(found.wrong) == 11
-    assert "left out 1 rows whose logits are NaN or infinite, e.g. '7.png'" in caplog.text
+    assert "left out 1 rows whose logits are NaN, infinite or beyond 1e18, e.g. '7.png'" in caplog.text
     with pytest.raises(InputError, match="all 12 rows of logits"):
         Outcomes.from_loader(loader, lambda inputs: inputs * torch.nan)
 

@@ -61,7 +61,7 @@ def test_a_row_that_is_not_whole_costs_itself_alone(tmp_path):
     spec = write_parquet(tmp_path / "t.parquet", {"name": list("abcdef"), "probabilities": p, "label": [None] * 6})
     table = OutputTable.open(spec)
     assert errors_of(table) == {
-        "b": "its probabilities are missing, NaN or infinite",
+        "b": "its probabilities are missing, NaN, infinite or beyond 1e18",
         "c": "it has 2 probabilities where other rows have 3",
         "d": "its probabilities sum to 1.3, and not to 1",
         "e": "its probabilities go from -0.2 to 1.2; probabilities lie in 0..1",

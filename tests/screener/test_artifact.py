@@ -10,8 +10,15 @@ from screener.sealing import arrays_file, arrays_of, edited, sealed_again
 from uncertainty.errors import ArtifactError
 from uncertainty.estimators import create
 from uncertainty.screener import Screener, artifact
-from uncertainty.screener.artifact import MANIFEST, Manifest, SavedModel
+from uncertainty.screener.artifact import MANIFEST, Manifest, SavedEstimator, SavedModel
 
+KEYS = {
+    Manifest: "arrays arrays_file calibrated_on cascade combiner decision decisions estimators format_version "
+    "history model notes passes seal seed views",
+    SavedModel: "answers classes embedder embedder_answers embedder_runtime embedder_source preprocess runtime sha256 "
+    "source spec steady table task thresholds",
+    SavedEstimator: "arguments arrays name numbers",
+}
 NAMES = ("nn_distance", "trust_ratio", "image_quality", "logit_gap")
 
 
@@ -164,10 +171,28 @@ def test_a_missing_key_is_named(saved):
     assert "is damaged at 'combiner'" in refused(saved)
 
 
-@pytest.mark.parametrize("version", [0, 2, 4, "3", None])
+@pytest.mark.parametrize("version", [0, 2, "4", 4.0, True, None])
 def test_another_format_version_is_refused(saved, version):
     said = refused(edited(saved, format_version=version))
-    assert f"has format version {version!r}; this release reads 3" in said
+    assert f"has format version {version!r}; this release reads 4" in said
+
+
+def test_a_newer_release_is_named_whatever_keys_it_has(saved):
+    said = refused(edited(saved, format_version=5, a_new_key=1))
+    assert "was written by a newer release, with format version 5; this one reads up to 4: upgrade uncertainty" in said
+
+
+def test_an_artifact_of_the_format_before_is_read_and_saved_as_the_present_one(screener, saved):
+    before = Screener.load(sealed_again(saved, format_version=3))
+    assert before.id == screener.id
+    before.save(saved)
+    assert json.loads((saved / MANIFEST).read_text())["format_version"] == artifact.FORMAT_VERSION
+
+
+def test_no_key_is_new_without_another_format_version():
+    """A release that lacks a key refuses it; where the version is the same too, it says that the file is damaged."""
+    assert artifact.FORMAT_VERSION == 4
+    assert {kind: " ".join(sorted(kind.model_fields)) for kind in KEYS} == KEYS
 
 
 def test_a_missing_file_is_named(saved):

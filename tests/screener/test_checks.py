@@ -276,13 +276,13 @@ def test_files_of_arrays_that_are_none_are_refused(saved, data):
     [
         "",
         "NaN",
-        '{"format_version": 3, "x": NaN}',
-        '{"format_version": 3, "passes": Infinity}',
-        '{"format_version": 3, "passes": 1e999}',
+        '{"format_version": 4, "x": NaN}',
+        '{"format_version": 4, "passes": Infinity}',
+        '{"format_version": 4, "passes": 1e999}',
         "[" * 200_000,
         '{"a":' * 200_000,
-        '{"format_version": 3}',
-        '{"format_version": 3, "model": ' + "[" * 500 + "]" * 500 + "}",
+        '{"format_version": 4}',
+        '{"format_version": 4, "model": ' + "[" * 500 + "]" * 500 + "}",
         "9" * 5000,
     ],
 )

@@ -125,13 +125,14 @@ def test_one_table_is_divided(written):
     assert judge.notes[0].startswith("one labelled table was given: 120 rows became the reference")
 
 
-def test_rows_that_are_not_whole_have_an_error_and_the_others_their_verdict(screener, tmp_path):
+@pytest.mark.parametrize("beyond", [np.nan, 1e30])
+def test_rows_that_are_not_whole_have_an_error_and_the_others_their_verdict(screener, tmp_path, beyond):
     data = made("new")
-    data["logits"][3, 0] = np.nan
+    data["logits"][3, 0] = beyond
     found = screener.screen(write_npz(tmp_path / "t.npz", data)).table
     whole = screener.screen_outputs(outputs("new").take(np.arange(SETS["new"]) != 3)).table
     error = found["error"].to_pylist()
-    assert error[3] == "its logits are missing, NaN or infinite"
+    assert error[3] == "its logits are missing, NaN, infinite or beyond 1e18"
     assert error.count(None) == SETS["new"] - 1
     assert found["flagged"][3].as_py()
     assert np.allclose(np.delete(found["p_wrong"].to_numpy(), 3), whole["p_wrong"])

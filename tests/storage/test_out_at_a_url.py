@@ -121,6 +121,11 @@ def test_a_part_that_was_damaged_there_is_made_again(s3, world, home, expected):
     assert contents(out) == expected
 
 
+def labelled_rows(home):
+    rows = [(path.name, ("cat", "dog", "eel")[k % 3]) for k, path in enumerate(sorted((home / "images").iterdir()))]
+    return [row for row in rows if row[0] != "010a.png"]
+
+
 def run(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["uncertainty", *map(str, arguments)])
     try:
@@ -136,8 +141,7 @@ def test_what_is_made_of_verdicts_is_what_a_folder_would_hold(s3, world, home, e
     here, there = tmp_path / "out", f"{s3}/made"
     shutil.copytree(home / "out", here)
     screened(world, home, there)
-    rows = [(path.name, ("cat", "dog", "eel")[k % 3]) for k, path in enumerate(sorted((home / "images").iterdir()))]
-    labels = write_labels(tmp_path / "labels.csv", [row for row in rows if row[0] != "010a.png"])
+    labels = write_labels(tmp_path / "labels.csv", labelled_rows(home))
     for out in (str(here), there):
         verbs.evaluate(out, labels, resamples=5)
         verbs.rank(out, 5)
@@ -158,6 +162,41 @@ def test_what_is_made_of_verdicts_is_what_a_folder_would_hold(s3, world, home, e
         verbs.evaluate(there, labels, resamples=5)
 
 
+def test_what_reads_verdicts_finds_in_them_what_it_finds_in_a_folder(s3, world, home, expected, tmp_path):
+    here, there = tmp_path / "out", f"{s3}/read"
+    shutil.copytree(home / "out", here)
+    screened(world, home, there)
+    labels = write_labels(tmp_path / "labels.csv", [*labelled_rows(home), ("no-image.png", "cat")])
+    verbs.rank(there, 5)
+    verbs.rank(str(here), 5)
+    made = {}
+    for place, out in (("here", str(here)), ("there", there)):
+        to = tmp_path / place
+        verbs.export(out, "csv", to / "all.csv")
+        verbs.export(f"{out}/ranking.csv", "label-studio", to / "tasks", images=home / "images")
+        verbs.compare(out, f"{out}/verdicts.parquet", labels, out=to / "compared", resamples=5)
+        verbs.thresholds(out, recall=0.5, labels=labels, out=to / "thresholds.json", confidence=0.0)
+        found, _ = verbs.update(home / "screener", out, labels, new=to / "screener", anyway=True)
+        made[place] = {file.relative_to(to): file.read_bytes() for file in to.rglob("*") if file.is_file()}
+        made[place]["id"] = found.screener.id
+    assert made["here"] == made["there"]
+    assert contents(there).keys() == {path.name for path in here.iterdir()}  # labels that were kept apart
+    assert contents(there)["labels_kept_apart.csv"] == (here / "labels_kept_apart.csv").read_bytes()
+
+
+def test_what_is_not_there_is_called_by_its_url(s3, tmp_path):
+    labels = write_labels(tmp_path / "labels.csv", [("a.png", "cat")])
+    for read in (
+        lambda: verbs.export(f"{s3}/none", "csv", tmp_path / "a.csv"),
+        lambda: verbs.compare(f"{s3}/none", f"{s3}/none", labels, out=tmp_path / "c"),
+        lambda: verbs.thresholds(f"{s3}/none", recall=0.5, labels=labels, out=tmp_path / "t.json"),
+    ):
+        with pytest.raises(InputError, match=rf"^{s3}/none holds no verdicts.parquet"):
+            read()
+    with pytest.raises(InputError, match=rf"^{s3}/none/ranking.csv"):
+        verbs.export(f"{s3}/none/ranking.csv", "csv", tmp_path / "a.csv")
+
+
 def test_the_command_line(s3, home, monkeypatch, capsys):
     spec = ["--model", "tests.conftest:tiny_classifier", "--batch-size", "4"]
     out = f"{s3}/by-command"
@@ -165,6 +204,8 @@ def test_the_command_line(s3, home, monkeypatch, capsys):
     assert (code, told.splitlines()[-1]) == (0, f"verdicts written to {out}"), error
     code, told, error = run(monkeypatch, capsys, "rank", out, "-n", "3")
     assert (code, told.splitlines()[-1]) == (0, f"3 images, the first to label first, written to {out}/ranking.csv")
+    code, told, error = run(monkeypatch, capsys, "export", out, "--to", "csv", "-o", home / "by-command.csv")
+    assert (code, told.splitlines()[-1]) == (0, f"40 images written to {home / 'by-command.csv'}"), error
     code, told, error = run(monkeypatch, capsys, "rank", out, "-n", "3", "--to", "csv")
     assert (code, error.count("\n")) == (1, 1)
     assert "give -o FILE for a file here" in error
@@ -174,13 +215,14 @@ def test_the_command_line(s3, home, monkeypatch, capsys):
     ("arguments", "error"),
     [
         (
-            ("export", "s3://b/out", "--to", "csv", "-o", "a.csv"),
-            "source is at a URL, s3://b/out; `export` works on this machine alone",
+            ("export", "out", "--to", "csv", "-o", "s3://b/a.csv"),
+            "out is at a URL, s3://b/a.csv; `export` works on this machine alone",
         ),
         (
-            ("update", "a", "s3://k:s@b/out", "--labels", "l.csv"),
-            "out is at a URL, s3://b/out; `update` works on this machine alone",
+            ("update", "s3://k:s@b/screener", "out", "--labels", "l.csv"),
+            "screener is at a URL, s3://b/screener; `update` works on this machine alone",
         ),
+        (("review", "s3://b/out"), "out is at a URL, s3://b/out; `review` works on this machine alone"),
         (("screen", "s3", "images", "-o", "hdfs://host/out"), "hdfs://host/out is no object store"),
         (("screen", "s3", "images", "-o", "s3://bucket"), "s3://bucket names no folder in its bucket"),
     ],
@@ -217,10 +259,11 @@ def test_workers_on_ray_write_there_themselves(s3, world, home, expected, monkey
     assert contents(f"{s3}/by-ray") == expected
 
 
-def test_verbs_that_do_not_work_with_a_url_say_so():
-    for verb, given in ((verbs.export, ("csv", "a.csv")), (verbs.compare, ("b", "labels.csv"))):
+def test_files_of_verbs_that_stay_here_are_refused_at_a_url():
+    url = "s3://key:secret@bucket/out"
+    for verb, given in ((verbs.export, ("out", "csv", url)), (verbs.compare, ("a", "b", url))):
         with pytest.raises(InputError, match=r"^s3://bucket/out is at a URL; .* so copy it here first"):
-            verb("s3://key:secret@bucket/out", *given)
+            verb(*given)
 
 
 def test_a_bucket_that_there_is_not_is_said_at_once(s3, monkeypatch):

@@ -19,6 +19,7 @@ from uncertainty.images.quality import QUALITY_NAMES, USUAL
 from uncertainty.images.sources import ImageItem, ImageSet
 from uncertainty.screening import second_pass
 from uncertainty.screening.features_file import FEATURES_FILE
+from uncertainty.screening.saved_screener import SavedScreener
 from uncertainty.verdicts import FORMATS, Verdicts
 from uncertainty.workflows import screen
 from uncertainty.workflows.monitor import monitor_folder
@@ -317,3 +318,13 @@ def test_adapted_to_the_batch_it_is_what_memory_holds_and_monitoring_is_not_fool
         screen_into(tmp_path / "a", world.screener, mixed, ScreenSettings(batch_size=8))
     with pytest.raises(InputError, match="leave --no-features out"):
         ScreenSettings(adapt="batch", features=False)
+
+
+def test_a_saved_screener_is_screened_with_networks_that_are_looked_at_once(world, tmp_path, monkeypatch):
+    world.screener.save(tmp_path / "s")
+    saved = SavedScreener(tmp_path / "s", "tests.conftest:tiny_classifier")
+    seen = []
+    monkeypatch.setattr(screen, "screen_into", lambda out, screener, *given, **how: seen.append(screener) or {})
+    done = screen.screen_folder(saved, str(world.incoming), tmp_path / "out", ScreenSettings())
+    assert [one.classifier.network.held for one in seen] == [True]
+    assert not done.screener.classifier.network.held

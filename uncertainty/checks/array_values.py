@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from uncertainty.errors import OutputsError, in_one_line
 
+LARGEST = 1e18
+"""What is larger is refused: squares of it, and sums of some hundred of these, would not fit into 32 bits."""
+UNUSABLE = "NaN, infinite or beyond 1e18"
 _KINDS = {
     "c": "complex numbers; give real ones",
     "m": "durations; give numbers",
@@ -48,6 +51,16 @@ def as_array(name: str, values: Any) -> NDArray[Any]:
         why = in_one_line(error)
         why = "rows differ in length or kind" if "inhomogeneous" in why else why
         raise OutputsError(f"{name} can't be read as one array: {why}") from error
+
+
+def usable(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where an array of floats, of whatever shape, holds numbers that can be computed with.
+
+    >>> usable(np.array([0.0, -1e18, 1e19, np.nan, -np.inf])).tolist()
+    [True, True, False, False, False]
+    """
+    most = min(LARGEST, float(np.finfo(array.dtype).max))
+    return np.asarray((array >= -most) & (array <= most))
 
 
 def own(array: NDArray[Any]) -> NDArray[Any]:

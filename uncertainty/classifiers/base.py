@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.brief import Brief
+from uncertainty.checks.array_values import UNUSABLE
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.classifiers.class_names import names_in_order
@@ -45,7 +46,7 @@ __all__ = ["ArrayItem", "Batch", "Classifier", "Collected", "Damage", "Deeper", 
 logger = logging.getLogger("uncertainty")
 
 _ASSUMED = "of how images are prepared this is only assumed: {}; where the accuracy is not the one you know, say how"
-_NOT_FINITE = "the classifier answers with values that are NaN or infinite"
+_UNUSABLE = f"the classifier answers with values that are {UNUSABLE}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -302,7 +303,7 @@ class Classifier(Brief):
         self, images: list[Loaded], forward: Forward, *, second_opinion: bool
     ) -> tuple[Forward, list[str | None]]:
         """Add the second opinion where there is one, and say for each image what failed, if anything did."""
-        why = [None if finite else _NOT_FINITE for finite in forward.finite_rows()]
+        why = [None if fine else _UNUSABLE for fine in forward.usable_rows()]
         if self.embedder is None or not second_opinion:
             return forward, why
         embedding, failed = self.embedder.attempt(np.stack([one.second_inputs for one in images]))

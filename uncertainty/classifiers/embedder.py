@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.checks.array_values import as_array
+from uncertainty.checks.array_values import UNUSABLE, as_array, usable
 from uncertainty.classifiers.attempts import attempted
 from uncertainty.classifiers.preprocess import Preprocess
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from uncertainty.classifiers.network import Network
 
 _SHARED = 0.5
-_NOT_FINITE = "the second opinion answers with values that are NaN or infinite"
+_UNUSABLE = f"the second opinion answers with values that are {UNUSABLE}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Embedder:
             else:
                 found[rows] = answer
         return found, [
-            reason or (None if np.isfinite(row).all() else _NOT_FINITE) for row, reason in zip(found, why, strict=True)
+            reason or (None if usable(row).all() else _UNUSABLE) for row, reason in zip(found, why, strict=True)
         ]
 
     @property

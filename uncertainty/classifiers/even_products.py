@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -41,11 +40,6 @@ class EvenProducts(TorchFunctionMode):
             given: list[Any] = [*args, *(None, 1, 0, 1, 1)[len(args) - 2 :]]
             return torch.mkldnn_convolution(given[0], given[1], given[2], (0, 0), (1, 1), (1, 1), given[6])
         return func(*args, **kwargs)
-
-
-def unheard() -> AbstractContextManager[Any]:
-    """Return a context in which no mode is asked: to look at a network's tensors one by one is then half as long."""
-    return torch._C.DisableTorchFunction()  # the public names let subclasses through, or none
 
 
 def _plain(args: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.checks.array_values import frozen
+from uncertainty.checks.array_values import frozen, usable
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +25,10 @@ class Forward:
     embedding: NDArray[np.float32] | None = None
     tta_logits: NDArray[np.float32] | None = None
 
-    def finite_rows(self) -> NDArray[np.bool_]:
-        """(b,) False where any value of the row is NaN or infinite."""
-        finite = [np.isfinite(a.reshape(len(a), -1)).all(axis=1) for a in self._arrays().values()]
-        return np.asarray(np.logical_and.reduce(finite))
+    def usable_rows(self) -> NDArray[np.bool_]:
+        """(b,) False where any value of the row is NaN, infinite or too large to compute with."""
+        fine = [usable(a.reshape(len(a), -1)).all(axis=1) for a in self._arrays().values()]
+        return np.asarray(np.logical_and.reduce(fine))
 
     def take(self, rows: NDArray[Any] | slice) -> Forward:
         """Return the rows of a mask, or at these positions."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uncertainty.checks.array_values import frozen
+from uncertainty.classifiers.channels_last import takes_channels_last
 from uncertainty.classifiers.compiled import Compiled
 from uncertainty.classifiers.dropout import Masks, SharedMasks, one_sub_network
 from uncertainty.classifiers.dropout_found import dropout_of
@@ -22,6 +23,7 @@ from uncertainty.classifiers.feature_layer import FeatureLayer, find_feature_lay
 from uncertainty.classifiers.folding import Folded, fold
 from uncertainty.classifiers.forward import Forward
 from uncertainty.classifiers.habits import Habits, habits_of
+from uncertainty.classifiers.held_parts import held_compiled, held_folded, held_replay
 from uncertainty.classifiers.modes import AUTOCAST, evaluating, is_compiled, placed
 from uncertainty.classifiers.output_form import Adapted, OutputForm, original
 from uncertainty.classifiers.replay import AstrayError, Replay
@@ -31,8 +33,6 @@ from uncertainty.classifiers.training_only import in_training
 from uncertainty.classifiers.views import view_logits
 from uncertainty.defaults import FEW_PASSES, MC_PASSES
 from uncertainty.errors import ModelError, in_one_line
-
-_ALIKE = 1e-2  # of the largest logit: far above rounding, below what another order of pixels does
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Network:
     logits for noise, and those of one sub-network. `switched` are modules that drop units in their training mode alone
     (fused attention), which is set for the sub-networks and does nothing else there. `folded` gives the same answers
     with less work, as long as the weights are those that were folded. `runtime` runs what it can in torch's place, see
-    `other_runtime.py`.
+    `other_runtime.py`. `held` says that nobody will change the module any more, see `held_network.py`.
     """
 
     module: nn.Module
@@ -68,6 +68,7 @@ class Network:
     folded: Folded | None = None
     compiled: Compiled | None = None
     runtime: Runtime | None = None
+    held: bool = False
 
     @classmethod
     def probe(
@@ -92,7 +93,7 @@ class Network:
                 layer = named_layer(module, form.features, lambda: run(images), len(images))
             habits, logits = habits_of(module, run, images, logits, writes=not torch.equal(before, images))
             with habits.plain(len(images)):
-                last = not habits.writes and _takes_channels_last(module, images, logits)
+                last = not habits.writes and takes_channels_last(module, images, logits)
             if last:
                 images = images.contiguous(memory_format=torch.channels_last)
             dropout = dropout_of(module, run, images, habits.alone)
@@ -141,13 +142,23 @@ class Network:
             rows = (inputs[k : k + 1] for k in range(len(inputs)))
             return Forward.joined([self(row, passes, seed, views) for row in rows])
         x = self._placed(inputs)
-        with evaluating(self.module, self.autocast), EvenProducts():
-            with self.habits.plain(len(x)):
-                answer, captured, prefix = self._plain(x, passes)
-            logits = self._numbers(answer, len(x))
-            samples = self._samples(x, prefix, passes, seed) if self.dropout and passes else None
-            viewed = self._views(x, views) if views else None
+        with evaluating(self.module, self.autocast):
+            now = self.looked_at()
+            with EvenProducts():
+                with self.habits.plain(len(x)):
+                    answer, captured, prefix = now._plain(x, passes)
+                logits = self._numbers(answer, len(x))
+                samples = now._samples(x, prefix, passes, seed) if self.dropout and passes else None
+                viewed = now._views(x, views) if views else None
         return Forward(logits, self._features(captured, len(x)), samples, tta_logits=viewed)
+
+    def looked_at(self) -> Network:
+        """Return it, in eval mode, with the lighter parts that hold now; before a mode begins, which slows looks."""
+        if self.held:
+            return self
+        with self._caught():  # what would skip the layer whose features are caught does not hold
+            folded, compiled, replay = held_folded(self.folded), held_compiled(self.compiled), held_replay(self.replay)
+        return replace(self, folded=folded, compiled=compiled, replay=replay, held=True)
 
     def _plain(self, x: Tensor, passes: int) -> tuple[Any, list[Tensor], tuple[Any, ...] | None]:
         """Return the answer, what was caught of the features, and the values that cross the cut if they were made."""
@@ -173,12 +184,14 @@ class Network:
             rows = [slice(k, k + 1) for k in range(len(inputs))]
             return Forward.joined([self.deeper(seen.take(row), inputs[row], passes, seed, views) for row in rows])
         x = self._placed(inputs)
-        with evaluating(self.module, self.autocast), EvenProducts():
-            if self.dropout and passes:
-                with self.habits.plain(len(x)):
-                    prefix = self.replay.prefix(self._own(x)) if self.replay else None
-                seen = replace(seen, mc_logits=self._samples(x, prefix, passes, seed))
-            return replace(seen, tta_logits=self._views(x, views)) if views else seen
+        with evaluating(self.module, self.autocast):
+            now = self.looked_at()
+            with EvenProducts():
+                if self.dropout and passes:
+                    with self.habits.plain(len(x)):
+                        prefix = now.replay.prefix(self._own(x)) if now.replay else None
+                    seen = replace(seen, mc_logits=now._samples(x, prefix, passes, seed))
+                return replace(seen, tta_logits=now._views(x, views)) if views else seen
 
     def _placed(self, inputs: NDArray[Any] | Tensor) -> Tensor:
         if self.runtime is not None and self.runtime.waits:
@@ -292,17 +305,6 @@ def _trace(module: nn.Module) -> Trace | None:
         return Trace.of(module)
     except Exception:  # the user's code, run with stand-ins for tensors: anything may be raised
         return None
-
-
-def _takes_channels_last(module: nn.Module, images: Tensor, logits: Tensor) -> bool:
-    """Whether there are convolutions over images, and the module answers alike where channels lie last in memory."""
-    if not any(isinstance(m, nn.Conv2d) for m in module.modules()):
-        return False
-    try:
-        found = module(images.contiguous(memory_format=torch.channels_last))
-    except Exception:  # a view of the input in its usual order: anything may be raised
-        return False
-    return bool((found - logits).abs().max() <= _ALIKE * logits.abs().max())
 
 
 def _adapted(module: nn.Module, form: OutputForm, images: Tensor) -> nn.Module:

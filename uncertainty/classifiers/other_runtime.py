@@ -170,14 +170,14 @@ def _whole(network: Network) -> _Part:
 def _attempted(network: Network, runtime: Runtime, images: Tensor) -> Network:
     with _told(runtime):
         part, replay = _part_of(network), network.replay
-        made = _compiled(part, runtime, images)
+        made = _compiled(part, runtime, images, network.channels_last)
         if part.after is None or not isinstance(replay, Traced):
             return replace(network, compiled=made, runtime=runtime)
         return replace(network, replay=replace(replay, lighter=made, light=(made, part.after)), runtime=runtime)
 
 
-def _compiled(part: _Part, runtime: Runtime, images: Tensor) -> Compiled:
+def _compiled(part: _Part, runtime: Runtime, images: Tensor, channels_last: bool) -> Compiled:
     layers = part.layers
     tensors = tuple(tensor for layer in layers for tensor in (*layer.parameters(False), *layer.buffers(False)))
     run = runtime.compile(part.module, images[:1].contiguous(), torch.get_num_threads(), cache_folder())
-    return Compiled(run, layers, tensors, WeightState.of(layers, tensors), part.per_image)
+    return Compiled(run, layers, tensors, WeightState.of(layers, tensors), part.per_image, channels_last)

@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from uncertainty.classifiers.even_products import unheard
 from uncertainty.classifiers.replay import hooked
 
 _PLAIN = (bool, int, float, str)
 _OWN = (nn.Module, type, FunctionType, ModuleType)  # looked at by themselves, or as good as constant
 _TENSORS = ("_parameters", "_buffers", "_modules")  # a graph reads them by name, so what is in them may change
+_ELSEWHERE = vars(nn.Module()).keys() - {"training", *_TENSORS}  # hooks, which are looked at by themselves
 _DEEPEST = 4  # lists in lists that are looked into
 
 
@@ -43,8 +43,7 @@ class Trace:
 
     def holds(self) -> bool:
         """Whether what was taken apart has no hook and the attributes that it had."""
-        with unheard():
-            return not any(map(hooked, self.parts)) and self.attributes == attributes(self.parts)
+        return not any(map(hooked, self.parts)) and self.attributes == attributes(self.parts)
 
 
 def _taken_apart(module: nn.Module) -> tuple[nn.Module, ...]:
@@ -62,9 +61,11 @@ def attributes(parts: tuple[nn.Module, ...]) -> tuple[Any, ...]:
 
 def _values(part: nn.Module) -> Iterator[Any]:
     for name, value in vars(part).items():
-        if name in _TENSORS:
+        if type(value) in _PLAIN:
+            yield name, value
+        elif name in _TENSORS:
             yield name, tuple((key, id(item)) for key, item in value.items())
-        else:
+        elif name not in _ELSEWHERE:
             yield name, _value(value, _DEEPEST)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from uncertainty.classifiers.even_products import unheard
 from uncertainty.classifiers.tracing import attributes, written
 
 _LOOKED_AT = 64  # values of a weight that are compared before each batch
@@ -16,27 +15,27 @@ _LOOKED_AT = 64  # values of a weight that are compared before each batch
 
 @dataclass(frozen=True, eq=False)
 class WeightState:
-    """What layers and tensors were when something was made of them: settings, versions, and some values of each."""
+    """What layers and tensors were when something was made of them: settings, versions, and some values of each.
+
+    `places` are views of where these values lie, which hold as long as a tensor has the memory that it had.
+    """
 
     layers: tuple[Any, ...]
     written: tuple[tuple[int, int], ...]
+    places: tuple[Tensor, ...]
     values: Tensor
 
     @classmethod
     def of(cls, layers: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> WeightState:
         """Look at them."""
-        return cls(attributes(layers), tuple(map(written, tensors)), _looked_at(tensors))
+        places = tuple(_some(tensor.detach()) for tensor in tensors)
+        return cls(attributes(layers), tuple(map(written, tensors)), places, torch.cat(places))
 
     def holds(self, layers: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> bool:
         """Whether they are as they were: other tensors, written ones or other values at 64 places of each are not."""
-        with unheard():
-            if self.layers != attributes(layers) or self.written != tuple(map(written, tensors)):
-                return False
-            return torch.equal(self.values, _looked_at(tensors))
-
-
-def _looked_at(tensors: tuple[Tensor, ...]) -> Tensor:
-    return torch.cat([_some(tensor.detach()) for tensor in tensors])
+        if self.layers != attributes(layers) or self.written != tuple(map(written, tensors)):
+            return False
+        return torch.equal(self.values, torch.cat(self.places))
 
 
 def _some(tensor: Tensor) -> Tensor:

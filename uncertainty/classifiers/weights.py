@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from uncertainty.classifiers.file_kinds import Kind, kind_of, words_for
+from uncertainty.classifiers.formats._archive import NO_ARCHIVE, what_it_is
 from uncertainty.errors import ModelError, in_one_line
 
 logger = logging.getLogger("uncertainty")
@@ -16,16 +18,20 @@ logger = logging.getLogger("uncertainty")
 def load_weights(module: Any, path: Path) -> None:
     """Load a file into a module; ModelError, in one line, for one that can't be read or does not fit.
 
+    What it is, is told from its content: the ending of its name says nothing.
     Of a checkpoint the one entry that holds the tensors is taken, and the one prefix under which the module's names
     stand, such as `module.`, is left out; a warning is logged that says so.
     """
     try:
-        state = _read(path)
-    except Exception as error:  # safetensors, zip and pickle readers each have errors of their own
-        advice = "save model.state_dict(), best as .safetensors; whole pickled models are never loaded"
-        other = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
-        why = f"it holds a {other[1]}" if other else in_one_line(error, 300)
-        raise ModelError(f"weights file {path} can't be read as tensors alone ({why}); {advice}") from error
+        kind = kind_of(path)
+        other = what_it_is(path, "pickle") if kind == "zip" else None
+    except OSError as error:
+        raise ModelError(f"weights file {path} can't be read: {error.strerror or error}") from error
+    if other == NO_ARCHIVE or kind is None:
+        raise ModelError(f"weights file {path} is {words_for(path)}")
+    if other is not None:
+        raise ModelError(f"weights file {path} holds no tensors alone: {other}")
+    state = _read(path, kind)
     wanted = module.state_dict().keys()
     entry, state = _tensors(state, wanted, path)
     prefix, state = _fitting(whole := state, wanted)
@@ -47,18 +53,31 @@ def load_weights(module: Any, path: Path) -> None:
 
 def refuse_missing(path: Path) -> None:
     """Raise ModelError for a file that is not there."""
+    if path.is_dir():
+        raise ModelError(f"weights file {path} is a folder; name the file in it")
     if not path.is_file():
         raise ModelError(f"weights file {path} does not exist")
 
 
-def _read(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+def _read(path: Path, kind: Kind) -> Any:
+    try:
+        if kind == "safetensors":
+            from safetensors.torch import load_file
 
-        return load_file(path)
-    import torch
+            return load_file(path)
+        import torch
 
-    return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # by its name torch would take it for safetensors
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # safetensors, zip and pickle readers each have errors of their own
+        if kind == "safetensors":
+            raise ModelError(
+                f"weights file {path} is damaged or cut short ({in_one_line(error)}); copy or download it again"
+            ) from error
+        advice = "save model.state_dict(), best as .safetensors; whole pickled models are never loaded"
+        other = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        why = f"it holds a {other[1]}" if other else "it is damaged, or no file of torch.save"
+        raise ModelError(f"weights file {path} can't be read as tensors alone ({why}); {advice}") from error
 
 
 def _tensors(state: Any, wanted: Iterable[str], path: Path) -> tuple[str, Any]:

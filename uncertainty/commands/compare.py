@@ -13,14 +13,18 @@ from uncertainty.commands.options import (
     Overwrite,
     Resamples,
     ResamplesSeed,
+    Screened,
 )
 from uncertainty.commands.shared import console, say, say_kept_apart
+from uncertainty.images.remote import located
 
 
 @with_grouped_columns
 def compare(
-    a: Annotated[Path, typer.Argument(help="Folder that `uncertainty screen` wrote, or a verdict table.")],
-    b: Annotated[Path, typer.Argument(help="The same of another run or another model.")],
+    a: Screened,
+    b: Annotated[
+        Any, typer.Argument(parser=located, metavar="OUT_B", help="The same of another run or another model.")
+    ],
     labels: Labels,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("comparison"),
     resamples: Resamples = 1000,

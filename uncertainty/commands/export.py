@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from uncertainty.commands.options import TOOLS, Overwrite, Target
 from uncertainty.commands.shared import say, say_notes
 from uncertainty.figures import number_of
+from uncertainty.images.remote import located
 
 
 def export(
-    source: Annotated[Path, typer.Argument(help="Folder that `screen` wrote, or a table, e.g. what `rank` wrote.")],
+    source: Annotated[
+        Any,
+        typer.Argument(
+            parser=located,
+            metavar="SOURCE",
+            help="Folder that `screen` wrote, or its URL, or a table, e.g. what `rank` wrote.",
+        ),
+    ],
     to: Annotated[Target, typer.Option(metavar="TOOL", help=f"The tool or library that opens it: {TOOLS}.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="New folder or .zip; for csv and parquet a file.")],
     images: Annotated[Path | None, typer.Option(help="Where the images are, if not where they were screened.")] = None,

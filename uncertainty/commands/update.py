@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from uncertainty.commands.column_options import with_label_columns
-from uncertainty.commands.options import Labels, ScreenedHere
+from uncertainty.commands.options import Labels, Screened
 from uncertainty.commands.shared import say, say_notes
 
 
 @with_label_columns
 def update(
     screener: Annotated[Path, typer.Argument(help="Folder that `uncertainty fit` wrote.")],
-    out: ScreenedHere,
+    out: Screened,
     labels: Labels,
     new: Annotated[
         Path | None, typer.Option("-o", "--out", help="New folder. Default: SCREENER, the old one is kept beside it.")

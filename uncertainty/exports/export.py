@@ -18,12 +18,14 @@ from typing import Any
 from uncertainty.errors import InputError
 from uncertainty.exports.base import Exported, Place, Ranking
 from uncertainty.exports.targets import FOLDERS, TABLES, TARGETS
+from uncertainty.storage.mirror import from_urls
 from uncertainty.verdicts import Verdicts, input_root, read_summary, write_table
 from uncertainty.written import kept_by_date, written
 
 logger = logging.getLogger("uncertainty")
 
 
+@from_urls("source")
 def export(
     source: Path,
     to: str,
@@ -35,7 +37,8 @@ def export(
 ) -> Exported:
     """Export the verdicts of a screening's output folder, or one table such as a ranking; `how`: see `write`.
 
-    Classes, model, and where the images were screened are looked up in the folder, unless said.
+    The source may be at a URL. Classes, model, and where the images were screened are looked up in the folder, unless
+    said.
     """
     verdicts, summary = Verdicts.read(source), read_summary(source)
     if images is None and (root := input_root(summary)) is not None and root.exists():

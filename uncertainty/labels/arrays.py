@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.checks.array_values import as_array, numbers
+from uncertainty.checks.array_values import UNUSABLE, as_array, numbers, usable
 from uncertainty.errors import InputError
 from uncertainty.outputs import UNKNOWN_CLASS, Task
 
@@ -207,9 +207,9 @@ def run_over(
 
     Or what else it gives, called `what`.
 
-    Batches are (inputs, labels) or (inputs, labels, names). Rows whose logits are NaN or infinite are left out, and a
-    warning is logged that names one. Raises InputError for anything else, for an empty loader,
-    and for a model in training mode, whose answers are random.
+    Batches are (inputs, labels) or (inputs, labels, names). Rows whose logits are NaN, infinite or beyond 1e18 are left
+    out, and a warning is logged that names one. Raises InputError for anything else, for an empty loader, and for a
+    model in training mode, whose answers are random.
     """
     if getattr(answers, "training", False):
         raise InputError("the model is in training mode, so its answers are random; call model.eval() first")
@@ -228,11 +228,11 @@ def run_over(
     every, known = np.concatenate(logits).astype(np.float64), np.concatenate(labels)
     if names and len(names) != len(known):
         raise InputError(f"the loader yields {len(names)} names for {len(known)} labels; give one name for each")
-    kept = np.asarray(np.isfinite(every).all(axis=1))
+    kept = np.asarray(usable(every).all(axis=1))
     if not kept.any():
-        raise InputError(f"all {len(kept)} rows of {what} are NaN or infinite")
+        raise InputError(f"all {len(kept)} rows of {what} are {UNUSABLE}")
     named = np.array([str(name) for name in names], dtype=object) if names else np.arange(len(kept))
     if not kept.all():
         first = named[~kept][0]
-        logger.warning("left out %d rows whose %s are NaN or infinite, e.g. %r", (~kept).sum(), what, first)
+        logger.warning("left out %d rows whose %s are %s, e.g. %r", (~kept).sum(), what, UNUSABLE, first)
     return known[kept], every[kept], named[kept].tolist() if names else None

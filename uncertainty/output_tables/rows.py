@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.checks.array_values import UNUSABLE, usable
 from uncertainty.output_tables.columns import Meaning, Output
 from uncertainty.outputs import ModelOutputs, Task, probs_from_logits
 
@@ -172,8 +173,8 @@ def _floats(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _with_gaps(array: NDArray[Any], called: str, why: dict[int, str]) -> dict[int, str]:
-    finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-    gaps = {int(row): f"its {called} are missing, NaN or infinite" for row in np.flatnonzero(~finite)}
+    fine = usable(array.reshape(len(array), -1)).all(axis=1)
+    gaps = {int(row): f"its {called} are missing, {UNUSABLE}" for row in np.flatnonzero(~fine)}
     return gaps | why
 
 

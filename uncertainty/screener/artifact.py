@@ -29,7 +29,9 @@ from uncertainty.files import alone, replacing
 from uncertainty.outputs import ModelOutputs, Task
 from uncertainty.screener.array_file import as_bytes, content, read_arrays
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+"""Raised with every new key: releases refuse keys that they don't know, and call a manifest newer by this alone."""
+_READ_TOO = (3,)  # what these lack has its usual value
 MANIFEST = "manifest.json"
 _ARRAYS = re.compile(r"arrays(-[0-9a-f]{16})?\.safetensors")
 _LEFT_OVER = re.compile(r"\.(manifest\.json|arrays(-[0-9a-f]{16})?\.safetensors)\.\w{8}")
@@ -273,9 +275,7 @@ def _read(folder: Path, needed: Sequence[str]) -> tuple[Manifest, dict[str, NDAr
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest and see that its seal is whole."""
     raw = _json(path)
-    version = raw.get("format_version") if isinstance(raw, dict) else None
-    if version != FORMAT_VERSION:
-        raise ArtifactError(f"{path} has format version {version!r}; this release reads {FORMAT_VERSION}, fit it again")
+    _check_version(path, raw.get("format_version") if isinstance(raw, dict) else None)
     try:
         json.dumps(raw, ensure_ascii=False).encode()  # JSON can spell half characters, which no table can hold
         manifest = Manifest.model_validate(raw)
@@ -287,6 +287,17 @@ def read_manifest(path: Path) -> Manifest:
     if _hash({key: value for key, value in raw.items() if key != "seal"}) != manifest.seal:
         raise ArtifactError(f"{path} was changed since it was written: its seal is broken; fit the screener again")
     return manifest
+
+
+def _check_version(path: Path, version: Any) -> None:
+    if type(version) is int and version in (*_READ_TOO, FORMAT_VERSION):
+        return
+    if type(version) is int and version > FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path} was written by a newer release, with format version {version}; this one reads up to "
+            f"{FORMAT_VERSION}: upgrade uncertainty, or fit the screener again"
+        )
+    raise ArtifactError(f"{path} has format version {version!r}; this release reads {FORMAT_VERSION}, fit it again")
 
 
 def _json(path: Path) -> Any:

@@ -26,7 +26,7 @@ from uncertainty.images.thumbnails import THUMBNAIL_SIDE
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import Screener
-from uncertainty.screening.saved_screener import SavedScreener
+from uncertainty.screening.saved_screener import SavedScreener, with_held_networks
 from uncertainty.screening.task import ROWS_IN_A_PART, Task
 
 DIGEST, PICTURE, FEATURES, THUMBNAIL = "digest", "picture", "features", "thumbnail"
@@ -180,7 +180,8 @@ class Screen:
     @cached_property
     def screener(self) -> Screener:
         """The screener with its classifier, loaded when first needed."""
-        return SavedScreener(self.folder, self.model, self.device, self.policy, self.embedder, self.trust).load()
+        saved = SavedScreener(self.folder, self.model, self.device, self.policy, self.embedder, self.trust)
+        return with_held_networks(saved.load())
 
     def __call__(self, items: ImageSet | Sequence[ImageItem]) -> pa.Table:
         """Return the table of one part: the unranked verdict rows of its images, all of them, in their order."""

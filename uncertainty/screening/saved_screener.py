@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uncertainty.decisions.policies import Policy
@@ -44,3 +44,10 @@ class SavedScreener:
 
     def _asked(self, screener: Screener) -> Screener:
         return screener if self.policy is None else screener.with_policy(self.policy)
+
+
+def with_held_networks(screener: Screener) -> Screener:
+    """Return a screener for one who changes nothing of its networks: they are looked at once, not before each batch."""
+    from uncertainty.classifiers.held_network import held
+
+    return screener if screener.classifier is None else replace(screener, classifier=held(screener.classifier))

@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from uncertainty.classifiers.base import ArrayItem, Classifier
+from uncertainty.classifiers.held_network import held
 from uncertainty.classifiers.image_loader import Loaded
 from uncertainty.errors import ModelError, in_one_line
 from uncertainty.files import plain
 from uncertainty.screener import Screener
 from uncertainty.screener.nearest_known_good import KnownGood
-from uncertainty.service.held_network import held
 from uncertainty.service.problems import busy, without_paths
 from uncertainty.service.settings import Batching
 from uncertainty.verdicts import ranks
@@ -93,7 +93,7 @@ class Lane:
 
     def __init__(self, screener: Screener, batching: Batching, watcher: Watcher | None = None) -> None:
         self.screener, self.batching = screener, batching
-        self.classifier: Classifier = held(_classifier_of(screener))
+        self.classifier: Classifier = held(_classifier_of(screener), evaluated=True)
         self.load, self._look = self.classifier.loader(), screener.look(batch_size=batching.batch_size)
         self.schema, self._good = screener.schema(), KnownGood.of(screener)
         self._watcher = watcher

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -24,7 +24,8 @@ from uncertainty.written import LEDGER, TOLD, fingerprint, read_ledger
 R = TypeVar("R")
 _AT_ONCE = 8
 _FOLDERS = tuple(name for name in TOLD if "." not in name)
-_USUAL = {LEDGER, SUMMARY, *TOLD, *(f"verdicts{ending}" for ending in FORMATS)}
+_VERDICTS = tuple(f"verdicts{ending}" for ending in FORMATS)
+_USUAL = {LEDGER, SUMMARY, *TOLD, *_VERDICTS}
 
 
 @contextmanager
@@ -34,14 +35,36 @@ def mirrored(at: RemotePath, more: Iterable[str] = ()) -> Iterator[Path]:
     What is new or changed in it when the block ends well is written back, what is gone is removed there. In errors the
     folder is called by its URL.
     """
-    writable(at)
+    with _standing_for(writable(at)) as here:
+        before = _fetch(at, here, more)
+        yield here
+        _put_back(at, here, before)
+
+
+@contextmanager
+def read_only(out: AnyFile) -> Iterator[Path]:
+    """Yield where the verdicts of a screening, or one table of it, can be read: a copy here where they are at a URL.
+
+    Nothing goes back. In errors what was copied is called by its URL.
+    """
+    if isinstance(out, Path):
+        yield out
+        return
+    folder = out.parent if out.suffix in FORMATS else out
+    with _standing_for(folder) as here:
+        wanted = {SUMMARY, *(_VERDICTS if folder is out else (out.name,))}
+        side_by_side(_copied, [(folder / name, here / name) for name in sizes(folder) if name in wanted])
+        yield here if folder is out else here / out.name
+
+
+@contextmanager
+def _standing_for(at: RemotePath) -> Iterator[Path]:
+    """Yield an empty folder here that errors call by its URL."""
     with TemporaryDirectory(prefix="uncertainty-") as scratch:
         here = Path(scratch) / (at.name or "out")
         here.mkdir()
         try:
-            before = _fetch(at, here, more)
             yield here
-            _put_back(at, here, before)
         except UncertaintyError as error:
             raise type(error)(str(error).replace(str(here), str(at))) from error
 
@@ -121,6 +144,25 @@ def at_urls(*names: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
             given = signature.bind(*args, **kwargs)
             with _localised(given.arguments, names) as (here, at):
                 return _told(function(*given.args, **given.kwargs), here, at)
+
+        return anywhere
+
+    return decorated
+
+
+def from_urls(*names: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Let a function that reads verdicts of local folders, or tables, take URLs for the parameters of these names."""
+
+    def decorated(function: Callable[..., R]) -> Callable[..., R]:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def anywhere(*args: Any, **kwargs: Any) -> R:
+            given = signature.bind(*args, **kwargs)
+            with ExitStack() as copies:
+                for name in names:
+                    given.arguments[name] = copies.enter_context(read_only(given.arguments[name]))
+                return function(*given.args, **given.kwargs)
 
         return anywhere
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncertainty.defaults import BATCH_SIZE, CASCADE_LOSS, EXPECT_DAMAGE, EXPECT_UNKNOWN, WORKERS
+from uncertainty.images.remote import located
 from uncertainty.verbs.options import AnyPath, cache_of, columns, here, one_of, path_of, policy_of, shown
 from uncertainty.verbs.ranges import in_range
 
@@ -143,4 +144,4 @@ def update(
 
     asked = columns(name_column, label_column, separator=label_separator, several=several_labels)
     more: dict[str, Any] = {"into": path_of(new), "column": inclusion, "anyway": anyway}
-    return update_folder(here(screener), here(out), here(labels), asked, **more)
+    return update_folder(here(screener), located(out), here(labels), asked, **more)

@@ -180,7 +180,7 @@ def export(
     names = None if classes is None else read_class_names(classes)
     place: Place = "nowhere" if copy is None else "copy" if copy else "link"
     more: dict[str, Any] = {"images": path_of(images), "classes": names, "image_url_prefix": image_url_prefix}
-    return exported(here(source), to, here(out), place=place, overwrite=overwrite, **more)
+    return exported(located(source), to, here(out), place=place, overwrite=overwrite, **more)
 
 
 @in_range

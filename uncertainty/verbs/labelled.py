@@ -106,7 +106,7 @@ def compare(
     how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
     asked = columns(name_column, label_column, group, group_by, **how)
     more: dict[str, Any] = {"seed": seed, "resamples": resamples, "overwrite": overwrite}
-    return compare_folders(here(a), here(b), here(labels), here(out), asked, **more)
+    return compare_folders(located(a), located(b), here(labels), here(out), asked, **more)
 
 
 @in_range
@@ -118,7 +118,7 @@ def thresholds(
     confidence: float | None = None,
     alone: bool = False,
     labels: AnyPath | None = None,
-    out: AnyPath = "thresholds.json",
+    out: AnyPath | None = None,
     name_column: str | None = None,
     label_column: str | None = None,
     several_labels: bool = False,
@@ -136,5 +136,5 @@ def thresholds(
     how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
     asked = replace(columns(name_column, label_column, group, group_by, **how), split=split)
     found = choose(str(source), path_of(labels), wanted, asked)
-    write(found, here(out), overwrite=overwrite)
+    write(found, path_of(out), overwrite=overwrite)
     return found

@@ -11,6 +11,7 @@ from uncertainty.evaluation.screening_quality import join_labels
 from uncertainty.evaluation.tables import decision_change_table
 from uncertainty.files import write_json
 from uncertainty.images.manifests import USUAL, Columns
+from uncertainty.storage.mirror import from_urls
 from uncertainty.verdicts import Verdicts, file_of, metadata_of_rows, write_table
 from uncertainty.written import fingerprint, refuse, written
 
@@ -18,6 +19,7 @@ DECISIONS = "decisions.csv"
 FILES = ("comparison.json", "fixed.csv", "broken.csv", DECISIONS)
 
 
+@from_urls("a", "b")
 def compare_folders(
     a: Path,
     b: Path,

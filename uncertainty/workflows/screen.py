@@ -26,7 +26,7 @@ from uncertainty.screener.from_tables import fitting, items_of
 from uncertainty.screening.journal import Parts, clear, in_progress, opened, writing
 from uncertainty.screening.part_files import Written
 from uncertainty.screening.part_tables import Screen, part_tables, task_of
-from uncertainty.screening.saved_screener import SavedScreener
+from uncertainty.screening.saved_screener import SavedScreener, with_held_networks
 from uncertainty.screening.screening_at_url import Place, screened_at
 from uncertainty.screening.second_pass import FILES, finish
 from uncertainty.screening.task import ROWS_IN_A_PART, Task
@@ -121,8 +121,9 @@ def screen_folder(
             judge = screener.load() if ray is None else screener.load_for_workers()
         found = opened_input(images, settings.name_column)
         finished_before = resume and finished_summary(place.folder) is not None
+        own = with_held_networks(judge)  # nobody else has them until this returns
         with progress("screening", len(found)) as advance:
-            summary = _screened(place, judge, found, settings, resume=resume, progress=advance, engine=engine)
+            summary = _screened(place, own, found, settings, resume=resume, progress=advance, engine=engine)
     return Screening(summary, judge, finished_before)
 
 

@@ -17,10 +17,12 @@ from uncertainty.screener import Screener
 from uncertainty.screener.backups import changing, kept_beside
 from uncertainty.screening.features_file import FEATURES_FILE
 from uncertainty.screening.part_tables import PICTURE
+from uncertainty.storage.mirror import at_urls
 from uncertainty.verdicts import Verdicts, file_of, folder_of, input_root, read_summary
 from uncertainty.written import fingerprint
 
 
+@at_urls("out")
 def update_folder(
     screener: Path,
     out: Path,

@@ -99,6 +99,20 @@ def test_what_is_made_of_an_image_depends_on_it_alone(make, runtime):
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
+def test_convolutions_behind_a_dropout_round_one_image_as_many(runtime):
+    def forward(m, x):
+        return m.fc(torch.relu(m.second(m.drop(torch.relu(m.conv(x))))).mean((2, 3)))
+
+    layers = {"conv": nn.Conv2d(3, 8, 3, padding=1), "second": nn.Conv2d(8, 16, 3, stride=2, padding=1)}
+    one = by(classifier(made(forward, drop=nn.Dropout2d(0.2), fc=nn.Linear(16, CLASSES), **layers)), runtime)
+    every = seen(one, inputs(9))
+    for row in range(9):
+        alone = seen(one, inputs(9)[row : row + 1])
+        for name in ("logits", "features", "mc_logits", "tta_logits"):
+            np.testing.assert_array_equal(getattr(alone, name)[0], getattr(every, name)[row], err_msg=name)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_threads_change_no_bit(runtime):
     before = torch.get_num_threads()
     try:

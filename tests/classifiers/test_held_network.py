@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from uncertainty.classifiers.base import Classifier
+from uncertainty.classifiers.held_network import held
 from uncertainty.classifiers.preprocess import Preprocess
 from uncertainty.classifiers.tracing import Trace
 from uncertainty.classifiers.weight_state import WeightState
-from uncertainty.service.held_network import held
 
 
 def network_of(dropout):
@@ -38,7 +38,7 @@ def test_it_answers_the_same_and_is_not_looked_at_again(monkeypatch):
         classifier = network_of(dropout)
         assert classifier.network.folds()
         expected = classifier.network(IMAGES, 5, 1)
-        own = held(classifier).network
+        own = held(classifier, evaluated=True).network
         with monkeypatch.context() as patch:
             patch.setattr(Trace, "holds", refuse)
             patch.setattr(WeightState, "holds", refuse)
@@ -66,3 +66,29 @@ def test_what_was_changed_before_is_seen():
     after = held(classifier).network(IMAGES).logits
     assert not np.array_equal(after, before)
     assert np.array_equal(after, classifier.network(IMAGES).logits)
+
+
+def test_features_are_those_of_the_layer_that_was_asked_for():
+    """A part that would skip that layer is not run."""
+    module = network_of(True).network.module
+    classifier = Classifier.from_module(module, preprocess=Preprocess(size=8), features="2")
+    found = held(classifier).network(IMAGES)
+    assert np.array_equal(found.features, classifier.network(IMAGES).features)
+    with torch.no_grad():
+        expected = module.eval()[:3](torch.from_numpy(IMAGES)).mean((2, 3)).numpy()
+    np.testing.assert_allclose(found.features, expected, atol=1e-6)
+
+
+def test_one_of_the_user_is_looked_at_before_each_batch(monkeypatch):
+    classifier = network_of(True)
+    looks = []
+    holds = WeightState.holds
+    monkeypatch.setattr(WeightState, "holds", lambda self, *given: looks.append(1) or holds(self, *given))
+    own = held(classifier).network
+    looks.clear()
+    for _ in range(3):
+        own(IMAGES)
+    assert not looks
+    for batch in range(1, 4):
+        classifier.network(IMAGES)
+        assert len(looks) >= batch
