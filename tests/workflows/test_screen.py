@@ -324,7 +324,7 @@ def test_a_saved_screener_is_screened_with_networks_that_are_looked_at_once(worl
     world.screener.save(tmp_path / "s")
     saved = SavedScreener(tmp_path / "s", "tests.conftest:tiny_classifier")
     seen = []
-    monkeypatch.setattr(screen, "screen_into", lambda out, screener, *given, **how: seen.append(screener) or {})
+    monkeypatch.setattr(screen, "_screened", lambda place, screener, *given, **how: seen.append(screener) or {})
     done = screen.screen_folder(saved, str(world.incoming), tmp_path / "out", ScreenSettings())
     assert [one.classifier.network.held for one in seen] == [True]
     assert not done.screener.classifier.network.held
