@@ -32,9 +32,9 @@ HEAD = """# Several labels: unknown answers in calibration
 
 A screener at `fast` is fitted as users fit it, after a share of the answers of calibration was made unknown, drawn
 alike over images and labels; damaged copies lack the same answers as their originals. *Whole* is how many of the {n}
-images then still have every answer. It screens images in distribution, all of whose answers are known: their error rate and
-that of single decisions beside what is predicted, E-AURC x1000 of images, and AUROC of decisions, mean over labels.
-{splits} splits."""
+images then still have every answer. It screens images in distribution, all of whose answers are known: their error
+rate and that of single decisions beside what is predicted, E-AURC x1000 of images, and AUROC of decisions, mean over
+labels. {splits} splits."""
 
 
 def with_unknown(split: Split, share: float, seed: int) -> Split:
