@@ -13,7 +13,7 @@ from conftest import CLASSES, tiny_classifier, write_images
 from output_tables import tables
 
 import uncertainty
-from uncertainty import ModelOutputs, cli
+from uncertainty import ModelOutputs, cli, verbs
 from uncertainty.estimators import discover
 from uncertainty.exports.targets import TARGETS
 from uncertainty.verdicts import SUGGESTED, Verdicts
@@ -119,6 +119,11 @@ def test_every_public_name_is_in_the_reference():
     listed = {name.rpartition(".")[2] for name in re.findall(r"^::: (uncertainty\.[A-Z]\w+)$", text, re.MULTILINE)}
     assert {*listed, "UncertaintyError"} == set(uncertainty.__all__)
     assert "::: uncertainty.errors\n" in text
+
+
+def test_every_command_that_is_a_function_is_in_the_reference():
+    text = TEXT[ROOT / "docs" / "reference.md"]
+    assert sorted(re.findall(r"^::: uncertainty\.verbs\.(\w+)$", text, re.MULTILINE)) == verbs.__all__
 
 
 def test_every_estimator_that_counts_unasked_is_in_the_table_and_none_that_is_not_there():

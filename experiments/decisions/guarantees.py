@@ -15,7 +15,7 @@ from experiments.shared.command_line import Options, options, say
 from experiments.shared.fitted_screener import fitted
 from uncertainty import ModelOutputs
 from uncertainty.combination.evidence import Shares, evidence
-from uncertainty.combination.fit import Evidence
+from uncertainty.combination.evidence_rows import Evidence
 from uncertainty.combination.mixture import Signals, expit
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision, decide

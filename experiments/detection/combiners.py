@@ -21,7 +21,8 @@ from experiments.shared import results_file
 from experiments.shared.combiner_evidence import Seen, Stream, sets, taken
 from experiments.shared.command_line import Options, options, say
 from experiments.shared.fitted_screener import MAX_SOFTMAX
-from uncertainty.combination.fit import _CLASS_RIDGE, Evidence, _folds, combine
+from uncertainty.combination.evidence_rows import Evidence
+from uncertainty.combination.fit import _CLASS_RIDGE, _folds, combine
 from uncertainty.combination.held_regression import Prior
 from uncertainty.combination.held_regression import fitted as held
 from uncertainty.combination.mixture import Basis, Floats, Linear, expit

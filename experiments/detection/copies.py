@@ -19,7 +19,8 @@ from experiments.shared.markdown import table
 from experiments.shared.splits import REGIMES
 from experiments.shared.thorough_splits import bare_split
 from uncertainty.combination.copies import MOST
-from uncertainty.combination.fit import Evidence, combine
+from uncertainty.combination.evidence_rows import Evidence
+from uncertainty.combination.fit import combine
 from uncertainty.combination.mixture import Condition
 from uncertainty.metrics import e_aurc
 

@@ -18,7 +18,8 @@ from experiments.shared.command_line import Options, options, say
 from experiments.shared.markdown import FEW_ERRORS, percent, placed, table
 from experiments.shared.results_file import change, over_splits
 from experiments.shared.splits import REGIMES
-from uncertainty.combination.fit import Evidence, combine
+from uncertainty.combination.evidence_rows import Evidence
+from uncertainty.combination.fit import combine
 from uncertainty.metrics import auroc, e_aurc, ece
 
 COUNTS = (0, 5, 10, 20, 50, 100, 200)

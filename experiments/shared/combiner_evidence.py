@@ -15,7 +15,7 @@ from experiments.shared.fitted_screener import MAX_SOFTMAX, named_as_originals
 from experiments.shared.splits import Split
 from uncertainty.combination.calibration_sets import fit_estimators
 from uncertainty.combination.evidence import Shares, evidence, signals
-from uncertainty.combination.fit import Evidence
+from uncertainty.combination.evidence_rows import Evidence
 from uncertainty.combination.mixture import Signals
 from uncertainty.defaults import EXPECT_DAMAGE, EXPECT_UNKNOWN
 from uncertainty.estimators import discover

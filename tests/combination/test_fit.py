@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from uncertainty.combination.fit import CONDITIONS, Evidence, _basis, _folds, _mixed, _mixture, combine
+from uncertainty.combination.evidence_rows import CONDITIONS, Evidence
+from uncertainty.combination.fit import _basis, _folds, _mixed, _mixture, combine
 from uncertainty.combination.mixture import Signals
 from uncertainty.combination.platt_scaling import PlattScaling
 from uncertainty.errors import CalibrationError

@@ -22,11 +22,14 @@ def test_doctor_says_what_is_found_out_about_a_model(run, fails, world, tmp_path
     image, picture = next(world.incoming.glob("*.png")), tmp_path / "shown.png"
     status, text, err = run("doctor", "--model", SPEC, image, "--show", picture)
     assert (status, err) == (0, "")
-    found = {line.partition(":")[0]: line.partition(":")[2].strip() for line in text.splitlines()}
+    found = {line.partition(": ")[0]: line.partition(": ")[2].strip() for line in text.splitlines()}
     assert found["classes"] == "3: cat, dog, eel"
     assert found["input"] == "(n, 3, 8, 8), 3 channels, RGB, numbers from -0.5 to 0.5"
     assert found["features"] == "48, the input of '5'"
     assert found["dropout"].startswith("only what lies behind the first dropout")
+    for precision in ("f32", "int8"):
+        said = found[f"runtime=onnxruntime:{precision}"]
+        assert "of torch's time, logits" in said or said.startswith("not here: it needs onnx, onnxscript, ")
     assert found["answer"].split()[0] in ("cat", "dog", "eel")
     assert {"output", "depends on", "one pass", "effort fast", "effort balanced", "effort thorough"} <= found.keys()
     with Image.open(picture) as shown:

@@ -30,6 +30,15 @@ def test_screen_writes_verdicts_and_says_what_they_rest_on(run, world, fitted, t
     assert len(err.splitlines()) == 1, "what there was to say of the fit was said then"
 
 
+def test_adapted_to_the_batch_it_says_how_many_were_flagged_before(run, world, fitted, screened, tmp_path):
+    status, out, err = run("screen", fitted, world.incoming, "-o", tmp_path / "out", "--adapt", "batch")
+    before, now = (sum(Verdicts.read(one).table["flagged"].to_pylist()) for one in (screened, tmp_path / "out"))
+    assert status == 0
+    assert out.startswith(f"40 images: {now} flagged ({before} before adapting), 0 of them unreadable; about ")
+    assert "expected, as adapted to this batch\n" in out
+    assert "note: p_wrong is adapted to these images as a batch: " in err
+
+
 def test_the_command_line_and_the_library_give_the_same_verdicts(world, fitted, screened):
     from uncertainty import Screener
 

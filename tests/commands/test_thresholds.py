@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ from conftest import write_labels
 from output_tables.tables import rows, write_npz
 
 from commands.command_lines import labels_of
+from uncertainty.decisions.answer_thresholds import Wanted
+from uncertainty.errors import InputError
+from uncertainty.workflows.thresholds import choose, write
 
 NAMES = ("a", "b", "c")
 
@@ -67,6 +72,33 @@ def test_on_a_labelled_screening(run, fails, world, out, tmp_path):
     assert status == 0
     assert "3 of 3 classes on 40 labelled images" in said
     assert "say the labels of the images" in fails("thresholds", out, "--recall", "0.5", "-o", to)
+
+
+def test_without_a_path_they_lie_beside_what_they_tell_of_and_none_are_replaced_in_silence(
+    run, fails, world, out, table, tmp_path, home
+):
+    labels = write_labels(tmp_path / "labels.csv", labels_of(world.incoming).items())
+    asked = ("thresholds", out, "--labels", labels, "--confidence", "0", "--recall")
+    status, said, err = run(*asked, "0.5")
+    assert (status, err) == (0, "")
+    assert f"thresholds written to {out / 'thresholds.json'}\n" in said
+    assert run("thresholds", f"{table}?task=multilabel", "--precision", "0.8")[0] == 0
+    assert list(json.loads((table_folder(table) / "thresholds.json").read_text("utf-8"))) == list(NAMES)
+    assert not (home / "thresholds.json").exists()
+    assert run(*asked, "0.5")[2] == ""
+    assert "thresholds.json held other thresholds, and these take their place" in run(*asked, "0.9")[2]
+    (out / "thresholds.json").write_text("mine", "utf-8")
+    assert "was changed since it was written" in fails(*asked, "0.9")
+
+
+def test_where_what_they_tell_of_is_at_a_url_a_file_must_be_named(table):
+    found = choose(f"{table}?task=multilabel", None, Wanted.of(precision=0.8))
+    with pytest.raises(InputError, match="is at a URL; say which file here they are written to, with --out"):
+        write(replace(found, folder=None))
+
+
+def table_folder(spec):
+    return Path(spec.removeprefix("table:")).parent
 
 
 def test_mistakes_are_one_line(fails, table):

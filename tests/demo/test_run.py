@@ -75,7 +75,7 @@ def test_the_ending_is_computed_from_the_files(demo):
 def test_the_ending_says_what_was_flagged_and_why(demo):
     folder, text = demo
     rows = {row["file_name"]: row for row in Verdicts.read(folder / "out").table.to_pylist()}
-    shown = re.findall(r"^  (\S+\.png)  taken for a (\d) \((.+)\)  p_wrong (\S+)  (.+)$", text, re.MULTILINE)
+    shown = re.findall(r"^  (\S+\.png)  taken for (\d) \((.+)\)  p_wrong (\S+)  (.+)$", text, re.MULTILINE)
     assert [rows[name]["rank"] for name, *_ in shown] == [1, 2, 3, 4, 5]
     labels = read_labels(folder / "labels.csv")
     for name, digit, truth, p_wrong, why in shown:
@@ -85,7 +85,7 @@ def test_the_ending_says_what_was_flagged_and_why(demo):
             f"{row['p_wrong']:.2f}",
             row["reasons"],
         )
-        assert truth == ("right" if labels[name] == digit else f"wrong, it is a {labels[name]}")
+        assert truth == ("right" if labels[name] == digit else f"wrong, it is {labels[name]}")
 
 
 def test_the_beginning_counts_the_files(demo):

@@ -14,7 +14,7 @@ from uncertainty.evaluation.comparison import compare
 from uncertainty.evaluation.confusion import class_report
 from uncertainty.evaluation.decision_quality import decision_report
 from uncertainty.evaluation.outcomes import Outcomes
-from uncertainty.evaluation.screening_quality import join_labels
+from uncertainty.evaluation.screening_quality import evaluate, join_labels
 from uncertainty.evaluation.slices import slice_report
 from uncertainty.images.label_text import of_answers
 from uncertainty.outputs import ModelOutputs
@@ -165,8 +165,10 @@ def test_files_of_an_evaluation_and_of_a_comparison(tmp_path):
         out.writerows([f"{k}.png", *("" if one < 0 else one for one in row)] for k, row in enumerate(unknown.tolist()))
     evaluate_folder(tmp_path / "a", tmp_path / "l.csv", resamples=5)
     saved = json.loads((tmp_path / "a" / "evaluation.json").read_text())
-    assert saved["n"] == (unknown >= 0).any(axis=1).sum()
-    assert saved["decisions"]["n"] + saved["decisions"]["unanswered"] == 3 * saved["n"]
+    whole, some = (unknown >= 0).all(axis=1), (unknown >= 0).any(axis=1)
+    assert (saved["n"], saved["n_partly_answered"]) == (whole.sum(), (some & ~whole).sum())
+    assert saved["n_unlabelled"] == (~some).sum()
+    assert saved["decisions"]["n"] + saved["decisions"]["unanswered"] == 3 * some.sum()
     with (tmp_path / "a" / "per_decision.csv").open() as file:
         assert [row["class"] for row in csv.DictReader(file)] == CLASSES
     with (tmp_path / "a" / "errors.csv").open() as file:
@@ -176,6 +178,19 @@ def test_files_of_an_evaluation_and_of_a_comparison(tmp_path):
     found = compare_folders(tmp_path / "a", tmp_path / "b", tmp_path / "l.csv", tmp_path / "c", resamples=5)
     assert (found.n, found.n_broken, found.both_wrong) == (saved["n"], 0, 0)
     assert found.n_fixed == saved["n_errors"]
+
+
+def test_unknown_answers_do_not_move_how_often_images_are_wrong():
+    """Counted as right, images that nobody answered whole made errors rarer; with only known errors, more frequent."""
+    unknown, truth, probs = made(4000, 6)
+    wrong = (truth != (probs >= 0.5)).any(axis=1)
+    all_known, some_known = (evaluate(join_labels(verdicts(probs), texts(t)), resamples=5) for t in (truth, unknown))
+    assert all_known.observed_error_rate == pytest.approx(wrong.mean())
+    assert some_known.observed_error_rate == pytest.approx(wrong.mean(), abs=0.02)
+    assert some_known.n == (unknown >= 0).all(axis=1).sum()
+    assert some_known.scores["p_wrong"]["auroc"] == pytest.approx(all_known.scores["p_wrong"]["auroc"], abs=0.02)
+    found = outcomes(unknown, verdicts(probs))
+    assert slice_report(found).n == some_known.n
 
 
 def test_two_runs_on_the_same_sets_in_another_order():

@@ -146,7 +146,7 @@ def test_nothing_there(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.txt").write_text("x")
     text = refused(tmp_path)
-    assert ".jpeg" in text
+    assert ".jpg" in text
     assert "found 1 other file such as 'sub/a.txt'" in text
     assert "neither an image" in refused(tmp_path / "sub" / "a.txt")
 

@@ -1,6 +1,7 @@
 """Monitoring a table of verdicts: what is said, in numbers and in words, and what is refused."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_images_like_calibration(made):
     interval = found.accuracy.estimates["adapted"]
     assert interval.low <= 1 - outputs.wrong.mean() <= interval.high
     assert found.words()[-1].startswith("no drift found (p = 0.")
-    assert found.words()[0].startswith(f"accuracy of these images about {100 * interval.value:.1f} % (")
+    assert found.words()[0].startswith(f"accuracy of these images about {100 * interval.value:.1f} % (95 % interval ")
     assert set(found.accuracy.per_class) == {0, 1, 2, 3}
     assert "look" not in found.words()[0]
     assert found.direction() == ""
@@ -59,6 +60,16 @@ def test_images_unlike_calibration(made):
     assert all(name.startswith("8-") for name in found.oddest)
     assert "more than three quarters of them (" in found.words()[0]
     assert found.words()[0].endswith(" look unlike calibration")
+
+
+def test_what_looks_damaged_may_be_of_no_known_class_and_that_is_said(made):
+    found = watched(made, unlike(made_problem(300, 8)))
+    for shares, share in (({"clean": 0.0, "damaged": 1.0, "foreign": 0.0}, 100), ({"clean": 0.6, "damaged": 0.4}, 40)):
+        said = replace(found, accuracy=replace(found.accuracy, shares=shares, unknown=None)).words()
+        assert said[1].startswith(f"about {share} % of them look damaged or of no known class, which")
+        assert not any("are taken to be damaged" in line for line in said)
+    usual = replace(found, accuracy=replace(found.accuracy, shares={"clean": 0.99, "damaged": 0.01}, unknown=None))
+    assert "damaged or of" not in " ".join(usual.words())
 
 
 def test_under_alarm_the_interval_allows_for_damage_never_seen(made):
@@ -188,14 +199,30 @@ def command(made, tmp_path, monkeypatch, capsys):
     return command
 
 
-def test_the_command_prints_estimates_classes_and_words(command, tmp_path):
+ESTIMATES = ("adapted", "p_wrong", "atc_confidence", "atc_entropy", "doc", "average_confidence")
+
+
+def test_the_command_prints_one_estimate_and_what_it_means(command, tmp_path):
     printed = command(made_problem(200, 8))
-    for name in ("adapted", "p_wrong", "atc_confidence", "atc_entropy", "doc", "average_confidence"):
-        assert name in printed
-    assert "predicted class" in printed
-    for line in json.loads((tmp_path / "out" / "monitoring.json").read_text())["in_words"]:
-        assert line in printed
+    said = json.loads((tmp_path / "out" / "monitoring.json").read_text())
+    first, *lines = printed.splitlines()
+    best = said["accuracy"]["adapted"]
+    ends = f"95 % interval {100 * best['low']:.1f} to {100 * best['high']:.1f}"
+    assert first == f"accuracy of these images about {100 * best['value']:.1f} % ({ends})"
+    assert printed.count("95 % interval") == 1
+    assert [first, *lines[: len(said["in_words"]) - 1]] == said["in_words"]
+    least = min(one["accuracy"]["value"] for one in said["per_class"].values())
+    assert f"least often right where predicted: {100 * least:.1f} % (" in re.sub(r": '\d' ", ": ", printed)
+    assert lines[-1].endswith("; --details prints other estimates of accuracy, and that of each class")
+    assert set(said["accuracy"]) == set(ESTIMATES)
     assert "most unlike calibration" not in printed
+
+
+def test_with_details_the_command_prints_every_estimate_and_class(command):
+    printed = command(made_problem(200, 8), "--details")
+    rows = {line.split()[0] for line in printed.splitlines() if line.startswith(" ")}
+    assert {*ESTIMATES, "0", "1", "2", "3"} <= rows
+    assert "predicted class" in printed
 
 
 def test_the_command_says_that_p_wrong_is_too_low(command):

@@ -99,7 +99,12 @@ def told_page(root):
     (out / "evaluation.json").write_text(json.dumps(told), "utf-8")
     drift = {
         "in_words": ["drift: <u>darker</u>"],
-        "drift": {"alarm": True, "changes": [{"column": "dark", "p": 0.001}]},
+        "accuracy": {"doc": {"low": 0.71, "value": 0.8, "high": 0.92}},
+        "drift": {
+            "alarm": True,
+            "changes": [{"column": {"kind": "image", "name": "<b>dark"}, "p": 0.001}],
+            "earlier": [{"column": "blur", "p": 0.5}],
+        },
     }
     (out / "monitoring.json").write_text(json.dumps(drift), "utf-8")
     summary = json.loads((out / "summary.json").read_text("utf-8")) | {"policy": "at most 2% wrong"}
@@ -231,6 +236,11 @@ def test_what_other_commands_tell_is_shown(browser, pages):
     assert "more errors" in text(browser, "#slices-panel")
     assert "<0.001" in text(browser, "#slices-panel")
     assert "drift: <u>darker</u>" in text(browser, "#drift-panel .alarmed")
+    browser.execute_script("document.querySelector('#drift-panel details').open = true")
+    assert "0.8 (0.71 to 0.92)" in text(browser, "#drift-panel")
+    assert "image · <b>dark" in text(browser, "#drift-panel")
+    labels = "return [...document.querySelectorAll('#drift-panel .scrolling')].map((one) => one.ariaLabel)"
+    assert browser.execute_script(labels) == ["Table of drift, changes", "Table of drift, earlier"]
     assert "see Drift below" in text(browser, "#alarm")
     assert text(browser, "#policy-panel") == "at most 2% wrong"
     assert "Drift" in text(browser, "#nav")

@@ -1,5 +1,6 @@
 """p_wrong for a batch as it is: what it is adapted to, whatever the order of the rows, and where it is refused."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +51,9 @@ def test_the_level_follows_the_share_of_damaged_images(made):
         told = verdicts.provenance[ADAPTED_TO_BATCH]
         assert told["to"] == "shares"
         assert told["shares"]["damaged"] == pytest.approx(share, abs=0.05)
+        way = "more" if share else "fewer"
+        assert told["in_words"].startswith(f"{way} of these images than expected look damaged or of no known class, ")
+        assert told["flagged_before"] == sum(made.screen_outputs(outputs).table["flagged"].to_pylist())
 
 
 def test_the_same_bits_in_any_order(made):
@@ -92,7 +96,10 @@ def test_where_nothing_tells_it_is_as_without_and_that_is_said():
 def test_other_shares_of_the_classes(made):
     pool = made_problem(6000, 4)
     rare = pool.take(np.flatnonzero((pool.labels > 0) | (np.arange(6000) < 300)))
-    assert made.screen_outputs(rare, adapt="batch").provenance[ADAPTED_TO_BATCH]["to"] in ("classes", "shares")
+    told = made.screen_outputs(rare, adapt="batch").provenance[ADAPTED_TO_BATCH]
+    assert told["to"] == "classes"
+    said = told["in_words"]
+    assert re.search(r"differ from calibration: more are .*, fewer are '0' \(\d+ %, in calibration \d+ %\)$", said)
 
 
 def test_refused_where_it_would_not_be_true(made):

@@ -165,7 +165,12 @@ def test_a_screening_in_a_folder_is_what_memory_holds_and_is_monitored_as_calibr
     told = summary["provenance"][ADAPTED_TO_BATCH]
     assert told["to"] == "labels"
     assert told["labels"]["a"]["batch"] < 0.6 * told["labels"]["a"]["calibration"]
-    assert f"(a {100 * told['labels']['a']['batch']:.0f} %, calibration" in told["in_words"]
+    fewer = f"fewer carry 'a' ({100 * told['labels']['a']['batch']:.0f} %, in calibration "
+    assert told["in_words"].startswith("only how many images carry each label differs: ")
+    assert fewer in told["in_words"]
+    assert told["flagged_before"] == pq.read_table(tmp_path / "b" / "verdicts.parquet")["flagged"].to_pylist().count(
+        True
+    )
     assert by_name(found) == by_name(expected)
     assert found["p_wrong_a"][5].as_py() is None
     assert found["flagged_labels"][5].as_py() is None

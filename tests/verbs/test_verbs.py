@@ -19,7 +19,7 @@ SHOWS = {"demo", "doctor", "estimators", "serve", "review", "watch"}
 """Commands that show something, or go on until they are ended; from Python there are `service.app.create_app` and
 `service.watch.watch.watching`."""
 COMMANDS = {name.replace("-", "_"): one for name, one in typer.main.get_command(cli.app).commands.items()}
-OF_A_TERMINAL = {"rank": {"stop_below"}}
+OF_A_TERMINAL = {"rank": {"stop_below"}, "evaluate": {"details"}, "monitor": {"details"}}
 """Options that only print."""
 
 MODELS = """

@@ -12,7 +12,7 @@ import numpy as np
 from uncertainty.classifiers.base import Classifier
 from uncertainty.classifiers.output_form import Adapted
 from uncertainty.classifiers.preprocess import Preprocess
-from uncertainty.classifiers.runtimes.base import Runtime, installed
+from uncertainty.classifiers.runtimes.base import Runtime, runtimes
 from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import UncertaintyError
 
@@ -151,10 +151,13 @@ def costs(classifier: Classifier) -> Iterator[Line]:
 
 
 def _runtimes(classifier: Classifier, torch_s: float) -> Iterator[Line]:
-    """Yield what a pass costs by each other library that is installed here, and how far from torch its answers are."""
+    """Yield what a pass costs by each other library, and how far from torch its answers are, or what to install."""
     expected = classifier.network(_example(classifier, _BATCH)).logits
-    for runtime in installed() if classifier.network.runtime is None else ():
+    for runtime in runtimes() if classifier.network.runtime is None else ():
         what = f"runtime={runtime}"
+        if missing := runtime.missing():
+            yield what, f"not here: it {missing}"
+            continue
         try:
             other = _by(classifier, str(runtime))
         except UncertaintyError as error:

@@ -27,6 +27,7 @@ def usable_rows(
     Copies, damaged and foreign, go with the row that they were made of. All are in the order of their ids: what is
     drawn by the place of a row, folds and rows that are kept back, is the same in whatever order they were given.
     """
+    calibration.require("labels", "calibration")
     answered, unanswered = answered_rows(grouped(calibration, groups))
     once, again = answers_once(answered)
     if len(once) < len(calibration):

@@ -8,24 +8,26 @@ The image's own mixture says how probable each condition is; experts say how pro
 z_c the log-odds of `fused_decisions` (without it, of the classifier alone), centred and spread by clean calibration
 rows. Weights are shared by all labels and drawn towards a slope of 1, b_kc is shrunk towards 0: a label with few errors
 has the strength of all. An image of no known content carries none of the labels: what is said to be there is wrong. No
-decision is likelier wrong than that some decision is, so p_wrong_c <= p_wrong.
+decision is likelier wrong than that some decision is, so p_wrong_c <= p_wrong. That limit takes more away than it
+should where both are uncertain, so the clean expert is raised until it is as often right as it says, on calibration.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.mixture import HINGES, Condition, Floats, expit
+from uncertainty.combination.mixture import HINGES, Condition, Floats, expit, logit
 from uncertainty.errors import ArtifactError
 
 Rows = NDArray[np.bool_]
 _CLASS_RIDGE = 10.0
 _RIDGES: dict[Condition, float] = {"clean": 10.0, "damaged": 30.0}
+_MOST_LIFT = 2.0
 _TAIL = 2.5631  # standard deviations of a normal distribution between its 10 % and its 90 % quantile
 
 
@@ -88,6 +90,11 @@ class DecisionExperts:
             )
         return made
 
+    def raised(self, by: float) -> DecisionExperts:
+        """Return the same with log-odds of the clean expert higher by a number."""
+        clean = self.experts["clean"]
+        return replace(self, experts=self.experts | {"clean": replace(clean, intercept=clean.intercept + by)})
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)
@@ -108,6 +115,29 @@ class DecisionExperts:
                 f"the saved experts of decisions are damaged: {error}; fit the screener again"
             ) from error
         return made
+
+
+def lift(p_wrong: Floats, most: Floats, wrong: NDArray[np.int8], weights: Floats) -> float:
+    """Return by how much log-odds are raised so that, below a limit, probabilities are as high as errors are frequent.
+
+    p_wrong : (n, c) of decisions; most : (n,) the limit; wrong : (n, c) 1, 0 and -1, whose answer nobody knows;
+    weights : (n,). Solves Σ weight (min(expit(logit p_wrong + lift), most) - wrong) = 0 over known answers, 0 to 2.
+
+    >>> p, most = np.array([[0.25], [0.5]]), np.array([0.25, 0.9])
+    >>> round(lift(p, most, np.array([[0], [1]], dtype=np.int8), np.ones(2)), 3)
+    1.099
+    """
+    from scipy.optimize import brentq
+
+    known = weights[:, None] * (wrong >= 0)
+    log_odds, errors = logit(p_wrong), (known * (wrong > 0)).sum()
+
+    def missing(by: float) -> float:
+        return float((known * np.minimum(expit(log_odds + by), most[:, None])).sum() - errors)
+
+    if missing(0.0) >= 0:
+        return 0.0
+    return _MOST_LIFT if missing(_MOST_LIFT) <= 0 else float(brentq(missing, 0.0, _MOST_LIFT))
 
 
 def shares(odds: Floats, conditions: Sequence[Condition]) -> dict[Condition, Floats]:

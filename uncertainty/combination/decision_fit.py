@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.decision_experts import DecisionExperts, shares
+from uncertainty.combination.decision_experts import DecisionExperts, lift, shares
 from uncertainty.combination.evidence import FoldFitted
-from uncertainty.combination.fit import CONDITIONS, Combination, Evidence
-from uncertainty.combination.mixture import Floats, Mixture, Signals, logit
+from uncertainty.combination.evidence_rows import CONDITIONS, Evidence
+from uncertainty.combination.fit import Combination
+from uncertainty.combination.mixture import Floats, Mixture, Signals, expit, logit
 from uncertainty.estimators._probabilities import decision_risks
 from uncertainty.estimators.base import Estimator
 from uncertainty.outputs import ModelOutputs
@@ -69,6 +70,11 @@ class DecisionEvidence:
             chosen["clean"] = rows.rows("clean")
         return DecisionExperts.fit(self.log_odds, self.wrong, chosen, rows.weights)
 
+    def lift(self, rows: Evidence, p_wrong: Floats, most: Floats, used: NDArray[np.bool_]) -> float:
+        """Return what the limit of the image takes away from clean rows of a mask, see `decision_experts.lift`."""
+        own = used & rows.rows("clean")
+        return lift(p_wrong[own], most[own], self.wrong[own], rows.weights[own])
+
 
 def judge_of(estimators: Sequence[Estimator]) -> Estimator | None:
     """Return the estimator that judges single decisions, where there is one."""
@@ -91,9 +97,15 @@ def decision_p_wrong(
     experts: DecisionExperts, combiner: Mixture, evidence: tuple[Floats, NDArray[np.bool_]], signals: Signals
 ) -> Floats:
     """Return (n, c) p_wrong of each decision, at most that of the image; `evidence`: log-odds, and what is said."""
+    each, most = _with_limit(experts, combiner, evidence, signals)
+    return np.minimum(each, most[:, None])
+
+
+def _with_limit(
+    experts: DecisionExperts, combiner: Mixture, evidence: tuple[Floats, NDArray[np.bool_]], signals: Signals
+) -> tuple[Floats, Floats]:
     odds, _ = combiner.conditions(signals)
-    each = experts.p_wrong(*evidence, shares(odds, ["clean", *combiner.gates]))
-    return np.minimum(each, combiner.p_wrong(signals)[:, None])
+    return experts.p_wrong(*evidence, shares(odds, ["clean", *combiner.gates])), combiner.p_wrong(signals)
 
 
 def learnt_decisions(
@@ -106,11 +118,27 @@ def learnt_decisions(
     fold = np.full(len(rows.wrong), -1)
     fold[~certifying] = learnt.folds
     final = decisions.experts(rows, ~certifying, learnt.combiner, seed)
-    p_wrong = np.empty(decisions.log_odds.shape, dtype=np.float32)
+    each, most = np.empty(decisions.log_odds.shape), np.empty(len(fold))
     for k, mixture in enumerate((learnt.combiner, *learnt.without), start=-1):
         own = fold == k
         if own.any():
             experts = final if k < 0 else decisions.experts(rows, ~certifying & ~own, mixture, seed)
             evidence = decisions.log_odds[own], decisions.said[own]
-            p_wrong[own] = decision_p_wrong(experts, mixture, evidence, rows.signals.take(own))
-    return final, p_wrong
+            each[own], most[own] = _with_limit(experts, mixture, evidence, rows.signals.take(own))
+
+    def lifted(without: int) -> float:
+        return decisions.lift(rows, each, most, ~certifying & (fold != without))
+
+    by = np.array([lifted(k) for k in (*range(len(learnt.without)), -1)])  # what was kept back is in fold -1
+    p_wrong = np.minimum(expit(logit(each) + by[fold][:, None]), most[:, None])
+    return final.raised(by[-1]), p_wrong.astype(np.float32)
+
+
+def first_sight(
+    rows: Evidence, decisions: DecisionEvidence, combiner: Mixture, used: NDArray[np.bool_], seed: int
+) -> DecisionExperts:
+    """Return the experts that judge decisions at first sight of a cascade, by what is known there."""
+    experts = decisions.experts(rows, used, combiner, seed)
+    signals = rows.only(np.isin(rows.names, combiner.names)).signals
+    each, most = _with_limit(experts, combiner, (decisions.log_odds, decisions.said), signals)
+    return experts.raised(decisions.lift(rows, each, most, used))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.fit import CONDITIONS, Evidence
+from uncertainty.combination.evidence_rows import CONDITIONS, Evidence
 from uncertainty.combination.folds import folds
 from uncertainty.combination.mixture import NOTHING_SAID, SEVERAL_SAID, Signals
 from uncertainty.errors import CalibrationError, InputError

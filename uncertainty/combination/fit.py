@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.combination.evidence_rows import CONDITIONS, Evidence
 from uncertainty.combination.folds import FOLDS, folds
 from uncertainty.combination.held_regression import Prior, fitted
-from uncertainty.combination.mixture import Basis, Condition, Floats, Linear, Mixture, Scale, Signals
+from uncertainty.combination.mixture import Basis, Condition, Floats, Linear, Mixture
 from uncertainty.combination.platt_scaling import PlattScaling
 from uncertainty.combination.tails import Tails
 from uncertainty.errors import CalibrationError
 from uncertainty.metrics.row_log_loss import row_losses
 
 FEW_ERRORS = 10
-CONDITIONS: tuple[Condition, ...] = ("clean", "damaged", "foreign")
 # How strongly weights are held back. No strength is chosen by errors: of few errors that chooses noise.
 _RIDGE, _GATE_RIDGE, _CLASS_RIDGE = 10.0, 3.0, 10.0
 _FEW = 10
@@ -29,76 +29,6 @@ _START, _SHARED = 1.8, 0.75
 _ROWS, _ERRORS = 20, 50
 """Rows of which the start is half as steep as of many, and errors from which on half of it, and later more, is the
 posterior that labels have taught."""
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """Calibration rows.
-
-    Parameters
-    ----------
-    names, scales : (m,) of the estimators.
-    start : (m,) above 0 for those that the combination starts from, before errors speak; all of them where there is
-        none. Its weight falls to 0 as the share of right rows with a score above a half goes from 0 to twice this.
-    posterior : (m,) those that are log-odds of an error themselves, learnt from labels.
-    signals : of n rows.
-    classes : number of classes; 0 where images have several labels.
-    wrong : (n,) whether the classifier was wrong.
-    condition : (n,) position in CONDITIONS.
-    weights : (n,) what a row counts: 1 if clean, unless rows were drawn with unequal chances (see `sampling.py`);
-        copies so much that each condition has its declared share.
-    groups : (n,) the image that a row comes from; copies are in the fold of their original.
-    clusters : (n,) which images belong together, such as frames of a film; they share a fold. None: none do.
-    far : (m,) those that are distances to known-good images; None: none are.
-    unknown : odds of an image of no known class against a clean one, where there are no foreign rows to learn from.
-
-    """
-
-    names: tuple[str, ...]
-    scales: tuple[Scale, ...]
-    start: Floats
-    posterior: NDArray[np.bool_]
-    signals: Signals
-    classes: int
-    wrong: NDArray[np.bool_]
-    condition: NDArray[np.int64]
-    weights: Floats
-    groups: NDArray[np.int64]
-    clusters: NDArray[np.int64] | None = None
-    far: NDArray[np.bool_] | None = None
-    unknown: float = 0.0
-
-    def rows(self, condition: Condition) -> NDArray[np.bool_]:
-        """(n,) which rows are of a condition."""
-        return np.asarray(self.condition == CONDITIONS.index(condition))
-
-    def only(self, columns: NDArray[np.bool_]) -> Evidence:
-        """Return the same rows with some of the estimators."""
-        kept = np.flatnonzero(columns)
-        return replace(
-            self,
-            names=tuple(self.names[k] for k in kept),
-            scales=tuple(self.scales[k] for k in kept),
-            start=self.start[kept],
-            posterior=self.posterior[kept],
-            far=None if self.far is None else self.far[kept],
-            signals=replace(self.signals, scores=self.signals.scores[:, kept]),
-        )
-
-    def take(self, rows: NDArray[np.bool_]) -> Evidence:
-        """Return the rows of a mask."""
-        facts = {name: getattr(self, name)[rows] for name in ("wrong", "condition", "weights", "groups")}
-        clusters = None if self.clusters is None else self.clusters[rows]
-        return replace(self, signals=self.signals.take(rows), clusters=clusters, **facts)
-
-    @property
-    def by_distance(self) -> bool:
-        """Whether images of no known class are told by distance, for want of foreign rows."""
-        return bool(self.unknown > 0 and self.far is not None and self.far.any() and not self.rows("foreign").any())
-
-    def errors(self, condition: Condition) -> int:
-        """Return the number of errors among the rows of a condition."""
-        return int(self.wrong[self.rows(condition)].sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +130,7 @@ def _without_pairs(evidence: Evidence, folds: NDArray[np.int64]) -> Floats:
 
 def _rescaled(evidence: Evidence, rows: NDArray[np.bool_], log_odds: Floats, mixture: Mixture) -> Mixture:
     ridge = _RIDGE * _held(evidence, rows)
-    scaling = PlattScaling.fit(log_odds[rows], evidence.wrong[rows], evidence.weights[rows], ridge)
+    scaling = PlattScaling.fit(log_odds[rows], evidence.taught[rows], evidence.weights[rows], ridge)
     return replace(mixture, experts=mixture.experts | {"clean": scaling.of_expert(mixture.experts["clean"])})
 
 
@@ -303,7 +233,7 @@ def _expert(
         center=center[used],
         further=1.0,
     )
-    return fitted(basis(evidence.signals.take(own)), evidence.wrong[own], weights, prior, used)
+    return fitted(basis(evidence.signals.take(own)), evidence.taught[own], weights, prior, used)
 
 
 def _start(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis) -> Floats:

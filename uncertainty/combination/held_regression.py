@@ -23,10 +23,13 @@ class Prior:
     further: float = 0.0
 
 
-def fitted(inputs: Floats, hit: NDArray[np.bool_], weights: Floats, prior: Prior, used: NDArray[np.bool_]) -> Linear:
+def fitted(
+    inputs: Floats, hit: Floats | NDArray[np.bool_], weights: Floats, prior: Prior, used: NDArray[np.bool_]
+) -> Linear:
     """Minimise Σ weight · log loss + ½ Σ ridge · (w - center)² over w >= lowest and an intercept (L-BFGS-B).
 
-    Of `inputs` (n, m) the k columns that are `used` get a weight, the others 0.
+    Of `inputs` (n, m) the k columns that are `used` get a weight, the others 0. `hit` (n,) is whether each row is one,
+    or how probable that is.
     """
     from scipy.optimize import minimize
 

@@ -35,10 +35,11 @@ class PlattScaling:
         return Linear(tuple(self.slope * weight for weight in expert.weights), float(self(np.array(expert.intercept))))
 
     @classmethod
-    def fit(cls, log_odds: Floats, hit: NDArray[np.bool_], weights: Floats, ridge: float) -> Self:
+    def fit(cls, log_odds: Floats, hit: Floats | NDArray[np.bool_], weights: Floats, ridge: float) -> Self:
         """Minimise Σ weight · log loss + ridge / 2 (intercept² + (slope - 1)²), slope >= 0 (L-BFGS-B).
 
-        Of rows (n,) whose log-odds did not learn from whether they are hit. Without rows nothing changes.
+        Of rows (n,) whose log-odds did not learn from whether they are hit, or how probably. Without rows nothing
+        changes.
         """
         from scipy.optimize import minimize
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty import metrics
-from uncertainty.combination.fit import Combination, Evidence, combine
+from uncertainty.combination.evidence_rows import Evidence
+from uncertainty.combination.fit import Combination, combine
 from uncertainty.estimators.base import Estimator
 from uncertainty.figures import percent
 

@@ -35,4 +35,4 @@ def doctor(
     from uncertainty.workflows.fit import ModelSource
 
     for what, found in examine(ModelSource(model, classes, device=device, trust=trust_model_file), image, show):
-        say(f"{what + ':':24} {plainly(found)}")
+        say(f"{what + ':':25} {plainly(found)}")

@@ -58,6 +58,7 @@ Workers = Annotated[int, typer.Option(**limits("workers"), help="Threads that de
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that hold something else, such as labels filled in.")
 ]
+Details = Annotated[bool, typer.Option("--details", help="Print all tables, which are written anyway.")]
 OutAtUrl = Annotated[
     Any, typer.Option("-o", "--out", parser=located, metavar="PATH", help="Folder to write to, or its URL.")
 ]

@@ -83,7 +83,7 @@ def screen(
 
 
 def _say(summary: dict[str, Any], fitted: Screener, *, asked: bool) -> None:
-    from uncertainty.screener.batch_level import ADAPTED_TO_BATCH
+    from uncertainty.screener.batch_level import ADAPTED_TO_BATCH, FLAGGED_BEFORE
 
     say_notes(fitted.decision.notes(fitted.model.classes) if asked else ())
     say_notes(summary.get("notes_on_images", ()))
@@ -97,10 +97,13 @@ def _say(summary: dict[str, Any], fitted: Screener, *, asked: bool) -> None:
         )
     if summary["drift"]["alarm"]:
         say_notes([summary["drift"]["in_words"]])
+    adapted = summary["provenance"].get(ADAPTED_TO_BATCH, {})
+    before = f" ({adapted[FLAGGED_BEFORE]} before adapting)" if FLAGGED_BEFORE in adapted else ""
     say(
-        f"{number_of(summary['images'], 'image')}: {summary['flagged']} flagged, {summary['unreadable']} of them "
-        f"unreadable; about {number_of(round(summary['predicted_errors']), 'error')} expected"
-        f"{', as adapted to this batch' if ADAPTED_TO_BATCH in summary['provenance'] else ''}\n{fitted.describe()}"
+        f"{number_of(summary['images'], 'image')}: {summary['flagged']} flagged{before}, "
+        f"{summary['unreadable']} of them unreadable; "
+        f"about {number_of(round(summary['predicted_errors']), 'error')} expected"
+        f"{', as adapted to this batch' if adapted else ''}\n{fitted.describe()}"
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from uncertainty.evaluation.screening_quality import Evaluation, Match
     from uncertainty.metrics.intervals import Interval
     from uncertainty.monitoring.accuracy import Accuracy
+    from uncertainty.monitoring.batch import Monitoring
     from uncertainty.monitoring.decision_accuracy import DecisionAccuracy
 
 _NEEDED = (
@@ -36,6 +37,7 @@ _NEEDED = (
     "rich",
 )
 _EXAMPLES = 5
+_LEAST = 3
 _MOST_CLASSES = 30
 METRIC_NAMES = {
     "auroc": "AUROC",
@@ -47,6 +49,7 @@ METRIC_NAMES = {
     "errors_caught_at_20_percent": "caught at 20 %",
 }
 """Measures that are printed, and what they are called there."""
+_FIRST = ("auroc", "e_aurc", "errors_caught_at_10_percent", "errors_caught_at_20_percent")
 
 
 def estimators_table() -> Table:
@@ -67,16 +70,25 @@ def _sentence(cls: type) -> str:
     return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
 
 
-def evaluation_table(evaluation: Evaluation) -> Table:
-    """Return p_wrong beside max softmax, with intervals, and every estimator alone."""
+def evaluation_table(evaluation: Evaluation, *, details: bool = False) -> Table:
+    """Return p_wrong beside max softmax, with intervals, and the best estimator alone; with `details` all of them."""
     from rich.table import Column, Table
 
-    table = Table(Column(no_wrap=True), *METRIC_NAMES.values(), box=None)
+    best, keys = evaluation.best_single, tuple(METRIC_NAMES) if details else _FIRST
+    table = Table(Column(no_wrap=True), *(METRIC_NAMES[key] for key in keys), box=None)
     for name, metrics in evaluation.scores.items():
-        table.add_row(name.removeprefix("est_"), *(metric_cell(key, metrics[key]) for key in METRIC_NAMES))
-        if intervals := evaluation.intervals.get(name):
-            table.add_row("  95 % interval", *(_between(key, intervals[key]) for key in METRIC_NAMES))
+        intervals = evaluation.intervals.get(name)
+        if not (details or intervals or name == best):
+            continue
+        label = name.removeprefix("est_")
+        table.add_row(label if intervals or details else f"best alone: {label}", *_cells(keys, metrics))
+        if intervals:
+            table.add_row("  95 % interval", *(_between(key, intervals[key]) for key in keys))
     return table
+
+
+def _cells(keys: Sequence[str], metrics: Mapping[str, float | None]) -> list[str]:
+    return [metric_cell(key, metrics[key]) for key in keys]
 
 
 def metric_cell(key: str, value: float | None) -> str:
@@ -91,17 +103,24 @@ def _between(key: str, interval: Interval | None) -> str:
 
 
 def evaluation_text(evaluation: Evaluation, match: Match) -> str:
-    """Return the evaluation in sentences, and what was left out of it."""
+    """Return what the opening lines leave to be said: what flags and p_wrong are worth, and what was left out."""
     e = evaluation
-    named = (number_of(e.n, "labelled image"), number_of(e.n_errors, "error"))
-    lines = [f"{', '.join(named)}; accuracy {percent(e.accuracy)}"]
+    lines = [
+        f"{percent(e.precision_of_flags)} of the flagged are errors; accuracy of what was not flagged "
+        f"{percent(e.accuracy_of_unflagged)}",
+        f"p_wrong predicted {percent(e.predicted_error_rate)} errors, {percent(e.observed_error_rate)} were; "
+        f"calibration error {percent(e.ece)}",
+    ]
     left_out = [
         (e.n_unreadable, "unreadable image", "unreadable images"),
         (e.n_unlabelled, "image without a label", "images without a label"),
+        (e.n_partly_answered, "image with unknown answers", "images with unknown answers"),
         (match.labels_without_row, "label without an image", "labels without an image"),
     ]
     if said := [number_of(*one) for one in left_out if one[0]]:
         lines.append(f"left out: {', '.join(said)}")
+    if e.n_partly_answered and not e.n:
+        lines.append("no image has every answer known: only of single decisions can be said how often they are wrong")
     if e.unknown_labels:
         lines.append(_unknown(e.unknown_labels))
     if e.n_errors and any(one is None for one in e.intervals.get("p_wrong", {}).values()):
@@ -110,13 +129,6 @@ def evaluation_text(evaluation: Evaluation, match: Match) -> str:
             f"{few} too few for intervals of AURC and E-AURC, which take {FEWEST_ERRORS} and images that are right "
             "beside them"
         )
-    lines += [
-        f"flagged {percent(e.flagged_share)}; the flags caught {percent(e.errors_caught_by_flags)} of the errors, "
-        f"{percent(e.precision_of_flags)} of the flagged are errors",
-        f"accuracy of what was not flagged {percent(e.accuracy_of_unflagged)}",
-        f"p_wrong predicted {percent(e.predicted_error_rate)} errors, {percent(e.observed_error_rate)} were; "
-        f"calibration error {percent(e.ece)}",
-    ]
     return "\n".join(lines)
 
 
@@ -128,6 +140,15 @@ def estimates_table(accuracy: Accuracy) -> Table:
     for name, interval in accuracy.estimates.items():
         table.add_row(name, percentages(interval))
     return table
+
+
+def least_accurate(found: Monitoring) -> list[str]:
+    """Return which predicted classes, or decisions, are right least often, as a sentence; none where too few tell."""
+    each = found.decisions
+    known = dict(enumerate(each.per_class)) if each else {k: one for k, (_, one) in found.accuracy.per_class.items()}
+    told = sorted((interval.value, k, interval) for k, interval in known.items() if interval is not None)[:_LEAST]
+    named = ", ".join(f"{found.classes[k]!r} {percentages(interval)}" for _, k, interval in told)
+    return [f"least often right {'on' if each else 'where predicted'}: {named}"] if len(told) > 1 else []
 
 
 def class_accuracy_table(accuracy: Accuracy, classes: Sequence[str]) -> Table:
@@ -171,11 +192,14 @@ def shown(text: str) -> str:
 def doctor_table() -> Table:
     """Return what the package needs and which versions are there."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("package", "version", box=None)
     table.add_row("python", platform.python_version())
     for name in ("uncertainty-vision", *_NEEDED):
         table.add_row(name, _version(name) or f"missing; run pip install {name}")
+    for what, told in _runtimes():
+        table.add_row(what, Text(told))
     table.add_row("runs on", _devices())
     return table
 
@@ -195,6 +219,17 @@ def _version(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _runtimes() -> list[tuple[str, str]]:
+    if importlib.util.find_spec("torch") is None:
+        return []
+    from uncertainty.classifiers.runtimes.base import runtimes
+
+    return [
+        (f"runtime={one}", f"not here: it {missing}" if (missing := one.missing()) else "installed")
+        for one in runtimes()
+    ]
 
 
 def _devices() -> str:

@@ -43,7 +43,12 @@ def thresholds(
     labels: Annotated[
         Path | None, typer.Option(help="Of a screening: a table with file_name and label, or what a tool exports.")
     ] = None,
-    out: Annotated[Path, typer.Option("-o", "--out", help="File to write: .json or .csv.")] = Path("thresholds.json"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="File to write, .json or .csv.", show_default="thresholds.json beside table or verdicts"
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     *,
     columns: Any,
@@ -55,9 +60,9 @@ def thresholds(
 
     wanted = Wanted.of(precision=precision, recall=recall, confidence=confidence, together=not alone)
     found = choose(source, labels, wanted, columns)
-    write(found, out, overwrite=overwrite)
+    file = write(found, out, overwrite=overwrite)
     say_notes(found.notes)
     console().print(threshold_table(found))
     for line in threshold_lines(found):
         say(line)
-    say(f"thresholds written to {out}")
+    say(f"thresholds written to {file}")

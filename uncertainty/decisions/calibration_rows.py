@@ -9,14 +9,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.fit import CONDITIONS, Evidence
+from uncertainty.combination.evidence_rows import CONDITIONS, Evidence
 from uncertainty.combination.mixture import Signals
 
 _FACTS = ("wrong", "condition", "groups", "certifying")
 ARRAYS = ("held_out", "held_out.facts", "held_out.scores", "held_out.context", "held_out.predicted")
 """Names of the arrays that `arrays` always makes."""
 _LOT = 15
-_CHOSEN, _CLUSTERS = "held_out.chosen", "held_out.clusters"
+_CHOSEN, _CLUSTERS, _PARTLY = "held_out.chosen", "held_out.clusters", "held_out.partly"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class HeldOut:
     chosen : (n,) rows that were not drawn as the others were: labelled later, with unequal chances, so that only their
         weights make them speak for all; None where there are none.
     clusters : (n,) which images belong together, such as frames of a film; None where nobody said so.
+    partly : (n,) images of several labels of which some answer is unknown, so that `wrong` is drawn; None: none are.
 
     """
 
@@ -47,6 +48,7 @@ class HeldOut:
     signals: Signals
     chosen: NDArray[np.bool_] | None = None
     clusters: NDArray[np.int64] | None = None
+    partly: NDArray[np.bool_] | None = None
 
     @property
     def as_drawn(self) -> NDArray[np.bool_]:
@@ -54,7 +56,13 @@ class HeldOut:
         return self.clean if self.chosen is None else np.asarray(self.clean & ~self.chosen)
 
     @classmethod
-    def of(cls, evidence: Evidence, p_wrong: NDArray[np.floating], certifying: NDArray[np.bool_]) -> Self:
+    def of(
+        cls,
+        evidence: Evidence,
+        p_wrong: NDArray[np.floating],
+        certifying: NDArray[np.bool_],
+        partly: NDArray[np.bool_] | None = None,
+    ) -> Self:
         """Keep evidence and what was said of its rows."""
         return cls(
             p_wrong=p_wrong.astype(np.float32),
@@ -65,6 +73,7 @@ class HeldOut:
             certifying=certifying,
             signals=evidence.signals,
             clusters=evidence.clusters,
+            partly=partly,
         )
 
     def __len__(self) -> int:
@@ -82,10 +91,9 @@ class HeldOut:
 
     @property
     def exact(self) -> NDArray[np.bool_]:
-        """(n,) rows that a binomial tail may count: clean, as they came, and those kept back where any were."""
-        if self.certifying.any():
-            return np.asarray(self.clean & self.certifying)
-        return self.as_drawn
+        """(n,) rows that a binomial tail may count: clean, as they came, of known truth; kept back where any were."""
+        rows = self.clean & self.certifying if self.certifying.any() else self.as_drawn
+        return np.asarray(rows if self.partly is None else rows & ~self.partly)
 
     @property
     def independent(self) -> NDArray[np.bool_]:
@@ -101,7 +109,7 @@ class HeldOut:
     def take(self, rows: NDArray[np.bool_]) -> HeldOut:
         """Return the rows of a mask."""
         names = ("p_wrong", "weights", *_FACTS)
-        more = {name: getattr(self, name) for name in ("chosen", "clusters")}
+        more = {name: getattr(self, name) for name in ("chosen", "clusters", "partly")}
         more = {name: None if values is None else values[rows] for name, values in more.items()}
         facts = {name: getattr(self, name)[rows] for name in names}
         return HeldOut(**facts, signals=self.signals.take(rows), **more)
@@ -112,19 +120,15 @@ class HeldOut:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return plain arrays by name."""
-        chosen = {} if self.chosen is None else {_CHOSEN: self.chosen}
-        clusters = {} if self.clusters is None else {_CLUSTERS: self.clusters.astype(np.int64)}
-        return (
-            chosen
-            | clusters
-            | {
-                "held_out": np.stack([self.p_wrong, self.weights]),
-                "held_out.facts": np.stack([getattr(self, name).astype(np.int64) for name in _FACTS]),
-                "held_out.scores": self.signals.scores,
-                "held_out.context": self.signals.context,
-                "held_out.predicted": self.predicted.astype(np.int32),
-            }
-        )
+        clusters = None if self.clusters is None else self.clusters.astype(np.int64)
+        more = {_CHOSEN: self.chosen, _CLUSTERS: clusters, _PARTLY: self.partly}
+        return {name: values for name, values in more.items() if values is not None} | {
+            "held_out": np.stack([self.p_wrong, self.weights]),
+            "held_out.facts": np.stack([getattr(self, name).astype(np.int64) for name in _FACTS]),
+            "held_out.scores": self.signals.scores,
+            "held_out.context": self.signals.context,
+            "held_out.predicted": self.predicted.astype(np.int32),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -142,4 +146,5 @@ class HeldOut:
             signals=Signals(arrays["held_out.scores"], arrays["held_out.context"], predicted),
             chosen=arrays.get(_CHOSEN),
             clusters=arrays.get(_CLUSTERS),
+            partly=arrays.get(_PARTLY),
         )

@@ -36,6 +36,11 @@ class DecisionRows:
         """(n, c) decisions whose answer is known."""
         return np.asarray(self.wrong >= 0)
 
+    @property
+    def partly(self) -> NDArray[np.bool_] | None:
+        """(n,) rows of which some answer is unknown; None where none is."""
+        return None if self.known.all() else np.asarray(~self.known.all(axis=1))
+
     def take(self, rows: NDArray[np.bool_]) -> DecisionRows:
         """Return the rows of a mask."""
         return DecisionRows(self.p_wrong[rows], self.wrong[rows], self.said[rows])

@@ -70,17 +70,15 @@ def _trained(folder: Path, several: bool) -> str:
 def _ending(out: Path, labels: Path) -> str:
     from uncertainty.evaluation.screening_quality import join_labels
     from uncertainty.labels.by_name import read_labels
-    from uncertainty.labels.tables import task_of
 
     table = join_labels(Verdicts.read(out).table, read_labels(labels))
     flagged = np.array(table["flagged"])
     wrong = ~np.array(table["correct"])
-    several = task_of(table) == "multilabel"
     looked_at, errors = int(flagged.sum()), int(wrong.sum())
     by_softmax = np.argsort(-np.array(table["est_least_confidence"]), kind="stable")[:looked_at]
     lines = [f"\nFlagged {looked_at} of {len(wrong)} images. The most suspicious:"]
     for row in Verdicts(table).flagged.slice(0, _SHOWN).to_pylist():
-        lines.append(f"  {_said(row, several)}  p_wrong {probability(row['p_wrong'], 2)}  {', '.join(row['reasons'])}")
+        lines.append(f"  {_said(row)}  p_wrong {probability(row['p_wrong'], 2)}  {', '.join(row['reasons'])}")
     lines += [
         f"Of {errors} errors the flags caught {int(wrong[flagged].sum())}; the same number of images chosen by max "
         f"softmax would have caught {int(wrong[by_softmax].sum())}, by chance {errors * looked_at / len(wrong):.0f}.",
@@ -91,7 +89,6 @@ def _ending(out: Path, labels: Path) -> str:
     return "\n".join(lines)
 
 
-def _said(row: dict[str, Any], several: bool) -> str:
-    a = "" if several else "a "
-    truth = "right" if row["correct"] else f"wrong, it is {a}{row['label']}"
-    return f"{row['file_name']}  taken for {a}{row['predicted_label'] or NO_LABEL} ({truth})"
+def _said(row: dict[str, Any]) -> str:
+    truth = "right" if row["correct"] else f"wrong, it is {row['label']}"
+    return f"{row['file_name']}  taken for {row['predicted_label'] or NO_LABEL} ({truth})"

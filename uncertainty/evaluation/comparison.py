@@ -14,7 +14,7 @@ from uncertainty.brief import Brief
 from uncertainty.errors import InputError
 from uncertainty.evaluation.decision_comparison import DecisionComparison, compare_decisions
 from uncertainty.evaluation.paired import Paired, Resampling, accuracies, grouped_mcnemar, paired_scores
-from uncertainty.evaluation.screening_quality import METRICS, P_WRONG, fewer_resamples, measurable
+from uncertainty.evaluation.screening_quality import METRICS, P_WRONG, fewer_resamples, labelled_rows, measurable
 from uncertainty.files import plain
 from uncertainty.labels.tables import parts, task_of
 from uncertainty.metrics.bootstrap import Metric
@@ -41,7 +41,7 @@ class Flags:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Brief):
-    """Run B against run A on the images that both read and that have a label.
+    """Run B against run A on the images that both read and that have a label, of several labels with every answer.
 
     `fixed` were wrong in A and are right in B, `broken` the other way round; `p` is of McNemar's exact test of their
     numbers. `scores` are the METRICS of each run's `p_wrong` for the errors of that run, with "brier" and "ece".
@@ -79,12 +79,14 @@ def compare(
     intervals count groups, and `p` is of changes whose sign is tossed for each group. Raises InputError where no image
     is in both, or where a label differs between the tables.
     """
-    rows_a, rows_b, counts = _common(a, b)
+    told_a, told_b, counts = _common(a, b)
+    rows_a, rows_b = measurable(told_a), measurable(told_b)
+    counts["unread_or_unlabelled"] += len(told_a) - len(rows_a)
     wrong = [~np.asarray(rows["correct"].to_pylist(), dtype=np.bool_) for rows in (rows_a, rows_b)]
     p_wrong = [np.asarray(rows[P_WRONG].to_numpy(zero_copy_only=False), dtype=np.float64) for rows in (rows_a, rows_b)]
     fixed, broken = wrong[0] & ~wrong[1], ~wrong[0] & wrong[1]
     resamples = fewer_resamples(resamples, len(fixed))
-    together = group_numbers(rows_a["file_name"].to_pylist(), groups)
+    together, of_told = (group_numbers(rows["file_name"].to_pylist(), groups) for rows in (rows_a, told_a))
     measures: dict[str, Metric] = {**METRICS, "brier": metrics.brier, "ece": metrics.ece}
     resampling = Resampling(resamples, seed)
     return Comparison(
@@ -101,12 +103,12 @@ def compare(
         resamples=resamples,
         fixed=_changed(rows_a, rows_b, fixed),
         broken=_changed(rows_a, rows_b, broken),
-        decisions=compare_decisions(rows_a, rows_b, resampling, together),
+        decisions=compare_decisions(told_a, told_b, resampling, of_told),
     )
 
 
 def _common(a: pa.Table, b: pa.Table) -> tuple[pa.Table, pa.Table, dict[str, int]]:
-    """The measurable rows that are in both, in the order of the first, and how many images are left out and why."""
+    """The labelled rows that are in both, in the order of the first, and how many images are left out and why."""
     names = [table["file_name"].to_pylist() for table in (a, b)]
     for which, listed in zip("AB", names, strict=True):
         if len(set(listed)) < len(listed):
@@ -115,7 +117,7 @@ def _common(a: pa.Table, b: pa.Table) -> tuple[pa.Table, pa.Table, dict[str, int
     if not both:
         shown = f"{names[0][:_SHOWN]} and {names[1][:_SHOWN]}"
         raise InputError(f"no image is in both runs, which name {shown}; screen the same folder twice")
-    rows_a, rows_b = measurable(a), measurable(b)
+    rows_a, rows_b = labelled_rows(a), labelled_rows(b)
     kept_a, kept_b = ({name: i for i, name in enumerate(rows["file_name"].to_pylist())} for rows in (rows_a, rows_b))
     common = [name for name in kept_a if name in kept_b]
     rows_a, rows_b = (

@@ -106,7 +106,7 @@ class Outcomes(Mistakes, Plots, Brief):
         A label means what `labels.meaning` says; one of no class is no truth, and a warning is logged.
         `classes` are needed only for a CSV or JSON table of more than 200 classes, which does not hold their names.
         """
-        from uncertainty.evaluation.screening_quality import join_labels, measurable
+        from uncertainty.evaluation.screening_quality import join_labels, labelled_rows
         from uncertainty.labels.by_name import read_labels, truths
 
         table = verdicts.table if isinstance(verdicts, Verdicts) else verdicts
@@ -115,7 +115,7 @@ class Outcomes(Mistakes, Plots, Brief):
             if whole := classes or Verdicts(table).classes:
                 told = truths(told, whole, task_of(table))
             table = join_labels(table, told)
-        task, rows = task_of(table), measurable(table)
+        task, rows = task_of(table), labelled_rows(table)
         known = list(classes or Verdicts(table).classes or named_classes(rows))
         predicted, truth = rows["predicted_label"], rows["label"]
         names = [*known, *other_names([predicted, truth], known, task)]
@@ -262,6 +262,11 @@ class Outcomes(Mistakes, Plots, Brief):
     def known(self) -> NDArray[np.bool_]:
         """Like `truth`, True where the answer is known."""
         return np.ones(self.truth.shape, dtype=bool) if self.unanswered is None else ~self.unanswered
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """(n,) True where every answer is known: only of these can be said how often an image is wrong."""
+        return np.asarray(self.known if self.task == "multiclass" else self.known.all(axis=1))
 
     @property
     def flagged(self) -> NDArray[np.bool_] | None:

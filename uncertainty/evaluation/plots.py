@@ -25,7 +25,7 @@ class Plots:
 
     def plot_risk_coverage(self, ax: Any = None) -> Any:
         """Draw the share of errors among the images kept, the surest first, for p_wrong and for max softmax."""
-        found = self._plotted
+        found = _whole(self._plotted)
         wrong, scores = found.wrong, _scores(found)
         if not scores:
             raise InputError("neither p_wrong nor probabilities are known, so images have no order; screen them")
@@ -35,7 +35,7 @@ class Plots:
 
     def plot_reliability(self, ax: Any = None) -> Any:
         """Draw the share of errors against the mean p_wrong in bins of equally many images."""
-        found = self._plotted
+        found = _whole(self._plotted)
         if (p_wrong := _scores(found).get("p_wrong")) is None:
             raise InputError("p_wrong is not known; take the outcomes of verdicts, Outcomes.from_verdicts")
         return plots.reliability(*reliability_bins(found.wrong, p_wrong), ax)
@@ -50,6 +50,11 @@ class Plots:
         errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
         shown = np.sort(np.argsort(-errors, kind="stable")[:most])
         return plots.confusion(counts[np.ix_(shown, shown)], [found.classes[k] for k in shown], ax)
+
+
+def _whole(found: Any) -> Any:
+    """Leave out images of which some answer is unknown."""
+    return found if found.whole.all() else found.take(found.whole)
 
 
 def _scores(found: Any) -> dict[str, NDArray[np.float64]]:

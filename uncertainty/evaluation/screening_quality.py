@@ -57,16 +57,18 @@ class Match:
 class Evaluation(Brief):
     """How good the screening was on the rows that were read and have a label; None = can't be said from these rows.
 
-    Every row is counted once, in `n`, `n_unreadable` or `n_unlabelled`. `scores` holds the METRICS of `p_wrong`, of
-    `max_softmax` (1 − the largest probability, what one would use without a screener) and of each `est_` column
-    (in a cascade: of those that every row has); `intervals` holds 95 % intervals for the first two (see
-    `metrics.ranking_intervals`) and for their `difference` on the same rows (p_wrong − max_softmax: for auroc and
-    errors_caught positive is better, for the others negative); None = too few errors for one.
+    Every row is counted once, in `n`, `n_unreadable`, `n_unlabelled` or `n_partly_answered`, which are images of
+    several labels of which some answer is unknown, so that nobody can say whether all of their decisions are right.
+    `scores` holds the METRICS of `p_wrong`, of `max_softmax` (1 − the largest probability, what one would use without a
+    screener) and of each `est_` column (in a cascade: of those that every row has); `intervals` holds 95 % intervals
+    for the first two (see `metrics.ranking_intervals`) and for their `difference` on the same rows (p_wrong −
+    max_softmax: for auroc and errors_caught positive is better, for the others negative); None = too few errors.
     """
 
     n: int
     n_unreadable: int
     n_unlabelled: int
+    n_partly_answered: int
     n_errors: int
     accuracy: float | None
     unknown_labels: Mapping[str, int]
@@ -88,6 +90,19 @@ class Evaluation(Brief):
     intervals: Mapping[str, Mapping[str, Interval | None]]
     resamples: int
     """Bootstrap resamples behind the intervals of differences."""
+
+    @property
+    def best_single(self) -> str | None:
+        """The estimator that alone has the least E-AURC on these very rows; None where none has less than max softmax.
+
+        >>> scores = {"max_softmax": {"e_aurc": 0.2}, "est_margin": {"e_aurc": 0.1}, "est_energy": {"e_aurc": 0.3}}
+        >>> Evaluation(**dict.fromkeys(Evaluation.__dataclass_fields__) | {"scores": scores}).best_single
+        'est_margin'
+        """
+        areas = {name: of["e_aurc"] for name, of in self.scores.items() if name != P_WRONG}
+        known = {name: area for name, area in areas.items() if area is not None}
+        best = min(known, key=known.__getitem__, default=MAX_SOFTMAX)
+        return None if known.get(best) == known.get(MAX_SOFTMAX) else best
 
     def to_pandas(self) -> Any:
         """Return the metrics of each score as a pandas.DataFrame, a row a score; needs pandas."""
@@ -117,8 +132,8 @@ def join_labels(table: pa.Table, labels: Mapping[str, str]) -> pa.Table:
 
     Both are null without a label; `correct` is also null where nothing was predicted, in a row that could not be read.
     A label that the classifier does not know counts as wrong. Multilabel: the names are joined by semicolons, in any
-    order, see `label_text`; what nobody answered does not count. Earlier `label` and `correct` columns are replaced.
-    `match_labels` counts what met. Raises InputError when there are rows and labels, and no name matches.
+    order, see `label_text`; `correct` is null where nobody answered for one. Earlier `label` and `correct` columns
+    are replaced. `match_labels` counts what met. Raises InputError when there are rows and labels, and no name matches.
 
     >>> import pyarrow as pa
     >>> table = pa.table({"file_name": ["a.jpg", "b.jpg"], "predicted_label": ["cat", "cat"]})
@@ -177,7 +192,8 @@ def evaluate(
     return Evaluation(
         n=len(wrong),
         n_unreadable=unreadable,
-        n_unlabelled=table.num_rows - unreadable - len(wrong),
+        n_unlabelled=table.num_rows - unreadable - (told := labelled_rows(table).num_rows),
+        n_partly_answered=told - len(wrong),
         n_errors=int(wrong.sum()),
         unknown_labels=_unknown_labels(rows, classes),
         **_flag_quality(wrong, flagged := _mask(_column(rows, "flagged"))),
@@ -205,10 +221,17 @@ def fewer_resamples(wanted: int, n: int) -> int:
 
 
 def measurable(table: pa.Table) -> pa.Table:
-    """Return the rows that were read and have a label."""
+    """Return the rows that were read and have a label that says whether they are right."""
     import pyarrow.compute as pc
 
     return table.filter(pc.and_(_column(table, "error").is_null(), _column(table, "correct").is_valid()))
+
+
+def labelled_rows(table: pa.Table) -> pa.Table:
+    """Return the rows that were read and have a label, with every answer known or not."""
+    import pyarrow.compute as pc
+
+    return table.filter(pc.and_(_column(table, "error").is_null(), _column(table, "label").is_valid()))
 
 
 def _scores(rows: pa.Table) -> dict[str, NDArray[np.float64]]:

@@ -150,13 +150,14 @@ def slice_report(
     "more errors" and "fewer errors" are said where the test within true classes, corrected by Holm, is below `level`:
     with probability 1 − level not one is said wrongly. That a slice goes with errors does not make it their cause:
     dark images may be blurred as well, which `overlaps` shows. Raises InputError for a `by` that
-    is not there, naming what is.
+    is not there, naming what is. Of several labels an image those count of which every answer is known.
     """
+    if not outcomes.whole.all():
+        outcomes = outcomes.take(outcomes.whole)
     found = [large_enough(one) for one in groups_of(outcomes, usual or {}, by)]
     groups = [one for one in found if isinstance(one, Group)]
     skipped = [one for one in found if isinstance(one, Skipped)]
-    truth = np.where(outcomes.known, outcomes.truth, -1)  # what nobody knows is a kind of its own
-    strata = _numbered(truth), _numbered(outcomes.predicted)
+    strata = _numbered(outcomes.truth), _numbered(outcomes.predicted)
     slices = _corrected([_measured(outcomes, group, *strata) for group in groups], level)
     slices = [replace(one, overlaps=_overlaps(k, slices, groups)) for k, one in enumerate(slices)]
     surest_first = tuple(sorted(slices, key=lambda one: one.p_within_class))

@@ -37,6 +37,9 @@ _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 AnyPath = str | os.PathLike[str]
 
+_WELL_KNOWN = (".jpg", ".png", ".webp", ".tif", ".dcm")
+_ENDINGS = f"{' '.join(_WELL_KNOWN)} and {len(IMAGE_SUFFIXES) - len(_WELL_KNOWN)} more"
+
 _TRIED = 20
 _ONE_MORE = "; where each row is one of its several labels, say --several-labels"
 
@@ -77,7 +80,7 @@ def find_images(path: AnyPath | Sequence[AnyPath], columns: Columns = USUAL) -> 
         return _from_manifest(root, columns)
     if root.suffix and not is_image_name(root) and not _is_array(root.name):
         tables = " ".join((*MANIFEST_SUFFIXES, *PACKED_SUFFIXES))
-        raise InputError(f"{root} is neither an image ({' '.join(IMAGE_SUFFIXES)}) nor a manifest ({tables})")
+        raise InputError(f"{root} is neither an image ({_ENDINGS}) nor a manifest ({tables})")
     return _from_files(root.parent, [root.name])
 
 
@@ -94,9 +97,7 @@ def _from_list(paths: list[Path]) -> ImageSet:
         file for path in paths for file in ((str(path / f) for f in folders[path]) if path in folders else [str(path)])
     )
     if not files:
-        raise InputError(
-            f"no image in {', '.join(map(str, paths))}; looked for files ending in {' '.join(IMAGE_SUFFIXES)}"
-        )
+        raise InputError(f"no image in {', '.join(map(str, paths))}; looked for files ending in {_ENDINGS}")
     root = os.path.commonpath({os.path.abspath(os.path.dirname(file)) for file in files})
     found = _from_files(Path(root), Texts.of(os.path.relpath(file, root) for file in files))
     return replace(found, notes=tuple(note for pictures in folders.values() for note in pictures.notes()))
@@ -113,9 +114,7 @@ def _from_folder(root: Path, columns: Columns) -> ImageSet:
         return read_packed(packed, root)
     if arrays := Texts.of(name for name in entries(root) if _is_array(name)):
         return _in_folders(_from_files(root, arrays), Pictures(()))
-    raise InputError(
-        f"{root} holds no image; looked for files ending in {' '.join(IMAGE_SUFFIXES)}, found {contents(root)}"
-    )
+    raise InputError(f"{root} holds no image; looked for files ending in {_ENDINGS}, found {contents(root)}")
 
 
 def _is_array(name: str) -> bool:

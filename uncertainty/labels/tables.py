@@ -38,18 +38,19 @@ def task_of(table: pa.Table) -> Task:
 def same_labels(predicted: Any, labels: Any) -> list[bool | None]:
     """Say, row by row, whether two columns name the same set of labels, in any order; None where one is null.
 
-    Labels that nobody answered, `?dog`, don't count.
+    None too where nobody answered for a label, `?dog`: to count only what is known to be wrong would make errors too
+    rare or, were the other images left out, too common.
 
-    >>> same_labels(["cat;dog", "", ""], ["?dog; cat", "cat", "(no label)"])
-    [True, False, True]
+    >>> same_labels(["cat;dog", "", "", "eel"], ["?dog; cat", "cat", "(no label)", "?dog; cat"])
+    [None, False, True, None]
     """
     pairs = zip(_plain(predicted), _plain(labels), strict=True)
     return [None if p is None or t is None else _same(p, t) for p, t in pairs]
 
 
-def _same(predicted: str, label: str) -> bool:
+def _same(predicted: str, label: str) -> bool | None:
     carried, unanswered = parts(label)
-    return not (set(split(predicted)) ^ set(carried)) - set(unanswered)
+    return None if unanswered else set(split(predicted)) == set(carried)
 
 
 def split(text: str | None, classes: frozenset[str] = frozenset()) -> list[str]:

@@ -17,7 +17,7 @@ from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.monitoring.batch import Calibrated, declared_shares
 from uncertainty.monitoring.class_shares import class_shift
 from uncertainty.monitoring.drift import FEWEST
-from uncertainty.monitoring.label_shares import LabelShift, label_shift
+from uncertainty.monitoring.label_shares import label_shift
 
 AS_LIKELY_DAMAGED = 0.5
 """What looks like nothing known is damage of an unseen kind as often as it is of no known class: nothing in a batch
@@ -93,7 +93,8 @@ def _classes_moved(by: Calibrated, batch: Rows) -> Adapted | None:
         return None
     clean = by.combiner.conditions(batch.signals)[1][:, 0]
     p = shifted.p_wrong(clean, batch.predicted).astype(np.float32)
-    return Adapted(p, "classes", {}, "the shares of the classes are those of this batch; nothing else changed")
+    moved = _moved_in_words(shifted.before, shifted.now, [*by.classes, "no known class"], "are")
+    return Adapted(p, "classes", {}, f"only the shares of the classes differ from calibration: {moved}")
 
 
 def _labels_moved(by: Calibrated, batch: Rows, seen: BatchDecisions) -> Adapted | None:
@@ -106,7 +107,8 @@ def _labels_moved(by: Calibrated, batch: Rows, seen: BatchDecisions) -> Adapted 
     each = np.minimum(now.astype(np.float32), p_wrong[:, None])
     pairs = zip(shifted.before.tolist(), shifted.now.tolist(), strict=True)
     labels = dict(zip(by.classes, pairs, strict=True))
-    return Adapted(p_wrong, "labels", {}, _moved_in_words(shifted, by.classes), each, labels)
+    moved = _moved_in_words(shifted.before, shifted.now, by.classes, "carry")
+    return Adapted(p_wrong, "labels", {}, f"only how many images carry each label differs: {moved}", each, labels)
 
 
 def _each(decisions: BatchDecisions, chances: dict[Condition, Floats], p: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -122,36 +124,36 @@ def _as_it_was(batch: Rows, decisions: BatchDecisions | None, why: str) -> Adapt
     return Adapted(batch.p_wrong, "nothing", {}, f"p_wrong is as without it: {why}", each)
 
 
-def _moved_in_words(found: LabelShift, classes: Sequence[str]) -> str:
-    """Say which labels moved most.
+def _moved_in_words(before: Floats, now: Floats, names: Sequence[str], verb: str) -> str:
+    """Say which shares moved most, and which way.
 
-    >>> _moved_in_words(LabelShift(np.array([0.5, 0.25]), np.array([0.2, 0.25]), np.zeros(2)), ["cat", "dog"])
-    'the share of the images that carry each label is that of this batch (cat 20 %, calibration 50 %); nothing else \
-changed'
+    >>> _moved_in_words(np.array([0.5, 0.25, 0.25]), np.array([0.2, 0.25, 0.55]), ["cat", "dog", "eel"], "are")
+    "more are 'eel' (55 %, in calibration 25 %), fewer are 'cat' (20 %, in calibration 50 %)"
     """
-    most = np.argsort(-np.abs(found.now - found.before), kind="stable")[:_TOLD]
-    told = [
-        f"{classes[k]} {100 * found.now[k]:.0f} %, calibration {100 * found.before[k]:.0f} %"
-        for k in most.tolist()
-        if abs(found.now[k] - found.before[k]) >= _WORTH_TELLING
-    ]
-    named = f" ({'; '.join(told)})" if told else ""
-    return f"the share of the images that carry each label is that of this batch{named}; nothing else changed"
+    up = now - before
+    most = np.argsort(-np.abs(up), kind="stable")[:_TOLD]
+    told = [k for k in most.tolist() if abs(up[k]) >= _WORTH_TELLING] or most[:1].tolist()
+    said = {word: [k for k in told if (up[k] > 0) == more] for word, more in (("more", True), ("fewer", False))}
+    shares = {k: f"{names[k]!r} ({100 * now[k]:.0f} %, in calibration {100 * before[k]:.0f} %)" for k in told}
+    return ", ".join(f"{word} {verb} {', '.join(shares[k] for k in which)}" for word, which in said.items() if which)
 
 
 def _in_words(found: dict[Condition, float], expected: dict[Condition, float]) -> str:
-    """Say what was found, and what had been expected.
+    """Say what was found, and what had been expected; what is damaged and what unknown can't be told for sure.
 
     >>> _in_words({"clean": 0.7, "damaged": 0.2, "foreign": 0.1}, {"clean": 0.947, "damaged": 0.05, "foreign": 0.003})
-    '20.0 % of these images are taken to be damaged (5.0 % were expected) and 10.0 % to be like nothing known, so \
-damaged or unknown (0.3 %)'
+    'more of these images than expected look damaged or of no known class, 30.0 % in place of 5.3 %; 10.0 % look like \
+nothing known, and the rest of these count as damaged, though images of no known class can look so'
     """
-    text = f"{_percent(found['damaged'])} of these images are taken to be damaged"
-    text += f" ({_percent(expected['damaged'])} were expected)"
-    if "foreign" in found:
-        text += f" and {_percent(found['foreign'])} to be like nothing known, so damaged or unknown"
-        text += f" ({_percent(expected['foreign'])})"
-    return text
+    now, before = 1 - found["clean"], 1 - expected["clean"]
+    way = "more" if now > before else "fewer"
+    text = f"{way} of these images than expected look damaged or of no known class, {_percent(now)} in place of "
+    text += f"{_percent(before)}; "
+    if (foreign := found.get("foreign", 0.0)) >= _WORTH_TELLING:
+        text += f"{_percent(foreign)} look like nothing known, and the rest of these"
+    else:
+        text += "they"
+    return f"{text} count as damaged, though images of no known class can look so"
 
 
 def _percent(share: float) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.fit import Evidence
+from uncertainty.combination.evidence_rows import Evidence
 from uncertainty.combination.mixture import NOTHING_SAID, SEVERAL_SAID, Floats, Signals
 from uncertainty.errors import InputError
 from uncertainty.images.quality import QUALITY_NAMES
@@ -80,7 +80,8 @@ class Baseline:
     @classmethod
     def of(cls, evidence: Evidence, p_wrong: Floats, calibration: ModelOutputs) -> Self:
         """Keep the clean rows of the evidence, which are those of calibration; `p_wrong` is of all its rows."""
-        clean, wrong = evidence.rows("clean"), np.asarray(calibration.wrong, dtype=np.bool_)
+        clean = evidence.rows("clean")
+        wrong = evidence.wrong[clean]
         temperature = 1.0 if calibration.task == "multilabel" else fitted_temperature(calibration.probs, wrong)
         return cls(
             rows_of_signals(evidence.signals.take(clean), p_wrong[clean], calibration.probs, temperature),

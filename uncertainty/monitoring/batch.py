@@ -117,17 +117,28 @@ class Monitoring(Brief):
 
     def _accuracy(self) -> list[str]:
         a = self.accuracy
-        line = f"accuracy of these images about {percentages(a.estimates[ADAPTED])}"
+        found = a.estimates[ADAPTED]
+        line = f"accuracy of these images about {100 * found.value:.1f} % (95 % interval {_ends(found)})"
         if a.class_shift is not None:
             return [
                 f"{line}; the shares of the classes changed, and nothing else is seen: {self._moved(a.class_shift)}"
             ]
         if not self.alarm or self.changed is None:
             return [line]
-        lines = [
+        return [
             f"{line}, as far as damage that was never seen can mislead; {self.changed.in_words()} look unlike "
-            "calibration"
+            "calibration",
+            *self._perhaps_unknown(),
         ]
+
+    def _perhaps_unknown(self) -> list[str]:
+        """Say that images which look damaged may be of no known class, and what would be true then."""
+        a, lines = self.accuracy, []
+        if (unlike := 1 - a.shares.get("clean", 1.0)) >= _WORTH_SAYING:
+            lines.append(
+                f"about {100 * unlike:.0f} % of them look damaged or of no known class, which nothing here tells "
+                "apart: this accuracy takes most of them for damaged, and is too high where they are of no known class"
+            )
         if a.unknown is not None and a.if_unknown is not None and a.unknown >= _WORTH_SAYING:
             lines.append(
                 "some look like nothing that calibration knew, as damage of other kinds does too; if they are of no "
@@ -264,7 +275,11 @@ def percentages(interval: Interval) -> str:
     >>> percentages(Interval(0.85, 0.9, 0.95))
     '90.0 % (85.0 to 95.0)'
     """
-    return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+    return f"{100 * interval.value:.1f} % ({_ends(interval)})"
+
+
+def _ends(interval: Interval) -> str:
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
 def _noting(

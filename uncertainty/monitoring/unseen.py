@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.fit import Evidence, combined_without
+from uncertainty.combination.evidence_rows import Evidence
+from uncertainty.combination.fit import combined_without
 from uncertainty.combination.mixture import Condition, Floats, Mixture, expit, logit
 from uncertainty.metrics.intervals import Interval
 from uncertainty.monitoring.accuracy import ADAPTED, P_WRONG, Accuracy, conditions_in, most_foreign

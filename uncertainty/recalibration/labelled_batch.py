@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination import calibration_sets
+from uncertainty.combination.unknown_answers import chance_wrong, drawn, partly_answered
 from uncertainty.decisions.decide import Decision
 from uncertainty.decisions.decision_rows import DecisionRows
 from uncertainty.errors import InputError
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Incoming:
     """N images of a batch that could be read and had not been learnt from; of m of them whether they are wrong, and
-    their class, -1 for none of the model's or for several."""
+    their class, -1 for none of the model's or for several.
+
+    Of an image of several labels with unknown answers `wrong` is drawn with the probability that these leave: `partly`.
+    """
 
     names: NDArray[np.object_]
     rows: Rows
@@ -40,11 +44,17 @@ class Incoming:
     labels: NDArray[np.int64]
     decisions: DecisionRows | None = None
     """Of all N images, where an image may have several labels."""
+    partly: NDArray[np.bool_] | None = None
 
     @property
     def new(self) -> Rows:
         """(m,) the labelled rows."""
         return self.rows.take(self.labelled)
+
+    @property
+    def told(self) -> NDArray[np.bool_]:
+        """(m,) rows of which it is known whether they are wrong."""
+        return np.ones(len(self.wrong), dtype=bool) if self.partly is None else ~self.partly
 
 
 def refuse_others(screener: Screener, verdicts: Verdicts) -> None:
@@ -98,9 +108,18 @@ def read_batch(screener: Screener, table: pa.Table, digests: Mapping[str, str]) 
     position = {name: k for k, name in enumerate(screener.model.classes)}
     labels = [position.get(label, UNKNOWN_CLASS) for label in np.array(table["label"].to_pylist(), object)[has & kept]]
     known = (np.asarray(wrong, dtype=bool), np.array(labels, dtype=np.int64))
-    several = screener.model.task == "multilabel"
-    decisions = decisions_of(table.filter(kept), screener.model.classes) if several else None
-    return Incoming(names[kept], rows, flagged, has[kept], *known, decisions), left_out
+    batch = Incoming(names[kept], rows, flagged, has[kept], *known)
+    if screener.model.task == "multilabel":
+        batch = _with_decisions(batch, decisions_of(table.filter(kept), screener.model.classes), screener.seed)
+    return batch, left_out
+
+
+def _with_decisions(batch: Incoming, decisions: DecisionRows, seed: int) -> Incoming:
+    new, names = decisions.take(batch.labelled), batch.names[batch.labelled]
+    if not (partly := partly_answered(new.wrong)).any():
+        return replace(batch, decisions=decisions)
+    wrong = drawn(chance_wrong(new.wrong, new.p_wrong), [str(name) for name in names], seed)
+    return replace(batch, decisions=decisions, wrong=wrong, partly=partly)
 
 
 def keys(screener: Screener, names: NDArray[np.object_], digests: Mapping[str, str]) -> list[str]:

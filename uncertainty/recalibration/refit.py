@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from uncertainty.brief import Brief
 from uncertainty.combination import calibration_sets
 from uncertainty.combination.evidence import Shares, counted, far
-from uncertainty.combination.fit import CONDITIONS, Combination, Evidence, few_errors
+from uncertainty.combination.evidence_rows import CONDITIONS, Evidence
+from uncertainty.combination.fit import Combination, few_errors
 from uncertainty.combination.mixture import Signals
+from uncertainty.combination.unknown_answers import chance_wrong
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision
 from uncertainty.errors import InputError
@@ -123,17 +125,15 @@ def updated(
         notes.append("none of the new labels is an error: they only say how often the classifier is right")
     now, p_wrong = _learnt(screener, batch, weights, digests or {})
     p = now.combiner.p_wrong(batch.rows.signals).astype(np.float32)
-    losses = [
-        np.average(row_losses(q, batch.wrong), weights=weights.new) for q in (_double(batch.new.p_wrong), p_wrong)
-    ]
+    losses = [_log_loss(batch, q, weights) for q in (_double(batch.new.p_wrong), p_wrong)]
     each = None if batch.decisions is None else batch.decisions.p_wrong
     count = int(flagged(now.decision, p, batch.rows.predicted, each).sum())
     return Update(
         screener=replace(now, notes=tuple(dict.fromkeys((*now.notes, *notes)))),
         images=len(batch.rows),
         labelled=int(batch.labelled.sum()),
-        errors=int(batch.wrong.sum()),
-        observed=sampling_weights.estimate(batch.wrong, weights.new),
+        errors=int(batch.wrong[batch.told].sum()),
+        observed=sampling_weights.estimate(batch.wrong[batch.told], weights.new[batch.told]),
         before=State(
             float(batch.rows.p_wrong.mean()), int(batch.flagged.sum()), float(losses[0]), judge(screener, verdicts)
         ),
@@ -141,6 +141,11 @@ def updated(
         left_out=left_out,
         notes=tuple(notes),
     )
+
+
+def _log_loss(batch: Incoming, p_wrong: NDArray[np.float64], weights: RowWeights) -> float:
+    told = batch.told
+    return float(np.average(row_losses(p_wrong[told], batch.wrong[told]), weights=weights.new[told]))
 
 
 def _double(values: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -237,11 +242,19 @@ def _joined(old: HeldOut, batch: Incoming, weights: RowWeights) -> HeldOut:
         condition=np.append(old.condition, np.full(m, _CLEAN)),
         groups=np.append(old.groups, old.groups.max() + 1 + np.arange(m)),
         certifying=np.append(old.certifying, np.zeros(m, dtype=bool)),
+        partly=_both(old.partly, batch.partly, len(old), m),
         signals=Signals(*(np.concatenate(pair) for pair in parts)),
         chosen=chosen if chosen.any() else None,
         # Nobody says what new images belong to: each stands by itself.
         clusters=None if old.clusters is None else np.append(old.clusters, old.clusters.max() + 1 + np.arange(m)),
     )
+
+
+def _both(old: NDArray[np.bool_] | None, new: NDArray[np.bool_] | None, n: int, m: int) -> NDArray[np.bool_] | None:
+    """Join two masks of n and m rows; None stands for none of the rows."""
+    if old is None and new is None:
+        return None
+    return np.append(np.zeros(n, dtype=bool) if old is None else old, np.zeros(m, dtype=bool) if new is None else new)
 
 
 def _chosen(weights: RowWeights) -> bool:
@@ -254,9 +267,12 @@ def _learnt(
     """Return the new screener and (m,) p_wrong of the new rows from folds without them."""
     before = evidence_of(screener, screener.calibration.take(~screener.calibration.certifying))
     rows = _joined(screener.calibration, batch, weights)
-    evidence = evidence_of(screener, rows)
-    combination, p_wrong = learnt(evidence, certifying=rows.certifying, seed=screener.seed)
     decisions = _decisions(screener, batch, rows)
+    evidence = evidence_of(screener, rows)
+    if rows.partly is not None and decisions is not None:
+        told = decisions.rows
+        evidence = replace(evidence, chance=chance_wrong(told.wrong, told.p_wrong))
+    combination, p_wrong = learnt(evidence, certifying=rows.certifying, seed=screener.seed)
     decision, rows, _ = decided_by(screener.decision.policy, rows.with_p_wrong(p_wrong), None, decisions)
     classes = screener.model.classes
     stale = {*few_errors(before), *screener.decision.notes(classes), *_promises(screener.calibration)}

@@ -103,7 +103,7 @@ def described(rows: Rows, shown: list[int], classes: list[str]) -> list[dict[str
             "predicted": None if decisions else number.get(rows.predicted[i] or ""),
             "suggested": _suggested(rows.suggested[i], number, several=decisions is not None),
             "label": None if decisions or rows.label[i] is None else number[str(rows.label[i])],
-            "wrong": bool(rows.wrong[i]) if rows.labelled[i] else None,
+            "wrong": _wrong(rows, decisions, i),
             "reasons": rows.reasons[i],
             "error": rows.error[i],
             "top": [[number[name], _exact(p)] for name, p in top],
@@ -113,6 +113,13 @@ def described(rows: Rows, shown: list[int], classes: list[str]) -> list[dict[str
         sets = decisions.of_image(i) if decisions and rows.readable[i] else {}
         records.append({key: value for key, value in record.items() if value is not None and value != []} | sets)
     return records
+
+
+def _wrong(rows: Rows, decisions: Decisions | None, i: int) -> bool | None:
+    """Say whether an image is wrong; of several labels it may surely be though not every answer is known."""
+    if decisions is not None and decisions.wrong[i].any():
+        return True
+    return bool(rows.wrong[i]) if rows.labelled[i] else None
 
 
 def _suggested(other: tuple[str, float] | None, number: dict[str, int], *, several: bool) -> list[Any] | None:

@@ -40,16 +40,16 @@ class Decisions:
     def of(cls, rows: Rows) -> Decisions:
         """Read them from a table of verdicts, joined with labels or not."""
         table, classes, names = rows.table, rows.classes, rows.table.column_names
-        told = rows.known_classes
+        with_numbers = rows.known_classes
         nothing = np.zeros((len(rows), len(classes)), dtype=bool)
-        judged = (rows.readable & rows.labelled)[:, None]
         labels = table["label"] if "label" in names else None
+        told = rows.readable & np.array([one is not None for one in rows.label], dtype=bool)
         return cls(
             said=encoded(table["predicted_label"], classes, "multilabel"),
             carried=nothing if labels is None else encoded(labels, classes, "multilabel"),
-            known=nothing if labels is None else judged & ~unanswered(labels, classes),
-            probs=_whole(table_probs(table, told), nothing.shape),
-            p_wrong=_whole(table_decisions(table, told), nothing.shape),
+            known=nothing if labels is None else told[:, None] & ~unanswered(labels, classes),
+            probs=_whole(table_probs(table, with_numbers), nothing.shape),
+            p_wrong=_whole(table_decisions(table, with_numbers), nothing.shape),
             flagged=encoded(table[FLAGGED_LABELS], classes, "multilabel") if FLAGGED_LABELS in names else None,
         )
 

@@ -26,7 +26,7 @@ class Rows:
     """All rows of a verdict table, as lists and arrays of one length, the most suspicious first.
 
     `p_wrong` is NaN where an image could not be read; `wrong` holds where a label says so, `labelled` where one says
-    anything.
+    whether it is: of several labels an image where every answer is known.
     """
 
     table: pa.Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from uncertainty.screener.batch_level import ADAPTED_TO_BATCH
+from uncertainty.screener.batch_level import ADAPTED_TO_BATCH, FLAGGED_BEFORE
 
 
 class Stressed(str):
@@ -95,11 +95,16 @@ def basis(provenance: Mapping[str, Any]) -> str:
 def _of_batch(adapted: Any) -> str:
     """Say that p_wrong depends on all images that were screened.
 
-    >>> _of_batch({"in_words": "20.0 % of these images are taken to be damaged"})
-    ' It is adapted to these images as a batch: 20.0 % of these images are taken to be damaged.'
+    >>> _of_batch({"in_words": "more are 'cat' (55 %, in calibration 25 %)", "flagged_before": 30})
+    " It is adapted to these images as a batch: more are 'cat' (55 %, in calibration 25 %). Without that 30 would be \
+flagged."
     """
     why = adapted.get("in_words") if isinstance(adapted, Mapping) else None
-    return f" It is adapted to these images as a batch: {why}." if isinstance(why, str) else ""
+    if not isinstance(why, str):
+        return ""
+    flags = adapted.get(FLAGGED_BEFORE)
+    before = f" Without that {flags:,} would be flagged." if isinstance(flags, int) else ""
+    return f" It is adapted to these images as a batch: {why}.{before}"
 
 
 def missing(data: Mapping[str, Any], *, one_class_each: bool, pictures: int, shown: int) -> list[str]:
@@ -113,8 +118,8 @@ def missing(data: Mapping[str, Any], *, one_class_each: bool, pictures: int, sho
         )
     elif counts["labelled"] < readable:
         said.append(
-            f"{readable - counts['labelled']:,} of {readable:,} readable images have no label; everything that needs "
-            "one rests on the others."
+            f"{readable - counts['labelled']:,} of {readable:,} readable images have no label, or not every answer "
+            "of one; everything that needs one rests on the others."
         )
     if counts["labelled"] and not counts["errors"]:
         said.append("There is no error among the labelled images, so nothing can be said of how errors are found.")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BATCH, ADAPTED_TO_BATCH = "batch", "adapted_to_batch"
 """What p_wrong can be adapted to, and where provenance says so."""
+FLAGGED_BEFORE = "flagged_before"
+"""In what provenance says of it: how many images would be flagged without it."""
 Adapt = str | None
 
 
@@ -57,6 +59,7 @@ def wanted(adapt: Adapt, fitted: Fitted) -> bool:
 class BatchLevel:
     """p_wrong (n,) float32 of all rows in their order, NaN where the image could not be read, and what it rests on.
 
+    `flagged_before` counts the flags of these rows as they would be without it.
     Of several labels an image also `of_decisions` (n, c), NaN there too, and what is `said` (n, c) to be there: these
     and what they are made from take 18 bytes a decision.
     """
@@ -64,6 +67,7 @@ class BatchLevel:
     p_wrong: NDArray[np.float32]
     found: Adapted
     fitted: Fitted
+    flagged_before: int
     of_decisions: NDArray[np.float32] | None = None
     said: NDArray[np.bool_] | None = None
 
@@ -71,11 +75,13 @@ class BatchLevel:
     def of(cls, batches: Iterable[pa.RecordBatch], fitted: Fitted) -> BatchLevel:
         """Adapt the verdicts of a batch, which come in pieces."""
         read: list[NDArray[np.bool_]] = []
+        flags: list[int] = []
         each = _decisions_of(fitted)
 
         def noted() -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 read.append(batch["error"].is_null().to_numpy(zero_copy_only=False))
+                flags.append(batch["flagged"].true_count)
                 if each is not None:
                     each.add(batch.filter(batch["error"].is_null()))
                 yield batch
@@ -90,9 +96,13 @@ class BatchLevel:
         found, readable = adapted(calibrated, rows, seen), np.concatenate(read)
         p_wrong = spread(found.p_wrong, readable, np.float32(np.nan))
         if found.decisions is None or seen is None:
-            return cls(p_wrong, found, fitted)
+            return cls(p_wrong, found, fitted, sum(flags))
         of_decisions = spread(found.decisions, readable, np.float32(np.nan))
-        return cls(p_wrong, found, fitted, of_decisions, spread(seen.said, readable, np.False_))
+        return cls(p_wrong, found, fitted, sum(flags), of_decisions, spread(seen.said, readable, np.False_))
+
+    def told(self) -> dict[str, Any]:
+        """Return what every output says of it; JSON values."""
+        return self.found.told() | {FLAGGED_BEFORE: self.flagged_before}
 
     def columns(self, rows: pa.Table | pa.RecordBatch, start: int = 0) -> dict[str, Any]:
         """Return the columns that change in rows from `start` on.
@@ -175,5 +185,5 @@ def levelled(table: pa.Table, fitted: Fitted, schema: Callable[..., pa.Schema], 
         own = schema()
         return table.select(own.names).replace_schema_metadata(own.metadata)
     level = BatchLevel.of(table.to_batches(), fitted)
-    now, columns = schema(adapted=level.found.told()), level.columns(table)
+    now, columns = schema(adapted=level.told()), level.columns(table)
     return pa.table({name: columns.get(name, table[name]) for name in now.names}, schema=now)

@@ -5,10 +5,9 @@ more deeply and all estimators judge it; elsewhere the first judgement stands:
 
     p_wrong(x) = full(x)  if low <= cheap(x) <= high,  else cheap(x).
 
-Both are calibrated probabilities, so they share one threshold and one ranking. The interval is the one that sends the
-smallest share of images deeper among those on which, on calibration rows and out of fold, hardly a flag differs from
-what full evidence says and hardly any of the quality of the ranking is lost. With a share of images in place
-of these promises it is the one of that share which gains most for the ranking, see `ranking_gain`.
+Both are calibrated probabilities, so they share one threshold and one ranking. The interval sends the smallest share of
+images deeper with which, on calibration rows out of fold, hardly a flag differs from what full evidence says and hardly
+any ranking is lost; with a share of images in place of that it gains most for the ranking, see `ranking_gain`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from numpy.typing import NDArray
 from uncertainty.classifiers.look import Deeper, Look
 from uncertainty.combination import mixture as combiners
 from uncertainty.combination.evidence import signals
-from uncertainty.combination.fit import Combination, Evidence
+from uncertainty.combination.evidence_rows import Evidence
+from uncertainty.combination.fit import Combination
 from uncertainty.combination.mixture import Mixture
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision, decide

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from uncertainty.combination.fit import CONDITIONS
+from uncertainty.combination.evidence_rows import CONDITIONS
 from uncertainty.combination.mixture import NOTHING_SAID, Mixture
 from uncertainty.combination.tails import Tails
 from uncertainty.decisions.calibration_rows import HeldOut
@@ -187,7 +187,8 @@ def _of_rows(rows: HeldOut, estimators: int, classes: int) -> Iterator[str]:
         yield "the calibration rows have p_wrong or weights that are out of range"
     if not _within(rows.condition, 0, len(CONDITIONS) - 1) or not _within(rows.predicted, NOTHING_SAID, classes - 1):
         yield "the calibration rows are of classes or conditions that there are not"
-    if rows.chosen is not None and (rows.chosen.shape != (n,) or rows.chosen.dtype != np.bool_):
+    masks = [mask for mask in (rows.chosen, rows.partly) if mask is not None]
+    if any(mask.shape != (n,) or mask.dtype != np.bool_ for mask in masks):
         yield "the calibration rows are not of one length"
 
 

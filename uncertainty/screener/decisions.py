@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination.decision_experts import DecisionExperts
-from uncertainty.combination.decision_fit import DecisionEvidence, learnt_decisions
-from uncertainty.combination.fit import Combination, Evidence
+from uncertainty.combination.decision_fit import DecisionEvidence, first_sight, learnt_decisions
+from uncertainty.combination.evidence_rows import Evidence
+from uncertainty.combination.fit import Combination
 from uncertainty.combination.suggested_sets import INDEPENDENT, SuggestedSets
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision, decide
@@ -19,12 +20,7 @@ from uncertainty.decisions.decision_rows import DecisionRows
 from uncertainty.decisions.each_decision import as_rows
 from uncertainty.decisions.policies import Policy
 from uncertainty.errors import ArtifactError, InputError
-from uncertainty.estimators.base import Estimator
-from uncertainty.outputs import ModelOutputs
 from uncertainty.screener.cascade import Cascade, decided
-
-Sources = tuple[Sequence[Estimator], ModelOutputs, Sequence[ModelOutputs | None]]
-"""Fitted estimators, calibration, and its damaged and foreign copies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,29 +38,20 @@ class Decisions:
     @classmethod
     def fit(
         cls,
-        sources: Sources,
+        seen: tuple[DecisionEvidence, DecisionEvidence | None],
         rows: Evidence,
         learnt: Combination,
         certifying: NDArray[np.bool_],
         cascade: Cascade | None,
         seed: int = 0,
-    ) -> Self | None:
-        """Learn from the rows that a combination was learnt from; None where images have one label."""
-        estimators, calibration, copies = sources
-        if calibration.task != "multilabel":
-            return None
-        kept_back = np.zeros(len(calibration), dtype=bool)
-        kept_back[rows.groups[certifying]] = True
-
-        def evidence(of: Sequence[Estimator]) -> DecisionEvidence:
-            return DecisionEvidence.of(of, calibration, copies, rows, kept_back, seed)
-
-        seen = evidence(estimators)
-        experts, p_wrong = learnt_decisions(rows, seen, learnt, certifying, seed)
+    ) -> Self:
+        """Learn from the rows that a combination was learnt from, `seen` by all evidence and by that at first sight."""
+        whole, cheap = seen
+        experts, p_wrong = learnt_decisions(rows, whole, learnt, certifying, seed)
+        kept = DecisionRows(p_wrong, whole.wrong, whole.said)
         first = None
-        if cascade is not None:
-            first = evidence(cascade.cheap(estimators)).experts(rows, ~certifying, cascade.combiner, seed)
-        kept = DecisionRows(p_wrong, seen.wrong, seen.said)
+        if cascade is not None and cheap is not None:
+            first = first_sight(rows, cheap, cascade.combiner, ~certifying, seed)
         return cls(experts, first, kept, sets_of(kept, rows.rows("clean"), rows.weights))
 
     def with_rows(self, more: DecisionRows, clean: NDArray[np.bool_], weights: NDArray[np.floating]) -> Self:

@@ -17,10 +17,13 @@ from uncertainty.classifiers.eight_bits import arrays_of, shown
 from uncertainty.combination import calibration_sets, counted_once
 from uncertainty.combination.class_order import refuse_another_order
 from uncertainty.combination.copies import damage_kinds
+from uncertainty.combination.decision_fit import DecisionEvidence
 from uncertainty.combination.equal_outputs import equal_outputs
 from uncertainty.combination.evidence import counted, evidence, shares_of
-from uncertainty.combination.fit import Combination, Evidence, combine
-from uncertainty.combination.mixture import Condition, Mixture
+from uncertainty.combination.evidence_rows import Evidence
+from uncertainty.combination.fit import Combination, combine
+from uncertainty.combination.mixture import Condition, Floats, Mixture
+from uncertainty.combination.unknown_answers import OpenAnswers, partly_told
 from uncertainty.combination.worth import worth
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.errors import InputError
@@ -34,7 +37,7 @@ from uncertainty.monitoring.unseen import between_kinds
 from uncertainty.outputs import ModelOutputs
 from uncertainty.screener import fit_facts, reasons
 from uncertainty.screener.artifact import SavedModel
-from uncertainty.screener.cascade import Cascade, nothing_deeper
+from uncertainty.screener.cascade import Cascade, Learn, nothing_deeper
 from uncertainty.screener.decisions import Decisions, decided_by
 from uncertainty.screener.fit_settings import FitSettings
 from uncertainty.screener.fitted import Fitted
@@ -97,7 +100,6 @@ def from_outputs(
     asked: FitSettings,
 ) -> Fitted:
     """Fit to outputs, see `Screener.fit_outputs`; `copies` are the damaged and the foreign ones."""
-    calibration.require("labels", "calibration")
     calibration, copies, left_out = counted_once.usable_rows(calibration, copies, asked.groups)
     reference = counted_once.by_id(reference)
     calibration_sets.refuse_overlap(reference, calibration, "reference and calibration")
@@ -108,14 +110,17 @@ def from_outputs(
     shares, seed = shares_of(asked.shares, usable, calibration, copies), asked.seed
     rows = evidence(usable, calibration, copies, shares, seed, kept_back)
     certifying = kept_back[rows.groups]
+    judged = partial(DecisionEvidence.of, calibration=calibration, copies=copies, kept_back=kept_back, seed=seed)
+    seen = judged(usable, rows=rows) if calibration.task == "multilabel" else None
     learn = partial(learnt, certifying=certifying, seed=seed)
-    combination, p_wrong = learn(rows)
-    gained = worth(usable, rows.take(~certifying), combination, seed)
+    rows, (combination, p_wrong) = _learnt_of_all(rows, seen, calibration, learn, seed)
     cascade = Cascade.fit(rows, p_wrong, usable, asked.deeper, learn, loss=asked.cascade_loss, most=asked.cascade_share)
-    decisions = Decisions.fit((usable, calibration, copies), rows, combination, certifying, cascade, seed)
-    kept = HeldOut.of(rows, p_wrong, certifying)
+    at_first = judged(cascade.cheap(usable), rows=rows) if seen and cascade else None
+    decisions = Decisions.fit((seen, at_first), rows, combination, certifying, cascade, seed) if seen else None
+    kept = HeldOut.of(rows, p_wrong, certifying, decisions.rows.partly if decisions else None)
     decision, held_out, cascade = decided_by(asked.policy, kept, cascade, decisions)
-    found = (*left_out, *combination.notes, *nothing_deeper(usable, asked.deeper), *gained, *decision.notes(classes))
+    partly = () if seen is None else partly_told(seen.wrong[rows.rows("clean")])
+    gained = *nothing_deeper(usable, asked.deeper), *worth(usable, rows.take(~certifying), combination, seed)
     return Fitted(
         estimators=usable,
         combiner=combination.combiner,
@@ -129,7 +134,7 @@ def from_outputs(
             **(counted(rows, shares) | combination.report | recall(usable)),
             **(fit_facts.of_reference(reference) | fit_facts.of_second_opinion(usable, calibration)),
         },
-        notes=(*same, *notes, *off, *found),
+        notes=(*same, *notes, *off, *left_out, *partly, *combination.notes, *gained, *decision.notes(classes)),
         model=SavedModel(classes=classes, task=calibration.task),
         fitted_on=calibration_sets.hashed([*map(str, reference.ids), *map(str, calibration.ids)]),
         calibration=held_out,
@@ -139,6 +144,18 @@ def from_outputs(
         decisions=decisions,
         telling=_telling(known_good, calibration, rows, (usable, combination.combiner), p_wrong),
     )
+
+
+def _learnt_of_all(
+    rows: Evidence, seen: DecisionEvidence | None, calibration: ModelOutputs, learn: Learn, seed: int
+) -> tuple[Evidence, tuple[Combination, Floats]]:
+    """Learn from all rows, and return them; where answers are unknown twice, first by what single decisions say."""
+    unknown = None if seen is None else OpenAnswers.of(seen, rows, [str(name) for name in calibration.ids])
+    if unknown is None:
+        return rows, learn(rows)
+    rows = unknown.drawn_in(rows, seed)
+    rows = unknown.drawn_in(rows, seed, learn(rows)[1])
+    return rows, learn(rows)
 
 
 def _estimators(

@@ -127,7 +127,7 @@ class _Survey:
     @property
     def adapted(self) -> dict[str, Any] | None:
         """What provenance says of a p_wrong that was adapted."""
-        return None if self.level is None else self.level.found.told()
+        return None if self.level is None else self.level.told()
 
     def levelled(self, parts: Parts, screener: Screener) -> _Survey:
         """Return the same with p_wrong and flags of the batch."""

@@ -118,7 +118,7 @@ def thresholds(
     confidence: float | None = None,
     alone: bool = False,
     labels: AnyPath | None = None,
-    out: AnyPath = "thresholds.json",
+    out: AnyPath | None = None,
     name_column: str | None = None,
     label_column: str | None = None,
     several_labels: bool = False,
@@ -136,5 +136,5 @@ def thresholds(
     how: dict[str, Any] = {"separator": label_separator, "several": several_labels}
     asked = replace(columns(name_column, label_column, group, group_by, **how), split=split)
     found = choose(str(source), path_of(labels), wanted, asked)
-    write(found, here(out), overwrite=overwrite)
+    write(found, path_of(out), overwrite=overwrite)
     return found

@@ -81,6 +81,11 @@ class Findings(Plots, Brief):
         return told | several
 
 
+def files_of(found: Findings) -> list[str]:
+    """Return the names of the files that these findings are written to."""
+    return [name for name in FILES if found.decisions is not None or Path(name).stem not in SEVERAL]
+
+
 @at_urls("folder")
 def evaluate_folder(
     folder: Path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,28 +21,31 @@ from uncertainty.evaluation.labelled_folder import Labelled, labelled
 from uncertainty.evaluation.outcomes import Outcomes
 from uncertainty.files import replacing
 from uncertainty.images.manifests import USUAL, Columns
-from uncertainty.images.remote import located
+from uncertainty.images.remote import AnyFile, located
 from uncertainty.output_tables.output_table import OutputTable
 from uncertainty.output_tables.spec import is_table
 from uncertainty.outputs import ModelOutputs, Task
 from uncertainty.recalibration.sampling_weights import chosen_by_score
 from uncertainty.screener.from_tables import labelled_rows
 from uncertainty.storage.mirror import at_urls
-from uncertainty.verdicts import metadata_of_rows
+from uncertainty.verdicts import folder_of, metadata_of_rows
 from uncertainty.written import fingerprint, written
 
+FILE = "thresholds.json"
 _USUAL = 0.5
 _PICKED = (
     "these labels are of images whose p_wrong differs from that of the others, so they were picked and not drawn: what "
     "is said holds for images picked like them"
 )
+logger = logging.getLogger("uncertainty")
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
     """A threshold for each class that one can be had for, chosen on so many labelled images.
 
-    `present` (c,) is from where on each class was said; it stays where nothing could be chosen.
+    `present` (c,) is from where on each class was said; it stays where nothing could be chosen. `folder` is where the
+    table or the verdicts lie; None: at a URL.
     """
 
     wanted: Wanted
@@ -51,6 +55,7 @@ class Chosen:
     present: tuple[float, ...]
     notes: tuple[str, ...]
     of: str
+    folder: Path | None
 
     @property
     def by_class(self) -> dict[str, float]:
@@ -72,19 +77,24 @@ def choose(source: str | Path, labels: Path | None, wanted: Wanted, columns: Col
         return _of_table(str(source), wanted, columns)
     if labels is None:
         raise InputError(f"say the labels of the images that {source} is a screening of, with --labels")
-    return _of_folder(_labelled(located(source), labels, columns), wanted, columns)
+    at = located(source)
+    return _of_folder(_labelled(at, labels, columns), at, wanted, columns)
 
 
 _labelled = at_urls("folder")(labelled)
 
 
-def write(chosen: Chosen, path: Path, *, overwrite: bool = False) -> None:
-    """Write class and threshold as .json or .csv, as `decision=FILE` of a model spec reads them.
+def write(chosen: Chosen, path: Path | None = None, *, overwrite: bool = False) -> Path:
+    """Write class and threshold as .json or .csv, as `decision=FILE` of a model spec reads them; return the file.
 
-    Raises InputError for another ending, and for a file that holds something else unless `overwrite`.
+    By default it is `thresholds.json` beside what it tells of. Other thresholds that were written there make way, which
+    is warned of. Raises InputError for another ending, for a file that holds something else unless `overwrite`, and
+    where what it tells of lies at a URL and no path is given.
     """
+    path = _beside(chosen) if path is None else path
     if path.suffix not in (".json", ".csv"):
         raise InputError(f"{path.name} ends in {path.suffix!r}; thresholds are written to a .json or .csv file")
+    before = fingerprint(path) if path.is_file() else None
     with written(path.parent, [path.name], chosen.of, overwrite=overwrite) as where:
         with replacing(where / path.name, binary=False) as file:
             if path.suffix == ".json":
@@ -92,6 +102,15 @@ def write(chosen: Chosen, path: Path, *, overwrite: bool = False) -> None:
             else:
                 rows = ((cell(name), threshold) for name, threshold in chosen.by_class.items())
                 csv.writer(file).writerows([("class", "threshold"), *rows])
+    if before not in (None, fingerprint(path)):
+        logger.warning("%s held other thresholds, and these take their place", path)
+    return path
+
+
+def _beside(chosen: Chosen) -> Path:
+    if chosen.folder is None:
+        raise InputError("what the thresholds tell of is at a URL; say which file here they are written to, with --out")
+    return chosen.folder / FILE
 
 
 def _of_table(spec: str, wanted: Wanted, columns: Columns) -> Chosen:
@@ -104,12 +123,13 @@ def _of_table(spec: str, wanted: Wanted, columns: Columns) -> Chosen:
     groups = _grouped(outputs.ids, table.groups(columns))
     found = answer_thresholds(outputs.probs, _truth(outputs), wanted, classes, groups)
     present = np.full(len(classes), _USUAL) if outputs.decision_thresholds is None else outputs.decision_thresholds
-    return Chosen(wanted, table.task, len(outputs), tuple(found), tuple(present.tolist()), tuple(notes), _hash(table))
+    return Chosen(wanted, table.task, len(outputs), tuple(found), tuple(present.tolist()), tuple(notes), *_of(table))
 
 
-def _hash(table: OutputTable) -> str:
+def _of(table: OutputTable) -> tuple[str, Path | None]:
+    """Return a hash of a table, and the folder that it lies in."""
     path = table.file.path
-    return fingerprint(path) if isinstance(path, Path) else table.fingerprint()
+    return (fingerprint(path), path.parent) if isinstance(path, Path) else (table.fingerprint(), None)
 
 
 def _truth(outputs: ModelOutputs) -> NDArray[np.int64]:
@@ -117,16 +137,19 @@ def _truth(outputs: ModelOutputs) -> NDArray[np.int64]:
     return labels if outputs.task == "multilabel" else class_against_rest(labels, outputs.n_classes)
 
 
-def _of_folder(found: Labelled, wanted: Wanted, columns: Columns) -> Chosen:
+def _of_folder(found: Labelled, at: AnyFile, wanted: Wanted, columns: Columns) -> Chosen:
     outcomes = found.outcomes
     if outcomes.probs is None or not len(outcomes):
         lacking = "no probabilities" if len(outcomes) else "no image with a label that can be used"
         raise InputError(f"the verdicts have {lacking}; thresholds are chosen on labelled probabilities")
+    folder = folder_of(at) if isinstance(at, Path) else None
     names, classes = outcomes.names.tolist(), outcomes.classes[: outcomes.n_known]
     groups = _grouped(names, columns.grouping.of(names, metadata_of_rows(outcomes.table)))
     chosen = answer_thresholds(outcomes.probs, _truth_of(outcomes), wanted, classes, groups)
     notes = [*found.returned.words(), *_picked(found.table)]
-    return Chosen(wanted, outcomes.task, len(outcomes), tuple(chosen), _present(outcomes), tuple(notes), found.of)
+    return Chosen(
+        wanted, outcomes.task, len(outcomes), tuple(chosen), _present(outcomes), tuple(notes), found.of, folder
+    )
 
 
 def _truth_of(outcomes: Outcomes) -> NDArray[np.int64]:

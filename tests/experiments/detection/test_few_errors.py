@@ -10,7 +10,7 @@ import pytest
 from experiments.detection import combiners, combiners_page, few_errors
 from experiments.shared import results_file
 from experiments.shared.combiner_evidence import Seen, Stream, taken
-from uncertainty.combination.fit import CONDITIONS, Evidence
+from uncertainty.combination.evidence_rows import CONDITIONS, Evidence
 from uncertainty.combination.mixture import Signals
 from uncertainty.metrics import auroc
 

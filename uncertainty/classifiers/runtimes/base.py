@@ -7,6 +7,7 @@ bit in whatever batch it comes; several threads run several images.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -71,8 +72,14 @@ class Runtime(ABC):
         raise ModelError(f"runtime={self} takes no images; {self.name} has no {INT8}")
 
     @abstractmethod
-    def installed(self) -> bool:
-        """Whether the library is there."""
+    def needs(self) -> dict[str, str]:
+        """Return the packages that must be importable, each with the extra that installs it."""
+
+    def missing(self) -> str:
+        """Say which packages are missing and how they are installed; "" where none is."""
+        lacking = {name: extra for name, extra in self.needs().items() if importlib.util.find_spec(name) is None}
+        extras = ",".join(dict.fromkeys(lacking.values()))
+        return f"needs {', '.join(lacking)}; pip install 'uncertainty-vision[{extras}]'" if lacking else ""
 
     @abstractmethod
     def compile(self, part: nn.Module, example: Tensor, threads: int, cache: Path | None) -> Run:
@@ -100,8 +107,12 @@ def runtime_of(said: str) -> Runtime | None:
     return made
 
 
-def installed() -> list[Runtime]:
-    """Return the runtimes that are installed here, each in all its precisions."""
+def runtimes() -> list[Runtime]:
+    """Return the runtimes that there are, each in all its precisions."""
     known = [runtime for name in _FILES if (runtime := runtime_of(name)) is not None]
-    every = [type(one)(precision) for one in known for precision in one.precisions]
-    return [one for one in every if one.installed()]
+    return [type(one)(precision) for one in known for precision in one.precisions]
+
+
+def installed() -> list[Runtime]:
+    """Return those that are installed here."""
+    return [one for one in runtimes() if not one.missing()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,6 @@ from torch import Tensor, nn
 from uncertainty.classifiers.runtimes.base import INT8, Rows, Run, Runtime
 from uncertainty.errors import MissingDependencyError
 
-_NEEDED = ("onnx", "onnxscript", "onnxruntime")
-
 
 class OnnxRuntime(Runtime):
     """ONNX Runtime on the CPU, in float32 or in eight bits."""
@@ -26,9 +23,9 @@ class OnnxRuntime(Runtime):
     name = "onnxruntime"
     precisions = ("f32", INT8)
 
-    def installed(self) -> bool:
-        """Whether it and what exports to it can be imported."""
-        return all(importlib.util.find_spec(name) for name in _NEEDED)
+    def needs(self) -> dict[str, str]:
+        """Return it and what exports to it."""
+        return dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx")
 
     def compile(self, part: nn.Module, example: Tensor, threads: int, cache: Path | None) -> Run:
         """Export and open a session, which several threads may run at once; nothing is kept."""
@@ -56,9 +53,8 @@ class OnnxRuntime(Runtime):
         return quantised(_exported(part, torch.from_numpy(images[:1])), images)
 
     def _needed(self) -> None:
-        if not self.installed():
-            needed = ", ".join(_NEEDED)
-            raise MissingDependencyError(f"runtime=onnxruntime needs {needed}; pip install 'uncertainty-vision[onnx]'")
+        if missing := self.missing():
+            raise MissingDependencyError(f"runtime={self.name} {missing}")
 
 
 def _exported(part: nn.Module, example: Tensor) -> bytes:

@@ -7,7 +7,6 @@ imported (2026.4.1, openvino/tools/ovc/__init__.py).
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import sys
 import warnings
 from collections.abc import Iterator
@@ -33,10 +32,9 @@ class OpenVino(Runtime):
     name = "openvino"
     precisions = ("f32", "bf16", INT8)
 
-    def installed(self) -> bool:
-        """Whether it can be imported, and for eight bits ONNX Runtime, which makes graphs that it runs as well."""
-        there = importlib.util.find_spec("openvino") is not None
-        return there and (self.precision != INT8 or OnnxRuntime().installed())
+    def needs(self) -> dict[str, str]:
+        """Return it, and for eight bits ONNX Runtime, which makes graphs that it runs as well."""
+        return {"openvino": "openvino"} | (OnnxRuntime().needs() if self.precision == INT8 else {})
 
     def in_eight_bits(self, part: nn.Module, images: NDArray[np.float32]) -> bytes:
         """Return a graph that ONNX Runtime makes."""

@@ -189,23 +189,33 @@ function plain(value) {
   return name(value);
 }
 
-function tree(value) {
+const ENDS = ['low', 'value', 'high'];
+const isInterval = (value) => Object.keys(value).length === ENDS.length && ENDS.every((key) => isNumber(value[key]));
+
+function tree(value, label = '') {
   if (Array.isArray(value)) {
     if (!value.length) return '–';
     if (value.every((one) => one && typeof one === 'object' && !Array.isArray(one))) {
       const head = [...new Set(value.flatMap(Object.keys))];
-      const rows = value.slice(0, MOST_ROWS).map((row) => head.map((key) => tree(row[key])));
-      return scrolling('Table', table('', head.map(words), rows));
+      const rows = value.slice(0, MOST_ROWS).map((row) => head.map((key) => inCell(row[key])));
+      return scrolling(`Table of ${label}`, table('', head.map(words), rows));
     }
     const short = value.every((one) => one === null || typeof one !== 'object') && String(value).length < 200 && !value.some((one) => /\s/.test(one));
     return short ? value.slice(0, MOST_ROWS).map((one, i) => [i ? ', ' : '', plain(one)]) : make('ul', {}, value.slice(0, MOST_ROWS).map((one) => make('li', {}, tree(one))));
   }
   if (value && typeof value === 'object') {
+    if (isInterval(value)) return `${plain(value.value)} (${plain(value.low)} to ${plain(value.high)})`;
     const entries = Object.entries(value).slice(0, MOST_ROWS);
     if (!entries.length) return '–';
-    return make('dl', { class: 'facts' }, entries.map(([key, item]) => make('div', {}, make('dt', {}, shown(words(key))), make('dd', {}, tree(item)))));
+    return make('dl', { class: 'facts' }, entries.map(([key, item]) => make('div', {}, make('dt', {}, shown(words(key))), make('dd', {}, tree(item, label ? `${label}, ${shown(words(key))}` : shown(words(key)))))));
   }
   return plain(value);
+}
+
+// What has names and numbers alone stands in one line of a table.
+function inCell(value) {
+  const parts = value && typeof value === 'object' && !Array.isArray(value) ? Object.values(value) : [];
+  return parts.length && parts.every((one) => typeof one !== 'object') ? parts.map((one, i) => [i ? ' · ' : '', plain(one)]) : tree(value);
 }
 
 // Sentences first, what they rest on below.
