@@ -42,7 +42,7 @@ def costs(folder: Path) -> dict[str, float]:
         "damaged": lambda pixels, name: random_corruption(pixels, name, 0)[0],
         "foreign": lambda pixels, name: random_foreign(pixels, name, 0)[0],
     }
-    classifier.collect(photos.select(range(32)), Look())  # warms up
+    classifier.collect(photos.select(range(min(32, len(photos)))), Look())  # warms up
     found = {}
     for kind, damage in made.items():
         begun = process_time()

@@ -59,13 +59,13 @@ def _child(screener: str, images: str, out: str, actors: str) -> None:
     from uncertainty.screener import Screener
     from uncertainty.screening.part_tables import Screen
     from uncertainty.screening.ray_engine import RayEngine
-    from uncertainty.screening.saved_screener import SavedScreener
+    from uncertainty.screening.saved_screener import SavedScreener, with_held_networks
     from uncertainty.workflows.screen import screen_into
 
     keep_freed_memory()  # as the command line and actors do
     stamps: list[tuple[float, int]] = []
     engine = RayEngine(Screen(Path(screener)), actors=int(actors)) if int(actors) else None
-    loaded = Screener.load(screener, None) if engine else SavedScreener(Path(screener)).load()
+    loaded = Screener.load(screener, None) if engine else with_held_networks(SavedScreener(Path(screener)).load())
 
     def progress(done: int) -> None:
         stamps.append((time(), done))
@@ -89,7 +89,9 @@ def measure(folder: Path, case: str, count: int, turns: int) -> dict[str, list[R
 def main() -> None:
     """Print, for each way, medians and their ratio to the local engine."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=IMAGES, help="a multiple of 2,048 (default: %(default)s)")
+    parser.add_argument(
+        "--images", type=int, default=IMAGES, help="a multiple of 2,048, and 4,096 at least (default: %(default)s)"
+    )
     parser.add_argument("--case", choices=CASES, default="resnet20", help="default: %(default)s")
     parser.add_argument("--turns", type=int, default=TURNS, help="default: %(default)s")
     parser.add_argument("--child", nargs=4, help="what is run and measured")
@@ -97,6 +99,8 @@ def main() -> None:
     if chosen.child:
         _child(*chosen.child)
         return
+    if chosen.images < 4096:
+        parser.error("two actors begin with 1,024 images each, so an image is timed over what follows: 4,096 at least")
     with TemporaryDirectory() as folder:
         runs = measure(Path(folder), chosen.case, chosen.images, chosen.turns)
     base = median(run.image for run in runs["local"])

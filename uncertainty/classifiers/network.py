@@ -156,8 +156,9 @@ class Network:
         """Return it, in eval mode, with the lighter parts that hold now; before a mode begins, which slows looks."""
         if self.held:
             return self
+        compiled = held_compiled(self.compiled)  # which gives features itself
         with self._caught():  # what would skip the layer whose features are caught does not hold
-            folded, compiled, replay = held_folded(self.folded), held_compiled(self.compiled), held_replay(self.replay)
+            folded, replay = held_folded(self.folded), held_replay(self.replay)
         return replace(self, folded=folded, compiled=compiled, replay=replay, held=True)
 
     def _plain(self, x: Tensor, passes: int) -> tuple[Any, list[Tensor], tuple[Any, ...] | None]:
