@@ -11,7 +11,7 @@ from uncertainty.combination.unknown_answers import OpenAnswers, drawn, partly_a
 from uncertainty.decisions.policies import Policy
 from uncertainty.images.label_text import of_answers
 from uncertainty.metrics import auroc
-from uncertainty.recalibration.refit import evidence_of, updated
+from uncertainty.recalibration.refit import updated
 from uncertainty.screener import Screener
 
 CLASSES = ("a", "b", "c", "d")
@@ -99,14 +99,25 @@ def test_draws_are_as_frequent_as_they_should_be():
     assert (hits != drawn(chance, names, seed=4)).any()
 
 
-def test_decisions_are_brought_to_what_all_evidence_says():
-    """Of two unknown answers of 0.1 and 0.2, 0.28 together, and an image of 0.14: half as probable each."""
-    wrong = np.array([[-1, -1], [0, -1]], dtype=np.int8)
-    screener = fitted(0.0, 0)
-    rows = screener.calibration
-    known = evidence_of(screener, rows.take(np.arange(len(rows)) < 2))
-    found = OpenAnswers(wrong, np.array([[0.1, 0.2]] * 2), ("a", "b")).drawn_in(known, 0, np.array([0.14, 0.14]))
-    assert found.chance == pytest.approx([1 - 0.95 * 0.9, 0.1])
+def test_what_all_evidence_says_of_an_image_is_shared_by_its_answers():
+    """Of two unknown answers of 0.1 and 0.2, 0.28 together, and an image of 0.14."""
+    answers = OpenAnswers(np.array([[-1, -1], [0, -1], [1, -1]], dtype=np.int8), np.array([[0.1, 0.2]] * 3))
+    nothing = np.zeros(3)
+    assert answers.chances(nothing) == pytest.approx([0.28, 0.2, 1.0])
+    power = np.log(0.86) / np.log(0.72)
+    assert answers.chances(nothing, np.full(3, 0.14)) == pytest.approx([0.14, 1 - 0.8**power, 1.0])
+
+
+def test_decisions_that_are_wrong_together_are_wrong_less_often_than_apart():
+    """Five of six decisions of each row are known; they are wrong all together or not at all, of one row in five."""
+    rng = np.random.default_rng(0)
+    wrong = np.repeat(rng.random((4000, 1)) < 0.2, 6, axis=1).astype(np.int8)
+    wrong[np.arange(4000), rng.integers(0, 6, 4000)] = -1
+    answers = OpenAnswers(wrong, np.full((4000, 6), 0.2))
+    chance = answers.chances(np.ones(4000))
+    assert 1 - 0.8**6 > 0.7
+    assert chance.mean() == pytest.approx(0.2, abs=0.03)
+    assert answers.together(np.zeros(4000)) == (0.0, 0.0)
 
 
 def test_an_update_by_labels_with_unknown_answers_keeps_the_level():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.combination import calibration_sets
-from uncertainty.combination.unknown_answers import chance_wrong, drawn, partly_answered
+from uncertainty.combination.unknown_answers import OpenAnswers, drawn, partly_answered
 from uncertainty.decisions.decide import Decision
 from uncertainty.decisions.decision_rows import DecisionRows
 from uncertainty.errors import InputError
@@ -118,7 +118,8 @@ def _with_decisions(batch: Incoming, decisions: DecisionRows, seed: int) -> Inco
     new, names = decisions.take(batch.labelled), batch.names[batch.labelled]
     if not (partly := partly_answered(new.wrong)).any():
         return replace(batch, decisions=decisions)
-    wrong = drawn(chance_wrong(new.wrong, new.p_wrong), [str(name) for name in names], seed)
+    answers = OpenAnswers(new.wrong, new.p_wrong.astype(np.float64))
+    wrong = drawn(answers.chances(np.ones(len(names)), batch.new.p_wrong), [str(name) for name in names], seed)
     return replace(batch, decisions=decisions, wrong=wrong, partly=partly)
 
 

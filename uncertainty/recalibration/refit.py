@@ -15,7 +15,7 @@ from uncertainty.combination.evidence import Shares, counted, far
 from uncertainty.combination.evidence_rows import CONDITIONS, Evidence
 from uncertainty.combination.fit import Combination, few_errors
 from uncertainty.combination.mixture import Signals
-from uncertainty.combination.unknown_answers import chance_wrong
+from uncertainty.combination.unknown_answers import OpenAnswers
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision
 from uncertainty.errors import InputError
@@ -270,8 +270,8 @@ def _learnt(
     decisions = _decisions(screener, batch, rows)
     evidence = evidence_of(screener, rows)
     if rows.partly is not None and decisions is not None:
-        told = decisions.rows
-        evidence = replace(evidence, chance=chance_wrong(told.wrong, told.p_wrong))
+        answers = OpenAnswers(decisions.rows.wrong, _double(decisions.rows.p_wrong))
+        evidence = replace(evidence, chance=answers.chances(evidence.weights, rows.p_wrong))
     combination, p_wrong = learnt(evidence, certifying=rows.certifying, seed=screener.seed)
     decision, rows, _ = decided_by(screener.decision.policy, rows.with_p_wrong(p_wrong), None, decisions)
     classes = screener.model.classes

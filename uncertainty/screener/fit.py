@@ -23,7 +23,7 @@ from uncertainty.combination.evidence import counted, evidence, shares_of
 from uncertainty.combination.evidence_rows import Evidence
 from uncertainty.combination.fit import Combination, combine
 from uncertainty.combination.mixture import Condition, Floats, Mixture
-from uncertainty.combination.unknown_answers import OpenAnswers, partly_told
+from uncertainty.combination.unknown_answers import OpenAnswers, partly_told, with_chances
 from uncertainty.combination.worth import worth
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.errors import InputError
@@ -150,11 +150,12 @@ def _learnt_of_all(
     rows: Evidence, seen: DecisionEvidence | None, calibration: ModelOutputs, learn: Learn, seed: int
 ) -> tuple[Evidence, tuple[Combination, Floats]]:
     """Learn from all rows, and return them; where answers are unknown twice, first by what single decisions say."""
-    unknown = None if seen is None else OpenAnswers.of(seen, rows, [str(name) for name in calibration.ids])
-    if unknown is None:
+    answers = None if seen is None else OpenAnswers.of(seen, rows)
+    if answers is None:
         return rows, learn(rows)
-    rows = unknown.drawn_in(rows, seed)
-    rows = unknown.drawn_in(rows, seed, learn(rows)[1])
+    names = [str(name) for name in calibration.ids]
+    _, p_wrong = learn(with_chances(rows, answers, names, seed))
+    rows = with_chances(rows, answers, names, seed, p_wrong)
     return rows, learn(rows)
 
 
