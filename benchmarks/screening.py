@@ -29,6 +29,7 @@ from uncertainty import Classifier, Screener
 from uncertainty.classifiers.eight_bits import shown
 from uncertainty.images.sources import ImageSet, find_images
 from uncertainty.screening.allocator import keep_freed_memory
+from uncertainty.screening.saved_screener import with_held_networks
 from uncertainty.workflows.screen import ScreenSettings, screen_into
 
 PHOTOS, TURNS, BATCH, WORKERS = 1000, 3, 32, 2
@@ -91,9 +92,10 @@ def _ahead(
 def measure(model: Classifier, screener: Screener, photos: ImageSet, out: Path, turns: int = TURNS) -> Cost:
     """Run a bare loop of `model` and screening over all photographs in turn, the first of them changing."""
     paths = [item.data for item in photos if isinstance(item.data, Path)]
+    own = with_held_networks(screener)  # as the command has them
     ways: list[Callable[[], object]] = [
         lambda: bare_loop(model, paths),
-        lambda: screen_into(out, screener, photos, ScreenSettings(batch_size=BATCH, workers=WORKERS)),
+        lambda: screen_into(out, own, photos, ScreenSettings(batch_size=BATCH, workers=WORKERS)),
     ]
     bare, screened = [], []
     for turn in range(turns):
