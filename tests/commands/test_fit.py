@@ -91,7 +91,7 @@ def test_an_unknown_view_is_an_error_of_one_line(fails, world, tmp_path):
         ("user_models:tiny?weight=a", "model spec has unknown keys ['weight']"),
         ("user_models:tiny?size=big", "size='big'"),
         ("user_models:tiny?weights=missing.safetensors", "missing.safetensors does not exist"),
-        ("user_models:tiny?weights=text.safetensors", "can't be read as tensors"),
+        ("user_models:tiny?weights=text.safetensors", "is of another kind, or damaged"),
         ("user_models:tiny?weights=half.safetensors", "does not fit the model"),
         ("user_models:four?weights=weights.safetensors", "does not fit the model"),
     ],
