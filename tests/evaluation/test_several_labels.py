@@ -168,6 +168,7 @@ def test_files_of_an_evaluation_and_of_a_comparison(tmp_path):
     whole, some = (unknown >= 0).all(axis=1), (unknown >= 0).any(axis=1)
     assert (saved["n"], saved["n_partly_answered"]) == (whole.sum(), (some & ~whole).sum())
     assert saved["n_unlabelled"] == (~some).sum()
+    assert f"{whole.sum()} of 200 images are wholly answered" in saved["in_words"][0]
     assert saved["decisions"]["n"] + saved["decisions"]["unanswered"] == 3 * some.sum()
     with (tmp_path / "a" / "per_decision.csv").open() as file:
         assert [row["class"] for row in csv.DictReader(file)] == CLASSES

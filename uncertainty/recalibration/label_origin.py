@@ -36,11 +36,11 @@ class LabelOrigin:
         """Whether every image has a label."""
         return self.labelled == self.images
 
-    def words(self) -> str:
-        """Say it in one sentence; "" where all images have labels."""
+    def words(self, have: str = "have labels") -> str:
+        """Say it in one sentence; "" where all images have labels, or whatever else makes them count."""
         if self.all:
             return ""
-        of = f"{self.labelled} of {number_of(self.images, 'image')} have labels"
+        of = f"{self.labelled} of {number_of(self.images, 'image')} {have}"
         if self.drawn is not None and self.picked is not None:
             parts = [
                 f"{count} {how} ({right / count:.1%} right)"

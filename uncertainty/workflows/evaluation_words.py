@@ -24,12 +24,15 @@ def opening(
     Where not all images have labels the first says how they came by them.
     """
     right = e.n - e.n_errors
-    accuracy = f"accuracy {percent(e.accuracy)}: {right} of {number_of(e.n, 'labelled image')} right"
+    kind, have = (
+        ("wholly answered image", "are wholly answered") if e.n_partly_answered else ("labelled image", "have labels")
+    )
+    accuracy = f"accuracy {percent(e.accuracy)}: {right} of {number_of(e.n, kind)} right"
     if (d := design) is not None:
         accuracy = (
             f"accuracy of all images about {d.accuracy:.1%} (95 % interval {d.low:.1%} to {d.high:.1%}); {accuracy}"
         )
-    if how := origin.words():
+    if how := origin.words(have):
         accuracy = f"{accuracy}; {how}"
     return [accuracy, *_flags(e), f"where the errors lie: {_where(classes, slices) or 'there are none'}"]
 
