@@ -1,6 +1,6 @@
 """What 30 dropout sub-networks cost, replayed, as full passes, and elsewhere: python -m benchmarks.dropout_replay.
 
-Baal and torch-uncertainty are measured where they are installed (extra `peers`).
+Baal and torch-uncertainty are measured where they are installed (extra `peers`), so is torchvision's own network.
 """
 
 from __future__ import annotations
@@ -43,11 +43,20 @@ def _head_only() -> nn.Module:
     return module
 
 
+def _efficientnet_b0() -> nn.Module:
+    from torchvision.models import efficientnet_b0
+
+    module: nn.Module = efficientnet_b0()
+    return module
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "ResNet-20, dropout from the last stage on": lambda: Case(network(), INPUT_SIZE, 64),
     "ResNet-20, dropout in the head": lambda: Case(_head_only(), INPUT_SIZE, 64),
     "EfficientNet-Lite0, dropout in the head": lambda: Case(solar_network.network(), solar_network.INPUT_SIZE, 4),
 }
+if find_spec("torchvision"):
+    CASES["ordinary torchvision efficientnet_b0"] = lambda: Case(_efficientnet_b0(), 224, 4)
 
 
 def ways(case: Case, passes: int = PASSES, peers: bool = True) -> dict[str, Callable[[], object]]:

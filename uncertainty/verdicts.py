@@ -199,7 +199,7 @@ def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
 
 
 def ranks(p_wrong: Any) -> Any:
-    """Return (n,) int64 ranks of p_wrong: 1 = largest, ties in input order, NaN (unreadable) last.
+    """Return (n,) ranks of p_wrong, int32 where they fit: 1 = largest, ties in input order, NaN (unreadable) last.
 
     >>> import numpy as np
     >>> ranks(np.array([0.2, np.nan, 0.9, 0.2])).tolist()
@@ -207,9 +207,9 @@ def ranks(p_wrong: Any) -> Any:
     """
     import numpy as np
 
-    order = np.argsort(np.where(np.isnan(p_wrong), np.inf, -p_wrong), kind="stable")
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(1, len(order) + 1)
+    order = np.argsort(np.negative(p_wrong), kind="stable")  # which puts NaN last
+    rank = np.empty(len(order), dtype=np.int32 if len(order) < 2**31 else np.int64)
+    rank[order] = np.arange(1, len(order) + 1, dtype=rank.dtype)
     return rank
 
 
@@ -217,7 +217,7 @@ def ranked(table: pa.Table) -> pa.Table:
     """Fill the column `rank` by `ranks`."""
     import pyarrow as pa
 
-    rank = pa.array(ranks(table["p_wrong"].to_numpy(zero_copy_only=False)))
+    rank = pa.array(ranks(table["p_wrong"].to_numpy(zero_copy_only=False)), pa.int64())
     return table.set_column(table.column_names.index("rank"), table.schema.field("rank"), rank)
 
 

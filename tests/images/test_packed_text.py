@@ -4,7 +4,15 @@ import pickle
 import numpy as np
 import pytest
 
+from uncertainty.images import packed_text
 from uncertainty.images.packed_text import Coded, Coder, Packer, Texts, double, taken
+
+
+def hashlib_of(texts):
+    hasher = hashlib.blake2b(digest_size=8)
+    texts.update(hasher)
+    return hasher.hexdigest()
+
 
 NAMES = ["", "a", "käse/日本.png", "x" * 3000, "\udce9.png", *(f"{i}.png" for i in range(3000))]
 
@@ -49,6 +57,25 @@ def test_columns_that_begin_late():
     assert packer.packed() == [None, None, "a"]
 
 
+@pytest.mark.parametrize("values", [["", *map(str, range(40)), "ä" * 100, "x"], [None, "a", None] * 20, ["", ""] * 9])
+def test_texts_that_leave_the_heap_in_pieces_are_the_same(monkeypatch, values):
+    together = Texts.of(values)
+    monkeypatch.setattr(packed_text, "_PIECE", 7)
+    apart = Texts.of(values)
+    assert list(apart) == values
+    assert [hashlib_of(apart), apart[3:9]] == [hashlib_of(together), together[3:9]]
+
+
+def test_fingerprints_stay_what_they_were():
+    assert hashlib_of(Texts.of(["a.png", None, "", "ä/b.png"])) == "f0f13110a81b529a"
+    assert hashlib_of(Texts.of(["a.png", "b.png"])) == "4a1a8d4ce45aa508"
+
+
+def test_many_texts_take_their_length_and_four_bytes():
+    texts = Texts.of(["a.png"] * 1000)
+    assert (texts.ends.itemsize, texts.missing.strides) == (4, (0,))
+
+
 def test_labels_keep_their_kind():
     labels = Coded.of(["1", 1, None, "1"])
     assert labels == ["1", 1, None, "1"]
@@ -78,3 +105,11 @@ def test_doubles_are_found_by_text_and_not_by_hash():
     assert double([Same("a"), Same("b"), Same("c")]) is None
     assert double(iter([Same("a"), Same("b"), Same("c"), Same("b"), Same("a")])) == "b"
     assert double([]) is None
+
+
+def test_doubles_are_found_where_hashes_are_looked_at_in_parts(monkeypatch):
+    monkeypatch.setattr(packed_text, "_PIECE", 2)
+    for n in range(1, 8):
+        names = [f"{i}" for i in range(n)]
+        assert double(names) is None
+        assert [double([*names, name]) for name in names] == names

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 from abc import abstractmethod
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 AT_ONCE = 1024
 """So many are unpacked at a time."""
+_PIECE = 1 << 20
+"""So many bytes, or texts, gather before they leave the heap."""
 
 
 class _Packed(Sequence[T], Generic[T]):
@@ -64,7 +68,7 @@ class _Packed(Sequence[T], Generic[T]):
 
 @dataclass(frozen=True, eq=False)
 class Texts(_Packed[T]):
-    """Texts, or None, as UTF-8 in one buffer: their length and 9 bytes each.
+    """Texts, or None, as UTF-8 in one buffer: their length and 4 bytes each, 5 where one is None, 4 more beyond 4 GB.
 
     Make one with `of`. `ends` (n + 1,) are where each begins and the next; `missing` (n,) is True where it is None.
 
@@ -76,7 +80,7 @@ class Texts(_Packed[T]):
     """
 
     data: memoryview
-    ends: NDArray[np.int64]
+    ends: NDArray[np.integer]
     missing: NDArray[np.bool_]
 
     @classmethod
@@ -87,7 +91,7 @@ class Texts(_Packed[T]):
         packer: Packer[T] = Packer()
         for text in texts:
             packer.append(text)
-        return cls(*packer.parts())
+        return cast("Self", packer.packed())
 
     def __len__(self) -> int:
         """How many."""
@@ -114,7 +118,7 @@ class Texts(_Packed[T]):
         """Feed a hash with the texts in their order; other texts, or the same cut elsewhere, feed something else."""
         for start in range(0, len(self), AT_ONCE):
             ends = self.ends[start : start + AT_ONCE + 1]
-            hasher.update(np.diff(ends).tobytes() + self.missing[start : start + AT_ONCE].tobytes())
+            hasher.update(np.diff(ends.astype(np.int64)).tobytes() + self.missing[start : start + AT_ONCE].tobytes())
             hasher.update(self.data[int(ends[0]) : int(ends[-1])])
 
 
@@ -159,27 +163,81 @@ class Numbered(_Packed[str]):
         return Texts.of, (self._values(),)
 
 
+_Growing: TypeAlias = "bytearray | array[int]"
+
+
+class _Pieces:
+    """Bytes that grow without a copy of all that is there, and whose pieces leave memory as they are joined.
+
+    Both hold by maps of their own: the heap may move what grows, and the command line keeps what it frees.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: deque[mmap.mmap] = deque()
+
+    def take(self, piece: _Growing) -> None:
+        """Move the bytes out of what grew."""
+        if not piece:
+            return
+        view = memoryview(piece).cast("B")
+        self._pieces.append(_mapped(len(view)))
+        self._pieces[-1][:] = view
+        view.release()
+        del piece[:]
+
+    def with_last(self, last: _Growing) -> memoryview:
+        """Return all in one, and keep nothing."""
+        if not self._pieces:
+            return memoryview(last).cast("B")
+        view = memoryview(last).cast("B")
+        whole, at = _mapped(sum(map(len, self._pieces)) + len(view)), 0
+        while self._pieces:
+            with self._pieces.popleft() as piece:
+                whole[at : at + len(piece)] = piece
+                at += len(piece)
+        whole[at:] = view
+        return memoryview(whole)
+
+
+def _mapped(size: int) -> mmap.mmap:
+    return mmap.mmap(-1, size, access=mmap.ACCESS_COPY)
+
+
 class Packer(Generic[T]):
     """Texts on their way into a `Texts`, one after another."""
 
     def __init__(self, absent: int = 0) -> None:
         """Begin with so many that are None."""
-        self._data, self._ends, self._missing = bytearray(), array("q", [0] * (absent + 1)), bytearray(b"\1" * absent)
+        self._full = _Pieces(), _Pieces(), _Pieces()
+        self._data, self._lengths, self._missing = bytearray(), array("I", [0]) * absent, bytearray(b"\1" * absent)
+        self._last: tuple[_Growing, ...] = self._data, self._lengths, self._missing
 
     def append(self, text: T) -> None:
         """Add a text, or None."""
-        self._data += b"" if text is None else cast("str", text).encode("utf-8", "surrogatepass")
-        self._ends.append(len(self._data))
+        data = b"" if text is None else cast("str", text).encode("utf-8", "surrogatepass")
+        self._data += data
+        self._lengths.append(len(data))
         self._missing.append(text is None)
+        if len(self._data) >= _PIECE or len(self._lengths) >= _PIECE:
+            self._spill()
 
-    def parts(self) -> tuple[memoryview, NDArray[np.int64], NDArray[np.bool_]]:
-        """Return what a `Texts` holds."""
-        ends, missing = np.frombuffer(self._ends, np.int64), np.frombuffer(self._missing, np.bool_)
-        return memoryview(self._data), ends, missing
+    def _spill(self) -> None:
+        for full, last in zip(self._full, self._last, strict=True):
+            full.take(last)
 
     def packed(self) -> Texts[T]:
-        """Return what was added."""
-        return Texts(*self.parts())
+        """Return what was added; nothing can be added afterwards."""
+        data, lengths, missing = (full.with_last(last) for full, last in zip(self._full, self._last, strict=True))
+        gone = np.frombuffer(missing, np.bool_)
+        return Texts(data, _ends(lengths, len(data)), gone if gone.any() else np.broadcast_to(np.False_, len(gone)))
+
+
+def _ends(lengths: memoryview, size: int) -> NDArray[np.integer]:
+    """Return where each text begins and the next, in as few bytes as the size of all allows."""
+    each = np.frombuffer(lengths, np.uint32)
+    ends: NDArray[np.integer] = np.zeros(len(each) + 1, np.uint32 if size < 2**32 else np.int64)
+    np.cumsum(each, dtype=ends.dtype, out=ends[1:])
+    return ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,20 +301,29 @@ def taken(values: Sequence[T], positions: NDArray[np.int64]) -> Sequence[T]:
 
 
 def double(texts: Iterable[str]) -> str | None:
-    """Return a text that occurs twice, the first that does; None where all differ. 16 bytes a text.
+    """Return a text that occurs twice, the first that does; None where all differ. 8 bytes a text where they do.
 
     >>> double(["b", "a", "c", "a", "b"]), double(["a", "b"])
     ('a', None)
     """
     listed = texts if isinstance(texts, Sequence) else list(texts)
-    hashes = np.fromiter(map(hash, listed), np.int64, len(listed))
-    ordered = np.sort(hashes)
-    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    twice = _repeated(_hashes(listed))
     seen: set[str] = set()
     # Different texts may have one hash.
-    for i in np.flatnonzero(np.isin(hashes, twice)) if len(twice) else ():
+    for i in np.flatnonzero(np.isin(_hashes(listed), twice)) if len(twice) else ():
         text = listed[int(i)]
         if text in seen:
             return text
         seen.add(text)
     return None
+
+
+def _hashes(texts: Sequence[str]) -> NDArray[np.int64]:
+    return np.fromiter(map(hash, texts), np.int64, len(texts))
+
+
+def _repeated(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers that occur more than once, each once; they are sorted where they lie."""
+    numbers.sort()
+    parts = (numbers[start : start + _PIECE + 1] for start in range(0, len(numbers), _PIECE))
+    return np.unique(np.concatenate([part[1:][part[1:] == part[:-1]] for part in parts] or [numbers]))

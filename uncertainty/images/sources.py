@@ -157,15 +157,17 @@ def named_images(root: AnyFile, names: Sequence[str]) -> ImageSet:
 
 
 def _from_files(root: AnyFile, files: Sequence[str]) -> ImageSet:
-    names = Texts.of(_text(posix(file)) for file in files)
+    # Names that are written as they stay are not made, and held, a second time.
+    kept = isinstance(files, Texts) and all(_text(posix(file)) == file for file in files)
+    names = files if kept else Texts.of(_text(posix(file)) for file in files)
     check_unique(names, root)
-    return ImageSet(root, names, FilesAt(root, names if names == files else files))
+    return ImageSet(root, names, FilesAt(root, names if kept or names == files else files))
 
 
 def _from_manifest(path: AnyFile, columns: Columns, beside: Pictures | None = None) -> ImageSet:
     manifest = read_manifest(path, columns)
     check_unique(manifest.names, path, "" if manifest.labels is None else _ONE_MORE)
-    extra = _unnamed(manifest.names, beside or ())
+    extra = _unnamed(manifest.names, beside) if beside else Texts.of(())
     images = _from_files(path.parent, Texts.of(chain(manifest.names, extra)) if extra else manifest.names)
     none = (None,) * len(extra)
     lost = _lost(manifest.names, path, name_column(columns, manifest.columns, path))
