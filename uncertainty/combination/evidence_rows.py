@@ -34,6 +34,8 @@ class Evidence:
     unknown : odds of an image of no known class against a clean one, where there are no foreign rows to learn from.
     chance : (n,) how probable an error is, which experts learn, where it is not known: `wrong` is drawn with it, see
         `unknown_answers`. None: all is as `wrong` says.
+    shares : (n, 3) how probable each of CONDITIONS is, of rows whose condition nobody knows, which `condition` calls
+        clean: see `unknown_condition`. None: all are as `condition` says.
 
     """
 
@@ -51,10 +53,19 @@ class Evidence:
     far: NDArray[np.bool_] | None = None
     unknown: float = 0.0
     chance: Floats | None = None
+    shares: Floats | None = None
 
     def rows(self, condition: Condition) -> NDArray[np.bool_]:
         """(n,) which rows are of a condition."""
         return np.asarray(self.condition == CONDITIONS.index(condition))
+
+    def counts(self, condition: Condition) -> Floats:
+        """(n,) what each row counts among those of a condition, copies all the same; 0 where it is of another."""
+        of_it = self.rows(condition)
+        if self.shares is None:
+            return np.where(of_it, self.weights if condition == "clean" else 1.0, 0.0)
+        part = self.shares[:, CONDITIONS.index(condition)]
+        return np.asarray(part * np.where(of_it & (condition != "clean"), 1.0, self.weights))
 
     def only(self, columns: NDArray[np.bool_]) -> Evidence:
         """Return the same rows with some of the estimators."""
@@ -72,7 +83,7 @@ class Evidence:
     def take(self, rows: NDArray[np.bool_]) -> Evidence:
         """Return the rows of a mask."""
         facts = {name: getattr(self, name)[rows] for name in ("wrong", "condition", "weights", "groups")}
-        more = {name: getattr(self, name) for name in ("clusters", "chance")}
+        more = {name: getattr(self, name) for name in ("clusters", "chance", "shares")}
         more = {name: None if values is None else values[rows] for name, values in more.items()}
         return replace(self, signals=self.signals.take(rows), **facts, **more)
 

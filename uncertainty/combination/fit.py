@@ -130,7 +130,7 @@ def _without_pairs(evidence: Evidence, folds: NDArray[np.int64]) -> Floats:
 
 def _rescaled(evidence: Evidence, rows: NDArray[np.bool_], log_odds: Floats, mixture: Mixture) -> Mixture:
     ridge = _RIDGE * _held(evidence, rows)
-    scaling = PlattScaling.fit(log_odds[rows], evidence.taught[rows], evidence.weights[rows], ridge)
+    scaling = PlattScaling.fit(log_odds[rows], evidence.taught[rows], evidence.counts("clean")[rows], ridge)
     return replace(mixture, experts=mixture.experts | {"clean": scaling.of_expert(mixture.experts["clean"])})
 
 
@@ -171,7 +171,7 @@ def _folds(evidence: Evidence, seed: int) -> NDArray[np.int64]:
 
 
 def _clean(evidence: Evidence, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    clean = rows & evidence.rows("clean")
+    clean = rows & (evidence.counts("clean") > 0)
     # Of a single row of calibration its fold leaves nothing.
     return clean if clean.any() else evidence.rows("clean")
 
@@ -179,18 +179,13 @@ def _clean(evidence: Evidence, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _tails(evidence: Evidence, rows: NDArray[np.bool_]) -> Tails:
     clean = _clean(evidence, rows)
     columns = [] if evidence.far is None else np.flatnonzero(evidence.far).tolist()
-    return Tails.of(evidence.signals.scores[clean], columns, evidence.weights[clean], evidence.unknown)
+    return Tails.of(evidence.signals.scores[clean], columns, evidence.counts("clean")[clean], evidence.unknown)
 
 
 def _basis(evidence: Evidence, rows: NDArray[np.bool_]) -> Basis:
     clean = _clean(evidence, rows)
     classes = evidence.classes if evidence.classes <= _MOST_CLASSES else 0
-    return Basis.of(evidence.scales, evidence.signals.take(clean), classes, evidence.weights[clean])
-
-
-def _counts(evidence: Evidence, rows: NDArray[np.bool_], condition: Condition) -> Floats:
-    """Return what rows count among those of their condition: copies all the same."""
-    return evidence.weights[rows] if condition == "clean" else np.ones(int(rows.sum()))
+    return Basis.of(evidence.scales, evidence.signals.take(clean), classes, evidence.counts("clean")[clean])
 
 
 def _mixture(
@@ -212,7 +207,7 @@ def _mixture(
 def _held(evidence: Evidence, rows: NDArray[np.bool_]) -> float:
     """Return how many times as strong as with many errors ridges are, for the errors among clean rows."""
     wrong = rows & evidence.rows("clean") & evidence.wrong
-    return 1 + _FEW / (1 + float(evidence.weights[wrong].sum()))
+    return 1 + _FEW / (1 + float(evidence.counts("clean")[wrong].sum()))
 
 
 def _expert(
@@ -222,8 +217,8 @@ def _expert(
 
     The clean one does not read context, which says nothing about clean images.
     """
-    m, own = len(evidence.names), rows & evidence.rows(condition)
-    weights = _counts(evidence, own, condition)
+    m, counts = len(evidence.names), evidence.counts(condition)
+    own = rows & (counts > 0)
     used = np.append(np.ones(m, dtype=bool), [condition != "clean", True])[basis.sources]
     of_class = basis.sources == m + 1
     center = _start(evidence, own, basis) if like is None else np.array(like.weights)
@@ -233,7 +228,7 @@ def _expert(
         center=center[used],
         further=1.0,
     )
-    return fitted(basis(evidence.signals.take(own)), evidence.taught[own], weights, prior, used)
+    return fitted(basis(evidence.signals.take(own)), evidence.taught[own], counts[own], prior, used)
 
 
 def _start(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis) -> Floats:
@@ -247,7 +242,8 @@ def _start(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis) -> Floats:
     if not (begun | evidence.posterior).any():
         begun = np.ones(len(begun), dtype=bool)
     each = np.where(begun, _START / max(1, begun.sum()) ** _SHARED, 0.0) * _trusted(evidence, rows)
-    count, errors = evidence.weights[rows].sum(), evidence.weights[rows & evidence.wrong].sum()
+    counts = evidence.counts("clean")
+    count, errors = counts[rows].sum(), counts[rows & evidence.wrong].sum()
     each *= count / (count + _ROWS)
     learnt = np.where(evidence.posterior, basis.spreads, 0.0)
     share = errors / (errors + _ERRORS) if evidence.posterior.any() else 0.0
@@ -262,7 +258,7 @@ def _start(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis) -> Floats:
 def _trusted(evidence: Evidence, rows: NDArray[np.bool_]) -> Floats:
     """Return (m,) in 0..1: less for a score that is above a half, so for an error, on many right rows."""
     right = rows & ~evidence.wrong
-    weights = evidence.weights[right]
+    weights = evidence.counts("clean")[right]
     doubted = weights @ (evidence.signals.scores[right] > 0.5) / max(weights.sum(), 1e-12)
     limits = np.where(evidence.start > 0, evidence.start, np.inf)
     return np.asarray(np.maximum(1 - doubted / (2 * limits), 0.0))
@@ -271,8 +267,11 @@ def _trusted(evidence: Evidence, rows: NDArray[np.bool_]) -> Floats:
 def _gate(evidence: Evidence, rows: NDArray[np.bool_], basis: Basis, condition: Condition) -> Linear:
     """Fit the log-odds of a condition against clean; weights may have either sign, the intercept holds the shares."""
     both = rows & (evidence.rows("clean") | evidence.rows(condition))
+    weights, hit = evidence.weights, evidence.rows(condition).astype(np.float64)
+    if evidence.shares is not None:
+        of_both = evidence.shares[:, [0, CONDITIONS.index(condition)]]
+        weights, hit = weights * of_both.sum(axis=1), of_both[:, 1] / np.maximum(of_both.sum(axis=1), 1e-12)
     used = basis.sources != len(evidence.names) + 1
     ridge = _held(evidence, rows) * _GATE_RIDGE
     prior = Prior(np.full(int(used.sum()), ridge), np.full(int(used.sum()), -np.inf))
-    hit = evidence.rows(condition)[both]
-    return fitted(basis(evidence.signals.take(both)), hit, evidence.weights[both], prior, used)
+    return fitted(basis(evidence.signals.take(both)), hit[both], weights[both], prior, used)

@@ -16,7 +16,7 @@ _FACTS = ("wrong", "condition", "groups", "certifying")
 ARRAYS = ("held_out", "held_out.facts", "held_out.scores", "held_out.context", "held_out.predicted")
 """Names of the arrays that `arrays` always makes."""
 _LOT = 15
-_CHOSEN, _CLUSTERS, _PARTLY = "held_out.chosen", "held_out.clusters", "held_out.partly"
+_MORE = ("chosen", "clusters", "partly", "later")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,7 @@ class HeldOut:
         weights make them speak for all; None where there are none.
     clusters : (n,) which images belong together, such as frames of a film; None where nobody said so.
     partly : (n,) images of several labels of which some answer is unknown, so that `wrong` is drawn; None: none are.
+    later : (n,) images of a stream, labelled later: they came as they are, and may be damaged; None: none are.
 
     """
 
@@ -49,6 +50,7 @@ class HeldOut:
     chosen: NDArray[np.bool_] | None = None
     clusters: NDArray[np.int64] | None = None
     partly: NDArray[np.bool_] | None = None
+    later: NDArray[np.bool_] | None = None
 
     @property
     def as_drawn(self) -> NDArray[np.bool_]:
@@ -109,7 +111,7 @@ class HeldOut:
     def take(self, rows: NDArray[np.bool_]) -> HeldOut:
         """Return the rows of a mask."""
         names = ("p_wrong", "weights", *_FACTS)
-        more = {name: getattr(self, name) for name in ("chosen", "clusters", "partly")}
+        more = {name: getattr(self, name) for name in _MORE}
         more = {name: None if values is None else values[rows] for name, values in more.items()}
         facts = {name: getattr(self, name)[rows] for name in names}
         return HeldOut(**facts, signals=self.signals.take(rows), **more)
@@ -120,8 +122,7 @@ class HeldOut:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return plain arrays by name."""
-        clusters = None if self.clusters is None else self.clusters.astype(np.int64)
-        more = {_CHOSEN: self.chosen, _CLUSTERS: clusters, _PARTLY: self.partly}
+        more = {f"held_out.{name}": getattr(self, name) for name in _MORE}
         return {name: values for name, values in more.items() if values is not None} | {
             "held_out": np.stack([self.p_wrong, self.weights]),
             "held_out.facts": np.stack([getattr(self, name).astype(np.int64) for name in _FACTS]),
@@ -144,7 +145,5 @@ class HeldOut:
             groups=facts["groups"],
             certifying=facts["certifying"].astype(bool),
             signals=Signals(arrays["held_out.scores"], arrays["held_out.context"], predicted),
-            chosen=arrays.get(_CHOSEN),
-            clusters=arrays.get(_CLUSTERS),
-            partly=arrays.get(_PARTLY),
+            **{name: arrays.get(f"held_out.{name}") for name in _MORE},
         )

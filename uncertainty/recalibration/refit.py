@@ -16,6 +16,7 @@ from uncertainty.combination.evidence_rows import CONDITIONS, Evidence
 from uncertainty.combination.fit import Combination, few_errors
 from uncertainty.combination.mixture import Signals
 from uncertainty.combination.unknown_answers import OpenAnswers
+from uncertainty.combination.unknown_condition import condition_shares
 from uncertainty.decisions.calibration_rows import HeldOut
 from uncertainty.decisions.decide import Decision
 from uncertainty.errors import InputError
@@ -243,6 +244,7 @@ def _joined(old: HeldOut, batch: Incoming, weights: RowWeights) -> HeldOut:
         groups=np.append(old.groups, old.groups.max() + 1 + np.arange(m)),
         certifying=np.append(old.certifying, np.zeros(m, dtype=bool)),
         partly=_both(old.partly, batch.partly, len(old), m),
+        later=_both(old.later, np.ones(m, dtype=bool), len(old), m),
         signals=Signals(*(np.concatenate(pair) for pair in parts)),
         chosen=chosen if chosen.any() else None,
         # Nobody says what new images belong to: each stands by itself.
@@ -272,6 +274,8 @@ def _learnt(
     if rows.partly is not None and decisions is not None:
         answers = OpenAnswers(decisions.rows.wrong, _double(decisions.rows.p_wrong))
         evidence = replace(evidence, chance=answers.chances(evidence.weights, rows.p_wrong))
+    if rows.later is not None:
+        evidence = replace(evidence, shares=condition_shares(evidence, screener.combiner, rows.later))
     combination, p_wrong = learnt(evidence, certifying=rows.certifying, seed=screener.seed)
     decision, rows, _ = decided_by(screener.decision.policy, rows.with_p_wrong(p_wrong), None, decisions)
     classes = screener.model.classes

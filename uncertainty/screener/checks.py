@@ -187,7 +187,7 @@ def _of_rows(rows: HeldOut, estimators: int, classes: int) -> Iterator[str]:
         yield "the calibration rows have p_wrong or weights that are out of range"
     if not _within(rows.condition, 0, len(CONDITIONS) - 1) or not _within(rows.predicted, NOTHING_SAID, classes - 1):
         yield "the calibration rows are of classes or conditions that there are not"
-    masks = [mask for mask in (rows.chosen, rows.partly) if mask is not None]
+    masks = [mask for mask in (rows.chosen, rows.partly, rows.later) if mask is not None]
     if any(mask.shape != (n,) or mask.dtype != np.bool_ for mask in masks):
         yield "the calibration rows are not of one length"
 
