@@ -60,8 +60,8 @@ def _refuse_squeezed(calibration: ModelOutputs) -> None:
     if logits.size >= _NO_ACCIDENT and 0 <= logits.min() < logits.max() <= 1:
         raise CalibrationError(
             f"the outputs of all {len(logits)} calibration images lie between 0 and 1, so these look like "
-            "probabilities, where logits belong; say output=probabilities in the model spec, leave the last sigmoid "
-            "out of the network, or call the column of a table probabilities"
+            "probabilities, where logits belong; say output=probabilities in the model spec, or leave the last "
+            "sigmoid out of the network"
         )
 
 

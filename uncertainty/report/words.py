@@ -33,7 +33,7 @@ def summary(data: Mapping[str, Any]) -> list[Sentence]:
         return [[Stressed(f"None of {_images(counts['images'])}"), " could be read."]]
     judged = evaluation is not None and counts["labelled"]
     said = _known(counts, evaluation) if judged else _expected(counts)
-    if data.get("by_class"):
+    if data.get("several"):
         said.append(["An image counts as wrong where any of its labels is."])
     if counts["unreadable"]:
         said.append([Stressed(_images(counts["unreadable"])), " could not be read."])
