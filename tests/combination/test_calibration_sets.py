@@ -213,6 +213,14 @@ def test_labels_of_which_none_is_a_class_are_refused(world, copied):
     with pytest.raises(CalibrationError) as caught:
         collect(world, world.reference, copied)
     assert "not one calibration label, e.g. 'cats', is a class of the model, e.g. 'cat'" in one_line(caught)
+    assert "task=multilabel" not in one_line(caught)
+
+
+def test_several_labels_for_a_model_of_one_name_the_task(world, copied):
+    rows = [f"cat/{i:03}.png,cat;dog" for i in range(0, 30, 3)]
+    with pytest.raises(CalibrationError, match="say task=multilabel in the model spec") as caught:
+        collect(world, world.reference, manifest(copied / "labels.csv", rows))
+    one_line(caught)
 
 
 @pytest.mark.parametrize("folder", ["_unlabeled", "@eaDir", "train", "cat;dog", "fox"])

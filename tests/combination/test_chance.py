@@ -38,3 +38,10 @@ def test_calibration_of_one_class_says_nothing_of_chance(right):
     said = np.where(rng.random(1000) < right, truth, rng.integers(0, 10, 1000))
     assert refuse_chance(outputs(said, np.full(1000, 3), 10)) is None
     assert refuse_chance(outputs(said, truth, 10)) is None
+
+
+def test_probabilities_of_several_labels_that_are_taken_for_logits_are_refused():
+    squeezed, truth = np.random.default_rng(0).random((50, 4)), np.eye(4, dtype=int)[[0, 1] * 25]
+    with pytest.raises(CalibrationError, match=r"outputs of all 50 calibration images .* say output=probabilities"):
+        refuse_chance(ModelOutputs(range(50), squeezed, labels=truth, task="multilabel"))
+    assert refuse_chance(ModelOutputs(range(50), squeezed - 0.5, labels=truth, task="multilabel")) is None

@@ -50,6 +50,13 @@ def test_doctor_tells_assumed_settings_from_stated_ones(run, monkeypatch):
     assert lines["features"].strip() == "6, the output of '0'"
 
 
+def test_doctor_says_from_which_probability_on_labels_are_given(run, monkeypatch):
+    monkeypatch.setattr(findings, "_SECOND", "none")
+    spec = "user_models:network?size=8&mean=0.5&std=0.25&task=multilabel"
+    assert "logits, before sigmoid; of several labels an image, each" in run("doctor", "--model", spec)[1]
+    assert "reaches its own threshold, 0.3 to 0.6" in run("doctor", "--model", f"{spec}&decision=0.3,0.6,0.4")[1]
+
+
 def test_what_rounds_to_one_pass_is_one_pass():
     from uncertainty.classifiers.findings import _in_passes
 

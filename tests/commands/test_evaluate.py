@@ -55,6 +55,12 @@ def test_twenty_lines_say_what_matters_and_the_files_have_the_rest(run, world, o
     assert len(short) <= 20 < len(long)
     assert any(re.match(r" max_softmax +0\.\d{3}", line) for line in short)
     assert any("calibration error" in line for line in short)
+    several_labels = case == "several labels"
+    assert ("labelled images right in every label" in short[0]) == several_labels
+    assert (
+        bool(re.match(r"where the errors lie: '\d' missed \d+ times? and wrongly given \d+", short[3]))
+        == several_labels
+    )
     assert short[-1].endswith("; --details prints every score, class and slice")
     named = re.findall(r"\w+\.(?:json|csv)", short[-1])
     assert all((folder / name).exists() for name in named)

@@ -50,6 +50,14 @@ def test_a_printed_command_line_gives_again_what_the_demo_gave(demo, capsys):
     assert capsys.readouterr().out in text
 
 
+def test_each_demo_has_a_folder_of_its_own(monkeypatch):
+    folders = []
+    monkeypatch.setattr("uncertainty.demo.run.run", lambda folder, *_, several: folders.append(str(folder)))
+    for arguments in (["demo"], ["demo", "--multilabel"], ["demo", "--out", "here"]):
+        cli.app(arguments, standalone_mode=False)
+    assert folders == ["uncertainty-demo", "uncertainty-demo-multilabel", "here"]
+
+
 def test_the_ending_is_computed_from_the_files(demo):
     folder, text = demo
     labels = read_labels(folder / "labels.csv")

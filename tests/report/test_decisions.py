@@ -110,3 +110,10 @@ def test_rows_without_p_wrong_of_decisions_doubt_what_is_near_a_half():
         first, *_ = decisions.doubts(row)
         assert abs(decisions.probs[row, first] - 0.5) == np.abs(decisions.probs[row] - 0.5).min()
     assert decisions.by_class(rows.readable)[0]["expected"] is None
+
+
+def test_the_page_says_which_images_count_as_wrong(tmp_path):
+    page(tmp_path, 3)
+    assert "An image counts as wrong where any of its labels is." in (tmp_path / "out" / "report.html").read_text(
+        "utf-8"
+    )

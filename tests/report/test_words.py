@@ -77,6 +77,11 @@ def test_the_headline_in_every_situation(counts, evaluation, says):
     assert said(counts, **evaluation) == says
 
 
+def test_the_headline_says_what_a_wrong_image_is_where_it_has_several_labels():
+    pieces = summary({"counts": COUNTS | NOT_EVALUATED, "evaluation": None, "several": {"by_class": []}})
+    assert pieces[-1] == ["An image counts as wrong where any of its labels is."]
+
+
 @pytest.mark.parametrize(
     ("counts", "options", "says"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from uncertainty.errors import InputError
 from uncertainty.workflows.fit_checks import refuse_unwritable
-from uncertainty.workflows.fit_summary import errors, fit_summary
+from uncertainty.workflows.fit_summary import accuracy, errors, fit_summary
 
 
 def test_accuracy_errors_and_flags_of_a_screener(world):
@@ -20,6 +20,11 @@ def test_accuracy_errors_and_flags_of_a_screener(world):
     caught = world.screener.plan().whole.caught.value
     assert f"will catch about {caught:.0%} of the errors" in lines[2]
     assert len(lines) == 3
+
+
+def test_of_several_labels_accuracy_is_that_of_label_sets_and_of_single_decisions():
+    said = accuracy({"calibration": 100, "errors": 40, "decisions": 500, "decisions_right": 450})
+    assert said.endswith("with every label right, 90.0% of single decisions: is that what you know of it?")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from uncertainty.defaults import MC_PASSES
 from uncertainty.errors import UncertaintyError
 
 _SHOWN = 12  # class names
+_EVEN = 0.5  # from which on a label is given where nothing else is said
 _BATCH = 8
 _RUNS = 3
 _SECOND = "efficientnet-lite0"  # the second opinion of --effort balanced
@@ -51,9 +52,16 @@ def _output(classifier: Classifier) -> str:
     kind = {"logits": "logits, before softmax", "probabilities": "probabilities, whose logarithms are taken as logits"}
     said = kind[form.output]
     if classifier.task == "multilabel":
-        said = said.replace("softmax", "sigmoid, of several labels an image")
+        said = said.replace("softmax", "sigmoid").replace("logarithms", "log odds")
+        said = f"{said}; of several labels an image, {_given(classifier.decision_thresholds)}"
     one = ", one number for two classes" if form.binary else ""
     return f"{said}{one}"
+
+
+def _given(thresholds: tuple[float, ...] | None) -> str:
+    each = sorted(set(thresholds or (_EVEN,)))
+    own = f"{each[0]:g}" if len(each) == 1 else f"its own threshold, {each[0]:g} to {each[-1]:g}"
+    return f"each is given where its probability reaches {own}"
 
 
 def _input(preprocess: Preprocess) -> str:

@@ -15,6 +15,7 @@ _KAPPA = 0.1
 _ONE_CLASS = 0.9
 _OTHERS = 0.05  # of the images, that must be of other classes than the most frequent one
 _OTHER_NAMES = 0.2
+_NO_ACCIDENT = 100  # numbers that all lie between 0 and 1
 
 
 def refuse_chance(calibration: ModelOutputs) -> None:
@@ -24,7 +25,8 @@ def refuse_chance(calibration: ModelOutputs) -> None:
     (99 %, Clopper-Pearson). Refused where (h - p) / (1 - p), Cohen's kappa at that limit, is below 0.1: of few images
     nobody is. Nothing is said where nearly all are of one class, or nearly all are called and are so: kappa is 0 there
     however much the classifier sees. Nor where other names for the outputs would make a fifth of the images right:
-    what it sees is then well, and the names are to be put right. Of several labels nothing is said.
+    what it sees is then well, and the names are to be put right. Of several labels only
+    logits that all lie between 0 and 1 are refused: a sigmoid gave them, and would be squeezed once more.
 
     >>> said = np.eye(2)[[0, 1] * 500]
     >>> refuse_chance(ModelOutputs(ids=range(1000), logits=said, labels=[0, 0, 1, 1] * 250))
@@ -35,6 +37,7 @@ std, crop_pct and resize of the model, and that the class names are in the order
     """
     labels = calibration.require("labels", "calibration")
     if calibration.task == "multilabel":
+        _refuse_squeezed(calibration)
         return
     known = labels >= 0
     said, truth = calibration.predictions[known], labels[known]
@@ -49,6 +52,16 @@ std, crop_pct and resize of the model, and that the class names are in the order
             f"the classifier is right on {right / n:.1%} of {n} calibration images, a guess on {chance:.1%}: "
             "its inputs are not those it was trained on, or its outputs are not those classes; check weights, size, "
             "mean, std, crop_pct and resize of the model, and that the class names are in the order of its outputs"
+        )
+
+
+def _refuse_squeezed(calibration: ModelOutputs) -> None:
+    logits = calibration.logits
+    if logits.size >= _NO_ACCIDENT and 0 <= logits.min() < logits.max() <= 1:
+        raise CalibrationError(
+            f"the outputs of all {len(logits)} calibration images lie between 0 and 1, so these look like "
+            "probabilities, where logits belong; say output=probabilities in the model spec, or leave the last "
+            "sigmoid out of the network"
         )
 
 

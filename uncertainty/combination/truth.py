@@ -14,7 +14,7 @@ from uncertainty.classifiers.batches import Collected
 from uncertainty.combination import class_order
 from uncertainty.combination.same_images import each_once
 from uncertainty.errors import CalibrationError
-from uncertainty.images.label_text import NO_LABEL
+from uncertainty.images.label_text import JOINT, NO_LABEL
 from uncertainty.images.sources import ImageSet
 from uncertainty.labels.class_folders import class_folders
 from uncertainty.labels.label_sets import ResolvedSets, of_columns, one_sided, understand
@@ -90,9 +90,11 @@ def _without_labels(classifier: Model, labels: Sequence[Label]) -> str:
         advice = "use one folder for each class, or a manifest with a label column"
         return f"{n} of {n} calibration images have no label; {advice}"
     label = next(label for label in labels if label is not None)
+    joint = classifier.task == "multiclass" and any(JOINT in str(label) for label in labels)
+    several = "; where images have several labels each, say task=multilabel in the model spec" if joint else ""
     return (
         f"not one calibration label, e.g. {label!r}, is a class of the model, e.g. {classifier.classes[0]!r}; say with "
-        "--classes what the model's outputs are called, in their order, or label by those names"
+        f"--classes what the model's outputs are called, in their order, or label by those names{several}"
     )
 
 

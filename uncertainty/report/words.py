@@ -19,7 +19,7 @@ Sentence = Sequence[str]
 
 
 def summary(data: Mapping[str, Any]) -> list[Sentence]:
-    """Say in one to three sentences how many answers are wrong, and what looking at the flagged images finds.
+    """Say in one to four sentences how many answers are wrong, and what looking at the flagged images finds.
 
     >>> counts = dict(images=4, unreadable=0, labelled=0, flagged_readable=1)
     >>> counts |= dict(expected_errors=1.6, expected_in_flagged=0.9)
@@ -33,6 +33,8 @@ def summary(data: Mapping[str, Any]) -> list[Sentence]:
         return [[Stressed(f"None of {_images(counts['images'])}"), " could be read."]]
     judged = evaluation is not None and counts["labelled"]
     said = _known(counts, evaluation) if judged else _expected(counts)
+    if data.get("several"):
+        said.append(["An image counts as wrong where any of its labels is."])
     if counts["unreadable"]:
         said.append([Stressed(_images(counts["unreadable"])), " could not be read."])
     return said

@@ -132,7 +132,7 @@ def from_outputs(
             "reference": len(known_good),
             "certifying": int((rows.rows("clean") & certifying).sum()),
             **(counted(rows, shares) | combination.report | recall(usable)),
-            **(fit_facts.of_reference(reference) | fit_facts.of_second_opinion(usable, calibration)),
+            **(fit_facts.of_reference(reference) | fit_facts.of_calibration(usable, calibration)),
         },
         notes=(*same, *notes, *off, *left_out, *partly, *combination.notes, *gained, *decision.notes(classes)),
         model=SavedModel(classes=classes, task=calibration.task),

@@ -26,7 +26,24 @@ def of_reference(reference: ModelOutputs, known: NDArray[np.bool_] | None = None
     return {"reference_labelled": len(wrong), "reference_right": int((~wrong).sum())}
 
 
-def of_second_opinion(estimators: Sequence[Estimator], calibration: ModelOutputs) -> dict[str, int]:
+def of_calibration(estimators: Sequence[Estimator], calibration: ModelOutputs) -> dict[str, int]:
+    """Count what the second network gets right, and of several labels the known decisions, and the right ones of them.
+
+    >>> one = ModelOutputs(ids=["a"], logits=[[1.0, 1.0]], labels=[[1, 0]], task="multilabel")
+    >>> of_calibration([], one)
+    {'decisions': 2, 'decisions_right': 1}
+    """
+    return _of_decisions(calibration) | _of_second_opinion(estimators, calibration)
+
+
+def _of_decisions(calibration: ModelOutputs) -> dict[str, int]:
+    if calibration.task != "multilabel" or calibration.labels is None:
+        return {}
+    known = int(calibration.known.sum())
+    return {"decisions": known, "decisions_right": known - int(calibration.wrong_decisions.sum())}
+
+
+def _of_second_opinion(estimators: Sequence[Estimator], calibration: ModelOutputs) -> dict[str, int]:
     """Count the calibration rows of a known class that the second network gets right by itself.
 
     Its class is that of the linear probe, which was learnt on the reference alone.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from uncertainty.images.label_text import JOINT
 from uncertainty.neighbors import normalised
 from uncertainty.screener.fitted import Fitted
 
@@ -50,6 +52,18 @@ class KnownGood:
         distances = np.linalg.norm(self.vectors[rows] - normalised(feature[None]), axis=1)
         order = np.argsort(distances, kind="stable")[:NEAREST]
         return rows[order].tolist(), [round(float(d), 4) for d in distances[order]]
+
+    def label(self, position: int, classes: Sequence[str]) -> str:
+        """Return the class of an image, or the labels that it is known to carry, as text; "" for none.
+
+        >>> carried = np.int8([[1, 1], [0, -1]])
+        >>> good = KnownGood(("a", "b"), np.array([0, 0]), np.float32([[1, 0], [0, 1]]), carried)
+        >>> good.label(0, ["cat", "dog"]), good.label(1, ["cat", "dog"])
+        ('cat;dog', '')
+        """
+        if self.carried is None:
+            return classes[int(self.classes[position])]
+        return JOINT.join(classes[k] for k in np.flatnonzero(self.carried[position] == 1).tolist())
 
     def _rows(self, wanted: int | None) -> NDArray[np.int64]:
         if wanted is None:

@@ -28,6 +28,8 @@ def opening(
         ("wholly answered image", "are wholly answered") if e.n_partly_answered else ("labelled image", "have labels")
     )
     accuracy = f"accuracy {percent(e.accuracy)}: {right} of {number_of(e.n, kind)} right"
+    if classes.task == "multilabel":
+        accuracy = f"{accuracy} in every label"
     if (d := design) is not None:
         accuracy = (
             f"accuracy of all images about {d.accuracy:.1%} (95 % interval {d.low:.1%} to {d.high:.1%}); {accuracy}"
@@ -54,16 +56,26 @@ def _flags(e: Evaluation) -> list[str]:
 
 def _where(classes: ClassReport, slices: SliceReport) -> str:
     """Name the pairs most often confused, the class that hides most errors, and slices that go with errors."""
-    said = []
+    said = [_by_class(classes)] if classes.task == "multilabel" else []
     if pairs := classes.confused_pairs[:_PAIRS]:
         named = [f"{one.label!r} taken for {one.predicted_label!r} ({number_of(one.count, 'time')})" for one in pairs]
         said.append(", ".join(named))
-    if hides := _most_missed(classes):
+    if classes.task == "multiclass" and (hides := _most_missed(classes)):
         said.append(hides)
     if worse := [one.name for one in slices.slices if one.conclusion == "more errors"]:
         rest = f" and {len(worse) - _PAIRS} more" if len(worse) > _PAIRS else ""
         said.append(f"more of them among {', '.join(worse[:_PAIRS])}{rest} images")
-    return "; ".join(said)
+    return "; ".join(filter(None, said))
+
+
+def _by_class(classes: ClassReport) -> str:
+    """Name the labels that are wrong most often, and in which way."""
+    worst = sorted(classes.per_class, key=lambda one: -one.false_positives - one.false_negatives)[:_PAIRS]
+    return ", ".join(
+        f"{one.class_name!r} missed {number_of(one.false_negatives, 'time')} and wrongly given {one.false_positives}"
+        for one in worst
+        if one.false_positives + one.false_negatives
+    )
 
 
 def _most_missed(classes: ClassReport) -> str:

@@ -28,7 +28,7 @@ from uncertainty.verdicts import FLAGGED_LABELS, SUGGESTED
 
 @dataclass(frozen=True)
 class Near:
-    """A known-good image: its name, its class ("" where images have several), and how far it is (0..2)."""
+    """A known-good image: its name, its class or labels ("" where it has none), and how far it is (0..2)."""
 
     name: str
     label: str
@@ -177,7 +177,5 @@ def _explanation(row: dict[str, Any], said: Answer, near: tuple[Near, ...]) -> E
 def _near(screener: Screener, good: KnownGood | None, feature: Any) -> tuple[Near, ...]:
     if good is None or feature is None:
         return ()
-    several = screener.model.task == "multilabel"
-    positions, distances = good.nearest(feature)
-    names = ["" if several else screener.model.classes[good.classes[k]] for k in positions]
-    return tuple(Near(good.names[k], name, d) for k, name, d in zip(positions, names, distances, strict=True))
+    near, classes = zip(*good.nearest(feature), strict=True), screener.model.classes
+    return tuple(Near(good.names[k], good.label(k, classes), distance) for k, distance in near)

@@ -26,7 +26,7 @@ def fit_summary(screener: Screener) -> list[str]:
 
 
 def accuracy(on: dict[str, Any]) -> str:
-    """Say how often the classifier is right.
+    """Say how often the classifier is right; of several labels, in all of an image and in each by itself.
 
     >>> accuracy({"calibration": 100, "errors": 20, "reference_labelled": 50, "reference_right": 49})
     'accuracy: 98.0% on 50 reference images, 80.0% on 100 calibration images (95 % interval 70.8% to 87.3%): is that \
@@ -38,9 +38,12 @@ what you know of it?'
     low, high = exact_share(right, n)
     labelled = on.get("reference_labelled", 0)
     good = f"{on['reference_right'] / labelled:.1%} on {labelled} reference images, " if labelled else ""
+    several = ""
+    if decisions := on.get("decisions"):
+        several = f" with every label right, {on['decisions_right'] / decisions:.1%} of single decisions"
     return (
-        f"accuracy: {good}{right / n:.1%} on {n} calibration images (95 % interval {low:.1%} to {high:.1%}): is that "
-        "what you know of it?"
+        f"accuracy: {good}{right / n:.1%} on {n} calibration images (95 % interval {low:.1%} to {high:.1%}){several}: "
+        "is that what you know of it?"
     )
 
 
