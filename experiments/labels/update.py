@@ -69,7 +69,7 @@ def simulated(p: NDArray[np.float64], wrong: NDArray[np.bool_], design: str, kno
         rows = np.append(old, new[labelled])
         w, low = np.append(weights.old, weights.new), p[rows] < line
         hit, one = wrong[rows], np.ones(len(rows))
-        found.append([estimate(hit[k], v[k])[0] for v in (w, one) for k in (slice(None), low)])
+        found.append([estimate(hit[k], v[k]).value for v in (w, one) for k in (slice(None), low)])
     means, errors = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(TIMES)
     keys = ("weighted", "weighted_unflagged", "pooled", "pooled_unflagged")
     return {k: [float(m), float(e)] for k, m, e in zip(keys, means, errors, strict=True)}
