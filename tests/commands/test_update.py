@@ -36,6 +36,19 @@ def test_labels_update_a_screener_and_the_old_one_is_kept(run, fails, world, fit
     assert "all labelled images were learnt from already" in refused
 
 
+def test_labels_that_make_it_worse_change_nothing(run, world, fitted, out, tmp_path, monkeypatch):
+    screener, labels = updating(world, tmp_path, fitted)
+    before = (screener / "manifest.json").read_bytes()
+    monkeypatch.setattr("uncertainty.recalibration.refit.clearly_more", lambda *_: True)
+    status, said, warned = run("update", screener, out, "--labels", labels)
+    assert status == 1
+    assert "out of fold, worse beyond chance" in said
+    assert "nothing was written" in warned
+    assert (screener / "manifest.json").read_bytes() == before
+    assert run("update", screener, out, "--labels", labels, "--anyway")[0] == 0
+    assert (screener / "manifest.json").read_bytes() != before
+
+
 def test_labels_of_what_was_ranked_go_into_an_update(run, world, fitted, out, tmp_path):
     """The whole loop: rank, label what it lists, update, screen with the new screener."""
     screener = shutil.copytree(fitted, tmp_path / "screener")

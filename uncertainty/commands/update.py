@@ -24,7 +24,7 @@ def update(
         str, typer.Option(help="Column of the labels with the chance of each image to be labelled, where it is known.")
     ] = "inclusion",
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Write the new screener where the labels did not help, too.")
+        bool, typer.Option("--anyway", help="Write the new screener where the labels made it worse, too.")
     ] = False,
     *,
     columns: Any,
@@ -37,6 +37,6 @@ def update(
     for line in found.words():
         say(line)
     if kept is None:
-        say(f"nothing was written: {screener} is better on these labels as it is; --anyway writes it", err=True)
+        say(f"nothing was written: {screener} tells more of these labels as it is; --anyway writes it", err=True)
         raise typer.Exit(1)
     say(f"screener {found.screener.id} written to {new or screener}; the one before is kept in {kept}")

@@ -23,7 +23,7 @@ from uncertainty.errors import InputError
 from uncertainty.evaluation.screening_quality import join_labels, match_labels
 from uncertainty.figures import number_of
 from uncertainty.metrics.intervals import Interval
-from uncertainty.metrics.row_log_loss import row_losses
+from uncertainty.metrics.row_log_loss import clearly_more, row_losses
 from uncertainty.monitoring.baseline import Baseline, Rows
 from uncertainty.recalibration import sampling_weights
 from uncertainty.recalibration.labelled_batch import Incoming, judge, keys, known_truths, read_batch, refuse_others
@@ -51,6 +51,8 @@ class State:
 class Update(Brief):
     """The screener that learnt from the labels, and what changed.
 
+    It `harmed` where p_wrong tells less of the new labels now, out of fold, beyond chance (5 %, one-sided).
+
     `images` of the batch could be read and had not been learnt from; `labelled` of them have a label, `errors` of
     those are wrong. `observed` is the error rate of the images that the labels speak for, with a 95 % interval.
     The log loss after is that of folds without the row.
@@ -65,16 +67,15 @@ class Update(Brief):
     after: State
     left_out: Mapping[str, int]
     notes: tuple[str, ...]
-
-    @property
-    def helped(self) -> bool:
-        """Whether p_wrong tells more of the new labels now, out of fold, than it did before."""
-        return self.after.log_loss < self.before.log_loss
+    harmed: bool
 
     def words(self) -> list[str]:
         """Return what changed, as sentences."""
         rate, low, high = self.observed.value, self.observed.low, self.observed.high
         b, a = self.before, self.after
+        change = (
+            ", worse beyond chance" if self.harmed else "" if a.log_loss < b.log_loss else ", worse, but within chance"
+        )
         labels, errors = number_of(self.labelled, "label"), number_of(self.errors, "error")
         lines = [f"learnt from {labels}, {errors} among them, of a batch of {number_of(self.images, 'image')}"]
         if any(self.left_out.values()):
@@ -83,8 +84,7 @@ class Update(Brief):
             *lines,
             f"error rate of what the labels speak for: {rate:.1%} (95 % interval {low:.1%} to {high:.1%})",
             f"error rate of the batch by p_wrong: {b.predicted:.1%} before, {a.predicted:.1%} now",
-            f"log loss on the new labels: {b.log_loss:.4f} before, {a.log_loss:.4f} now, out of fold"
-            f"{'' if self.helped else ': the labels did not help'}",
+            f"log loss on the new labels: {b.log_loss:.4f} before, {a.log_loss:.4f} now, out of fold{change}",
             f"flagged in the batch: {b.flagged} before, {a.flagged} now",
             f"before: {b.decision}",
             f"now: {a.decision}",
@@ -126,27 +126,23 @@ def updated(
         notes.append("none of the new labels is an error: they only say how often the classifier is right")
     now, p_wrong = _learnt(screener, batch, weights, digests or {})
     p = now.combiner.p_wrong(batch.rows.signals).astype(np.float32)
-    losses = [_log_loss(batch, q, weights) for q in (_double(batch.new.p_wrong), p_wrong)]
+    told, counts = batch.told, weights.new[batch.told]
+    losses = [row_losses(q[told], batch.wrong[told]) for q in (_double(batch.new.p_wrong), p_wrong)]
+    means = [float(np.average(one, weights=counts)) for one in losses]
     each = None if batch.decisions is None else batch.decisions.p_wrong
     count = int(flagged(now.decision, p, batch.rows.predicted, each).sum())
     return Update(
         screener=replace(now, notes=tuple(dict.fromkeys((*now.notes, *notes)))),
         images=len(batch.rows),
         labelled=int(batch.labelled.sum()),
-        errors=int(batch.wrong[batch.told].sum()),
-        observed=sampling_weights.estimate(batch.wrong[batch.told], weights.new[batch.told]),
-        before=State(
-            float(batch.rows.p_wrong.mean()), int(batch.flagged.sum()), float(losses[0]), judge(screener, verdicts)
-        ),
-        after=State(float(p.mean()), count, float(losses[1]), now.decision),
+        errors=int(batch.wrong[told].sum()),
+        observed=sampling_weights.estimate(batch.wrong[told], counts),
+        before=State(float(batch.rows.p_wrong.mean()), int(batch.flagged.sum()), means[0], judge(screener, verdicts)),
+        after=State(float(p.mean()), count, means[1], now.decision),
         left_out=left_out,
         notes=tuple(notes),
+        harmed=clearly_more(losses[1], losses[0], counts),
     )
-
-
-def _log_loss(batch: Incoming, p_wrong: NDArray[np.float64], weights: RowWeights) -> float:
-    told = batch.told
-    return float(np.average(row_losses(p_wrong[told], batch.wrong[told]), weights=weights.new[told]))
 
 
 def _double(values: NDArray[np.floating]) -> NDArray[np.float64]:

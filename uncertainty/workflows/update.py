@@ -36,12 +36,12 @@ def update_folder(
     """Update a saved screener by the verdicts in `out` and labels; return what changed and where the old one is.
 
     Without `into` the new one takes its place, and the old one is copied to `SCREENER.<its id>` first. Where the labels
-    did not help nothing is written, and None returned for a place, unless `anyway`. `column` of the labels is the
+    harmed it nothing is written, and None returned for a place, unless `anyway`. `column` of the labels is the
     chance of each image to be labelled; it may be absent if it is the default.
     """
     with changing(screener, into):
         found = learnt_again(Screener.load(screener, None), out, labels, columns, column=column)
-        if not found.helped and not anyway:
+        if found.harmed and not anyway:
             return found, None
         kept = kept_beside(screener, into=into)
         found.screener.save(into or screener)

@@ -23,7 +23,7 @@ class Proposal:
 
     key: str
     lines: tuple[str, ...] = ()
-    helped: bool = False
+    harmed: bool = False
     error: str | None = None
 
 
@@ -80,4 +80,4 @@ class Updating:
 
 
 def _proposal(key: str, found: Update) -> Proposal:
-    return Proposal(key, (*found.words(), *found.notes), found.helped)
+    return Proposal(key, (*found.words(), *found.notes), found.harmed)
