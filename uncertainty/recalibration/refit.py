@@ -324,7 +324,7 @@ def _calibrated_on(screener: Screener, evidence: Evidence, combination: Combinat
     old = screener.calibrated_on
     step = {"from": screener.id, "labels": len(batch.wrong), "errors": int(batch.wrong.sum())}
     return {
-        **old,
+        **{name: fact for name, fact in old.items() if name not in ("decisions", "decisions_right")},
         **counted(evidence, _shares(screener)),
         **combination.report,
         "updates": [*old.get("updates", []), step],
