@@ -35,6 +35,6 @@ def condition_shares(evidence: Evidence, mixture: Mixture, later: NDArray[np.boo
     names = ("clean", *mixture.gates)
     taught = np.array([k == "clean" or evidence.rows(k).any() for k in names])
     likely = np.exp(odds - odds.max(axis=1, keepdims=True)) * taught
-    columns = [CONDITIONS.index(k) for k in names]
-    shares[np.ix_(later, columns)] = likely / np.maximum(likely.sum(axis=1, keepdims=True), _TINY)
+    columns = np.array([CONDITIONS.index(k) for k in names])
+    shares[np.flatnonzero(later)[:, None], columns] = likely / np.maximum(likely.sum(axis=1, keepdims=True), _TINY)
     return shares
