@@ -248,3 +248,17 @@ def test_rows_of_zeros_and_ones_are_in_the_order_of_the_classes_though_these_are
 def test_a_row_of_zeros_and_ones_is_as_long_as_there_are_classes():
     with pytest.raises(InputError, match="a row of 3 zeros and ones, and there are 4 classes"):
         resolve_sets(["column 1 of 3;?column 2 of 3"], ["cat", "dog", "eel", "fox"])
+
+
+def test_an_unknown_answer_about_no_class_leaves_the_image_out(tmp_path):
+    """It may be a class that is misspelt, whose answer would be no then."""
+    found = resolve_sets(["cat;?dgo", "?dgo", "cat;?Dog"], ["cat", "dog"])
+    assert found.truth.tolist() == [[-1, -1], [-1, -1], [1, -1]]
+    assert "2 images were left out: their label 'dgo' is no class of the model" in found.notes
+    (tmp_path / "l.csv").write_text("file_name,label\na.png,cat;?dgo\nb.png,?dgo\nc.png,cat;?Dog\n")
+    back = returned_labels(tmp_path / "l.csv", screened("a.png", "b.png", "c.png"), ["cat", "dog"])
+    assert back.labels == {"c.png": "cat;?dog"}
+    assert [(one.file_name, one.why) for one in back.apart] == [
+        ("a.png", "no class of the model"),
+        ("b.png", "no class of the model"),
+    ]
