@@ -188,7 +188,7 @@ def test_lists_of_labels_are_joined(tmp_path):
     lines = [["cat", "dog"], ["eel"], [2, 0], [0, 0, 1], '["cat"]', '{"choices": ["a", "b"]}', "[sic]", []]
     text = "".join(json.dumps({"path": str(i), "label": label}) + "\n" for i, label in enumerate(lines))
     found = read_manifest(written(tmp_path, "a.jsonl", text)).labels
-    assert found == ("cat;dog", "eel", "2;0", "2", "cat", "a;b", "[sic]", "(no label)")
+    assert found == ("cat;dog", "eel", "2;0", "column 3 of 3", "cat", "a;b", "[sic]", "(no label)")
     assert read_manifest(written(tmp_path, "a.parquet", {"path": ["1"], "label": [["a", "b"]]})).labels == ("a;b",)
     assert "two classes, or zeros and ones?" in refused(written(tmp_path, "b.jsonl", '{"path": "a", "label": [0, 1]}'))
 

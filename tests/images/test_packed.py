@@ -111,7 +111,7 @@ def test_several_labels_of_an_array_are_joined(tmp_path):
         test_images=np.zeros((3, 2, 2), np.uint8),
         test_labels=np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]]),
     )
-    assert find_images(tmp_path / "a.npz").labels == ("0;2", "1", "(no label)")
+    assert find_images(tmp_path / "a.npz").labels == ("column 1 of 3;column 3 of 3", "column 2 of 3", "(no label)")
 
 
 @pytest.mark.parametrize(

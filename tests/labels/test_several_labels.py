@@ -219,7 +219,11 @@ def test_image_sets_of_pascal_voc(tmp_path):
 
 def test_arrays_of_answers_beside_images():
     items = image_items(np.zeros((3, 4, 4, 3), np.uint8), np.array([[1, 0, 0], [0, 0, 0], [np.nan, 1, -1]]))
-    assert [item.label for item in items] == ["0", "(no label)", "1;?0;?2"]
+    assert [item.label for item in items] == [
+        "column 1 of 3",
+        "(no label)",
+        "column 2 of 3;?column 1 of 3;?column 3 of 3",
+    ]
 
 
 def test_zeros_and_ones_of_the_only_class_are_answers_not_positions():
@@ -228,3 +232,33 @@ def test_zeros_and_ones_of_the_only_class_are_answers_not_positions():
     assert found.notes == ("the labels are zeros and ones: 1 where an image has 'crack', the only class",)
     assert resolve_sets(["0", ";"], ["crack"]).truth.tolist() == [[1], [0]]  # positions, as lists have them
     assert resolve_sets(["1", "0"], ["1"]).truth.tolist()[0] == [1]  # a name
+
+
+def test_rows_of_zeros_and_ones_are_in_the_order_of_the_classes_though_these_are_numbers(tmp_path):
+    answers, truth = np.array([[1, 0, 1], [0, 1, -1], [0, 0, 0]]), [[1, 0, 1], [0, 1, -1], [0, 0, 0]]
+    pq.write_table(pa.table({"file_name": ["a.png", "b.png", "c.png"], "label": truth}), tmp_path / "b.parquet")
+    table = [row.label for row in read_annotations(tmp_path / "b.parquet").rows]
+    in_memory = [item.label for item in image_items(np.zeros((3, 4, 4, 3), np.uint8), answers)]
+    for classes in (["2", "0", "1"], ["1", "2", "3"], ["cat", "dog", "eel"]):
+        for given in (in_memory, table):
+            found = resolve_sets(given, classes)
+            assert (found.truth.tolist(), found.notes) == (truth, ())
+
+
+def test_a_row_of_zeros_and_ones_is_as_long_as_there_are_classes():
+    with pytest.raises(InputError, match="a row of 3 zeros and ones, and there are 4 classes"):
+        resolve_sets(["column 1 of 3;?column 2 of 3"], ["cat", "dog", "eel", "fox"])
+
+
+def test_an_unknown_answer_about_no_class_leaves_the_image_out(tmp_path):
+    """It may be a class that is misspelt, whose answer would be no then."""
+    found = resolve_sets(["cat;?dgo", "?dgo", "cat;?Dog"], ["cat", "dog"])
+    assert found.truth.tolist() == [[-1, -1], [-1, -1], [1, -1]]
+    assert "2 images were left out: their label 'dgo' is no class of the model" in found.notes
+    (tmp_path / "l.csv").write_text("file_name,label\na.png,cat;?dgo\nb.png,?dgo\nc.png,cat;?Dog\n")
+    back = returned_labels(tmp_path / "l.csv", screened("a.png", "b.png", "c.png"), ["cat", "dog"])
+    assert back.labels == {"c.png": "cat;?dog"}
+    assert [(one.file_name, one.why) for one in back.apart] == [
+        ("a.png", "no class of the model"),
+        ("b.png", "no class of the model"),
+    ]

@@ -155,7 +155,7 @@ def test_several_labels_an_image(tmp_path):
     assert (table.task, list(table.labels)) == ("multilabel", ["cat;dog", None, None])
     zeros = {**rows(3), "label": [[1, 1, 0], [0, 0, 0], None]}
     table = OutputTable.open(write_parquet(tmp_path / "t.parquet", zeros) + "?task=multilabel")
-    assert list(table.labels) == ["0;1", "(no label)", None]
+    assert list(table.labels) == ["column 1 of 3;column 2 of 3", "(no label)", None]
 
 
 def test_decisions_of_several_labels(tmp_path):

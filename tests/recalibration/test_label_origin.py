@@ -13,6 +13,10 @@ def test_all_labels_need_no_word():
     assert label_origin(P_WRONG, np.ones(N, dtype=bool), WRONG).words() == ""
 
 
+def test_of_no_labels_nothing_is_said_of_how_they_were_drawn():
+    assert label_origin(P_WRONG, np.zeros(N, dtype=bool), WRONG).words() == "0 of 400 images have labels"
+
+
 def test_labels_of_the_most_suspicious_images_look_picked_and_a_draw_does_not():
     picked = P_WRONG >= np.sort(P_WRONG)[-40]
     assert "40 of 400 images have labels, and they look picked" in label_origin(P_WRONG, picked, WRONG).words()

@@ -237,7 +237,14 @@ def test_several_labels_an_image():
     labels = {str(i): ";".join(n for n, on in zip(names, row, strict=True) if on) or "none"
               for i, row in zip(test.ids, test.labels, strict=True)}  # fmt: skip
     found = updated(screener, screener.screen_outputs(test), labels)
-    assert found.errors == test.wrong.sum()
+    assert (found.errors, found.answered) == (test.wrong.sum(), 300)
+    assert found.words()[0] == f"learnt from 300 labels, {found.errors} errors among them, of a batch of 300 images"
+    partly = {name: text if k % 3 else f"{text};?a" for k, (name, text) in enumerate(labels.items()) if k < 150}
+    found = updated(screener, screener.screen_outputs(test), partly)
+    told = (np.arange(300) < 150) & (np.arange(300) % 3 > 0)
+    assert (found.labelled, found.answered, found.errors) == (150, 100, test.wrong[told].sum())
+    among = f"{found.errors} errors among the 100 of which all answers are known"
+    assert found.words()[0] == f"learnt from 150 labels, {among}, of a batch of 300 images"
 
 
 def test_weights_are_worth_copies_of_rows(made):

@@ -209,8 +209,8 @@ def _why_not(answers: Sequence[Answer], known: frozenset[str] | None, several: b
     label = answers[0].label
     if known is None or label == NO_KNOWN_CLASS or label in known:
         return None
-    carried = parts(label, known)[0]
-    if known.issuperset(carried) and (several or len(carried) > 1):
+    carried, unanswered = parts(label, known)
+    if known.issuperset((*carried, *unanswered)) and (several or len(carried) > 1):
         return None if several else SEVERAL
     return UNKNOWN_CLASS
 

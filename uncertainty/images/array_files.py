@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from uncertainty.errors import InputError
 from uncertainty.images.array_archive import archive_of_arrays, header_of
 from uncertainty.images.image_set import Inside
-from uncertainty.images.label_text import of_answers
+from uncertainty.images.label_text import of_row
 from uncertainty.images.manifests import Label
 from uncertainty.images.packed_text import Coded, Texts
 from uncertainty.images.remote import AnyFile
@@ -75,9 +75,8 @@ def _labels(archive: zipfile.ZipFile, member: str, n: int, path: AnyFile) -> Seq
         raise InputError(f"{path} has {member} of {values.dtype} {values.shape} for {n} images; they must be integers")
     if values.shape[1] == 1:
         return [int(value) for value in values[:, 0]]
-    positions = list(map(str, range(values.shape[1])))
     try:
-        return [of_answers(positions, row) for row in values.tolist()]
+        return [of_row(row) for row in values.tolist()]
     except ValueError as error:
         raise InputError(f"{path} has in {member} {error}") from error
 

@@ -15,7 +15,7 @@ from uncertainty.errors import ImageError, InputError
 from uncertainty.images.formats import pillow
 from uncertainty.images.formats.base import WHOLE, DecodedImage, Reading, Task, grey
 from uncertainty.images.formats.npy import of_array
-from uncertainty.images.label_text import NO_LABEL, joined, of_answers
+from uncertainty.images.label_text import NO_LABEL, joined, of_row
 from uncertainty.images.manifests import Label
 from uncertainty.images.remote import AnyFile, RemotePath, located
 
@@ -207,9 +207,9 @@ def label_of(value: Any) -> Label:
     anything else.
 
     >>> label_of(np.int64(3)), label_of("cat"), label_of(np.array([0, 1, 1])), label_of(float("nan")), label_of(b"cat")
-    (3, 'cat', '1;2', None, 'cat')
+    (3, 'cat', 'column 2 of 3;column 3 of 3', None, 'cat')
     >>> label_of(["cat", "dog"]), label_of([]), label_of([1, 0, -1]), label_of([0, 0])
-    ('cat;dog', '(no label)', '0;?2', '(no label)')
+    ('cat;dog', '(no label)', 'column 1 of 3;?column 3 of 3', '(no label)')
     """
     if value is None or isinstance(value, str):
         return value
@@ -223,7 +223,7 @@ def label_of(value: Any) -> Label:
         if np.isnan(number) or number.is_integer():
             return None if np.isnan(number) else int(number)
     elif array.ndim == 1 and array.dtype.kind in "biuf" and (np.isin(array, (0, 1, -1)) | np.isnan(array)).all():
-        return of_answers(list(map(str, range(len(array)))), array.tolist())
+        return of_row(array.tolist())
     raise InputError(f"a label is {str(value)[:60]!r} ({type(value).__name__}); give class names or whole numbers")
 
 
@@ -232,7 +232,7 @@ def _several(values: list[Any]) -> str | None:
     if len(values) != 1 and all(isinstance(one, str) for one in values):
         return joined(one.strip() for one in values if one.strip())
     if None in values and all(one is None or one in (0, 1, -1) for one in values):
-        return of_answers(list(map(str, range(len(values)))), values)
+        return of_row(values)
     whole = len(values) > 1 and all(isinstance(one, int) and one >= 0 for one in values)
     return joined(map(str, values)) if whole and max(values) > 1 else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ NO_LABEL = "(no label)"
 """The word for an image that truly has none of the labels; the cell `;` says the same, an empty cell says nothing."""
 UNANSWERED = "?"
 """Before a name: whether the image has this label is not known."""
+_PLACE = re.compile(r"column ([1-9][0-9]{0,8}) of ([1-9][0-9]{0,8})")
 
 
 def joined(names: Iterable[str], unanswered: Iterable[str] = ()) -> str:
@@ -54,6 +56,27 @@ def of_answers(names: Sequence[str], answers: Sequence[Any]) -> str | None:
         return None
     pairs = list(zip(names, kinds, strict=True))
     return joined((name for name, kind in pairs if kind), (name for name, kind in pairs if kind is None))
+
+
+def of_row(answers: Sequence[Any]) -> str | None:
+    """Return the text of one answer a class, as `of_answers`, where the classes are known by their order alone.
+
+    They are called by their place, not by a number: a class may be called "1" and not be the second.
+
+    >>> of_row([1, 0, -1]), of_row([0, 0]), of_row([None, -1])
+    ('column 1 of 3;?column 3 of 3', '(no label)', None)
+    """
+    return of_answers([f"column {k} of {len(answers)}" for k in range(1, len(answers) + 1)], answers)
+
+
+def place(name: str) -> tuple[int, int] | None:
+    """Return which column of how many `of_row` named so, from 0; None for another name.
+
+    >>> place("column 3 of 3"), place("cat")
+    ((2, 3), None)
+    """
+    found = _PLACE.fullmatch(name)
+    return (int(found[1]) - 1, int(found[2])) if found else None
 
 
 def answered(value: Any) -> bool | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from uncertainty.errors import InputError
 from uncertainty.images.groups import APART, Grouping
-from uncertainty.images.label_text import JOINT, joined, of_answers
+from uncertainty.images.label_text import JOINT, joined, of_row
 from uncertainty.images.packed_text import Coder, Packer, double
 from uncertainty.images.remote import AnyFile, is_url
 from uncertainty.images.table_rows import MANIFEST_SUFFIXES, columns_of, quoted, rows_of, shown, told
@@ -255,7 +255,7 @@ def _members(values: list[Any], path: AnyFile, row: int) -> str | None:
             raise InputError(
                 f"{path}, row {row + 1}, has the label {values}: two classes, or zeros and ones? Write class names"
             )
-        return of_answers(list(map(str, range(len(values)))), values)
+        return of_row(values)
     if odd := next((one for one in values if isinstance(one, float) and not one.is_integer()), None):
         raise InputError(f"{path}, row {row + 1}, has {odd!r} among its labels; a label is a class name or an index")
     return joined(_member(one) for one in values if one is not None and one != "")

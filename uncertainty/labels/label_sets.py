@@ -56,8 +56,8 @@ def resolve_sets(labels: Sequence[Label], classes: Sequence[str], of: str = "") 
     """Understand the labels of a whole set, which `of` names in the notes ("calibration").
 
     Names mean what `meaning` says. An image without a label (None, "") is unknown in all; one labelled `(no label)`,
-    `;` or `(no known class)` has none of the classes. A label that is no class leaves the whole image out: it may be
-    a class that is misspelt.
+    `;` or `(no known class)` has none of the classes. A label that is no class, be it there or unknown, leaves
+    the whole image out: it may be a class that is misspelt.
 
     >>> found = resolve_sets(["cat;?eel", ";", None, "cat;fox"], ["cat", "dog", "eel"])
     >>> found.truth.tolist()
@@ -76,7 +76,7 @@ def resolve_sets(labels: Sequence[Label], classes: Sequence[str], of: str = "") 
         row = np.zeros(len(classes), dtype=np.int64)
         row[[k for k in there if k >= 0]] = CARRIED
         row[[k for k in open_ if k >= 0]] = UNKNOWN_ANSWER
-        if (odd := next((n for n, k in zip(carried, there, strict=True) if k == NO_TRUTH), None)) is not None:
+        if (odd := next((n for n in (*carried, *unanswered) if known.of(n) == NO_TRUTH), None)) is not None:
             strange[text] = odd
             row[:] = UNKNOWN_ANSWER
         rows[text] = row

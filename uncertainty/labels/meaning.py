@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uncertainty.errors import InputError
+from uncertainty.images.label_text import place
 from uncertainty.outputs import UNKNOWN_CLASS
 
 Label = str | int | None
@@ -89,10 +90,11 @@ def meanings(labels: Iterable[Label], classes: Sequence[str]) -> Meanings:
 
     Labels are names first: trimmed and matched exactly, then without regard to case and Unicode form where one class
     alone fits. Where all labels are integers, also written as "1.0", and no class is called so, they are positions from
-    0. A label that is neither is no truth.
+    0. What a row of zeros and ones says is a position, whatever the classes are called. A label that is neither is no
+    truth.
 
-    Raises InputError where integers can be read as names and as positions, and mean different classes; and where they
-    run from 1 to the number of classes.
+    Raises InputError where integers can be read as names and as positions, and mean different classes; where they run
+    from 1 to the number of classes; and where a row of zeros and ones is not as long as there are classes.
 
     >>> meanings([3, 1, 2], ["1", "2", "3"]).positions == {"3": 2, "1": 0, "2": 1}
     True
@@ -102,11 +104,24 @@ def meanings(labels: Iterable[Label], classes: Sequence[str]) -> Meanings:
     2
     """
     exact = {name: k for k, name in enumerate(classes)}
-    given = dict.fromkeys(_plain(label) for label in labels if label is not None)
+    told = dict.fromkeys(_plain(label) for label in labels if label is not None)
+    places = _places([text for text in told if text not in exact], len(classes))
+    given = [text for text in told if text not in places]
     whole = {text: text if text in exact else _whole(text) for text in given}
     known = _meanings(list(dict.fromkeys(whole.values())), classes, exact)
     again = {text: known.positions[number] for text, number in whole.items() if number in known.positions}
-    return Meanings({**known.positions, **again}, known.notes)
+    return Meanings({**known.positions, **again, **places}, known.notes)
+
+
+def _places(texts: Sequence[str], n_classes: int) -> dict[str, int]:
+    """Return the positions of those that a row of zeros and ones was read as."""
+    found = {text: at for text in texts if (at := place(text)) is not None}
+    if (odd := next((width for _, width in found.values() if width != n_classes), None)) is not None:
+        raise InputError(
+            f"a label is a row of {odd} zeros and ones, and there are {n_classes} classes; give one for each class, in "
+            "their order, or write class names"
+        )
+    return {text: k for text, (k, _) in found.items()}
 
 
 def _meanings(texts: Sequence[str], classes: Sequence[str], exact: Mapping[str, int]) -> Meanings:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from uncertainty.classifiers.batches import Batch, Collected, Row
 from uncertainty.errors import InputError
-from uncertainty.images.label_text import joined, of_answers
+from uncertainty.images.label_text import joined, of_row
 from uncertainty.images.manifests import SPLIT_COLUMNS, USUAL, Columns, as_text, check_unique, posix, quoted
 from uncertainty.images.packed_text import Coded, Coder, Packer, Texts, double, taken
 from uncertainty.images.remote import AnyFile, size_of
@@ -329,13 +329,13 @@ def _label(cell: Any, several: int) -> Label:
     """Return a class name or position; of an image with several labels all as one text, see `label_text`.
 
     >>> _label(2.0, 0), _label(" cat ", 0), _label(float("nan"), 0), _label([0, 1, 1], 3), _label([0, 0], 2)
-    (2, 'cat', None, '1;2', '(no label)')
+    (2, 'cat', None, 'column 2 of 3;column 3 of 3', '(no label)')
     >>> _label([1, -1, None], 3), _label(["cat"], 3), _label([], 3), _label([None, -1], 2)
-    ('0;?1;?2', 'cat', '(no label)', None)
+    ('column 1 of 3;?column 2 of 3;?column 3 of 3', 'cat', '(no label)', None)
     """
     if isinstance(cell, list):
         if len(cell) == several and all(one in (None, 0, 1, -1) or one != one for one in cell):
-            return of_answers(list(map(str, range(several))), cell)
+            return of_row(cell)
         return joined(str(one).strip() for one in cell if one is not None)
     if isinstance(cell, int) or (isinstance(cell, float) and cell.is_integer()):
         return int(cell)

@@ -51,6 +51,8 @@ class LabelOrigin:
                 if count
             ]
             return f"{of}: {', '.join(parts)}; figures of the labelled images alone are not those of all"
+        if not self.labelled:
+            return of
         if self.suspicious:
             return (
                 f"{of}, and they look picked: their p_wrong differs from that of the others, so figures of them are "

@@ -53,14 +53,16 @@ class Update(Brief):
 
     It `harmed` where p_wrong tells less of the new labels now, out of fold, beyond chance (5 %, one-sided).
 
-    `images` of the batch could be read and had not been learnt from; `labelled` of them have a label, `errors` of
-    those are wrong. `observed` is the error rate of the images that the labels speak for, with a 95 % interval.
+    `images` of the batch could be read and had not been learnt from; `labelled` of them have a label; of `answered`
+    of those it is known whether they are wrong, and `errors` are. `observed` is the error rate of the images that the
+    labels speak for, with a 95 % interval.
     The log loss after is that of folds without the row.
     """
 
     screener: Screener
     images: int
     labelled: int
+    answered: int
     errors: int
     observed: Interval
     before: State
@@ -77,7 +79,12 @@ class Update(Brief):
             ", worse beyond chance" if self.harmed else "" if a.log_loss < b.log_loss else ", worse, but within chance"
         )
         labels, errors = number_of(self.labelled, "label"), number_of(self.errors, "error")
-        lines = [f"learnt from {labels}, {errors} among them, of a batch of {number_of(self.images, 'image')}"]
+        among = (
+            "among them"
+            if self.answered == self.labelled
+            else f"among the {self.answered} of which all answers are known"
+        )
+        lines = [f"learnt from {labels}, {errors} {among}, of a batch of {number_of(self.images, 'image')}"]
         if any(self.left_out.values()):
             lines.append(f"left out: {', '.join(f'{n} {what}' for what, n in self.left_out.items() if n)}")
         return [
@@ -135,6 +142,7 @@ def updated(
         screener=replace(now, notes=tuple(dict.fromkeys((*now.notes, *notes)))),
         images=len(batch.rows),
         labelled=int(batch.labelled.sum()),
+        answered=int(told.sum()),
         errors=int(batch.wrong[told].sum()),
         observed=sampling_weights.estimate(batch.wrong[told], counts),
         before=State(float(batch.rows.p_wrong.mean()), int(batch.flagged.sum()), means[0], judge(screener, verdicts)),

@@ -85,9 +85,8 @@ def read(source: Source) -> Annotations:
             label = of_answers(asked, answers)
             without += label is None
             rows += [] if label is None else [Annotation((str(row[column]).strip(),), label)]
-    notes = (
-        (number_of(without, "image has no answer", "images have no answer") + " and is left out",) if without else ()
-    )
+    told_of = number_of(without, "image has no answer and is", "images have no answer and are")
+    notes = (f"{told_of} left out",) if without else ()
     return Annotations(tuple(rows), notes, asked=asked)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from uncertainty.errors import InputError, in_one_line
-from uncertainty.images.label_text import of_answers
+from uncertainty.images.label_text import of_row
 from uncertainty.images.manifests import LABEL_COLUMNS, NAME_COLUMNS, Columns, as_text, posix, read_manifest
 from uncertainty.images.table_rows import columns_of, quoted
 from uncertainty.labels.imports.base import Annotation, Annotations
@@ -67,7 +67,7 @@ def _arrays(path: Path, columns: Columns) -> Annotations:
     if names.ndim != 1 or len(labels) != len(names):
         raise InputError(f"{path} has names of shape {names.shape} and labels of shape {labels.shape}")
     if labels.ndim == 2:
-        told: list[Any] = [of_answers(list(map(str, range(len(row)))), row) for row in labels.tolist()]
+        told: list[Any] = [of_row(row) for row in labels.tolist()]
     else:
         told = [as_text(one.decode("utf-8", "replace") if isinstance(one, bytes) else one) for one in labels.tolist()]
     texts = (one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in names.tolist())
